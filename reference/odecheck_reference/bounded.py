@@ -1,0 +1,45 @@
+"""A number together with its error bar: the only kind of number that counts as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """A value known up to named, absolute error terms.
+
+    value: any shape.
+    budget: name of the error term → its size, in the units of `value`, broadcastable to its shape,
+        never negative; infinite means "not known at all".
+
+    Raises ValueError when a term is negative or NaN, or does not broadcast to the shape of `value`.
+    """
+
+    value: Array
+    budget: Mapping[str, Array] = field(default_factory=dict[str, Array])
+
+    def __init__(self, value: ArrayLike, budget: Mapping[str, ArrayLike] | None = None) -> None:
+        exact = np.asarray(value, dtype=np.float64)
+        terms: dict[str, Array] = {}
+        for name, size in (budget or {}).items():
+            term = np.asarray(size, dtype=np.float64)
+            if np.isnan(term).any() or (term < 0).any():
+                raise ValueError(f"error term {name!r} must be >= 0 and not NaN, but its smallest is {term.min()}")
+            terms[name] = np.broadcast_to(term, exact.shape)
+        object.__setattr__(self, "value", exact)
+        object.__setattr__(self, "budget", terms)
+
+    @property
+    def radius(self) -> Array:
+        """Sum of all error terms, in the shape of `value`: the truth lies within value ± radius."""
+        total = np.zeros_like(self.value)
+        for term in self.budget.values():
+            total = total + term
+        return total

@@ -1,0 +1,180 @@
+"""Losses of the observed states and running costs, with hand-derived first and second derivatives.
+
+Every loss is a sum over observations and rows, so its second derivative is one (state, state) block for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .bounded import Array
+from .fields import functions as fn
+from .fields.field import AnyArray
+
+Shape = tuple[int, int, int]
+
+
+def _expect(what: str, seen: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if seen != wanted:
+        raise ValueError(f"{what} has shape {seen}, but the observed states have {wanted}: (times, batch, state)")
+
+
+class Loss(Protocol):
+    """Φ(y(ts)). All three derivatives are taken at y: (times, batch, state)."""
+
+    def value(self, y: AnyArray) -> Any: ...
+    def gradient(self, y: AnyArray) -> AnyArray:
+        """(times, batch, state)"""
+        ...
+
+    def hessian(self, y: AnyArray) -> AnyArray:
+        """(times, batch, state, state): the loss is a sum over times and rows, all other blocks are zero"""
+        ...
+
+    def check(self, shape: Shape) -> None:
+        """Raises ValueError when the loss does not fit states of this shape."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Φ = Σ w y. weight: (times, batch, state); zero where nothing is observed."""
+
+    weight: Array
+
+    def check(self, shape: Shape) -> None:
+        _expect("weight", np.shape(self.weight), shape)
+
+    def value(self, y: AnyArray) -> Any:
+        return np.sum(self.weight * y)
+
+    def gradient(self, y: AnyArray) -> AnyArray:
+        return self.weight + 0 * y
+
+    def hessian(self, y: AnyArray) -> AnyArray:
+        return np.zeros((*y.shape, y.shape[-1])) + 0 * y[..., None]
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredError:
+    """Φ = ½ Σ w (y − target)². weight ≥ 0 and target: (times, batch, state)."""
+
+    weight: Array
+    target: Array
+
+    def check(self, shape: Shape) -> None:
+        _expect("weight", np.shape(self.weight), shape)
+        _expect("target", np.shape(self.target), shape)
+
+    def value(self, y: AnyArray) -> Any:
+        return np.sum(self.weight * (y - self.target) ** 2) / 2
+
+    def gradient(self, y: AnyArray) -> AnyArray:
+        return self.weight * (y - self.target)
+
+    def hessian(self, y: AnyArray) -> AnyArray:
+        return (self.weight + 0 * y)[..., None] * np.eye(y.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class LogCosh:
+    """Φ = Σ w log cosh(y − target): Φ' = w tanh, Φ'' = w (1 − tanh²). weight, target: (times, batch, state)."""
+
+    weight: Array
+    target: Array
+
+    def check(self, shape: Shape) -> None:
+        _expect("weight", np.shape(self.weight), shape)
+        _expect("target", np.shape(self.target), shape)
+
+    def value(self, y: AnyArray) -> Any:
+        r = y - self.target
+        # log cosh r = softplus(2r) − r − log 2: does not overflow
+        return np.sum(self.weight * (fn.softplus(2 * r) - r - float(np.log(2))))
+
+    def gradient(self, y: AnyArray) -> AnyArray:
+        return self.weight * fn.tanh(y - self.target)
+
+    def hessian(self, y: AnyArray) -> AnyArray:
+        curvature = self.weight * (1 - fn.tanh(y - self.target) ** 2)
+        return curvature[..., None] * np.eye(y.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """Softmax cross-entropy of the states as logits: Φ = Σ w (log Σ_j e^{y_j} − y_label).
+
+    weight, label: (times, batch); label holds the index of the right state. With p = softmax(y):
+    Φ' = w (p − e_label), Φ'' = w (diag p − p pᵀ).
+    """
+
+    weight: Array
+    label: Any
+
+    def check(self, shape: Shape) -> None:
+        _expect("weight", np.shape(self.weight), shape[:2])  # type: ignore[arg-type]
+        _expect("label", np.shape(self.label), shape[:2])  # type: ignore[arg-type]
+        if np.min(self.label) < 0 or np.max(self.label) >= shape[2]:
+            raise ValueError(f"labels go from {np.min(self.label)} to {np.max(self.label)}, the states are {shape[2]}")
+
+    def _softmax(self, y: AnyArray) -> AnyArray:
+        e = fn.exp(y - np.max(np.real(y), axis=-1, keepdims=True) if y.dtype != object else y)
+        return e / np.sum(e, axis=-1, keepdims=True)
+
+    def value(self, y: AnyArray) -> Any:
+        top = np.max(np.real(y), axis=-1) if y.dtype != object else 0 * y[..., 0]
+        total = fn.log(np.sum(fn.exp(y - top[..., None]), axis=-1)) + top
+        picked = np.take_along_axis(y, np.asarray(self.label)[..., None], axis=-1)[..., 0]
+        return np.sum(self.weight * (total - picked))
+
+    def gradient(self, y: AnyArray) -> AnyArray:
+        right = np.eye(y.shape[-1])[np.asarray(self.label)]
+        return self.weight[..., None] * (self._softmax(y) - right)
+
+    def hessian(self, y: AnyArray) -> AnyArray:
+        p = self._softmax(y)
+        block = p[..., None] * np.eye(y.shape[-1]) - p[..., None] * p[..., None, :]
+        return self.weight[..., None, None] * block
+
+
+class RunningCost(Protocol):
+    """ℓ(t, y, theta) of one row; the integral term is Σ_rows ∫ ℓ dt. Derivatives are taken in z = (t, y, theta)."""
+
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> tuple[AnyArray, AnyArray | None, AnyArray | None]:
+        """value (batch,), first (batch, N), second (batch, N, N), with N = 1 + state + params."""
+        ...
+
+
+@dataclass(frozen=True)
+class QuadraticCost:
+    """ℓ = ½ state_weight |y|² + ½ theta_weight |theta|² + time_weight t y_0.
+
+    One term for each kind of derivative: pure state, pure parameter and mixed with time.
+    """
+
+    state_weight: float = 1.0
+    theta_weight: float = 0.1
+    time_weight: float = 0.5
+
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> tuple[AnyArray, AnyArray | None, AnyArray | None]:
+        batch, d = y.shape
+        a, b, c = self.state_weight, self.theta_weight, self.time_weight
+        value = a * np.sum(y * y, axis=1) / 2 + b * np.sum(theta * theta) / 2 + c * t * y[:, 0]
+        if order == 0:
+            return value, None, None
+        size = 1 + d + len(theta)
+        first = np.zeros((batch, size), dtype=np.result_type(y, theta))
+        first[:, 0] = c * y[:, 0]
+        first[:, 1 : 1 + d] = a * y
+        first[:, 1] += c * t
+        first[:, 1 + d :] = b * theta
+        if order == 1:
+            return value, first, None
+        second = np.zeros((batch, size, size))
+        diagonal = np.r_[0.0, np.full(d, a), np.full(len(theta), b)]
+        second[:, np.arange(size), np.arange(size)] = diagonal
+        second[:, 0, 1] = second[:, 1, 0] = c
+        return value, first, second
