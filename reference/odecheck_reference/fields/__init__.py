@@ -1,0 +1,42 @@
+"""Vector fields with hand-derived first and second derivatives in time, state and parameters."""
+
+from .adam import Adam
+from .assembly import Map
+from .augmented import Augmented
+from .classical import Logistic, Lorenz, LotkaVolterra, Pendulum, VanDerPol
+from .coefficients import Coefficient, Fixed, Free, Learnt, OfTime
+from .field import AnyArray, Field, Jet, split, zeros
+from .functions import ACTIVATIONS
+from .gradient import Gradient
+from .heavy_ball import GeneralisedHeavyBall, HeavyBall
+from .linear import Linear
+from .mlp import Mlp
+from .second_order import SecondOrder
+
+__all__ = [
+    "ACTIVATIONS",
+    "Adam",
+    "AnyArray",
+    "Augmented",
+    "Coefficient",
+    "Field",
+    "Fixed",
+    "Free",
+    "GeneralisedHeavyBall",
+    "Gradient",
+    "HeavyBall",
+    "Jet",
+    "Learnt",
+    "Linear",
+    "Logistic",
+    "Lorenz",
+    "LotkaVolterra",
+    "Map",
+    "Mlp",
+    "OfTime",
+    "Pendulum",
+    "SecondOrder",
+    "VanDerPol",
+    "split",
+    "zeros",
+]

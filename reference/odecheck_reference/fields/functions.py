@@ -40,16 +40,30 @@ log1p = _either(np.log1p, mpmath.log1p)
 erf = _either(scipy.special.erf, mpmath.erf)
 
 
+def positive(x: AnyArray) -> Any:
+    """Where the real part is >= 0. A branch chosen by it is analytic when both sides are the same function."""
+    return (
+        np.asarray(np.frompyfunc(_real_part, 1, 1)(x) >= 0, dtype=bool)
+        if x.dtype == object
+        else np.real(x) >= 0
+    )
+
+
+def _real_part(x: Any) -> Any:
+    return x.real
+
+
 def sigmoid(x: AnyArray) -> AnyArray:
-    """1 / (1 + e^-x), through tanh so that it does not overflow."""
-    return (1 + tanh(x / 2)) / 2
+    """1 / (1 + e^-x), to full relative accuracy in both tails and without overflow."""
+    right = positive(x)
+    e = exp(np.where(right, -x, x))
+    return np.where(right, e * 0 + 1, e) / (1 + e)
 
 
 def softplus(x: AnyArray) -> AnyArray:
     """log(1 + e^x), without overflow: max(x, 0) + log1p(e^-|x|), the sign taken from the real part."""
-    real = np.vectorize(lambda v: v.real >= 0, otypes=[bool])(x) if x.dtype == object else np.real(x) >= 0
-    signed = np.where(real, x, -x)
-    return np.where(real, x, x * 0) + log1p(exp(-signed))
+    right = positive(x)
+    return np.where(right, x, x * 0) + log1p(exp(np.where(right, -x, x)))
 
 
 def _gelu_density(x: AnyArray) -> AnyArray:

@@ -1,0 +1,138 @@
+"""Where a block of a derivative goes: the bookkeeping every hand-derived jet shares, and nothing else.
+
+A field writes each derivative as blocks, named by the components of z = (t, y, theta) they belong to. Off-diagonal
+blocks of the second derivative are written once and land on both sides, so it is symmetric by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .field import AnyArray, Jet
+
+Index = NDArray[np.intp]
+Table = tuple[Sequence[Any], Mapping[tuple[int, int], Any], Mapping[tuple[int, int, int], Any]]
+
+
+class Map(Protocol):
+    """f(t, x, theta) from `inputs` to `outputs` numbers; a `Field` where the two are equal.
+
+    Its jet is a field's jet with x in the place of y: first (batch, outputs, 1 + inputs + params).
+    """
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def params(self) -> int: ...
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet: ...
+
+
+def span(part: slice) -> Index:
+    """The indices of a slice with both ends given."""
+    return np.arange(part.start, part.stop)
+
+
+class Assembly:
+    """Collects the blocks of one jet.
+
+    t, y, theta: brought to one number type (float64, complex128 or objects), so that a complex perturbation
+    of any of them is carried by all the arithmetic.
+    """
+
+    def __init__(self, t: Any, y: AnyArray, theta: AnyArray, outputs: int, order: int) -> None:
+        kind = np.result_type(np.asarray(t), y, theta, np.float64)
+        self.t = np.asarray(t, dtype=kind)
+        self.y = np.asarray(y, dtype=kind)
+        self.theta = np.asarray(theta, dtype=kind)
+        self.order = order
+        batch, state = self.y.shape
+        self.size = 1 + state + len(self.theta)
+        nought: Any = 0 * self.t[()] if kind == object else 0
+        self.value: AnyArray = np.full((batch, outputs), nought, dtype=kind)
+        self.first: AnyArray = np.full((batch, outputs, self.size if order > 0 else 0), nought, dtype=kind)
+        self.second: AnyArray = np.full(
+            (batch, outputs, self.size, self.size) if order > 1 else (batch, outputs, 0, 0),
+            nought,
+            dtype=kind,
+        )
+
+    def of_state(self, component: Index) -> Index:
+        """Components of y as components of z."""
+        return 1 + component
+
+    def of_theta(self, start: int, params: int) -> Index:
+        """theta[start : start + params] as components of z."""
+        return 1 + self.y.shape[1] + start + np.arange(params)
+
+    def add(self, rows: Index, block: AnyArray) -> None:
+        """F[rows] += block: (batch, rows)."""
+        self.value[:, rows] += block
+
+    def add_first(self, rows: Index, p: Index, block: AnyArray) -> None:
+        """dF[rows] / dz[p] += block: (batch, rows, p)."""
+        self.first[:, rows[:, None], p] += block
+
+    def add_first_diagonal(self, rows: Index, p: Index, block: Any) -> None:
+        """dF[rows[i]] / dz[p[i]] += block[i]: (batch, rows)."""
+        self.first[:, rows, p] += block
+
+    def add_second(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+        """A block with itself: d2F[rows] / dz[p] dz[q] += block: (batch, rows, p, q)."""
+        self.second[:, rows[:, None, None], p[:, None], q] += block
+
+    def add_mixed(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+        """A block and its transpose: for both orders of p and q, block: (batch, rows, p, q)."""
+        self.add_second(rows, p, q, block)
+        self.add_second(rows, q, p, np.swapaxes(block, -1, -2))
+
+    def add_mixed_diagonal(self, rows: Index, p: Index, q: Index, block: Any) -> None:
+        """For both orders, d2F[rows[i]] / dz[p[i]] dz[q[i]] += block[i]: (batch, rows)."""
+        self.second[:, rows, p, q] += block
+        self.second[:, rows, q, p] += block
+
+    def add_second_diagonal(self, rows: Index, p: Index, block: Any) -> None:
+        """d2F[rows[i]] / dz[p[i]]^2 += block[i]: (batch, rows)."""
+        self.second[:, rows, p, p] += block
+
+    def add_mixed_rowwise(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+        """For both orders, d2F[rows[i]] / dz[p[i]] dz[q] += block[i]: (batch, rows, q)."""
+        self.second[:, rows[:, None], p[:, None], q] += block
+        self.second[:, rows[:, None], q, p[:, None]] += block
+
+    def jet(self) -> Jet:
+        return Jet(
+            self.value, self.first if self.order > 0 else None, self.second if self.order > 1 else None
+        )
+
+
+def from_table(
+    t: Any,
+    y: AnyArray,
+    theta: AnyArray,
+    order: int,
+    table: Callable[[AnyArray, tuple[AnyArray, ...], tuple[Any, ...]], Table],
+) -> Jet:
+    """The jet of a small field written out entry by entry.
+
+    table(t, components of y, components of theta) → value, first, second; the keys are (row, p) and (row, p, q),
+    p and q numbering z = (t, y, theta); a mixed entry is given once.
+    """
+    out = Assembly(t, y, theta, y.shape[1], order)
+    value, first, second = table(out.t, tuple(out.y.T), tuple(out.theta))
+    for row, entry in enumerate(value):
+        out.value[:, row] += entry
+    if order > 0:
+        for (row, p), entry in first.items():
+            out.first[:, row, p] += entry
+    if order > 1:
+        for (row, p, q), entry in second.items():
+            out.second[:, row, p, q] += entry
+            if p != q:
+                out.second[:, row, q, p] += entry
+    return out.jet()

@@ -1,0 +1,106 @@
+"""Scalar coefficients of a field (damping, rates, the weight of a spring): a number, a parameter, a learnt function.
+
+A coefficient is c(t, theta) with derivatives in (t, theta): first (1 + params,), second (1 + params, 1 + params).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .assembly import Map
+from .field import AnyArray
+from .functions import ACTIVATIONS
+
+Scalars = tuple[Any, AnyArray, AnyArray]
+
+
+class Coefficient(Protocol):
+    """c(t, theta), a scalar. `jet` gives its value, first and second derivative in (t, theta)."""
+
+    @property
+    def params(self) -> int: ...
+    def jet(self, t: AnyArray, theta: AnyArray) -> Scalars: ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """c = number; not learnt: it takes no parameter."""
+
+    number: float
+
+    @property
+    def params(self) -> int:
+        return 0
+
+    def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        nought = t[None] * 0
+        return nought[0] + self.number, nought, nought[:, None]
+
+
+@dataclass(frozen=True)
+class Free:
+    """c = theta_0."""
+
+    @property
+    def params(self) -> int:
+        return 1
+
+    def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        nought = theta[0] * 0
+        return theta[0], np.array([nought, nought + 1]), np.full((2, 2), nought)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """c = scale * s(theta_0), s out of ACTIVATIONS: sigmoid for a damping or a rate, softplus for a weight >= 0."""
+
+    activation: str = "sigmoid"
+    scale: float = 1.0
+
+    @property
+    def params(self) -> int:
+        return 1
+
+    def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        s = ACTIVATIONS[self.activation]
+        nought = theta[0] * 0
+        value, slope, bend = (self.scale * part(theta)[0] for part in (s.value, s.first, s.second))
+        return value, np.array([nought, slope]), np.array([[nought, nought], [nought, bend]])
+
+
+@dataclass(frozen=True)
+class OfTime:
+    """c(t) = scale * s(n(t)), n a map of time alone: `Mlp(inputs=0, outputs=1, hidden=..., time=True)`."""
+
+    net: Map
+    activation: str = "sigmoid"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if (self.net.inputs, self.net.outputs) != (0, 1):
+            raise ValueError(
+                f"a coefficient's network maps {self.net.inputs} to {self.net.outputs} numbers, but it has to "
+                "map time alone to one number: Mlp(inputs=0, outputs=1, hidden=..., time=True)"
+            )
+
+    @property
+    def params(self) -> int:
+        return self.net.params
+
+    def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        inner = self.net.jet(t, np.empty((1, 0), dtype=theta.dtype), theta, 2)
+        assert inner.first is not None and inner.second is not None
+        n, n_p, n_pq = inner.value[0], inner.first[0, 0], inner.second[0, 0]
+        s = ACTIVATIONS[self.activation]
+        slope, bend = s.first(n)[0], s.second(n)[0]
+        first = self.scale * slope * n_p
+        second = self.scale * (slope * n_pq + bend * n_p[:, None] * n_p)
+        return self.scale * s.value(n)[0], first, second
+
+
+RATE = Learnt("sigmoid")
+WEIGHT = Learnt("softplus")
+NONE = Fixed(0.0)

@@ -1,0 +1,154 @@
+"""A dense network of any depth: the inner network of most neural ODEs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .assembly import Assembly, Index
+from .field import AnyArray, Jet
+from .functions import ACTIVATIONS
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """x_0 = (y, t);  u_l = W_l x_{l-1} + b_l;  x_l = s(u_l);  F = u_L (no activation at the end).
+
+    inputs: components of y; outputs: components of F; hidden: widths of the hidden layers, () for an affine map.
+    activation: a name out of ACTIVATIONS. time: whether t is an input, after those of y.
+    theta = W_1.ravel(), b_1, W_2.ravel(), b_2, ... with W_l of shape (out, in).
+    With outputs == inputs it is a vector field.
+    """
+
+    inputs: int
+    outputs: int
+    hidden: tuple[int, ...] = ()
+    activation: str = "tanh"
+    time: bool = False
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unknown activation {self.activation!r}; the known ones are {sorted(ACTIVATIONS)}"
+            )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Sizes of x_0, ..., x_L."""
+        return (self.inputs + int(self.time), *self.hidden, self.outputs)
+
+    @property
+    def params(self) -> int:
+        return sum((wide + 1) * out for wide, out in zip(self.widths, self.widths[1:], strict=False))
+
+    @property
+    def state(self) -> int:
+        if self.inputs != self.outputs:
+            raise ValueError(
+                f"a network from {self.inputs} to {self.outputs} numbers is no vector field by itself"
+            )
+        return self.inputs
+
+    @property
+    def parts(self) -> Mapping[str, slice]:
+        return {"h": slice(0, self.state)}
+
+    def layers(self) -> Iterator[tuple[slice, slice]]:
+        """Where W_l and b_l sit in theta."""
+        start = 0
+        for wide, out in zip(self.widths, self.widths[1:], strict=False):
+            middle = start + wide * out
+            yield slice(start, middle), slice(middle, middle + out)
+            start = middle + out
+
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
+        out = Assembly(t, y, theta, self.outputs, order)
+        forward = _Forward(self, out)
+        rows = np.arange(self.outputs)
+        out.add(rows, forward.u[-1])
+        if order > 0:
+            out.first += forward.du[-1]
+        if order > 1:
+            self._second(out, forward)
+        return out.jet()
+
+    def _second(self, out: Assembly, forward: _Forward) -> None:
+        """F_k,pq from the only two things that bend: the activations, and the products W_l x_{l-1}.
+
+        With g_ki = dF_k / du_l,i, layer l contributes  sum_ij g_ki (dW_ij/dz_p dx_j/dz_q + p <-> q),
+        and its activation  sum_j (dF_k / dx_l,j) s''(u_l,j) du_l,j/dz_p du_l,j/dz_q.
+        """
+        batch, outputs = out.value.shape
+        rows = np.arange(outputs)
+        everything = np.arange(out.size)
+        # g, starting with F = u_L: (batch, outputs, width of u_l)
+        to_output: AnyArray = np.eye(outputs) + 0 * out.value[:, :, None]
+        for layer in reversed(range(len(forward.u))):
+            product = to_output[:, :, :, None, None] * forward.dx[layer][:, None, None]  # (batch, k, i, j, q)
+            of_weight = forward.of_weight[layer]
+            out.add_mixed(
+                rows, of_weight, everything, product.reshape(batch, outputs, len(of_weight), out.size)
+            )
+            if layer == 0:
+                return
+            to_x = to_output @ forward.weight[layer]  # dF_k / dx_{l-1}
+            du = forward.du[layer - 1][:, None]
+            bend = to_x * forward.bend[layer - 1][:, None]
+            out.second += np.swapaxes(bend[..., None] * du, -1, -2) @ du
+            to_output = to_x * forward.slope[layer - 1][:, None]
+
+
+class _Forward:
+    """The layers' values and first derivatives: x[l] enters layer l, u[l] leaves it before the activation."""
+
+    def __init__(self, net: Mlp, out: Assembly) -> None:
+        s = ACTIVATIONS[net.activation]
+        self.x: list[AnyArray] = []
+        self.u: list[AnyArray] = []
+        self.dx: list[AnyArray] = []
+        self.du: list[AnyArray] = []
+        self.slope: list[AnyArray] = []
+        self.bend: list[AnyArray] = []
+        self.weight: list[AnyArray] = []
+        self.of_weight: list[Index] = []
+        x, dx = _inputs(net, out)
+        for layer, (of_weight, of_bias) in enumerate(net.layers()):
+            width = of_bias.stop - of_bias.start
+            weight = out.theta[of_weight].reshape(width, x.shape[1])
+            u = x @ weight.T + out.theta[of_bias]
+            self.x.append(x)
+            self.u.append(u)
+            self.weight.append(weight)
+            self.of_weight.append(out.of_theta(of_weight.start, width * x.shape[1]))
+            if out.order > 0:
+                du: AnyArray = weight @ dx
+                units = np.arange(width)
+                du[:, units, out.of_theta(of_bias.start, width)] += 1
+                columns = self.of_weight[-1].reshape(width, x.shape[1])
+                du[:, units[:, None], columns] += x[:, None, :]
+                self.dx.append(dx)
+                self.du.append(du)
+            if layer == len(net.hidden):
+                return
+            x = s.value(u)
+            if out.order > 0:
+                self.slope.append(s.first(u))
+                dx = self.slope[-1][:, :, None] * self.du[-1]
+            if out.order > 1:
+                self.bend.append(s.second(u))
+
+
+def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
+    """x_0 = (y, t) and its derivative in z, a selection of components."""
+    batch = len(out.y)
+    columns = [out.y, np.broadcast_to(out.t, (batch, 1))] if net.time else [out.y]
+    x = np.concatenate(columns, axis=1)
+    dx: AnyArray = np.zeros((batch, x.shape[1], out.size)) + 0 * out.t
+    components = np.arange(net.inputs)
+    dx[:, components, 1 + components] += 1
+    if net.time:
+        dx[:, net.inputs, 0] += 1
+    return x, dx

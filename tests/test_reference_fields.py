@@ -1,0 +1,156 @@
+"""Every hand-derived derivative of the reference against a complex step, and against 30-digit arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mpmath
+import numpy as np
+import pytest
+from odecheck_reference.fields import (
+    ACTIVATIONS,
+    Adam,
+    Augmented,
+    Field,
+    Fixed,
+    Free,
+    GeneralisedHeavyBall,
+    Gradient,
+    HeavyBall,
+    Jet,
+    Learnt,
+    Linear,
+    Logistic,
+    Lorenz,
+    LotkaVolterra,
+    Mlp,
+    OfTime,
+    Pendulum,
+    SecondOrder,
+    VanDerPol,
+)
+from odecheck_reference.fields.coefficients import Coefficient
+
+STEP = 1e-30  # a complex step has no cancellation: as small as it likes
+NET = Mlp(2, 2, (3,), time=True)
+CLOCK = OfTime(Mlp(0, 1, (2,), time=True), scale=0.8)
+AFFINE_CLOCK = OfTime(Mlp(0, 1, time=True), activation="softplus")
+
+FIELDS: dict[str, Field] = {
+    "linear": Linear(3),
+    "linear in time": Linear(2, time=True),
+    "affine network": Mlp(2, 2),
+    "deep network": Mlp(2, 2, (4, 3, 2)),
+    **{f"network {name}": Mlp(2, 2, (3, 4), name, time=True) for name in ACTIVATIONS},
+    "gradient": Gradient(2, 3),
+    "gradient of softplus": Gradient(3, 2, "softplus"),
+    "augmented": Augmented(Mlp(3, 3, (4,), time=True), extra=1),
+    "second order in x": SecondOrder(NET),
+    "second order in x and v": SecondOrder(Mlp(4, 2, (3,), "softplus", time=True)),
+    "heavy ball": HeavyBall(NET),
+    "heavy ball, free damping": HeavyBall(NET, Free()),
+    "heavy ball, fixed damping": HeavyBall(NET, Fixed(0.7)),
+    "heavy ball, damping of time": HeavyBall(Mlp(2, 2, (3,)), CLOCK),
+    "heavy ball, affine damping of time": HeavyBall(NET, AFFINE_CLOCK),
+    "heavy ball, signs of the code": HeavyBall(NET, Learnt(scale=0.5), signs="code"),
+    "heavy ball of a gradient": HeavyBall(Gradient(2, 3), Free()),
+    "heavy ball of a linear field": HeavyBall(Linear(2), Free()),
+    "generalised heavy ball": GeneralisedHeavyBall(NET),
+    "generalised, signs of the code": GeneralisedHeavyBall(NET, Free(), Free(), "gelu", "code"),
+    "generalised, fixed spring": GeneralisedHeavyBall(NET, xi=Fixed(1.5), activation="softplus"),
+    "generalised, everything of time": GeneralisedHeavyBall(NET, CLOCK, AFFINE_CLOCK),
+    "adam": Adam(NET),
+    "adam, denominator of the code": Adam(NET, denominator="code"),
+    "adam, free rates": Adam(NET, Free(), Free(), epsilon=0.1),
+    "adam, fixed rates": Adam(NET, Fixed(0.3), Fixed(0.9)),
+    "adam, rates of time": Adam(NET, CLOCK, AFFINE_CLOCK),
+    "logistic": Logistic(),
+    "lotka-volterra": LotkaVolterra(),
+    "van der pol": VanDerPol(),
+    "pendulum": Pendulum(),
+    "lorenz": Lorenz(),
+    "augmented pendulum": Augmented(Pendulum(), extra=1),
+}
+each_field = pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS.keys())
+
+
+def point(field: Field, seed: int, batch: int = 2):
+    """t, y, theta: away from zero in the parts that have to be positive."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(batch, field.state))
+    if "v" in field.parts:
+        y[:, field.parts["v"]] = np.abs(y[:, field.parts["v"]]) + 0.1
+    theta = rng.normal(size=field.params)
+    theta += 0.2 * np.sign(theta)  # the logistic field divides by one of them
+    return rng.normal(), y, theta
+
+
+def complex_step(field: Field, t, y, theta, order: int):
+    """d(jet of `order`)/dz by a complex step in every component: the derivative axis comes last."""
+    columns = []
+    for component in range(1 + y.shape[1] + len(theta)):
+        z = [np.array(part, dtype=complex) for part in (t, y, theta)]
+        if component == 0:
+            z[0] += 1j * STEP
+        elif component <= y.shape[1]:
+            z[1][:, component - 1] += 1j * STEP
+        else:
+            z[2][component - 1 - y.shape[1]] += 1j * STEP
+        jet = field.jet(z[0], z[1], z[2], order)
+        columns.append((jet.value, jet.first)[order].imag / STEP)
+    return np.stack(columns, axis=-1)
+
+
+def mismatch(observed, expected) -> float:
+    """The largest difference, relative to the largest entry (in each row of the batch and each component)."""
+    assert observed.shape == expected.shape
+    return float(np.max(np.abs(observed - expected)) / max(np.max(np.abs(expected)), 1e-300))
+
+
+def derivative_errors(field: Field, seed: int) -> tuple[float, float]:
+    t, y, theta = point(field, seed)
+    jet = field.jet(t, y, theta, 2)
+    return (
+        mismatch(jet.first, complex_step(field, t, y, theta, 0)),
+        mismatch(jet.second, complex_step(field, t, y, theta, 1)),
+    )
+
+
+@each_field
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_are_those_of_a_complex_step(field, seed):
+    assert max(derivative_errors(field, seed)) <= 1e-14
+
+
+@each_field
+def test_jet_is_consistent_and_satisfies_the_protocol(field):
+    assert isinstance(field, Field)
+    t, y, theta = point(field, 7)
+    jets = [field.jet(t, y, theta, order) for order in range(3)]
+    n = 1 + field.state + field.params
+    assert jets[2].value.shape == (2, field.state) and jets[2].first.shape == (2, field.state, n)
+    assert jets[2].second.shape == (2, field.state, n, n)
+    assert jets[0].first is None and jets[0].second is None and jets[1].second is None
+    assert (jets[0].value == jets[2].value).all() and (jets[1].first == jets[2].first).all()
+    assert mismatch(jets[2].second, np.swapaxes(jets[2].second, -1, -2)) <= 1e-15
+    covered = np.concatenate([np.arange(field.state)[part] for part in field.parts.values()])
+    assert (covered == np.arange(field.state)).all()
+    rows = [field.jet(t, y[i : i + 1], theta, 2) for i in range(2)]
+    assert mismatch(np.concatenate([row.second for row in rows]), jets[2].second) <= 1e-15
+
+
+def objects(x):
+    return np.frompyfunc(mpmath.mpf, 1, 1)(np.asarray(x, dtype=object))
+
+
+@each_field
+def test_thirty_digits_round_to_float64(field):
+    t, y, theta = point(field, 3)
+    machine = field.jet(t, y, theta, 2)
+    with mpmath.workdps(30):
+        exact = field.jet(mpmath.mpf(t), objects(y), objects(theta), 2)
+        for seen, true in zip(
+            (machine.value, machine.first, machine.second), (exact.value, exact.first, exact.second)
+        ):
+            assert all(isinstance(entry, mpmath.mpf) for entry in true.flat)
+            assert mismatch(seen, true) <= 1e-15
