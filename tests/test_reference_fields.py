@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import mpmath
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from odecheck_reference.fields import (
     GeneralisedHeavyBall,
     Gradient,
     HeavyBall,
-    Jet,
     Learnt,
     Linear,
     Logistic,
@@ -29,7 +26,6 @@ from odecheck_reference.fields import (
     SecondOrder,
     VanDerPol,
 )
-from odecheck_reference.fields.coefficients import Coefficient
 
 STEP = 1e-30  # a complex step has no cancellation: as small as it likes
 NET = Mlp(2, 2, (3,), time=True)
@@ -107,19 +103,93 @@ def mismatch(observed, expected) -> float:
     return float(np.max(np.abs(observed - expected)) / max(np.max(np.abs(expected)), 1e-300))
 
 
-def derivative_errors(field: Field, seed: int) -> tuple[float, float]:
-    t, y, theta = point(field, seed)
-    jet = field.jet(t, y, theta, 2)
-    return (
-        mismatch(jet.first, complex_step(field, t, y, theta, 0)),
-        mismatch(jet.second, complex_step(field, t, y, theta, 1)),
-    )
-
-
 @each_field
 @pytest.mark.parametrize("seed", range(3))
 def test_derivatives_are_those_of_a_complex_step(field, seed):
-    assert max(derivative_errors(field, seed)) <= 1e-14
+    t, y, theta = point(field, seed)
+    jet = field.jet(t, y, theta, 2)
+    assert mismatch(jet.first, complex_step(field, t, y, theta, 0)) <= 1e-14
+    assert mismatch(jet.second, complex_step(field, t, y, theta, 1)) <= 1e-14
+
+
+def blocks(field: Field) -> dict[str, slice]:
+    return {"t": slice(0, 1), "y": slice(1, 1 + field.state), "theta": slice(1 + field.state, None)}
+
+
+def wrong_firsts(field: Field, first):
+    """Each block off by 1e-12 of the largest entry, the time derivative dropped, the Jacobian transposed."""
+    for name, block in blocks(field).items():
+        if first[..., block].any():
+            mutant = first.copy()
+            mutant[..., block] *= 1 + 1e-12 * np.max(np.abs(first)) / np.max(np.abs(first[..., block]))
+            yield f"{name} scaled", mutant
+    if first[..., 0].any():
+        mutant = first.copy()
+        mutant[..., 0] = 0
+        yield "time dropped", mutant
+    transposed = first.copy()
+    y = blocks(field)["y"]
+    transposed[..., y] = np.swapaxes(first[..., y], -1, -2)
+    if (transposed != first).any() and not isinstance(field, Gradient):
+        yield "transposed", transposed
+
+
+def wrong_seconds(field: Field, second):
+    """Each block off by 1e-12 of the largest entry, and each block dropped."""
+    for name, p in blocks(field).items():
+        for other, q in blocks(field).items():
+            block = second[..., p, q]
+            if block.any():
+                for defect in (-1, 1e-12 * np.max(np.abs(second)) / np.max(np.abs(block))):
+                    mutant = second.copy()
+                    mutant[..., p, q] *= 1 + defect
+                    yield f"{name}, {other} off by {defect}", mutant
+
+
+@each_field
+def test_wrong_derivatives_are_refuted(field):
+    t, y, theta = point(field, 0)
+    jet = field.jet(t, y, theta, 2)
+    first, second = (complex_step(field, t, y, theta, order) for order in (0, 1))
+    missed = [name for name, mutant in wrong_firsts(field, jet.first) if mismatch(mutant, first) <= 1e-14]
+    missed += [name for name, mutant in wrong_seconds(field, jet.second) if mismatch(mutant, second) <= 1e-14]
+    assert missed == []
+
+
+def test_the_logistic_solution_satisfies_its_equation():
+    field = Logistic()
+    theta, y0 = np.array([1.3, 2.1]), np.array([[0.2], [1.7], [3.0]])
+    for t in (0.4, 2.5):
+        slope = field.solution(t + 1j * STEP, y0, theta).imag / STEP
+        assert mismatch(slope, field.jet(t, field.solution(t, y0, theta), theta, 0).value) <= 2e-15
+    assert mismatch(field.solution(0.0, y0, theta), y0) <= 1e-15
+
+
+def test_a_gradient_field_has_a_symmetric_jacobian():
+    field = Gradient(3, 4, "gelu")
+    jacobian = field.jet(*point(field, 5), 1).first[..., 1:4]
+    assert mismatch(jacobian, np.swapaxes(jacobian, -1, -2)) <= 1e-15
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Mlp(2, 2, activation="relu"), "unknown activation 'relu'"),
+        (lambda: Mlp(3, 2).state, "no vector field by itself"),
+        (lambda: SecondOrder(Mlp(3, 2)), "give it 2 inputs"),
+        (lambda: Augmented(Mlp(2, 2), extra=2), "0 < extra < outputs"),
+        (lambda: HeavyBall(Mlp(3, 2)), "size of h"),
+        (lambda: HeavyBall(NET, signs="other"), "'paper' or 'code'"),
+        (lambda: Adam(Mlp(3, 2)), "size of h"),
+        (lambda: Adam(NET, epsilon=0.0), "give epsilon > 0"),
+        (lambda: Adam(NET, denominator="other"), "'paper' or 'code'"),
+        (lambda: OfTime(NET), "time alone to one number"),
+        (lambda: Gradient(2, 2, "relu"), "unknown activation 'relu'"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
 
 
 @each_field

@@ -33,7 +33,8 @@ class Adam:
     def __post_init__(self) -> None:
         if self.inner.inputs != self.inner.outputs:
             raise ValueError(
-                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: both have to be the size of h"
+                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: "
+                "both have to be the size of h"
             )
         if not self.epsilon > 0:
             raise ValueError(

@@ -1,7 +1,7 @@
 """Where a block of a derivative goes: the bookkeeping every hand-derived jet shares, and nothing else.
 
-A field writes each derivative as blocks, named by the components of z = (t, y, theta) they belong to. Off-diagonal
-blocks of the second derivative are written once and land on both sides, so it is symmetric by construction.
+A field writes each derivative as blocks, named by the components of z = (t, y, theta) they belong to.
+Off-diagonal blocks of the second derivative are written once and land on both sides: symmetric by construction.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class Map(Protocol):
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet: ...
 
 
+def indices(count: int) -> Index:
+    return np.arange(count, dtype=np.intp)
+
+
 def span(part: slice) -> Index:
     """The indices of a slice with both ends given."""
-    return np.arange(part.start, part.stop)
+    return np.arange(part.start, part.stop, dtype=np.intp)
 
 
 class Assembly:
@@ -53,7 +57,7 @@ class Assembly:
         self.order = order
         batch, state = self.y.shape
         self.size = 1 + state + len(self.theta)
-        nought: Any = 0 * self.t[()] if kind == object else 0
+        nought: Any = 0 * self.t[()]  # of the kind of mpmath numbers, where they are such
         self.value: AnyArray = np.full((batch, outputs), nought, dtype=kind)
         self.first: AnyArray = np.full((batch, outputs, self.size if order > 0 else 0), nought, dtype=kind)
         self.second: AnyArray = np.full(
@@ -120,8 +124,8 @@ def from_table(
 ) -> Jet:
     """The jet of a small field written out entry by entry.
 
-    table(t, components of y, components of theta) → value, first, second; the keys are (row, p) and (row, p, q),
-    p and q numbering z = (t, y, theta); a mixed entry is given once.
+    table(t, components of y, components of theta) → value, first, second; the keys are (row, p) and
+    (row, p, q), p and q numbering z = (t, y, theta); a mixed entry is given once.
     """
     out = Assembly(t, y, theta, y.shape[1], order)
     value, first, second = table(out.t, tuple(out.y.T), tuple(out.theta))

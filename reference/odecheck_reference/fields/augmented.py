@@ -12,7 +12,10 @@ from .field import AnyArray, Jet
 
 @dataclass(frozen=True)
 class Augmented:
-    """(h, a)' = f(t, (h, a)); the last `extra` components are the augmentation a. theta is that of `inner`."""
+    """(h, a)' = f(t, (h, a)); the last `extra` components are the augmentation a.
+
+    theta = that of `inner`.
+    """
 
     inner: Map
     extra: int
@@ -20,8 +23,8 @@ class Augmented:
     def __post_init__(self) -> None:
         if self.inner.inputs != self.inner.outputs or not 0 < self.extra < self.inner.outputs:
             raise ValueError(
-                f"a field from {self.inner.inputs} to {self.inner.outputs} numbers cannot have {self.extra} of "
-                "them as augmentation: give it as many outputs as inputs, and 0 < extra < outputs"
+                f"a field from {self.inner.inputs} to {self.inner.outputs} numbers cannot have {self.extra} "
+                "of them as augmentation: give it as many outputs as inputs, and 0 < extra < outputs"
             )
 
     @property

@@ -64,7 +64,10 @@ class Logistic(Classical):
         return (r * u * (1 - u / k),), first, second
 
     def solution(self, t: Any, y0: AnyArray, theta: AnyArray) -> AnyArray:
-        """y(t) = K / (1 + (K / y0 - 1) e^(-r t)) for y(0) = y0: (batch, 1), where the denominator stays positive."""
+        """y(t) = K / (1 + (K / y0 - 1) e^(-r t)) for y(0) = y0: (batch, 1).
+
+        Holds as long as the denominator stays positive: y0 <= K forwards in time.
+        """
         r, k = theta
         return k / (1 + (k / y0 - 1) * exp(np.asarray(-r * t)))
 

@@ -1,6 +1,7 @@
-"""Scalar coefficients of a field (damping, rates, the weight of a spring): a number, a parameter, a learnt function.
+"""Scalar coefficients of a field (damping, rates, a spring): a number, a parameter, a learnt function.
 
-A coefficient is c(t, theta) with derivatives in (t, theta): first (1 + params,), second (1 + params, 1 + params).
+A coefficient is c(t, theta) with its derivatives in (t, theta):
+first (1 + params,), second (1 + params, 1 + params).
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Free:
 
 @dataclass(frozen=True)
 class Learnt:
-    """c = scale * s(theta_0), s out of ACTIVATIONS: sigmoid for a damping or a rate, softplus for a weight >= 0."""
+    """c = scale * s(theta_0), s out of ACTIVATIONS: sigmoid for a rate, softplus for a weight >= 0."""
 
     activation: str = "sigmoid"
     scale: float = 1.0
@@ -82,8 +83,8 @@ class OfTime:
     def __post_init__(self) -> None:
         if (self.net.inputs, self.net.outputs) != (0, 1):
             raise ValueError(
-                f"a coefficient's network maps {self.net.inputs} to {self.net.outputs} numbers, but it has to "
-                "map time alone to one number: Mlp(inputs=0, outputs=1, hidden=..., time=True)"
+                f"a coefficient's network maps {self.net.inputs} to {self.net.outputs} numbers, but it has "
+                "to map time alone to one number: Mlp(inputs=0, outputs=1, hidden=..., time=True)"
             )
 
     @property

@@ -10,16 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
+import mpmath  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
-import scipy.special
+import scipy.special  # pyright: ignore[reportMissingTypeStubs]
 
 from .field import AnyArray
+
+mp: Any = mpmath  # has no type stubs
+special: Any = scipy.special
 
 Elementwise = Callable[[AnyArray], AnyArray]
 
 
-def _either(fast: Callable[..., Any], exact: Callable[..., Any]) -> Elementwise:
+def _either(fast: Any, exact: Callable[..., Any]) -> Elementwise:
     """`fast` on machine numbers, `exact` on arrays of mpmath numbers."""
     objects = np.frompyfunc(exact, 1, 1)
 
@@ -30,18 +33,18 @@ def _either(fast: Callable[..., Any], exact: Callable[..., Any]) -> Elementwise:
     return function
 
 
-exp = _either(np.exp, mpmath.exp)
-sin = _either(np.sin, mpmath.sin)
-cos = _either(np.cos, mpmath.cos)
-tanh = _either(np.tanh, mpmath.tanh)
-sqrt = _either(np.sqrt, mpmath.sqrt)
-log = _either(np.log, mpmath.log)
-log1p = _either(np.log1p, mpmath.log1p)
-erf = _either(scipy.special.erf, mpmath.erf)
+exp = _either(np.exp, mp.exp)
+sin = _either(np.sin, mp.sin)
+cos = _either(np.cos, mp.cos)
+tanh = _either(np.tanh, mp.tanh)
+sqrt = _either(np.sqrt, mp.sqrt)
+log = _either(np.log, mp.log)
+log1p = _either(np.log1p, mp.log1p)
+erf = _either(special.erf, mp.erf)
 
 
 def positive(x: AnyArray) -> Any:
-    """Where the real part is >= 0. A branch chosen by it is analytic when both sides are the same function."""
+    """Where the real part is >= 0. Analytic where both branches chosen by it agree."""
     return (
         np.asarray(np.frompyfunc(_real_part, 1, 1)(x) >= 0, dtype=bool)
         if x.dtype == object
@@ -67,12 +70,12 @@ def softplus(x: AnyArray) -> AnyArray:
 
 
 def _gelu_density(x: AnyArray) -> AnyArray:
-    root = mpmath.sqrt(2 * mpmath.pi) if np.asarray(x).dtype == object else math.sqrt(2 * math.pi)
+    root = mp.sqrt(2 * mp.pi) if np.asarray(x).dtype == object else math.sqrt(2 * math.pi)
     return exp(-x * x / 2) / root
 
 
 def _gelu_cumulative(x: AnyArray) -> AnyArray:
-    root = mpmath.sqrt(2) if np.asarray(x).dtype == object else math.sqrt(2)
+    root = mp.sqrt(2) if np.asarray(x).dtype == object else math.sqrt(2)
     return (1 + erf(x / root)) / 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly
+from .assembly import Assembly, indices
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
 
@@ -49,7 +49,7 @@ class Gradient:
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.state, order)
         d, n = self.state, self.width
-        rows = np.arange(d)
+        rows = indices(d)
         weight = out.theta[: n * d].reshape(n, d)
         s = ACTIVATIONS[self.activation]
         u = out.y @ weight.T + out.theta[n * d :]
@@ -57,12 +57,12 @@ class Gradient:
         out.add(rows, -value @ weight)
         if order == 0:
             return out.jet()
-        # F_k = -sum_i W_ik s_i: with du the derivative of u, F_k,p = -sum_i (W_ik s'_i du_ip + [p is W_ik] s_i)
+        # F_k = -sum_i W_ik s_i; with du the derivative of u, F_k,p = -sum_i (W_ik s'_i du_ip + [p is W_ik] s_i)
         du = self._inner(out, weight)
         rise = s.first(u)[:, :, None] * du
         out.first -= weight.T @ rise
         of_weight = out.of_theta(0, n * d).reshape(n, d)
-        everything = np.arange(out.size)
+        everything = indices(out.size)
         for k in rows:
             out.add_first(rows[k : k + 1], of_weight[:, k], -value[:, None, :])
             if order > 1:
@@ -75,7 +75,7 @@ class Gradient:
         """du_i/dz: W_i on y, y_j on W_ij, 1 on b_i. (batch, width, N)"""
         d, n = self.state, self.width
         du: AnyArray = np.zeros((len(out.y), n, out.size)) + 0 * out.t
-        units = np.arange(n)
+        units = indices(n)
         du[:, :, 1 : 1 + d] += weight
         du[:, units[:, None], out.of_theta(0, n * d).reshape(n, d)] += out.y[:, None, :]
         du[:, units, out.of_theta(n * d, n)] += 1
@@ -84,7 +84,7 @@ class Gradient:
     def _second(self, out: Assembly, weight: AnyArray, slope: AnyArray, bend: AnyArray, du: AnyArray) -> None:
         """-sum_i W_ik (s''_i du_ip du_iq + s'_i u_i,pq), where u_i,pq = 1 for the pair (W_ij, y_j) alone."""
         d, n = self.state, self.width
-        rows = np.arange(d)
+        rows = indices(d)
         outer = (weight.T[None, :, :, None] * (bend[:, None, :, None] * du[:, None])).swapaxes(-1, -2) @ du[
             :, None
         ]

@@ -1,4 +1,4 @@
-"""Heavy-ball neural ODEs (HBNODE and GHBNODE; arXiv:2110.04840): h'' + gamma h' = f(t, h) and its generalisation."""
+"""Heavy-ball neural ODEs (HBNODE, GHBNODE; arXiv:2110.04840): h'' + gamma h' = f(t, h), generalised."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class HeavyBall:
     def __post_init__(self) -> None:
         if self.inner.inputs != self.inner.outputs:
             raise ValueError(
-                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: both have to be the size of h"
+                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: "
+                "both have to be the size of h"
             )
         if self.signs not in ("paper", "code"):
             raise ValueError(f"signs is {self.signs!r}; it is 'paper' or 'code'")
@@ -95,7 +96,7 @@ class HeavyBall:
 
 
 def _spring(out: Assembly, rows: Index, part: Index, sign: int, coefficient: Coefficient, start: int) -> None:
-    """rows += sign c(t, theta) y[part]: a product, with derivatives c, c_p y and the mixed c_p, and c_pq y."""
+    """rows += sign c(t, theta) y[part]: derivatives c and c_p y, then c_p (mixed) and c_pq y."""
     c, c_p, c_pq = coefficient.jet(out.t, out.theta[start : start + coefficient.params])
     of_c = np.r_[0, out.of_theta(start, coefficient.params)]
     y = sign * out.y[:, part]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly
+from .assembly import Assembly, indices
 from .field import AnyArray, Jet
 
 
@@ -39,11 +39,11 @@ class Linear:
         d = self.state
         out = Assembly(t, y, theta, d, order)
         t, y = out.t, out.y
-        rows = np.arange(d)
+        rows = indices(d)
         matrix = out.theta[: d * d].reshape(d, d)
         out.add(rows, y @ matrix.T + out.theta[d * d : d * d + d])
+        slope = out.theta[d * d + d :]
         if self.time:
-            slope = out.theta[d * d + d :]
             out.add(rows, np.broadcast_to(slope * t, y.shape))
         if order == 0:
             return out.jet()
@@ -51,16 +51,16 @@ class Linear:
         of_y = out.of_state(rows)
         of_b = out.of_theta(d * d, d)
         of_c = out.of_theta(d * d + d, d)
-        of_row = [out.of_theta(i * d, d) for i in rows]  # where row i of A sits
+        of_row = [out.of_theta(i * d, d) for i in range(d)]  # where row i of A sits
         out.add_first(rows, of_y, matrix)
         out.add_first_diagonal(rows, of_b, 1)
-        for i in rows:
+        for i in range(d):
             out.add_first(rows[i : i + 1], of_row[i], y[:, None, :])
         if self.time:
             out.add_first_diagonal(rows, 0 * rows, slope)
             out.add_first_diagonal(rows, of_c, t)
         if order == 2:  # only A_ij y_j and c_i t are products
-            for i in rows:
+            for i in range(d):
                 out.add_mixed_diagonal(np.full(d, i), of_row[i], of_y, 1)
             if self.time:
                 out.add_mixed_diagonal(rows, 0 * rows, of_c, 1)

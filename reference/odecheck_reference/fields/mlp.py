@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly, Index
+from .assembly import Assembly, Index, indices
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
 
@@ -17,8 +17,8 @@ from .functions import ACTIVATIONS
 class Mlp:
     """x_0 = (y, t);  u_l = W_l x_{l-1} + b_l;  x_l = s(u_l);  F = u_L (no activation at the end).
 
-    inputs: components of y; outputs: components of F; hidden: widths of the hidden layers, () for an affine map.
-    activation: a name out of ACTIVATIONS. time: whether t is an input, after those of y.
+    inputs: components of y; outputs: components of F; hidden: widths of the hidden layers,
+    () for an affine map. activation: a name out of ACTIVATIONS. time: whether t is an input, after those of y.
     theta = W_1.ravel(), b_1, W_2.ravel(), b_2, ... with W_l of shape (out, in).
     With outputs == inputs it is a vector field.
     """
@@ -67,7 +67,7 @@ class Mlp:
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.outputs, order)
         forward = _Forward(self, out)
-        rows = np.arange(self.outputs)
+        rows = indices(self.outputs)
         out.add(rows, forward.u[-1])
         if order > 0:
             out.first += forward.du[-1]
@@ -82,16 +82,14 @@ class Mlp:
         and its activation  sum_j (dF_k / dx_l,j) s''(u_l,j) du_l,j/dz_p du_l,j/dz_q.
         """
         batch, outputs = out.value.shape
-        rows = np.arange(outputs)
-        everything = np.arange(out.size)
         # g, starting with F = u_L: (batch, outputs, width of u_l)
         to_output: AnyArray = np.eye(outputs) + 0 * out.value[:, :, None]
         for layer in reversed(range(len(forward.u))):
             product = to_output[:, :, :, None, None] * forward.dx[layer][:, None, None]  # (batch, k, i, j, q)
-            of_weight = forward.of_weight[layer]
-            out.add_mixed(
-                rows, of_weight, everything, product.reshape(batch, outputs, len(of_weight), out.size)
-            )
+            block = product.reshape(batch, outputs, -1, out.size)
+            of_weight = slice(forward.of_weight[layer][0], forward.of_weight[layer][-1] + 1)
+            out.second[:, :, of_weight] += block
+            out.second[:, :, :, of_weight] += np.swapaxes(block, -1, -2)
             if layer == 0:
                 return
             to_x = to_output @ forward.weight[layer]  # dF_k / dx_{l-1}
@@ -125,7 +123,7 @@ class _Forward:
             self.of_weight.append(out.of_theta(of_weight.start, width * x.shape[1]))
             if out.order > 0:
                 du: AnyArray = weight @ dx
-                units = np.arange(width)
+                units = indices(width)
                 du[:, units, out.of_theta(of_bias.start, width)] += 1
                 columns = self.of_weight[-1].reshape(width, x.shape[1])
                 du[:, units[:, None], columns] += x[:, None, :]
@@ -147,7 +145,7 @@ def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
     columns = [out.y, np.broadcast_to(out.t, (batch, 1))] if net.time else [out.y]
     x = np.concatenate(columns, axis=1)
     dx: AnyArray = np.zeros((batch, x.shape[1], out.size)) + 0 * out.t
-    components = np.arange(net.inputs)
+    components = indices(net.inputs)
     dx[:, components, 1 + components] += 1
     if net.time:
         dx[:, net.inputs, 0] += 1

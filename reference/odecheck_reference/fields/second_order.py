@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly, Map, span
+from .assembly import Assembly, Map, indices, span
 from .field import AnyArray, Jet
 
 
@@ -54,7 +54,7 @@ class SecondOrder:
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.state, order)
         x, v = (span(part) for part in self.parts.values())
-        seen = np.arange(self.inner.inputs)
+        seen = indices(self.inner.inputs)
         f = self.inner.jet(out.t, out.y[:, seen], out.theta, order)
         out.add(x, out.y[:, v])
         out.add(v, f.value)
