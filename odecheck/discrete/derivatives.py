@@ -1,0 +1,297 @@
+"""Exact derivatives of recorded steps: tangent, adjoint and second-order adjoint, all directions on one trajectory.
+
+They are derivatives *of the steps* (discretise, then differentiate), with the accepted step sizes held fixed, and
+equal automatic differentiation through the same steps to round-off. A loss is any twice differentiable function of
+the solution (times, *state) → scalar. "theta" is a dictionary name → tensor, as in `Trajectory.parameters`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from odecheck.discrete.points import Points, pull
+from odecheck.discrete.record import Trajectory
+from odecheck.discrete.recursion import Blocks, Recursion, Sweep
+
+Loss = Callable[[Tensor], Tensor]
+Theta = dict[str, Tensor]
+
+# below this many multiply-adds for the Jacobian blocks of one stage, forming them is cheaper than going stage by stage
+BLOCK_WORK = 2e7
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Value () and first derivatives; y0: *state, theta: name → *parameter, times: (times,) or None if not asked."""
+
+    value: Tensor
+    y0: Tensor
+    theta: Theta
+    times: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class HessianProducts:
+    """The gradient and, for every direction, the Hessian's product with it: y0 (D, *state), theta (D, *parameter)."""
+
+    gradient: Gradient
+    y0: Tensor
+    theta: Theta
+
+
+class Linearised:
+    """The linearised segments of a trajectory; with a single segment the linearisation is made once and kept."""
+
+    def __init__(self, trajectory: Trajectory, time_derivatives: bool = False) -> None:
+        self.trajectory, self.time_derivatives = trajectory, time_derivatives
+        self.bounds = trajectory.bounds()
+        self.single = len(self.bounds) == 1
+        self._kept: tuple[Points, Recursion] | None = None
+
+    def __getitem__(self, index: int) -> tuple[Points, Recursion]:
+        if self._kept is not None:
+            return self._kept
+        points = Points(self.trajectory, self.trajectory.segment(index), self.time_derivatives)
+        made = points, self._recursion(points)
+        if self.single:
+            self._kept = made
+        return made
+
+    def _recursion(self, points: Points) -> Recursion:
+        trajectory = self.trajectory
+        tableau = trajectory.tableau.effective()
+        if trajectory.route != "sweep":
+            for rows in self._layouts(points):
+                declared = rows > 1 and trajectory.independent_rows is True
+                jacobian = points.blocks(rows, declared)
+                if jacobian is not None:
+                    return Blocks(tableau, points.segment, jacobian)
+        return Sweep(tableau, points.segment, points)
+
+    def _layouts(self, points: Points) -> list[int]:
+        """Row counts to try, most promising first: as many rows as the first axis, then all coupled."""
+        shape, trajectory = self.trajectory.state_shape, self.trajectory
+        size, rows = shape.numel(), shape[0] if len(shape) > 1 else 1
+        work = sum(x.numel() for x in points.parameters) + size / rows
+        candidates = [] if trajectory.independent_rows is False or rows == 1 else [rows]
+        candidates += [] if trajectory.independent_rows is True and rows > 1 else [1]
+        # a block of width d takes d pulls of all rows
+        return [
+            r for r in candidates if trajectory.route == "blocks" or (size // r) * rows * work <= BLOCK_WORK
+        ]
+
+    def start(self, y: Tensor) -> Tensor:
+        """Tangents of y0 (D, state_size) as the first x (D, parts, state_size)."""
+        return torch.stack([y, y] if self.trajectory.tableau.carries else [y], dim=1)
+
+    def outputs(self, index: int) -> tuple[list[int], list[int]]:
+        """Observations in a segment: (their indices, index of the step in the segment that ends there)."""
+        first, end = self.bounds[index]
+        seen = [(i, at - first - 1) for i, at in enumerate(self.trajectory.observed) if first < at <= end]
+        return [i for i, _ in seen], [at for _, at in seen]
+
+    def jumps(self, index: int, cotangents: Tensor) -> Tensor:
+        """Cotangents of the outputs (D, times, state_size) → what every step's end receives (D, n, state_size)."""
+        first, end = self.bounds[index]
+        jumps = cotangents.new_zeros(len(cotangents), end - first, cotangents.shape[-1])
+        outputs, steps = self.outputs(index)
+        jumps[:, steps] = cotangents[:, outputs]
+        return jumps
+
+    def states(self, stages: Tensor) -> Tensor:
+        """(D, n, s, state_size) → (D, points, *state)."""
+        return stages.reshape(len(stages), -1, *self.trajectory.state_shape)
+
+    def stages(self, states: Tensor) -> Tensor:
+        """(D, points, *state) → (D, n, s, state_size)."""
+        s = self.trajectory.tableau.effective().stages
+        return states.reshape(len(states), -1, s, self.trajectory.state_shape.numel())
+
+
+def _loss(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+    """(value, the solution as a leaf, the loss's gradient there with its graph)."""
+    with torch.enable_grad():
+        outputs = trajectory.solution.detach().requires_grad_()
+        value = loss(outputs)
+        if value.shape != ():
+            raise ValueError(f"a loss has to be a scalar, this one has shape {tuple(value.shape)}")
+        (slope,) = pull([value], [outputs], [torch.ones(1, dtype=value.dtype, device=value.device)], graph=True)
+    return value.detach(), outputs, slope[0]
+
+
+def _named(trajectory: Trajectory, values: list[Tensor]) -> Theta:
+    return dict(zip(trajectory.parameters, values, strict=True))
+
+
+def _directions(trajectory: Trajectory, y0: Tensor | None, theta: Mapping[str, Tensor] | None):
+    """Checked directions as (y0 (D, state_size), list over parameters of (D, *parameter) or None)."""
+    given = [x for x in [y0, *(theta or {}).values()] if x is not None]
+    if not given or len({len(x) for x in given}) != 1:
+        raise ValueError("directions need a y0 part, a theta part or both, with one leading axis of directions")
+    unknown = set(theta or {}) - set(trajectory.parameters)
+    if unknown:
+        raise ValueError(f"no parameters {sorted(unknown)}: this trajectory has {list(trajectory.parameters)}")
+    like, count = trajectory.solution[0], len(given[0])
+    y = like.new_zeros(count, like.numel()) if y0 is None else y0.detach().reshape(count, like.numel())
+    if not theta:
+        return y, None
+    parts = {name: value.detach() for name, value in theta.items()}
+    zeros = {name: x.new_zeros(1).expand(count, *x.shape) for name, x in trajectory.parameters.items()}
+    return y, [parts.get(name, zero).reshape(zero.shape) for name, zero in zeros.items()]
+
+
+def jvp(trajectory: Trajectory, *, y0: Tensor | None = None, theta: Mapping[str, Tensor] | None = None) -> Tensor:
+    """Tangents of the solution.
+
+    Args:
+        y0: (D, *state) directions of the start, or None.
+        theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
+
+    Returns:
+        (D, times, *state).
+
+    Raises:
+        ValueError: no direction, different numbers of directions, an unknown parameter.
+    """
+    start, directions = _directions(trajectory, y0, theta)
+    outputs, _ = _forward(Linearised(trajectory), start, directions)
+    return outputs.view(len(start), *trajectory.solution.shape)
+
+
+def _forward(segments: Linearised, start: Tensor, directions: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+    """Tangents at the observations (D, times, state_size), and x at the start of every segment."""
+    outputs = start.new_zeros(len(start), len(segments.trajectory.observed), start.shape[-1])
+    outputs[:, 0] = start
+    x, starts = segments.start(start), []
+    for index in range(len(segments.bounds)):
+        starts.append(x)
+        points, recursion = segments[index]
+        forcing = None if directions is None else segments.stages(points.push_parameters(directions))
+        xs, _ = recursion.tangent(x, forcing)
+        seen, at = segments.outputs(index)
+        outputs[:, seen] = xs[:, [i + 1 for i in at], 0]
+        x = xs[:, -1]
+    return outputs, starts
+
+
+def vjp(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
+    """Adjoints for many cotangents of the solution.
+
+    Args:
+        cotangents: (D, times, *state).
+
+    Returns:
+        (y0 part (D, *state), theta part name → (D, *parameter)).
+    """
+    start, theta, _ = _backward(Linearised(trajectory), cotangents.detach().flatten(2))
+    return start.view(-1, *trajectory.state_shape), _named(trajectory, theta)
+
+
+def _backward(segments: Linearised, cotangents: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    """Adjoint in y0 (D, state_size), in the parameters, and (for one direction) in the observation times."""
+    x = torch.zeros_like(segments.start(cotangents[:, 0]))
+    theta = [p.new_zeros(len(cotangents), *p.shape) for p in segments.trajectory.parameters.values()]
+    times = torch.zeros_like(segments.trajectory.times, dtype=x.dtype) if segments.time_derivatives else None
+    for index in reversed(range(len(segments.bounds))):
+        points, recursion = segments[index]
+        kappa, x = recursion.adjoint(x, segments.jumps(index, cotangents), None)
+        weights = segments.states(kappa)
+        theta = [a + b for a, b in zip(theta, points.pull_parameters(weights), strict=True)]
+        if times is not None:
+            times = times + _time_adjoint(segments, points, weights[0], kappa[0])
+    return x.sum(1) + cotangents[:, 0], theta, times
+
+
+def _time_adjoint(segments: Linearised, points: Points, weights: Tensor, kappa: Tensor) -> Tensor:
+    """What a segment contributes to the derivative in the observation times (times,)."""
+    trajectory, segment = segments.trajectory, points.segment
+    n, clock = segment.steps, trajectory.stepper.clock
+    by_stage = pull([points.k], [points.t], [weights.unsqueeze(0)])[0].view(n, -1)
+    by_size = clock * (segment.slopes * kappa).sum((1, 2)) / segment.sizes
+    interval = torch.bucketize(torch.arange(segment.first, segment.first + n), torch.tensor(trajectory.observed[1:]), right=True)
+    interval = interval.to(trajectory.times.device)
+    t = trajectory.times.to(by_size.dtype)
+    length = (t[1:] - t[:-1])[interval]
+    at = (segment.times - t[interval, None]) / length[:, None]
+    later = (by_stage * at).sum(1) + by_size * clock * segment.sizes / length
+    earlier = (by_stage * (1 - at)).sum(1) - by_size * clock * segment.sizes / length
+    return torch.zeros_like(t).index_add_(0, interval, earlier).index_add_(0, interval + 1, later)
+
+
+def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Gradient:
+    """Value and gradient of a loss of the solution.
+
+    Args:
+        times: also the derivative in every observation time. It is the one of the steps when each step keeps its
+            place *as a fraction of the interval between two observation times* and the stage times move along;
+            for a fixed-step method whose grid is `t` that is automatic differentiation in t.
+
+    Raises:
+        ValueError: the loss is no scalar; see also `Trajectory.segment`.
+    """
+    value, _, slope = _loss(trajectory, loss)
+    cotangents = slope.detach().flatten(1).unsqueeze(0)
+    start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
+    shaped = start.view(trajectory.state_shape)
+    return Gradient(value, shaped, _named(trajectory, [g[0] for g in theta]), in_times)
+
+
+def hvp(
+    trajectory: Trajectory, loss: Loss, *, y0: Tensor | None = None, theta: Mapping[str, Tensor] | None = None
+) -> HessianProducts:
+    """Value, gradient and Hessian-vector products of a loss of the solution, in (y0, theta).
+
+    Args:
+        y0: (D, *state) directions of the start, or None.
+        theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
+
+    Raises:
+        ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.
+    """
+    start, directions = _directions(trajectory, y0, theta)
+    value, outputs, slope = _loss(trajectory, loss)
+    first = slope.detach().flatten(1).unsqueeze(0)
+    segments = Linearised(trajectory)
+    kappa = None
+    if segments.single:  # the adjoint first: its weights serve the tangent and the second order alike
+        points, recursion = segments[0]
+        kappa, _ = recursion.adjoint(segments.start(torch.zeros_like(first[:, 0])), segments.jumps(0, first), None)
+        points.weigh(segments.states(kappa)[0])
+    tangents, starts = _forward(segments, start, directions)
+    curvature = pull([slope], [outputs], [tangents.view(-1, *outputs.shape)])[0].flatten(2)
+    return _second_backward(segments, value, first, curvature, starts, directions)
+
+
+def _second_backward(
+    segments: Linearised,
+    value: Tensor,
+    first: Tensor,
+    curvature: Tensor,
+    starts: list[Tensor],
+    directions: list[Tensor] | None,
+) -> HessianProducts:
+    """First and second adjoint backwards through the segments; first (1, …), curvature (D, …) are cotangents."""
+    trajectory = segments.trajectory
+    x, dx = segments.start(torch.zeros_like(first[:, 0])), segments.start(torch.zeros_like(curvature[:, 0]))
+    theta = [torch.zeros_like(p) for p in trajectory.parameters.values()]
+    dtheta = [p.new_zeros(len(dx), *p.shape) for p in theta]
+    for index in reversed(range(len(segments.bounds))):
+        points, recursion = segments[index]
+        kappa, x = recursion.adjoint(x, segments.jumps(index, first), None)
+        gains = points.weigh(segments.states(kappa)[0])
+        forcing = None if directions is None else segments.stages(points.push_parameters(directions))
+        _, z = recursion.tangent(starts[index], forcing)
+        source, *direct = points.second(segments.states(z), directions)
+        dkappa, dx = recursion.adjoint(dx, segments.jumps(index, curvature), segments.stages(source))
+        through = points.pull_parameters(segments.states(dkappa))
+        theta = [a + b for a, b in zip(theta, gains, strict=True)]
+        dtheta = [a + b + c for a, b, c in zip(dtheta, direct, through, strict=True)]
+    shape = trajectory.state_shape
+    y0 = (x.sum(1) + first[:, 0]).view(shape)
+    dy0 = (dx.sum(1) + curvature[:, 0]).view(-1, *shape)
+    found = Gradient(value, y0, _named(trajectory, theta))
+    return HessianProducts(found, dy0, _named(trajectory, dtheta))

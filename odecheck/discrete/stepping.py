@@ -1,0 +1,204 @@
+"""The steps of torchdiffeq's explicit Runge-Kutta solvers, taken without its overhead.
+
+The initial step, the error norm, the step control, the stage times and the reuse of the last stage are
+torchdiffeq 0.2.5's, so the accepted steps are the same to round-off; a test compares them. Two things differ on
+purpose: every observation time ends a step, and a step that ends exactly on a prescribed time counts as having
+reached it (torchdiffeq then forgets all later prescribed times).
+
+Time runs upwards in here: for decreasing times the caller passes negated times and `clock = -1`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odecheck.discrete.tableau import Tableau
+
+Field = Callable[[Tensor, Tensor], Tensor]
+
+ADAPTIVE_OPTIONS = {
+    "first_step", "step_t", "jump_t", "min_step", "max_step", "safety", "ifactor", "dfactor", "max_num_steps",
+    "norm", "dtype",
+}  # fmt: skip
+FIXED_OPTIONS = {"step_size", "grid_constructor", "perturb", "interp"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One accepted step: y (state_size,) and stages k (stages, state_size); times and size in the solver's clock."""
+
+    start: float
+    finish: float
+    size: float
+    times: tuple[float, ...]
+    y: Tensor
+    k: Tensor
+    end: Tensor
+    last_point: Tensor
+
+
+class Stepper:
+    """Takes one step of a tableau for a field on states of a given shape, flattened to (state_size,)."""
+
+    def __init__(self, field: Field, tableau: Tableau, like: Tensor, clock: int) -> None:
+        self.field, self.tableau, self.clock = field, tableau, clock
+        self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
+        self.rows = [self._weights(row) for row in tableau.a]
+        self.b = self._weights(tableau.b)
+        self.error = None if tableau.error is None else self._weights(tableau.error)
+
+    def _weights(self, values: tuple[float, ...]) -> Tensor:
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+    def evaluate(self, time: float, y: Tensor) -> Tensor:
+        return self._slope(torch.tensor(self.clock * time, dtype=self.dtype, device=self.device), y)
+
+    def _slope(self, time: Tensor, y: Tensor) -> Tensor:
+        slope = self.field(time, y.view(self.shape))
+        if slope.shape != self.shape:
+            raise ValueError(f"the field maps a state of shape {tuple(self.shape)} to {tuple(slope.shape)}")
+        return slope.reshape(-1) if self.clock > 0 else -slope.reshape(-1)
+
+    def beside(self, time: float, side: int) -> float:
+        """The neighbouring representable time before (side = -1) or after (side = +1), in the state's dtype."""
+        if self.dtype == torch.float64:
+            return math.nextafter(time, side * math.inf)
+        here = torch.tensor(time, dtype=self.dtype)
+        return float(torch.nextafter(here, here + side))
+
+    def step(
+        self, span: tuple[float, float, float], times: tuple[float, ...], y: Tensor, first: Tensor | None
+    ) -> Step:
+        """One step from y over span = (start, finish, size); `first` is its first stage if known. (state_size,)"""
+        clocked = times if self.clock > 0 else tuple(-time for time in times)
+        at = torch.tensor(clocked, dtype=self.dtype, device=self.device).unbind()
+        k = y.new_empty(self.tableau.stages, y.numel())
+        k[0] = self._slope(at[0], y) if first is None else first
+        point = y
+        for i in range(1, self.tableau.stages):
+            point = torch.addmv(y, k[:i].t(), self.rows[i], alpha=span[2])
+            k[i] = self._slope(at[i], point)
+        ends_here = self.tableau.first_stage == "last_is_end"
+        end = point if ends_here else torch.addmv(y, k.t(), self.b, alpha=span[2])
+        return Step(*span, times, y, k, end, point)
+
+
+def fixed_steps(stepper: Stepper, y: Tensor, grid: list[float], perturb: bool) -> Iterator[Step]:
+    """Steps from grid point to grid point; `perturb` moves the end stages inwards by one representable time."""
+    for start, end in zip(grid[:-1], grid[1:], strict=True):
+        size = end - start
+        times = [end if c == 1.0 else start + c * size for c in stepper.tableau.c]
+        if perturb:
+            times[0] = stepper.beside(start, 1)
+            times = [stepper.beside(end, -1) if c == 1.0 else x for c, x in zip(stepper.tableau.c, times, strict=True)]
+        taken = stepper.step((start, end, size), tuple(times), y, None)
+        yield taken
+        y = taken.end
+
+
+@dataclass(frozen=True)
+class Control:
+    """What decides on the length of a step; the defaults are torchdiffeq's."""
+
+    rtol: float | Tensor
+    atol: float | Tensor
+    norm: Callable[[Tensor], Tensor | float] | None = None
+    first_step: float | None = None
+    min_step: float = 0.0
+    max_step: float = math.inf
+    safety: float = 0.9
+    ifactor: float = 10.0
+    dfactor: float = 0.2
+    max_num_steps: int = 2**31 - 1
+
+    @staticmethod
+    def of(rtol: float | Tensor, atol: float | Tensor, options: Mapping[str, Any]) -> Control:
+        known = {name: options[name] for name in Control.__dataclass_fields__ if options.get(name) is not None}
+        plain = {name: value if name == "norm" else float(value) for name, value in known.items()}
+        return Control(rtol, atol, **plain)
+
+    def size(self, values: Tensor, shape: torch.Size) -> float:
+        """The norm of a state-like tensor (state_size,), root mean square by default."""
+        if self.norm is not None:
+            return abs(float(self.norm(values.view(shape))))
+        return float(torch.linalg.vector_norm(values)) / math.sqrt(values.numel())
+
+    def tolerance(self, y: Tensor, shape: torch.Size) -> Tensor:
+        if isinstance(self.rtol, Tensor) or isinstance(self.atol, Tensor):
+            return (self.atol + self.rtol * y.abs().view(shape)).reshape(-1)
+        return y.abs().mul_(self.rtol).add_(self.atol)
+
+    def next_size(self, size: float, ratio: float, order: int) -> float:
+        """The next step's size after one of `size` with error over tolerance `ratio`."""
+        if ratio == 0:
+            return self.clamp(size * self.ifactor)
+        shrink = 1.0 if ratio < 1 else self.dfactor
+        return self.clamp(size * min(self.ifactor, max(self.safety / ratio ** (1 / order), shrink)))
+
+    def clamp(self, size: float) -> float:
+        return min(max(size, self.min_step), self.max_step)
+
+
+def initial_size(stepper: Stepper, control: Control, start: float, y: Tensor, first: Tensor) -> float:
+    """Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4, as torchdiffeq applies it."""
+    scale = control.tolerance(y, stepper.shape)
+    d0, d1 = control.size(y / scale, stepper.shape), control.size(first / scale, stepper.shape)
+    h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
+    ahead = stepper.evaluate(start + h0, y + h0 * first)
+    d2 = control.size((ahead - first) / scale, stepper.shape) / h0
+    if d1 <= 1e-15 and d2 <= 1e-15:
+        return min(100 * h0, max(1e-6, h0 * 1e-3))
+    return min(100 * h0, (0.01 / max(d1, d2)) ** (1 / stepper.tableau.order))
+
+
+def adaptive_steps(
+    stepper: Stepper, y: Tensor, start: float, stops: list[tuple[float, bool]], control: Control
+) -> Iterator[Step]:
+    """The accepted steps from `start` to the last stop, ending at every stop on the way.
+
+    A stop is (time, whether the field jumps there).
+
+    Raises:
+        FloatingPointError: the step became too small to move the time, as it does after a NaN.
+        RuntimeError: more than `max_num_steps` steps.
+    """
+    c, order = stepper.tableau.c, stepper.tableau.order
+    first = stepper.evaluate(start, y)
+    first_time = start
+    size = initial_size(stepper, control, start, y, first) if control.first_step is None else control.first_step
+    tries = 0
+    for stop, jumps in stops:
+        while start < stop:
+            if tries >= control.max_num_steps:
+                raise RuntimeError(f"max_num_steps = {control.max_num_steps} steps were not enough, t = {start}")
+            size = control.clamp(size if math.isfinite(size) else control.min_step)
+            end = start + size
+            if not end > start:
+                raise FloatingPointError(f"the step size {size} underflows at t = {stepper.clock * start}")
+            if stop < end:
+                end, size = stop, stop - start
+            before = stepper.beside(end, -1)
+            times = (first_time, *(before if x == 1.0 else start + x * size for x in c[1:]))
+            taken = stepper.step((start, end, size), times, y, first)
+            ratio = _error_ratio(stepper, control, taken)
+            tries += 1
+            if ratio <= 1 or size <= control.min_step:
+                yield taken
+                start, y, first, first_time = end, taken.end, taken.k[-1], times[-1]
+            size = control.next_size(size, ratio, order) if math.isfinite(ratio) or ratio > 0 else math.nan
+        if jumps:
+            first_time = stepper.beside(start, 1)
+            first = stepper.evaluate(first_time, y)
+
+
+def _error_ratio(stepper: Stepper, control: Control, step: Step) -> float:
+    assert stepper.error is not None
+    estimate = torch.mv(step.k.t(), stepper.error).mul_(step.size)
+    larger = torch.maximum(step.y.abs(), step.end.abs())
+    return control.size(estimate / control.tolerance(larger, stepper.shape), stepper.shape)
