@@ -34,6 +34,10 @@ class Loss(Protocol):
         """(times, batch, state, state): the loss is a sum over times and rows, all other blocks are zero"""
         ...
 
+    def tail(self, first: int) -> Loss:
+        """The same loss of the observations from index `first` on."""
+        ...
+
     def check(self, shape: Shape) -> None:
         """Raises ValueError when the loss does not fit states of this shape."""
         ...
@@ -47,6 +51,9 @@ class Linear:
 
     def check(self, shape: Shape) -> None:
         _expect("weight", np.shape(self.weight), shape)
+
+    def tail(self, first: int) -> Linear:
+        return Linear(self.weight[first:])
 
     def value(self, y: AnyArray) -> Any:
         return np.sum(self.weight * y)
@@ -69,6 +76,9 @@ class SquaredError:
         _expect("weight", np.shape(self.weight), shape)
         _expect("target", np.shape(self.target), shape)
 
+    def tail(self, first: int) -> SquaredError:
+        return SquaredError(self.weight[first:], self.target[first:])
+
     def value(self, y: AnyArray) -> Any:
         return np.sum(self.weight * (y - self.target) ** 2) / 2
 
@@ -90,10 +100,13 @@ class LogCosh:
         _expect("weight", np.shape(self.weight), shape)
         _expect("target", np.shape(self.target), shape)
 
+    def tail(self, first: int) -> LogCosh:
+        return LogCosh(self.weight[first:], self.target[first:])
+
     def value(self, y: AnyArray) -> Any:
         r = y - self.target
         # log cosh r = softplus(2r) − r − log 2: does not overflow
-        return np.sum(self.weight * (fn.softplus(2 * r) - r - float(np.log(2))))
+        return np.sum(self.weight * (fn.softplus(2 * r) - r - fn.softplus(0 * r)))
 
     def gradient(self, y: AnyArray) -> AnyArray:
         return self.weight * fn.tanh(y - self.target)
@@ -119,6 +132,9 @@ class CrossEntropy:
         _expect("label", np.shape(self.label), shape[:2])  # type: ignore[arg-type]
         if np.min(self.label) < 0 or np.max(self.label) >= shape[2]:
             raise ValueError(f"labels go from {np.min(self.label)} to {np.max(self.label)}, the states are {shape[2]}")
+
+    def tail(self, first: int) -> CrossEntropy:
+        return CrossEntropy(self.weight[first:], np.asarray(self.label)[first:])
 
     def _softmax(self, y: AnyArray) -> AnyArray:
         e = fn.exp(y - np.max(np.real(y), axis=-1, keepdims=True) if y.dtype != object else y)
@@ -166,7 +182,7 @@ class QuadraticCost:
         if order == 0:
             return value, None, None
         size = 1 + d + len(theta)
-        first = np.zeros((batch, size), dtype=np.result_type(y, theta))
+        first = np.zeros((batch, size), dtype=np.result_type(np.asarray(t), y, theta))
         first[:, 0] = c * y[:, 0]
         first[:, 1 : 1 + d] = a * y
         first[:, 1] += c * t

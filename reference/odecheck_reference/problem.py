@@ -75,6 +75,10 @@ class Problem:
         """Shape of the observed states: (times, batch, state)."""
         return (len(self.ts), *self.y0.shape)
 
+    def restarted(self, first: int, y: Array) -> Problem:
+        """The part of the problem from ts[first] on, started at y (batch, state), with the observations that remain."""
+        return self.with_(name=f"{self.name} from t[{first}]", y0=y, ts=self.ts[first:], loss=self.loss.tail(first))
+
     def with_(self, **changes: object) -> Problem:
         """The same problem with some attributes changed (and checked again)."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,80 @@
+"""A claim: one executable statement, its source, and the wrong subjects that it has to refute."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from odecheck_reference import Bounded, Problem
+
+from .judge import Verdict
+from .subject import Subject
+
+Statement = Callable[[Subject, Problem], tuple[Bounded, Bounded]]
+
+
+class NotApplicable(Exception):
+    """The claim does not speak about this subject or problem: the message says why."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A deliberately wrong subject, made from a right one. Raises NotApplicable where it would change nothing."""
+
+    name: str
+    apply: Callable[[Subject], Subject] = field(hash=False, compare=False)
+
+    def __call__(self, subject: Subject) -> Subject:
+        return self.apply(subject)
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """statement(subject, problem) → (observed, expected); the judge does the rest.
+
+    resolution: the largest relative defect that may stay unseen in a verdict "holds". scale: what the defect is
+    relative to, by default the largest expected component. expect: the verdict expected of a correct subject;
+    REFUTED for a sentence that is false when read literally.
+    """
+
+    id: str
+    statement: Statement
+    source: str
+    resolution: float
+    mutants: tuple[Mutant, ...]
+    scale: float | None = None
+    expect: Verdict = Verdict.HOLDS
+
+    @property
+    def text(self) -> str:
+        """The statement in words: the first paragraph of its docstring."""
+        return " ".join((inspect.getdoc(self.statement) or "").split("\n\n")[0].split())
+
+    @property
+    def function(self) -> str:
+        return self.statement.__name__
+
+
+def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant], scale: float | None = None,
+          expect: Verdict = Verdict.HOLDS) -> Callable[[Statement], Claim]:  # fmt: skip
+    """Make a claim of a function (subject, problem) → (observed, expected).
+
+    Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail.
+    """
+    if not mutants:
+        raise ValueError(f"claim {id} has no mutant. Without a wrong subject that it has to refute, nobody knows that "
+                         "it can fail: give mutants=[...], see odecheck/mutants.py")  # fmt: skip
+
+    def define(statement: Statement) -> Claim:
+        if not inspect.getdoc(statement):
+            raise ValueError(f"claim {id} has no docstring: its first paragraph is the statement that people read")
+        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect)
+
+    return define
+
+
+def as_claims(claims: Any) -> tuple[Claim, ...]:
+    """One claim or several as a tuple."""
+    return (claims,) if isinstance(claims, Claim) else tuple(claims)

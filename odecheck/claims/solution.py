@@ -1,0 +1,245 @@
+"""What any solver of an initial value problem promises, before anything is differentiated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference.bounded import Array
+from odecheck_reference.losses import Linear
+from scipy import stats
+
+from .. import mutants as wrong
+from ..claim import NotApplicable, claim
+from ..ladder import ladder
+from ..solvers import ADAPTIVE, Adaptive, FixedStep
+from ..subject import Subject, tensor
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@claim(
+    "SOL-1",
+    source="the field's own definition",
+    resolution=1e-9,
+    mutants=[wrong.SCALED_FIELD, wrong.FLIPPED_FIELD, wrong.TRANSPOSED_JACOBIAN, wrong.FROZEN_TIME, wrong.FLOAT32_FIELD],
+)
+def twins_agree(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """The subject's field and its first derivatives are those of the reference's own formula.
+
+    Compared at the observed states of the reference: F, F_t, F_y and F_theta, each relative to its own size.
+    """
+    if not problem.independent:
+        raise NotApplicable("the problem's field is the subject's own, called back: there is no second formula")
+    states = solution(problem).value
+    module = subject.module(problem)
+    jets = [problem.field.jet(t, y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
+    observed = np.stack([module_jet(module, float(t), y) for t, y in zip(problem.ts, states, strict=True)])
+    expected = np.stack([np.concatenate([j.value[..., None], j.first], axis=-1) for j in jets if j.first is not None])
+    d = problem.field.state
+    blocks = (slice(0, 1), slice(1, 2), slice(2, 2 + d), slice(2 + d, None))
+    size = np.ones(expected.shape[-1])
+    for block in blocks:
+        size[block] = max(np.max(np.abs(expected[..., block]), initial=0.0), np.max(np.abs(expected[..., 0])), 1e-300)
+    # a field is a few dozen rounded operations, each at the size of what it adds up
+    return Bounded(observed / size), Bounded(expected / size, {"roundoff": 1e3 * EPS})
+
+
+def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
+    """[F, F_t, F_y, F_theta] of a module at one time: (batch, state, 1 + 1 + state + params), by reverse mode."""
+    time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+    state = tensor(y).requires_grad_()
+    params = [p for p in module.parameters() if p.requires_grad]
+    value = module(time, state)
+    result = np.zeros((*y.shape, 2 + y.shape[1] + sum(p.numel() for p in params)))
+    result[..., 0] = value.detach().numpy()
+    for row, component in np.ndindex(*y.shape):
+        inputs = [time, state, *params]
+        got = torch.autograd.grad(value[row, component], inputs, retain_graph=True, allow_unused=True) \
+            if value.requires_grad else [None] * len(inputs)  # fmt: skip
+        g = [torch.zeros_like(x) if d is None else d for x, d in zip(inputs, got, strict=True)]
+        g[1] = g[1][row]
+        result[row, component, 1:] = torch.cat([x.reshape(-1) for x in g]).numpy()
+    return result
+
+
+@claim(
+    "SOL-2",
+    source="definition of the flow",
+    resolution=1e-5,
+    mutants=[wrong.SCALED_SOLUTION, wrong.SCALED_FIELD, wrong.WRONG_INTERVAL, wrong.OFF_BY_ONE, wrong.FROZEN_TIME],
+)
+def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """In the limit of small tolerances or steps the observed states are those of the exact flow."""
+    return ladder(subject, lambda s: s.solution(problem)), solution(problem)
+
+
+def _lipschitz(problem: Problem) -> float:
+    """The largest ‖F_y‖₂ at the observed states: the scale on which steps are large or small."""
+    states = solution(problem).value
+    jets = [problem.field.jet(t, y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
+    d = problem.field.state
+    return max(float(np.max(np.linalg.norm(j.first[..., 1 : 1 + d], 2, axis=(1, 2)))) for j in jets if j.first is not None)
+
+
+def _order(subject: Subject, problem: Problem, where: float, stated: int) -> tuple[Bounded, Bounded]:
+    """Observed order of a fixed-step method at t0 + where · (T − t0), from four step sizes, each half the last.
+
+    With E = c hᵖ (1 + O(h)) the slopes log2(E_j / E_{j+1}) approach p geometrically with ratio ½ and the last one is
+    off by |s3 − s2|; three times that, or 1.5 times the distance before it, is the bar. A slope above the stated order
+    is no defect and counts as the stated order; below zero means divergence and counts as zero.
+    """
+    solver = subject.solver
+    if not isinstance(solver, FixedStep):
+        raise NotApplicable("an adaptive solver has no order in its step; see SOL-5")
+    start, end = problem.ts[0], problem.ts[-1]
+    length = abs(end - start)
+    cells = max(8, int(np.ceil(4 * length * _lipschitz(problem))))
+    cells += cells % 3 == 0  # then L/3 lies at 1/3 or 2/3 of its cell at every level, where an interpolant errs alike
+    if cells > 400:
+        raise NotApplicable(f"steps would have to be shorter than 1/400 of the interval ({cells})")
+    times = np.unique([start, start + where * (end - start), end])
+    times = times if end > start else times[::-1]
+    asked = problem.with_(ts=times, loss=_silent(problem, len(times)))
+    truth = solution(asked)
+    at = int(np.argmin(np.abs(times - (start + where * (end - start)))))
+    steps = [length / (cells * 2**j) for j in range(4)]
+    errors = np.array([_error(subject, solver.with_step(h), asked, truth.value, at) for h in steps])
+    known = float(np.max(truth.radius[at])) + EPS * float(np.max(np.abs(truth.value[at])))
+    if np.isfinite(errors).all() and (errors < 100 * known).any():
+        spread = np.inf  # the errors are as small as the reference's own: nothing is seen of the order
+        slopes = np.full(3, float(stated))
+    else:
+        with np.errstate(all="ignore"):
+            raw = np.nan_to_num(np.log2(errors[:-1] / errors[1:]), nan=0.0, neginf=0.0, posinf=0.0)
+        slopes = np.clip(raw, 0.0, stated)
+        unclipped = np.maximum(raw, 0.0)
+        spread = 3 * max(abs(unclipped[2] - unclipped[1]), abs(unclipped[1] - unclipped[0]) / 2)
+    return Bounded(slopes[-1], {"not yet asymptotic": spread}), Bounded(float(stated), {"band": 0.1})
+
+
+def _silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
+    """A loss that looks at nothing, for questions about the solution alone."""
+    return Linear(np.zeros((times, batch or problem.batch, problem.field.state)))
+
+
+def _error(subject: Subject, solver: FixedStep, problem: Problem, truth: Array, at: int) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
+
+
+_OTHER_FLOW = wrong.wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
+
+
+@claim("SOL-3", source="the order that the solver states", resolution=0.6, scale=1.0,
+       mutants=[wrong.LOWER_ORDER, _OTHER_FLOW])  # fmt: skip
+def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A fixed-step method converges at step ends with its stated order, within 0.1."""
+    return _order(subject, problem, 1.0, subject.solver.order)
+
+
+@claim("SOL-4", source="the order that the solver states, or that of its interpolant", resolution=0.6, scale=1.0,
+       mutants=[wrong.LOWER_ORDER, _OTHER_FLOW])  # fmt: skip
+def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A fixed-step method converges between step ends with the order of its steps or of its interpolant, within 0.1."""
+    stated = subject.solver.dense_order if isinstance(subject.solver, FixedStep) else 0
+    return _order(subject, problem, 1 / 3, stated)
+
+
+# first tolerance and factor from one to the next: a method of low order pays for each digit with many steps
+_TOLERANCES = {2: (1e-2, 10**-0.75), 3: (1e-3, 10**-0.75), 5: (1e-4, 0.1), 8: (1e-5, 0.1)}
+
+
+@claim("SOL-5", source="error per step control with local extrapolation: Hairer, Nørsett & Wanner I, section II.4",
+       resolution=0.6, scale=1.0,
+       mutants=[wrong.Mutant("tolerance to the power of one half", lambda s: replace(s, solver=_RootTolerance(s.solver))),
+                _OTHER_FLOW])  # fmt: skip
+def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """The error of an adaptive solver at all outputs falls in proportion to its tolerance, over five tolerances.
+
+    Of a method of order p that is one order short somewhere the error falls as tolerance^(1 − 1/p): the
+    band around the slope 1 is half of that difference, and three standard errors of the fitted slope come on top.
+    """
+    solver = subject.solver
+    if isinstance(solver, _RootTolerance):
+        adaptive = solver.inner
+    else:
+        adaptive = solver
+    if not isinstance(adaptive, Adaptive) or adaptive.method not in ADAPTIVE:
+        raise NotApplicable("a fixed-step solver has no tolerance; see SOL-3")
+    first, factor = _TOLERANCES[adaptive.order]
+    ratio = 0.01 if adaptive.atol is None else adaptive.atol / adaptive.rtol
+    tolerances = first * factor ** np.arange(5)
+    truth = solution(problem)
+    errors: list[float] = []
+    for tolerance in tolerances:
+        at = replace(adaptive, rtol=float(tolerance), atol=float(ratio * tolerance))
+        rung = replace(subject, solver=_RootTolerance(at) if solver is not adaptive else at)
+        errors.append(float(np.max(np.abs(rung.solution(problem) - truth.value)[1:])))
+    smallest, known = min(errors), float(np.max(truth.radius)) + 1e3 * EPS * float(np.max(np.abs(truth.value)))
+    if not smallest > 10 * known:
+        return Bounded(1.0, {"errors at the level of the reference": np.inf}), Bounded(1.0)
+    fit = stats.linregress(np.log(tolerances), np.log(errors))
+    noise = float(stats.t.ppf(0.9995, df=3)) * float(fit.stderr)
+    return (Bounded(min(float(fit.slope), 1.0), {"fit": noise}),
+            Bounded(1.0, {"half an order": 1 / (2 * adaptive.order)}))  # fmt: skip
+
+
+class _RootTolerance:
+    """An adaptive solver that takes the square root of every tolerance asked for."""
+
+    def __init__(self, inner: Adaptive) -> None:
+        self.inner = inner
+        self.name, self.order = f"{inner.name} [root]", inner.order
+
+    def solve(self, odeint: object, module: object, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
+        loose = replace(self.inner, rtol=self.inner.rtol**0.5 * 1e-2)
+        return loose.solve(odeint, module, y0, ts)  # type: ignore[arg-type]
+
+    def refined(self) -> _RootTolerance:
+        return _RootTolerance(self.inner.refined())
+
+
+@claim("SOL-6", source="uniqueness of solutions", resolution=1e-4, mutants=[wrong.BACKWARDS_SLOWER, wrong.SCALED_SOLUTION])
+def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving forwards and then backwards from where one arrived returns to the start."""
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=_silent(problem, 2))
+
+    def observe(s: Subject) -> Array:
+        arrived = s.solution(whole)[-1]
+        return s.solution(whole.with_(ts=whole.ts[::-1], y0=arrived))[-1]
+
+    return ladder(subject, observe), Bounded(problem.y0)
+
+
+@claim("SOL-7", source="the flow is a group", resolution=1e-4, mutants=[wrong.LOCAL_TIME, wrong.WRONG_INTERVAL])
+def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving over an interval at once or in two pieces gives the same end."""
+    start, end = problem.ts[0], problem.ts[-1]
+    whole = problem.with_(ts=np.array([start, end]), loss=_silent(problem, 2))
+    middle = start + 0.4 * (end - start)
+
+    def pieces(s: Subject) -> Array:
+        half = s.solution(whole.with_(ts=np.array([start, middle])))[-1]
+        return s.solution(whole.with_(ts=np.array([middle, end]), y0=half))[-1]
+
+    return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
+
+
+@claim("SOL-8", source="rows of a batch are separate problems", resolution=1e-4, mutants=[wrong.MIXED_ROWS])
+def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A batch is solved as each of its rows alone."""
+    if problem.batch < 2:
+        raise NotApplicable("the batch has one row")
+    silent = _silent(problem, len(problem.ts), batch=1)
+    alone = [problem.with_(y0=problem.y0[i : i + 1], loss=silent, running=None) for i in range(problem.batch)]
+    rows = ladder(subject, lambda s: np.concatenate([s.solution(p) for p in alone], axis=1))
+    return rows, ladder(subject, lambda s: s.solution(problem))
+
+
+@claim("SOL-9", source="a solver is a function of its arguments", resolution=1e-12, mutants=[wrong.RANDOM_FIELD])
+def deterministic(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving twice gives the same, bit for bit."""
+    return Bounded(subject.solution_again(problem, 2)), Bounded(subject.solution_again(problem, 1))

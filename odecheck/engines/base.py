@@ -1,0 +1,70 @@
+"""What a derivative engine is: something that solves, and differentiates what it solved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ..solvers import OdeInt, Solver
+
+LossFn = Callable[[Tensor], Tensor]
+
+
+class Unsupported(NotImplementedError):
+    """This engine or solver cannot do what a claim asks of it: a row of its own, neither right nor wrong."""
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,)."""
+
+    y0: Tensor
+    theta: Tensor
+    ts: Tensor
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """`target` says which truth the gradient aims at: of the exact flow, or of the solver's own steps."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> Literal["flow", "steps"]: ...
+
+    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """(times, batch, state)"""
+        ...
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """Derivatives of loss(solution). Raises Unsupported where the engine has no such derivative."""
+        ...
+
+
+@dataclass(frozen=True)
+class OdeIntEngine:
+    """An engine that is one differentiable `odeint(module, y0, ts, ...)`; a file per library names its function."""
+
+    name: str
+    target: Literal["flow", "steps"]
+    odeint: OdeInt
+    unsupported_methods: tuple[str, ...] = ()
+
+    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        with torch.no_grad():
+            return solver.solve(self.odeint, module, y0, ts)
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        if getattr(solver, "method", None) in self.unsupported_methods:
+            raise Unsupported(f"{self.name} has no gradient through {solver.name}")
+        y0, ts = y0.detach().requires_grad_(), ts.detach().requires_grad_()
+        params = [p for p in module.parameters() if p.requires_grad]
+        value = loss(solver.solve(self.odeint, module, y0, ts))
+        grads = torch.autograd.grad(value, [y0, ts, *params], allow_unused=True)
+        whole = [torch.zeros_like(x) if g is None else g for x, g in zip([y0, ts, *params], grads, strict=True)]
+        theta = torch.cat([g.reshape(-1) for g in whole[2:]]) if params else y0.new_zeros(0)
+        return Derivatives(whole[0], theta, whole[1])

@@ -1,0 +1,74 @@
+"""The judge: a pure function of an observed and an expected number, each with its bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from odecheck_reference import Bounded
+
+
+class Verdict(StrEnum):
+    """What became of one claim on one subject and one problem."""
+
+    HOLDS = "holds"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not applicable"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and all that it rests on, at the worst component.
+
+    score: gap / bar. ratio: observed / expected. resolved: the smallest relative defect that would have been
+    refuted for certain. budget: the terms of the bar at the worst component, largest first.
+    """
+
+    verdict: Verdict
+    worst: tuple[int, ...]
+    observed: float
+    expected: float
+    bar: float
+    score: float
+    ratio: float
+    resolved: float
+    budget: Mapping[str, float]
+
+
+def judge(observed: Bounded, expected: Bounded, *, resolution: float, scale: float | None = None) -> Judgement:
+    """Compare two bounded values of the same shape.
+
+    gap > bar: refuted, however wide the bar. Otherwise resolved > resolution: inconclusive. Otherwise it holds.
+    A defect of relative size r moves the largest component of `expected` by r · scale; it is refuted for certain
+    if r · scale > bar + gap there, so resolved = max(bar + gap) / scale. scale: by default the largest |expected|.
+
+    Raises ValueError when the shapes differ or nothing is compared.
+    """
+    if observed.value.shape != expected.value.shape or observed.value.size == 0:
+        raise ValueError(f"observed {observed.value.shape} and expected {expected.value.shape} cannot be compared")
+    gap = np.abs(observed.value - expected.value)
+    bar = observed.radius + expected.radius
+    # not a number anywhere in the observed value is a refutation, whatever the bar
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    finite_bar = np.where(np.isnan(bar), np.inf, bar)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(gap == 0, 0.0, np.where(np.isinf(gap), np.inf, gap / finite_bar))
+    worst = np.unravel_index(int(np.argmax(score)), score.shape)
+    size = float(np.max(np.abs(expected.value))) if scale is None else scale
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resolved = float(np.float64(np.max(finite_bar + gap)) / size) if size > 0 else float("inf")
+    if score[worst] > 1:
+        verdict = Verdict.REFUTED
+    else:
+        verdict = Verdict.INCONCLUSIVE if not resolved <= resolution else Verdict.HOLDS
+    o, e = float(observed.value[worst]), float(expected.value[worst])
+    terms = {f"observed: {k}": float(v[worst]) for k, v in observed.budget.items()}
+    terms |= {f"expected: {k}": float(v[worst]) for k, v in expected.budget.items()}
+    return Judgement(verdict, tuple(int(i) for i in worst), o, e, float(finite_bar[worst]), float(score[worst]),
+                     o / e if e else float("nan"), resolved,
+                     dict(sorted(terms.items(), key=lambda item: -item[1])))  # fmt: skip

@@ -1,0 +1,128 @@
+"""A record: one flat row for one claim on one subject and one problem. Everything else is made from records."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from odecheck_reference import FlowError, Problem
+
+from .claim import Claim, NotApplicable
+from .engines.base import Unsupported
+from .judge import Judgement, Verdict, judge
+from .subject import Subject, metered
+
+# what tells two runs of the same case apart although nothing is different
+UNREPEATABLE = ("seconds",)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One verdict and what it rests on, flat, as a row of a table.
+
+    verdict: a `Verdict`. expected_verdict: what the claim expects of a correct subject. expected_failure: why this subject
+    is known to fail this claim, or empty. ok: whether the row is as expected; an exit status and a test are made of it.
+    observed, expected, bar, score, ratio, resolved: at the worst component `worst`, see `judge.Judgement`.
+    budget: the terms of the bar as JSON, largest first. nfe, solves, seconds: cost of all rungs of the subject.
+    """
+
+    claim: str
+    subject: str
+    problem: str
+    verdict: str
+    ok: bool
+    expected_verdict: str
+    expected_failure: str
+    independent: bool
+    resolution: float
+    resolved: float
+    score: float
+    worst: str
+    observed: float
+    expected: float
+    bar: float
+    ratio: float
+    budget: str
+    target: str
+    nfe: int
+    solves: int
+    seconds: float
+    message: str
+    source: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.claim, self.subject, self.problem
+
+    @property
+    def largest_term(self) -> str:
+        """The largest term of the bar, by name and size."""
+        terms: Mapping[str, float] = json.loads(self.budget)
+        return next((f"{name} {size:.2g}" for name, size in terms.items()), "none")
+
+    def repeatable(self) -> dict[str, Any]:
+        """All columns that must come out the same when the same case is run again."""
+        return {k: v for k, v in asdict(self).items() if k not in UNREPEATABLE}
+
+    def __str__(self) -> str:
+        if self.verdict not in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE):
+            return f"{self.claim} {self.verdict}: {self.message}\n  subject: {self.subject}\n  problem: {self.problem}"
+        return (
+            f"{self.claim} {self.verdict}: {self.message}\n"
+            f"  subject: {self.subject}\n  problem: {self.problem}\n"
+            f"  at {self.worst}: observed {self.observed:.15g}, expected {self.expected:.15g} ± {self.bar:.2g}\n"
+            f"  gap / bar {self.score:.3g}, observed / expected {self.ratio:.10g}, "
+            f"largest term of the bar: {self.largest_term}\n"
+            f"  would have refuted a relative defect of {self.resolved:.2g} (asked for: {self.resolution:.2g})"
+        )
+
+
+COLUMNS = tuple(f.name for f in fields(Record))
+
+
+def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
+    """Judge one case. Never raises for what the subject does: a crash is a record too."""
+    judgement: Judgement | None = None
+    message = claim.text
+    with metered() as cost:
+        try:
+            observed, expected = claim.statement(subject, problem)
+            judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
+            verdict = judgement.verdict
+        except NotApplicable as reason:
+            verdict, message = Verdict.NOT_APPLICABLE, str(reason)
+        except Unsupported as reason:
+            verdict, message = Verdict.UNSUPPORTED, str(reason)
+        except FlowError as reason:
+            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {reason}"
+        except Exception as error:  # whatever a user's model or library raises is a row of its own
+            verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
+    return _row(claim, subject, problem, verdict, message, judgement, cost)
+
+
+def _where(error: BaseException) -> str:
+    """The last frames of a traceback, without their machine's folders."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return "\n".join(f"  {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}: {frame.line}" for frame in frames)
+
+
+def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str,
+         j: Judgement | None, cost: Any) -> Record:  # fmt: skip
+    nan = float("nan")
+    known = subject.expected_failures.get(claim.id, "")
+    wanted = claim.expect
+    ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)
+    if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
+        ok = verdict != wanted  # strict: what is known to fail has to fail
+    return Record(
+        claim=claim.id, subject=subject.name, problem=problem.name, verdict=str(verdict), ok=ok,
+        expected_verdict=str(wanted), expected_failure=known, independent=problem.independent,
+        resolution=claim.resolution, resolved=j.resolved if j else nan, score=j.score if j else nan,
+        worst=str(list(j.worst)) if j else "", observed=j.observed if j else nan,
+        expected=j.expected if j else nan, bar=j.bar if j else nan, ratio=j.ratio if j else nan,
+        budget=json.dumps(dict(j.budget) if j else {}), target=subject.engine.target, nfe=cost.nfe,
+        solves=cost.solves, seconds=cost.seconds, message=message, source=claim.source,
+    )  # fmt: skip

@@ -1,0 +1,148 @@
+"""Solvers of torchdiffeq as data: how each is called, what order it states, and how it refines itself.
+
+A claim judges a solver on three rungs of its own refinement. An adaptive solver divides its tolerance by ten, a
+fixed-step solver halves its step: tightening the tolerance of a fixed-step solver would change nothing and give a
+bar of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+OdeInt = Callable[..., Tensor]
+
+# Orders as torchdiffeq's solver classes state them (`order`); their interpolants carry no statement of their own.
+ADAPTIVE: Mapping[str, int] = MappingProxyType(
+    {"dopri8": 8, "dopri5": 5, "bosh3": 3, "fehlberg2": 2, "adaptive_heun": 2}
+)
+FIXED_STEP: Mapping[str, int] = MappingProxyType(
+    {
+        "euler": 1,
+        "midpoint": 2,
+        "heun2": 2,
+        "heun3": 3,
+        "rk4": 4,
+        "explicit_adams": 4,
+        "implicit_adams": 4,
+        "fixed_adams": 4,
+    }
+)
+# global order of an output between two step ends that the interpolant alone allows
+INTERPOLANT_ORDER: Mapping[str, int] = MappingProxyType({"linear": 2, "cubic": 4})
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """How an initial value problem is stepped."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def order(self) -> int:
+        """The order that the solver states."""
+        ...
+
+    def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """(times, batch, state), by calling `odeint(module, y0, ts, ...)` with this solver's arguments."""
+        ...
+
+    def refined(self) -> Solver:
+        """The same solver, one rung finer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """An adaptive method. rtol: relative tolerance; atol: absolute one, by default rtol / 100.
+
+    options: passed on to the solver (`step_t`, `jump_t`, `first_step`, …). max_steps: the budget of steps between two
+    outputs. Raises ValueError for an unknown method or a tolerance that is not positive.
+    """
+
+    method: str = "dopri5"
+    rtol: float = 1e-7
+    atol: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    max_steps: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.method not in (*ADAPTIVE, "scipy_solver"):
+            raise ValueError(f"no adaptive method {self.method!r}; there are {', '.join(ADAPTIVE)} and scipy_solver. "
+                             "Fixed-step methods take FixedStep(method, step).")  # fmt: skip
+        if not self.rtol > 0:
+            raise ValueError(f"rtol is {self.rtol}; it has to be positive, for example 1e-7")
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}(rtol={self.rtol:g})"
+
+    @property
+    def order(self) -> int:
+        return ADAPTIVE.get(self.method, 5)
+
+    def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        atol = self.rtol / 100 if self.atol is None else self.atol
+        options = dict(self.options)
+        if self.method != "scipy_solver":
+            options.setdefault("max_num_steps", self.max_steps)
+        return odeint(module, y0, ts, method=self.method, rtol=self.rtol, atol=atol, options=options)
+
+    def refined(self) -> Adaptive:
+        return replace(self, rtol=self.rtol / 10, atol=None if self.atol is None else self.atol / 10)
+
+
+@dataclass(frozen=True)
+class FixedStep:
+    """A fixed-step method. step: in units of time; interp: "linear" (torchdiffeq's default) or "cubic".
+
+    The steps start at the first time and the last one is cut to end at the last time. Raises ValueError for an unknown
+    method or a step that is not positive.
+    """
+
+    method: str = "rk4"
+    step: float = 0.05
+    interp: str = "linear"
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+
+    def __post_init__(self) -> None:
+        if self.method not in FIXED_STEP:
+            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(FIXED_STEP)}. "
+                             "Adaptive methods take Adaptive(method, rtol=...).")  # fmt: skip
+        if not self.step > 0:
+            raise ValueError(f"the step is {self.step}; it has to be positive, also for decreasing times")
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}(step={self.step:g}{'' if self.interp == 'linear' else ', ' + self.interp})"
+
+    @property
+    def order(self) -> int:
+        return FIXED_STEP[self.method]
+
+    @property
+    def dense_order(self) -> int:
+        """The order between step ends: that of the steps, or less where the interpolant allows no more."""
+        return min(self.order, INTERPOLANT_ORDER[self.interp])
+
+    def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        options = {"step_size": self.step, "interp": self.interp, **self.options}
+        return odeint(module, y0, ts, method=self.method, options=options)
+
+    def refined(self) -> FixedStep:
+        return replace(self, step=self.step / 2)
+
+    def with_step(self, step: float) -> FixedStep:
+        return replace(self, step=step)
+
+
+def on_times(solver: Solver, ts: Tensor) -> Solver:
+    """The same solver, made to end a step on each of `ts` where it can be asked to: its own steps, no interpolant."""
+    if isinstance(solver, Adaptive) and solver.method != "scipy_solver":
+        return replace(solver, options={**solver.options, "step_t": ts.detach().to(torch.float64)})
+    return solver

@@ -1,0 +1,227 @@
+"""A subject: what is being verified. A vector field, the solver that steps it, and the engine that differentiates it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from odecheck_reference import Problem
+from odecheck_reference.bounded import Array
+from torch import Tensor, nn
+
+from .engines.base import Engine
+from .fields.twin import torch_twin
+from .losses import torch_loss, torch_running
+from .solvers import Solver
+
+FieldFactory = Callable[[Tensor], nn.Module]
+
+SHIPPED: FieldFactory | None = None
+"""In place of a field: the torch module that odecheck ships for whatever field the problem has."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A field, a solver and an engine.
+
+    field: theta (params,), float64 → a module called as module(t, y) with y (batch, state), whose `parameters()`,
+        flattened in order, are theta. SHIPPED: the module of the problem's own field.
+    expected_failures: claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
+    around: what mutants wrap around the module of the field, innermost first.
+    """
+
+    field: FieldFactory | None
+    solver: Solver
+    engine: Engine
+    expected_failures: Mapping[str, str] = field(default_factory=dict[str, str], hash=False, compare=False)
+    label: str = ""
+    around: tuple[Callable[[nn.Module], nn.Module], ...] = ()
+
+    @property
+    def name(self) -> str:
+        if self.label:
+            return self.label
+        shown = "" if self.field is SHIPPED else f"{getattr(self.field, '__name__', type(self.field).__name__)}, "
+        return f"{shown}{self.solver.name}, {self.engine.name}"
+
+    def refined(self) -> Subject:
+        """The same subject with its solver one rung finer."""
+        return replace(self, solver=self.solver.refined())
+
+    def module(self, problem: Problem) -> nn.Module:
+        """The torch module at the problem's parameters."""
+        factory = torch_twin(problem.field) if self.field is SHIPPED else self.field
+        assert factory is not None
+        module = factory(tensor(problem.theta))
+        for wrap in self.around:
+            module = wrap(module)
+        return module
+
+    def solution(self, problem: Problem) -> Array:
+        """Observed states: (times, batch, state)."""
+        return _solution(self, problem, 0).copy()
+
+    def solution_again(self, problem: Problem, run: int) -> Array:
+        """The same, truly solved anew for each number `run`."""
+        return _solution(self, problem, run).copy()
+
+    def gradient(self, problem: Problem) -> Derivatives64:
+        """Derivatives of the problem's loss, integral term included."""
+        return _gradient(self, problem)
+
+    def tangent(self, problem: Problem, direction: Array) -> Array:
+        """dy(ts) in a direction of y0: (times, batch, state), from the tangent equation on this subject's solver."""
+        module = self.module(problem)
+        start = torch.cat([tensor(problem.y0), tensor(direction)], dim=1)
+        doubled = _run(self, Tangent(module), lambda m: self.engine.solution(m, self.solver, start, tensor(problem.ts)))
+        return doubled.numpy()[..., problem.field.state :]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivatives64:
+    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,), as numpy float64."""
+
+    y0: Array
+    theta: Array
+    ts: Array
+
+
+@dataclass
+class Meter:
+    """What the solves of one claim cost: evaluations of the field, solves, seconds."""
+
+    nfe: int = 0
+    solves: int = 0
+    seconds: float = 0.0
+
+
+_METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Count what the subject does within this block. An observation that was kept from before counts as done again."""
+    meter = Meter()
+    token = _METER.set(meter)
+    try:
+        yield meter
+    finally:
+        _METER.reset(token)
+
+
+def _charge(cost: Meter) -> None:
+    meter = _METER.get()
+    if meter is not None:
+        meter.nfe += cost.nfe
+        meter.solves += cost.solves
+        meter.seconds += cost.seconds
+
+
+def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]) -> Any:
+    cost = Meter(solves=1)
+
+    def count(_module: nn.Module, _args: Any) -> None:
+        cost.nfe += 1
+
+    handle = module.register_forward_pre_hook(count)
+    begun = time.perf_counter()
+    try:
+        return action(module)
+    finally:
+        handle.remove()
+        cost.seconds = time.perf_counter() - begun
+        _charge(cost)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    value: Any
+    cost: Meter
+
+
+@lru_cache(maxsize=256)
+def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
+    with metered() as cost:
+        y0, ts = tensor(problem.y0), tensor(problem.ts)
+        solved = _run(subject, subject.module(problem), lambda m: subject.engine.solution(m, subject.solver, y0, ts))
+    return _Kept(to_numpy(solved), cost)
+
+
+def _solution(subject: Subject, problem: Problem, run: int) -> Array:
+    kept = _kept_solution(subject, problem, run)
+    _charge(kept.cost)
+    return kept.value
+
+
+@lru_cache(maxsize=256)
+def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
+    d = problem.field.state
+    with metered() as cost:
+        module, loss, y0 = subject.module(problem), torch_loss(problem.loss), tensor(problem.y0)
+        total = loss
+        if problem.running is not None:
+            module = WithCost(module, torch_running(problem.running))
+            y0 = torch.cat([y0, y0.new_zeros(len(y0), 1)], dim=1)
+
+            def total(y: Tensor) -> Tensor:
+                return loss(y[..., :-1]) + y[-1, :, -1].sum()
+
+        got = _run(subject, module,
+                   lambda m: subject.engine.gradient(m, subject.solver, y0, tensor(problem.ts), total))  # fmt: skip
+    return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts)), cost)
+
+
+def _gradient(subject: Subject, problem: Problem) -> Derivatives64:
+    kept = _kept_gradient(subject, problem)
+    _charge(kept.cost)
+    return kept.value
+
+
+def tensor(array: Array) -> Tensor:
+    """A float64 tensor of its own memory."""
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def to_numpy(x: Tensor) -> Array:
+    return np.array(x.detach().cpu().to(torch.float64).numpy())
+
+
+class Tangent(nn.Module):
+    """(y, δ)' = (F, F_y δ): the tangent of a field, for any module that automatic differentiation can differentiate."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        y, delta = state.chunk(2, dim=-1)
+        with torch.enable_grad():
+            y = y.detach().requires_grad_()
+            value = self.inner(t, y)
+            # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ: reverse mode twice
+            u = torch.zeros_like(value, requires_grad=True)
+            (pulled,) = torch.autograd.grad(value, y, u, create_graph=True, allow_unused=True)
+            if pulled is None or not pulled.requires_grad:
+                return torch.cat([value.detach(), torch.zeros_like(delta)], dim=-1)
+            (pushed,) = torch.autograd.grad(pulled, u, delta)
+        return torch.cat([value.detach(), pushed.detach()], dim=-1)
+
+
+class WithCost(nn.Module):
+    """(y, q)' = (F, ℓ): a field with its running cost ℓ(t, y, theta) as one more component of each row."""
+
+    def __init__(self, inner: nn.Module, running: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.running = inner, running
+
+    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        y = state[..., :-1]
+        theta = torch.cat([p.reshape(-1) for p in self.inner.parameters()]) if any(True for _ in self.inner.parameters()) else y.new_zeros(0)
+        return torch.cat([self.inner(t, y), self.running(t, y, theta)[..., None]], dim=-1)

@@ -1,0 +1,67 @@
+"""The adjoint equation and Liouville's formula themselves, as ordinary initial value problems.
+
+A second route to what the variational equations give: nothing here uses a sensitivity matrix.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from .bounded import Array, Bounded
+from .flow import RUNS, integrate, spread, trajectories
+from .problem import Problem
+from .sensitivity import with_cost_as_state
+
+
+@lru_cache(maxsize=128)
+def adjoint_states(problem: Problem) -> Bounded:
+    """a(t_i) = dL/dy(t_i) at all times, where the observation at t_i itself counts: (times, batch, state).
+
+    −a' = F_yᵀ a + ℓ_y, a(T) = Φ_y(T), with a jump of Φ_{y_i} at each observation passed on the way back. State and
+    adjoint are integrated backwards together, the state starting afresh from the forward solution at each time.
+    """
+    extended = with_cost_as_state(problem)
+    forward = trajectories(extended, 0)
+    values = [_backwards(extended, run.y, *how)[..., : problem.field.state] for run, how in zip(forward, RUNS, strict=True)]
+    return spread(values)
+
+
+def _backwards(problem: Problem, y: Array, method: str, tolerance: float) -> Array:
+    shape, size = problem.y0.shape, problem.y0.size
+    slopes = problem.loss.gradient(y)
+
+    def rhs(t: float, w: Array) -> Array:
+        state, a = w[:size].reshape(shape), w[size:].reshape(shape)
+        jet = problem.field.jet(t, state, problem.theta, 1)
+        assert jet.first is not None
+        pulled = np.einsum("bij,bi->bj", jet.first[:, :, 1 : 1 + shape[1]], a)
+        return np.concatenate([jet.value.ravel(), -pulled.ravel()])
+
+    result = np.empty_like(y)
+    result[-1] = slopes[-1]
+    for i in range(len(problem.ts) - 2, -1, -1):
+        start = np.concatenate([y[i + 1].ravel(), result[i + 1].ravel()])
+        span = (float(problem.ts[i + 1]), float(problem.ts[i]))
+        result[i] = integrate(rhs, span, start, method, tolerance, problem.name)[size:].reshape(shape) + slopes[i]
+    return result
+
+
+@lru_cache(maxsize=128)
+def volume(problem: Problem) -> Bounded:
+    """exp ∫ tr F_y dt of every row, from ts[0] to ts[-1]: (batch,). Liouville's formula for det dy(T)/dy0."""
+    shape, size = problem.y0.shape, problem.y0.size
+
+    def rhs(t: float, w: Array) -> Array:
+        jet = problem.field.jet(t, w[:size].reshape(shape), problem.theta, 1)
+        assert jet.first is not None
+        traces = np.trace(jet.first[:, :, 1 : 1 + shape[1]], axis1=1, axis2=2)
+        return np.concatenate([jet.value.ravel(), traces])
+
+    def once(method: str, tolerance: float) -> Array:
+        w = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
+        span = (float(problem.ts[0]), float(problem.ts[-1]))
+        return np.exp(integrate(rhs, span, w, method, tolerance, problem.name)[size:])
+
+    return spread([once(*run) for run in RUNS])
