@@ -1,0 +1,117 @@
+"""Named parts of a state (h; h, m; h, m, v) that live side by side on one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class FieldError(ValueError):
+    """A state or an inner network that does not fit a field: what was seen, the usual cause, what to type."""
+
+
+class Parts:
+    """The parts of a state along one axis.
+
+    sizes: name → size along the axis; None for a part that shares what the others leave, in equal shares.
+    dim: the axis, counted from the end so that it means the same with and without a batch: -1 for dense states
+        (batch, features), -3 for images (batch, channels, height, width).
+    """
+
+    def __init__(self, sizes: Mapping[str, int | None], dim: int = -1) -> None:
+        if dim >= 0:
+            raise FieldError(
+                f"the parts' axis is {dim}: count it from the end, -1 for (batch, features) and -3 for "
+                "(batch, channels, height, width)"
+            )
+        self.sizes = dict(sizes)
+        self.dim = dim
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    def slices(self, total: int) -> dict[str, slice]:
+        """Where each part sits in a state of `total` components along the axis. Raises FieldError if none fits."""
+        fixed = sum(size for size in self.sizes.values() if size is not None)
+        shares = sum(size is None for size in self.sizes.values())
+        left = total - fixed
+        if left < shares or (left % shares if shares else left):
+            raise FieldError(
+                f"a state of {total} along axis {self.dim} does not split into {self._described()}. "
+                "A plain h was probably given where the whole state is meant: build it with field.start(h)"
+            )
+        found: dict[str, slice] = {}
+        begin = 0
+        for name, size in self.sizes.items():
+            end = begin + (left // shares if size is None else size)
+            found[name] = slice(begin, end)
+            begin = end
+        return found
+
+    def split(self, y: Tensor) -> tuple[Tensor, ...]:
+        """The parts of a state, in order; views. Raises FieldError when they do not fit."""
+        if y.dim() < -self.dim:
+            raise FieldError(
+                f"a state of shape {tuple(y.shape)} has no axis {self.dim}: the parts {self._described()} lie there. "
+                "Give the field the axis of the features (dim=-1) or of the channels (dim=-3)"
+            )
+        return tuple(
+            y.narrow(self.dim, s.start, s.stop - s.start) for s in self.slices(y.shape[self.dim]).values()
+        )
+
+    def join(self, *parts: Tensor) -> Tensor:
+        return torch.cat(parts, dim=self.dim)
+
+    def start(self, first: Tensor, others: Mapping[str, Tensor]) -> Tensor:
+        """The state of a given first part; a part that is not given starts at zero."""
+        unknown = set(others) - set(self.names[1:])
+        if unknown:
+            raise FieldError(f"this state has the parts {self.names}, not {sorted(unknown)}")
+        whole = [first]
+        for name in self.names[1:]:
+            size = self.sizes[name]
+            shape = list(first.shape)
+            shape[self.dim] = shape[self.dim] if size is None else size
+            part = others.get(name, first.new_zeros(shape))
+            if list(part.shape) != shape:
+                raise FieldError(f"part {name!r} has shape {tuple(part.shape)}, it has to be {tuple(shape)}")
+            whole.append(part)
+        return self.join(*whole)
+
+    def _described(self) -> str:
+        shown = (name if size is None else f"{name} ({size})" for name, size in self.sizes.items())
+        return "the parts " + ", ".join(shown) if len(self.sizes) > 1 else next(shown)
+
+
+class PartedField(nn.Module):
+    """A vector field called as field(t, y), with y of named parts."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self.parts = parts
+
+    def start(self, first: Tensor, **others: Tensor) -> Tensor:
+        """The initial state: the first part as given, the others as given or zero. Raises FieldError."""
+        return self.parts.start(first, others)
+
+
+def force(inner: Any, t: Tensor, h: Tensor, like: Tensor) -> Tensor:
+    """f = inner(t, h), with the shape and number type of `like`. Raises FieldError when it has others."""
+    f = inner(t, h)
+    if not isinstance(f, Tensor):
+        raise FieldError(f"the inner network returned {type(f).__name__}: f(t, h) has to return one tensor")
+    if f.shape != like.shape:
+        raise FieldError(
+            f"the inner network turned {tuple(h.shape)} into {tuple(f.shape)}, but f(t, h) has to be "
+            f"{tuple(like.shape)}. Give its last layer as many outputs as that part of the state has"
+        )
+    if f.dtype != like.dtype:
+        raise FieldError(
+            f"the inner network returned {f.dtype} for a state of {like.dtype}. Convert one of them: "
+            f"inner.to({like.dtype}) or y.to({f.dtype})"
+        )
+    return f
