@@ -1,0 +1,277 @@
+"""Vector fields as pure functions of (time, state, parameters), and the fields that derivatives obey.
+
+The tangent of an ODE is an ODE, its adjoint is an ODE, and a batch of ODEs is an ODE. So each of `Tangent`,
+`Adjoint` and `Batched` takes a field and is a field again, and they nest to any depth.
+
+Every field can be evaluated in two ways that give the same numbers:
+
+- `field(t, y, p)` uses torch.func alone: it can be transformed by anything, at the price of torch.func's overhead;
+- `field.eager(t, y, p)` is what a solver calls, thousands of times, with plain tensors and gradients off.
+  Reverse derivatives are one `torch.autograd.grad`, forward derivatives are dual numbers: half the cost.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+Leaves = Sequence[Tensor]
+
+
+class Field:
+    """The rates of `states` tensors, followed by the rates of quadratures, which no rate depends on.
+
+    Attributes:
+        states: number of state tensors.
+        quadratures: shapes of the tensors q with q' = g(t, y, p) and q(t0) = 0.
+        batch: for every state and quadrature, how many leading axes number independent samples. A solver
+            controls the error of the worst sample, so that a sample's accuracy does not depend on its company.
+        tangents: how many nested `Tangent` there are inside.
+    """
+
+    states: int
+    quadratures: tuple[torch.Size, ...]
+    batch: tuple[int, ...]
+    tangents: int
+
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def eager(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        return self(t, y, p)
+
+
+class Tangent(Field):
+    """y' = F, dy' = F_y dy + F_p dp, and the same for quadratures.
+
+    States (y, dy); parameters (p, dp), where dp has one tensor for each index in `moving`; the rates come as
+    (y', dy', q', dq').
+    """
+
+    def __init__(self, base: Field, moving: tuple[int, ...]):
+        n = base.states
+        self.base, self.moving = base, moving
+        self.states = 2 * n
+        self.quadratures = base.quadratures * 2
+        self.batch = base.batch[:n] * 2 + base.batch[n:] * 2
+        self.tangents = base.tangents + 1
+
+    def _arguments(self, y: Leaves, p: Leaves):
+        n, total = self.base.states, len(p) - len(self.moving)
+        return list(y[:n]), list(y[n:]), list(p[:total]), list(p[total:])
+
+    def _ordered(self, rates: Leaves, drates: Leaves) -> tuple[Tensor, ...]:
+        n = self.base.states
+        return (*rates[:n], *drates[:n], *rates[n:], *drates[n:])
+
+    def __call__(self, t, y, p):
+        y, dy, p, dp = self._arguments(y, p)
+
+        def rates(y, moved):
+            full = list(p)
+            for index, value in zip(self.moving, moved, strict=True):
+                full[index] = value
+            return self.base(t, y, full)
+
+        primals, tangents = (y, [p[i] for i in self.moving]), (dy, dp)
+        if forward_ad._current_level < 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+            return self._ordered(*torch.func.jvp(rates, primals, tangents))
+        # torch.func.jvp refuses to run inside a dual_level. The pullback u ↦ Jᵀu is linear; its pullback is J.
+        out, pull = torch.func.vjp(rates, *primals)
+        return self._ordered(out, torch.func.vjp(pull, tuple(map(torch.zeros_like, out)))[1](tangents)[0])
+
+    def eager(self, t, y, p):
+        if self.base.tangents:  # dual numbers do not nest
+            return self._by_transposing_twice(t, y, p)
+        y, dy, p, dp = self._arguments(y, p)
+        # A caller who differentiates in forward mode has already opened the only level that there is.
+        level: Any = forward_ad.dual_level if forward_ad._current_level < 0 else nullcontext
+        with level(), forward_ad._set_fwd_grad_enabled(True):
+            for index, tangent in zip(self.moving, dp, strict=True):
+                p[index] = forward_ad.make_dual(p[index], tangent)
+            rates = self.base.eager(t, [forward_ad.make_dual(a, b) for a, b in zip(y, dy, strict=True)], p)
+            pairs = [forward_ad.unpack_dual(rate) for rate in rates]
+            return self._ordered(
+                [pair.primal for pair in pairs],
+                [torch.zeros_like(q.primal) if q.tangent is None else q.tangent for q in pairs],
+            )
+
+    def _by_transposing_twice(self, t, y, p):
+        """The tangent by reverse mode alone: u ↦ Jᵀu is linear, and its transpose is J."""
+        y, dy, p, dp = self._arguments(y, p)
+        live = any(x.requires_grad for x in (*y, *dy, *p, *dp))
+        with torch.enable_grad():
+            y = [_fresh(x) for x in y]
+            for index in self.moving:
+                p[index] = _fresh(p[index])
+            rates = self.base.eager(t, y, p)
+            dummies = [torch.zeros_like(r).requires_grad_() for r in rates]
+            pulled = _grad(rates, [*y, *(p[i] for i in self.moving)], dummies, live=True)
+            pairs = [(g, d) for g, d in zip(pulled, [*dy, *dp], strict=True) if g is not None]
+            pushed = _grad([g for g, _ in pairs], dummies, [d for _, d in pairs], live=live)
+        drates = [torch.zeros_like(r) if d is None else d for r, d in zip(rates, pushed, strict=True)]
+        return self._ordered(rates if live else [_without_graph(r) for r in rates], drates)
+
+
+
+class Adjoint(Field):
+    """y' = F, a' = −F_yᵀ a − G_yᵀ b, g' = −F_pᵀ a − G_pᵀ b, where G are the quadratures' rates.
+
+    States (y, a); parameters (b, p), where b are the constant cotangents of the base field's quadratures;
+    quadratures g, one for each index in `wanted`.
+    """
+
+    def __init__(self, base: Field, p: Leaves, wanted: tuple[int, ...]):
+        n = base.states
+        self.base, self.wanted = base, wanted
+        self.states = 2 * n
+        self.quadratures = tuple(p[i].shape for i in wanted)
+        self.batch = base.batch[:n] * 2 + (0,) * len(wanted)
+        self.tangents = base.tangents
+        # Which of `wanted` the field was seen to depend on: a parameter that it never uses gets no gradient at
+        # all rather than zeros, on which a weight decay or a momentum would act.
+        self.used = [False] * len(wanted)
+
+    def _arguments(self, y: Leaves, p: Leaves):
+        n, k = self.base.states, len(self.base.quadratures)
+        return list(y[:n]), [*y[n:], *p[:k]], list(p[k:])
+
+    def __call__(self, t, y, p):
+        y, cotangents, p = self._arguments(y, p)
+
+        def rates(y, wanted):
+            full = list(p)
+            for index, value in zip(self.wanted, wanted, strict=True):
+                full[index] = value
+            return self.base(t, y, full)
+
+        self.used = [True] * len(self.wanted)
+        out, pull = torch.func.vjp(rates, y, [p[i] for i in self.wanted])
+        gy, gp = pull(tuple(cotangents))
+        return (*out[: self.base.states], *(-g for g in gy), *(-g for g in gp))
+
+    def eager(self, t, y, p):
+        y, cotangents, p = self._arguments(y, p)
+        live = any(x.requires_grad for x in (*y, *cotangents, *p))  # somebody differentiates what we return
+        with torch.enable_grad():
+            y = [_fresh(x) for x in y]
+            for index in self.wanted:
+                p[index] = _fresh(p[index])
+            wanted = [p[i] for i in self.wanted]
+            rates = self.base.eager(t, y, p)
+            grads = _grad(rates, [*y, *wanted], cotangents, live)
+        self.used = [seen or g is not None for seen, g in zip(self.used, grads[len(y) :], strict=True)]
+        out = rates[: len(y)]
+        return (
+            *(out if live else [_without_graph(x) for x in out]),
+            *(torch.zeros_like(x) if g is None else -g for x, g in zip((*y, *wanted), grads, strict=True)),
+        )
+
+
+def _grad(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: bool) -> list[Tensor | None]:
+    """Vector-Jacobian products, with None for an input that no output depends on."""
+    pairs = [(out, c) for out, c in zip(outputs, cotangents, strict=True) if out.requires_grad]
+    if not pairs:
+        return [None] * len(inputs)
+    outs, cs = zip(*pairs, strict=True)
+    return list(torch.autograd.grad(outs, inputs, cs, allow_unused=True, create_graph=live))
+
+
+def _fresh(x: Tensor) -> Tensor:
+    """An alias of x to differentiate in, with x's own history and tangent if it has any."""
+    x = x.view_as(x)
+    return x if x.requires_grad else x.requires_grad_()
+
+
+def _without_graph(x: Tensor) -> Tensor:
+    """x without reverse history; its tangent, if x is a dual number, stays (`detach` would drop it)."""
+    if not x.requires_grad or forward_ad._current_level < 0:
+        return x.detach()
+    primal, tangent = forward_ad.unpack_dual(x)
+    return x.detach() if tangent is None else forward_ad.make_dual(primal.detach(), tangent.detach())
+
+
+class Batched(Field):
+    """Many copies of a field side by side; samples share whatever is not batched.
+
+    States and parameters that are batched carry the batch as their first axis; quadratures always do.
+    """
+
+    def __init__(self, base: Field, states: Sequence[bool], params: Sequence[bool], size: int, randomness: str):
+        n = base.states
+        self.base, self.size, self.randomness = base, size, randomness
+        self.states = n
+        self.quadratures = tuple(torch.Size((size, *shape)) for shape in base.quadratures)
+        self.batch = tuple(
+            b + flag for b, flag in zip(base.batch, [*states, *[True] * len(base.quadratures)], strict=True)
+        )
+        self.tangents = base.tangents
+        self.state_axes = tuple(0 if flag else None for flag in states)
+        self.param_axes = tuple(0 if flag else None for flag in params)
+
+    def _over(self, call: Callable, y: Leaves, p: Leaves):
+        axes = (self.state_axes, self.param_axes)
+        return torch.func.vmap(call, axes, randomness=self.randomness)(tuple(y), tuple(p))
+
+    def __call__(self, t, y, p):
+        rates = self._over(lambda y, p: tuple(self.base(t, y, p)), y, p)
+        # vmap copies what does not depend on the batch; any of the copies will do.
+        states = [r if axis == 0 else r[0] for r, axis in zip(rates, self.state_axes, strict=False)]
+        return (*states, *rates[self.states :])
+
+    @classmethod
+    def spreading(cls, base: Field, t: Tensor, y: Leaves, p: Leaves, states, params, size: int, randomness: str):
+        """The batched field in which a state is batched if it starts so or if what drives it is batched."""
+        while True:
+            field = cls(base, states, params, size, randomness)
+            reached = field._reached(t, y, p)
+            if reached == list(states):
+                return field
+            y = [
+                x.expand(size, *x.shape) if now and not before else x
+                for x, now, before in zip(y, reached, states, strict=True)
+            ]
+            states = reached
+
+    def _reached(self, t: Tensor, y: Leaves, p: Leaves) -> list[bool]:
+        """Which states have a batched rate, or are batched already."""
+        reached: list[bool] = []
+
+        def look(y, p):
+            rates = tuple(self.base(t, y, p))
+            level = torch._C._functorch.peek_interpreter_stack().level()
+            reached[:] = [level in batch_levels(x) for x in rates[: self.states]]
+            return rates
+
+        self._over(look, y, p)
+        return [axis == 0 or now for axis, now in zip(self.state_axes, reached, strict=True)]
+
+
+def batch_levels(x: Tensor) -> set[int]:
+    """The torch.func transforms that x takes part in as a batch."""
+    functorch, found = torch._C._functorch, set()
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            found.add(functorch.maybe_get_level(x))
+        x = functorch.get_unwrapped(x)
+    return found
+
+
+class Rescaled(Field):
+    """The field in s with t = start + s (end − start), the two times being its first parameters."""
+
+    def __init__(self, base: Field):
+        self.base = base
+        self.states, self.quadratures = base.states, base.quadratures
+        self.batch, self.tangents = base.batch, base.tangents
+
+    def __call__(self, t, y, p):
+        start, end, *p = p
+        return tuple((end - start) * rate for rate in self.base(start + t * (end - start), y, p))
+
+    def eager(self, t, y, p):
+        start, end, *p = p
+        return tuple((end - start) * rate for rate in self.base.eager(start + t * (end - start), y, p))

@@ -1,0 +1,154 @@
+"""Stepping a field with torchdiffeq, without a graph, so that memory does not grow with the steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field as dataclass_field
+from typing import Any
+
+import torch
+import torchdiffeq
+from torch import Tensor
+
+from .fields import Adjoint, Field, Leaves
+from .user_field import UserField
+
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
+ONE_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
+CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How to step: torchdiffeq's method, tolerances and options."""
+
+    rtol: float
+    atol: float
+    method: str = "dopri5"
+    options: Mapping[str, Any] = dataclass_field(default_factory=dict)
+
+
+class SolveError(RuntimeError):
+    """A solver gave up. The message says where and what to try."""
+
+
+def integrate(field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps) -> tuple[Tensor, ...]:
+    """States and quadratures of `field` at the times t, each with the times as its first axis.
+
+    Raises:
+        SolveError: the step size vanished, a value became infinite or NaN, or the steps ran out.
+    """
+    p = [x.detach() for x in p]
+    shapes = [x.shape for x in y] + list(field.quadratures)
+    sizes = [shape.numel() for shape in shapes]
+    start = torch.cat([x.detach().reshape(-1) for x in y] + [y[0].new_zeros(sum(sizes[len(y) :]))])
+
+    def unflatten(flat: Tensor) -> list[Tensor]:
+        return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
+
+    def rates(t: Tensor, flat: Tensor) -> Tensor:
+        out = field.eager(t, unflatten(flat)[: field.states], p)
+        return torch.cat([x.reshape(-1) for x in out])
+
+    _pass_on_callbacks(field, rates, unflatten)
+    options = dict(steps.options)
+    options["norm"] = _norm(field, options.pop("norm", None), shapes, sizes, unflatten, start.device)
+    with torch.no_grad():
+        flat = _solve(rates, start, t.detach(), steps, options)
+    return tuple(
+        x.reshape(len(t), *shape).clone(memory_format=torch.contiguous_format)
+        for x, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)
+    )
+
+
+def _solve(rates: Callable, start: Tensor, t: Tensor, steps: Steps, options: dict) -> Tensor:
+    def run(start: Tensor, t: Tensor) -> Tensor:
+        if steps.method in ADAPTIVE:
+            options["step_t"] = _step_ends(options, t)
+        return torchdiffeq.odeint(
+            rates, start, t, rtol=steps.rtol, atol=steps.atol, method=steps.method, options=options
+        )  # pyright: ignore[reportReturnType]
+
+    try:
+        if steps.method not in ONE_STEP or "step_size" not in options:
+            return run(start, t)
+        # A grid of fixed steps meets the requested times only at the two ends; torchdiffeq interpolates
+        # linearly to the others. One grid from each time to the next has no such error.
+        states = [start]
+        for i in range(1, len(t)):
+            states.append(run(states[-1], t[i - 1 : i + 1])[-1])
+        return torch.stack(states)
+    except AssertionError as error:
+        reason = str(error)
+        if not reason.startswith(("underflow in dt", "non-finite values", "max_num_steps")):
+            raise
+        raise SolveError(
+            f"{steps.method} gave up between t = {t[0].item():g} and t = {t[-1].item():g}: {reason.splitlines()[0]}. "
+            "Usual causes: the solution, the field or a derivative of it is infinite or NaN there (a blow-up in "
+            f"finite time, sqrt or log at 0), or the tolerances rtol = {steps.rtol:g}, atol = {steps.atol:g} are "
+            f"below what {start.dtype} resolves. Evaluate the field at y0 first; then try float64, or looser "
+            "tolerances, or a shorter interval."
+        ) from error
+
+
+def _step_ends(options: dict, t: Tensor) -> Tensor:
+    """Let steps end on every requested time: between step ends, values are interpolated, at a lower order.
+
+    A time in `jump_t` ends a step too and may not be named twice.
+    """
+    ends = t[1:].to(torch.float64)
+    given, jumps = options.get("step_t"), options.get("jump_t")
+    if given is not None:
+        ends = torch.cat([torch.as_tensor(given).to(ends), ends]).unique()
+    if jumps is not None:
+        ends = ends[~torch.isin(ends, torch.as_tensor(jumps).to(ends))]
+    return ends
+
+
+def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callable[[Tensor], Tensor]:
+    """The largest root mean square over tensors and independent samples.
+
+    A norm given by the caller is used for the field itself, given for the adjoint for the first adjoint; the
+    fields of higher derivatives have other states.
+    """
+    if callable(given) and isinstance(field, UserField):
+        return lambda flat: given(unflatten(flat)[0] if field.single else tuple(unflatten(flat)))
+    counts = [shape[:axes].numel() for shape, axes in zip(shapes, field.batch, strict=True)]
+    if isinstance(field, Adjoint) and isinstance(field.base, UserField):
+        if callable(given):
+            return lambda flat: given((flat.new_zeros(()), *unflatten(flat)))
+        if given == "seminorm":
+            counts[field.states :] = [0] * len(field.quadratures)
+    kept = [(count, size) for count, size in zip(counts, sizes, strict=True) if count and size]
+    each = torch.tensor([size // count for count, size in kept for _ in range(count)], device=device)
+    length = sum(size for _, size in kept)
+    if len(each) == 1:
+        return lambda flat: flat[:length].square().mean().sqrt()
+    group = torch.repeat_interleave(each)
+
+    def norm(flat: Tensor) -> Tensor:
+        sums = flat.new_zeros(len(each)).index_add_(0, group, flat[:length].square())
+        return (sums / each).max().sqrt()
+
+    return norm
+
+
+def _pass_on_callbacks(field: Field, rates: Callable, unflatten: Callable) -> None:
+    """Let torchdiffeq call the user's callbacks: the plain ones, or the `_adjoint` ones if it solves an adjoint."""
+    suffix, inner = "", field
+    while not isinstance(inner, UserField):
+        suffix = "_adjoint" if isinstance(inner, Adjoint) else suffix
+        inner = getattr(inner, "base", None)
+        if inner is None:
+            return
+    for name in CALLBACKS:
+        callback = getattr(inner.func, name + suffix, None)
+        if callback is not None:
+            single = field is inner and inner.single
+            setattr(rates, name, _on_leaves(callback, unflatten, single))
+
+
+def _on_leaves(callback: Callable, unflatten: Callable, single: bool) -> Callable:
+    def call(t0: Tensor, flat: Tensor, dt: Tensor) -> Any:
+        leaves = unflatten(flat)
+        return callback(t0, leaves[0] if single else tuple(leaves), dt)
+
+    return call

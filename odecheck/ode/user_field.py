@@ -1,0 +1,154 @@
+"""The user's vector field as a pure function of time, state and every tensor it reads."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from .fields import Field, Leaves, batch_levels
+
+_functorch = torch._C._functorch
+
+
+class UserField(Field):
+    """`func(t, y)` with its parameters taken from outside.
+
+    A module's parameters and floating-point buffers are swapped for the given ones while it is evaluated, and
+    put back; nothing else on the module is touched. Other tensors, those that a plain function closes over, are
+    swapped wherever an operation of torch meets them.
+
+    Attributes:
+        inputs: the tensors that the field depends on, in the order in which calls expect them.
+    """
+
+    quadratures = ()
+    tangents = 0
+
+    def __init__(self, func: Callable, single: bool, states: int, declared: Sequence[Tensor] | None):
+        self.func, self.single, self.states = func, single, states
+        self.batch = (0,) * states
+        slots: dict[int, list[tuple[dict, str]]] = {}
+        tensors: dict[int, Tensor] = {}
+        if isinstance(func, nn.Module):
+            for holder, name, tensor in _tensors_of(func):
+                slots.setdefault(id(tensor), []).append((holder, name))
+                tensors[id(tensor)] = tensor
+        foreign = {id(x): x for x in declared or () if id(x) not in slots}
+        wanted = None if declared is None else {id(x) for x in declared}
+        self.slots = list(slots.values())
+        self.foreign = list(foreign)
+        # What a module has and the caller left out of `adjoint_params` is a constant, as the caller asked.
+        own = [x if wanted is None or key in wanted else x.detach() for key, x in tensors.items()]
+        self.inputs = [*own, *foreign.values()]
+        self._keep_alive = list(foreign.values())  # an id stands for a tensor only while the tensor lives
+
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        with ExitStack() as stack:
+            stack.enter_context(_swapped(self.slots, p))
+            if self.foreign:
+                table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
+                stack.enter_context(_Substitute(table))
+            out = self.func(t, y[0] if self.single else tuple(y))
+        rates = (out,) if self.single else tuple(out)
+        _check_rates(rates, y)
+        return rates
+
+    def refuse_hidden_tensors(self, t: Tensor, y: Leaves) -> None:
+        """Raise if the field depends on a tensor that is being differentiated or batched and was not declared."""
+        constants = [x.detach() for x in self.inputs]
+        with torch.enable_grad():
+            rates = self(t.detach(), [x.detach() for x in y], constants)
+        known = set().union(*(batch_levels(x) for x in (t, *y, *constants)))
+        if any(_is_tracked(rate) or batch_levels(rate) - known for rate in rates):
+            raise ValueError(
+                "the field depends on a tensor that is being differentiated or batched, but that is neither a "
+                "parameter nor a buffer of the field, so its derivative would be silently wrong. "
+                "Usually the field closes over it, or keeps it in a plain attribute or list. "
+                "Do one of these: (a) odeint(..., adjoint_params=(tensor, ...)) with every such tensor; "
+                "(b) register it on the nn.Module with register_parameter or register_buffer; "
+                "(c) pass tensor.detach() to the field if no derivative is wanted."
+            )
+
+
+def _tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError(
+            "the parameters of a ScriptModule cannot be swapped, which derivatives of any order need. "
+            "Pass the nn.Module that it was scripted from."
+        )
+    for part in module.modules():
+        for holder in (part._parameters, part._buffers):
+            for name, tensor in holder.items():
+                if tensor is not None and tensor.is_floating_point():
+                    yield holder, name, tensor
+
+
+@contextmanager
+def _swapped(slots: Sequence[Sequence[tuple[dict, str]]], tensors: Leaves) -> Iterator[None]:
+    before = [[holder[name] for holder, name in places] for places in slots]
+    for places, tensor in zip(slots, tensors, strict=False):
+        for holder, name in places:
+            holder[name] = tensor
+    try:
+        yield
+    finally:
+        for places, tensor, olds in zip(slots, tensors, before, strict=False):
+            for (holder, name), old in zip(places, olds, strict=True):
+                if holder[name] is tensor:  # else the field assigned it itself: its own state, left alone
+                    holder[name] = old
+
+
+class _Substitute(TorchFunctionMode):
+    """While active, operations see `table[id(x)]` wherever they are given x."""
+
+    def __init__(self, table: dict[int, Tensor]):
+        super().__init__()
+        self.table = table
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        swap = lambda x: self.table.get(id(x), x)  # noqa: E731
+        return func(*tree_map(swap, args), **tree_map(swap, kwargs or {}))
+
+
+def _check_rates(rates: Leaves, y: Leaves) -> None:
+    if len(rates) != len(y):
+        raise ValueError(f"the state has {len(y)} tensors and the field returned {len(rates)}: return one rate per state")
+    for i, (rate, state) in enumerate(zip(rates, y, strict=True)):
+        if not isinstance(rate, Tensor):
+            raise TypeError(f"rate {i} is a {type(rate).__name__}, not a tensor")
+        if rate.shape != state.shape:
+            raise ValueError(
+                f"rate {i} has shape {tuple(rate.shape)} and its state {tuple(state.shape)}. The field has to return "
+                "the time derivative of every entry; a forgotten reshape or a broadcast is the usual cause."
+            )
+        if rate.dtype != state.dtype:
+            raise TypeError(
+                f"rate {i} is {rate.dtype} and its state {state.dtype}. "
+                f"Type field.to({state.dtype}), or y0.to({rate.dtype})."
+            )
+
+
+def is_differentiating() -> bool:
+    """Whether anybody could ask for a derivative, or batch, what is computed now."""
+    return (
+        torch.is_grad_enabled()
+        or forward_ad._current_level >= 0
+        or _functorch.peek_interpreter_stack() is not None
+    )
+
+
+def _is_tracked(x: Tensor) -> bool:
+    """Whether x carries a reverse history or a tangent, at any level of torch.func."""
+    while True:
+        batch = _functorch.is_batchedtensor(x)
+        if not batch and x.requires_grad:
+            return True
+        if not batch and forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:
+            return True
+        if not _functorch.is_functorch_wrapped_tensor(x):
+            return False
+        x = _functorch.get_unwrapped(x)
