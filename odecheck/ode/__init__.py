@@ -3,15 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from .fields import batch_levels
 from .flow import Flow
+from .start import Start, start
 from .stepping import SolveError, Steps
-from .user_field import UserField, is_differentiating
 
-__all__ = ["Flow", "SolveError", "Steps", "UserField", "odeint"]
+__all__ = ["Flow", "SolveError", "Start", "Steps", "odeint", "start"]
 
 
 def odeint(
@@ -76,74 +74,19 @@ def odeint(
     """
     if event_fn is not None:
         raise NotImplementedError("events are not supported: solve to a fixed time, or use torchdiffeq.odeint_event")
-    single = isinstance(y0, Tensor)
-    leaves = (y0,) if isinstance(y0, Tensor) else tuple(y0)
-    forward, backward = _plan(
-        rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
+    problem = start(
+        field,
+        y0,
+        t,
+        adjoint_params=adjoint_params,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        options=options,
+        adjoint_rtol=adjoint_rtol,
+        adjoint_atol=adjoint_atol,
+        adjoint_method=adjoint_method,
+        adjoint_options=adjoint_options,
     )
-    wrapped = UserField(field, single, len(leaves), adjoint_params)
-    _check_start(leaves, t)
-    _check_parameters(wrapped, leaves[0].dtype)
-    if is_differentiating():
-        wrapped.refuse_hidden_tensors(t[0], leaves)
-    out = Flow(wrapped, forward, backward).along(t, leaves, wrapped.inputs)
-    return out[0] if single else out
-
-
-def _plan(rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options):
-    method = method or "dopri5"
-    if adjoint_method not in (None, method) and options and adjoint_options is None:
-        raise ValueError(
-            f"options {sorted(options)} are for {method}; say which ones {adjoint_method} takes: adjoint_options={{...}}"
-        )
-    options = dict(options or {})
-    if adjoint_options is None:
-        adjoint_options = {key: value for key, value in options.items() if key != "norm"}
-    forward = Steps(_number("rtol", rtol), _number("atol", atol), method, options)
-    backward = Steps(
-        forward.rtol if adjoint_rtol is None else _number("adjoint_rtol", adjoint_rtol),
-        forward.atol if adjoint_atol is None else _number("adjoint_atol", adjoint_atol),
-        adjoint_method or method,
-        dict(adjoint_options),
-    )
-    return forward, backward
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be one number, not {type(value).__name__}: scale the state instead") from error
-
-
-def _check_start(leaves: Sequence[Tensor], t: Tensor) -> None:
-    if not leaves or not all(isinstance(x, Tensor) for x in (*leaves, t)):
-        raise TypeError("y0 must be a tensor or a non-empty tuple of tensors, and t a tensor")
-    kinds = {x.dtype for x in leaves}
-    if len(kinds) > 1:
-        raise TypeError(f"the tensors of y0 have dtypes {sorted(map(str, kinds))}: type .to() so that they have one")
-    dtype = leaves[0].dtype
-    if dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"y0 is {dtype}: pass float32 or float64 (of a complex state, torch.view_as_real)")
-    if t.dtype != dtype:
-        raise TypeError(f"t is {t.dtype} and y0 {dtype}: pass t.to({dtype})")
-    if t.dim() != 1 or len(t) < 2:
-        raise ValueError(f"t has shape {tuple(t.shape)}: pass two or more times, torch.tensor([t0, t1, ...])")
-    if batch_levels(t):
-        return  # each sample has its own times, which have no one truth value
-    gaps = t.detach().diff()
-    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
-        raise ValueError(
-            f"t must be strictly increasing or strictly decreasing, and is {t.detach().tolist()}. Repeated times are "
-            "the usual cause: solve at t.unique() and index the result."
-        )
-
-
-def _check_parameters(field: UserField, dtype: torch.dtype) -> None:
-    for x in field.inputs:
-        if x.requires_grad and x.dtype != dtype:
-            raise TypeError(
-                f"a parameter of shape {tuple(x.shape)} is {x.dtype} and the state {dtype}. "
-                f"Type field.to({dtype}), or y0.to({x.dtype})."
-            )
-
+    out = problem.flow.along(t, problem.y0, problem.inputs)
+    return out[0] if isinstance(y0, Tensor) else out

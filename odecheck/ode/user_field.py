@@ -15,7 +15,7 @@ _functorch = torch._C._functorch
 
 
 class UserField(Field):
-    """`func(t, y)` with its parameters taken from outside.
+    """`func(t, y)`, and the scalar `cost(t, y)` as a quadrature, with their parameters taken from outside.
 
     A module's parameters and floating-point buffers are swapped for the given ones while it is evaluated, and
     put back; nothing else on the module is touched. Other tensors, those that a plain function closes over, are
@@ -25,17 +25,26 @@ class UserField(Field):
         inputs: the tensors that the field depends on, in the order in which calls expect them.
     """
 
-    quadratures = ()
     tangents = 0
 
-    def __init__(self, func: Callable, single: bool, states: int, declared: Sequence[Tensor] | None):
-        self.func, self.single, self.states = func, single, states
-        self.batch = (0,) * states
+    def __init__(
+        self,
+        func: Callable,
+        single: bool,
+        states: int,
+        declared: Sequence[Tensor] | None,
+        cost: Callable | None = None,
+    ):
+        self.func, self.cost, self.single, self.states = func, cost, single, states
+        self.quadratures = () if cost is None else (torch.Size([]),)
+        self.batch = (0,) * (states + len(self.quadratures))
         slots: dict[int, list[tuple[dict, str]]] = {}
         tensors: dict[int, Tensor] = {}
-        if isinstance(func, nn.Module):
-            for holder, name, tensor in _tensors_of(func):
-                slots.setdefault(id(tensor), []).append((holder, name))
+        for part in (func, cost):
+            for holder, name, tensor in _tensors_of(part) if isinstance(part, nn.Module) else ():
+                places = slots.setdefault(id(tensor), [])
+                if not any(holder is h and name == n for h, n in places):
+                    places.append((holder, name))
                 tensors[id(tensor)] = tensor
         foreign = {id(x): x for x in declared or () if id(x) not in slots}
         wanted = None if declared is None else {id(x) for x in declared}
@@ -52,10 +61,14 @@ class UserField(Field):
             if self.foreign:
                 table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
                 stack.enter_context(_Substitute(table))
-            out = self.func(t, y[0] if self.single else tuple(y))
+            state = y[0] if self.single else tuple(y)
+            out = self.func(t, state)
+            cost = () if self.cost is None else (self.cost(t, state),)
         rates = (out,) if self.single else tuple(out)
         _check_rates(rates, y)
-        return rates
+        if cost and cost[0].shape:
+            raise ValueError(f"the running cost has shape {tuple(cost[0].shape)}; it has to be a scalar: sum over the batch")
+        return (*rates, *cost)
 
     def refuse_hidden_tensors(self, t: Tensor, y: Leaves) -> None:
         """Raise if the field depends on a tensor that is being differentiated or batched and was not declared."""
