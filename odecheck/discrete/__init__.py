@@ -1,6 +1,33 @@
 """The discrete twin: the accepted steps of a solve, and the exact derivatives of those steps to second order."""
 
+from odecheck.discrete.curvature import (
+    GaussNewtonFactors,
+    gauss_newton_factors,
+    hessian,
+    hessian_theta,
+    hessian_y0,
+    softmax_cross_entropy_factors,
+    squared_error_factors,
+)
 from odecheck.discrete.derivatives import Gradient, HessianProducts, gradient, hvp, jvp, vjp
+from odecheck.discrete.points import CoupledRows
 from odecheck.discrete.record import Trajectory, record
 
-__all__ = ["Gradient", "HessianProducts", "Trajectory", "gradient", "hvp", "jvp", "record", "vjp"]
+__all__ = [
+    "CoupledRows",
+    "GaussNewtonFactors",
+    "Gradient",
+    "HessianProducts",
+    "Trajectory",
+    "gauss_newton_factors",
+    "gradient",
+    "hessian",
+    "hessian_theta",
+    "hessian_y0",
+    "hvp",
+    "jvp",
+    "record",
+    "softmax_cross_entropy_factors",
+    "squared_error_factors",
+    "vjp",
+]

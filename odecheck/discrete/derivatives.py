@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odecheck.discrete.points import Points, pull
+from odecheck.discrete.by_row import pull_by_row
+from odecheck.discrete.points import CoupledRows, Points, pull
 from odecheck.discrete.record import Trajectory
 from odecheck.discrete.recursion import Blocks, Recursion, Sweep
 
@@ -58,18 +59,26 @@ class Linearised:
         points = Points(self.trajectory, self.trajectory.segment(index), self.time_derivatives)
         made = points, self._recursion(points)
         if self.single:
-            self._kept = made
+            self.hold(*made)
         return made
+
+    def hold(self, points: Points, recursion: Recursion) -> None:
+        """Answer with this linearised segment until it is released."""
+        self._kept = points, recursion
+
+    def release(self) -> None:
+        self._kept = None
 
     def _recursion(self, points: Points) -> Recursion:
         trajectory = self.trajectory
         tableau = trajectory.tableau.effective()
         if trajectory.route != "sweep":
             for rows in self._layouts(points):
-                declared = rows > 1 and trajectory.independent_rows is True
-                jacobian = points.blocks(rows, declared)
+                jacobian = points.blocks(rows)
                 if jacobian is not None:
                     return Blocks(tableau, points.segment, jacobian)
+                if trajectory.independent_rows:
+                    raise CoupledRows("declared independent, a row's slope depends on other rows of the state")
         return Sweep(tableau, points.segment, points)
 
     def _layouts(self, points: Points) -> list[int]:
@@ -112,7 +121,7 @@ class Linearised:
         return states.reshape(len(states), -1, s, self.trajectory.state_shape.numel())
 
 
-def _loss(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+def loss_and_slope(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """(value, the solution as a leaf, the loss's gradient there with its graph)."""
     with torch.enable_grad():
         outputs = trajectory.solution.detach().requires_grad_()
@@ -191,16 +200,33 @@ def vjp(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
     return start.view(-1, *trajectory.state_shape), _named(trajectory, theta)
 
 
-def _backward(segments: Linearised, cotangents: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+def adjoint_by_row(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
+    """As `vjp`, with the theta part of every row of the state by itself: name → (D, rows, *parameter).
+
+    Raises:
+        ValueError: the state has no rows, or they are coupled.
+    """
+    segments = Linearised(trajectory)
+    if len(trajectory.state_shape) < 2:
+        raise ValueError("row by row needs a state of two axes or more, rows first")
+    start, theta, _ = _backward(segments, cotangents.detach().flatten(2), by_row=True)
+    return start.view(-1, *trajectory.state_shape), _named(trajectory, theta)
+
+
+def _backward(
+    segments: Linearised, cotangents: Tensor, by_row: bool = False
+) -> tuple[Tensor, list[Tensor], Tensor | None]:
     """Adjoint in y0 (D, state_size), in the parameters, and (for one direction) in the observation times."""
     x = torch.zeros_like(segments.start(cotangents[:, 0]))
-    theta = [p.new_zeros(len(cotangents), *p.shape) for p in segments.trajectory.parameters.values()]
+    rows = segments.trajectory.state_shape[:1] if by_row else ()
+    theta = [p.new_zeros(len(cotangents), *rows, *p.shape) for p in segments.trajectory.parameters.values()]
     times = torch.zeros_like(segments.trajectory.times, dtype=x.dtype) if segments.time_derivatives else None
     for index in reversed(range(len(segments.bounds))):
         points, recursion = segments[index]
         kappa, x = recursion.adjoint(x, segments.jumps(index, cotangents), None)
         weights = segments.states(kappa)
-        theta = [a + b for a, b in zip(theta, points.pull_parameters(weights), strict=True)]
+        gains = pull_by_row(points, recursion, weights) if by_row else points.pull_parameters(weights)
+        theta = [a + b for a, b in zip(theta, gains, strict=True)]
         if times is not None:
             times = times + _time_adjoint(segments, points, weights[0], kappa[0])
     return x.sum(1) + cotangents[:, 0], theta, times
@@ -210,7 +236,7 @@ def _time_adjoint(segments: Linearised, points: Points, weights: Tensor, kappa: 
     """What a segment contributes to the derivative in the observation times (times,)."""
     trajectory, segment = segments.trajectory, points.segment
     n, clock = segment.steps, trajectory.stepper.clock
-    by_stage = pull([points.k], [points.t], [weights.unsqueeze(0)])[0].view(n, -1)
+    by_stage = points.pull_times(weights).view(n, -1)
     by_size = clock * (segment.slopes * kappa).sum((1, 2)) / segment.sizes
     interval = torch.bucketize(torch.arange(segment.first, segment.first + n), torch.tensor(trajectory.observed[1:]), right=True)
     interval = interval.to(trajectory.times.device)
@@ -233,7 +259,7 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
     Raises:
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
-    value, _, slope = _loss(trajectory, loss)
+    value, _, slope = loss_and_slope(trajectory, loss)
     cotangents = slope.detach().flatten(1).unsqueeze(0)
     start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
     shaped = start.view(trajectory.state_shape)
@@ -253,20 +279,52 @@ def hvp(
         ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.
     """
     start, directions = _directions(trajectory, y0, theta)
-    value, outputs, slope = _loss(trajectory, loss)
+    value, outputs, slope = loss_and_slope(trajectory, loss)
     first = slope.detach().flatten(1).unsqueeze(0)
     segments = Linearised(trajectory)
-    kappa = None
-    if segments.single:  # the adjoint first: its weights serve the tangent and the second order alike
-        points, recursion = segments[0]
-        kappa, _ = recursion.adjoint(segments.start(torch.zeros_like(first[:, 0])), segments.jumps(0, first), None)
-        points.weigh(segments.states(kappa)[0])
+
+    def curvature(tangents: Tensor) -> Tensor:
+        return pull([slope], [outputs], [tangents.view(-1, *outputs.shape)])[0].flatten(2)
+
+    if segments.single:
+        return _in_one_segment(segments, value, first, curvature, start, directions)
     tangents, starts = _forward(segments, start, directions)
-    curvature = pull([slope], [outputs], [tangents.view(-1, *outputs.shape)])[0].flatten(2)
-    return _second_backward(segments, value, first, curvature, starts, directions)
+    return _segment_by_segment(segments, value, first, curvature(tangents), starts, directions)
 
 
-def _second_backward(
+def _in_one_segment(
+    segments: Linearised,
+    value: Tensor,
+    first: Tensor,
+    curvature: Callable[[Tensor], Tensor],
+    start: Tensor,
+    directions: list[Tensor] | None,
+) -> HessianProducts:
+    """The adjoint comes first: its weights serve the tangent and the second order alike."""
+    points, recursion = segments[0]
+    kappa, x = recursion.adjoint(segments.start(torch.zeros_like(first[:, 0])), segments.jumps(0, first), None)
+    theta = points.weigh(segments.states(kappa)[0])
+    forcing = None if directions is None else segments.stages(points.push_parameters(directions))
+    xs, z = recursion.tangent(segments.start(start), forcing)
+    tangents = xs[:, list(segments.trajectory.observed), 0]
+    tangents[:, 0] = start
+    bent = curvature(tangents)
+    dx, dtheta = _second_adjoint(segments, 0, z, torch.zeros_like(segments.start(start)), bent, directions)
+    return _collect(segments, value, (x, first, theta), (dx, bent, dtheta))
+
+
+def _second_adjoint(
+    segments: Linearised, index: int, z: Tensor, dx: Tensor, curvature: Tensor, directions: list[Tensor] | None
+) -> tuple[Tensor, list[Tensor]]:
+    """Second adjoint through one segment whose points are weighed: (dx at its start, what θ receives)."""
+    points, recursion = segments[index]
+    source, direct = points.second(segments.states(z), directions)
+    dkappa, dx = recursion.adjoint(dx, segments.jumps(index, curvature), segments.stages(source))
+    through = points.pull_parameters(segments.states(dkappa))
+    return dx, [a + b for a, b in zip(direct, through, strict=True)]
+
+
+def _segment_by_segment(
     segments: Linearised,
     value: Tensor,
     first: Tensor,
@@ -275,23 +333,31 @@ def _second_backward(
     directions: list[Tensor] | None,
 ) -> HessianProducts:
     """First and second adjoint backwards through the segments; first (1, …), curvature (D, …) are cotangents."""
-    trajectory = segments.trajectory
     x, dx = segments.start(torch.zeros_like(first[:, 0])), segments.start(torch.zeros_like(curvature[:, 0]))
-    theta = [torch.zeros_like(p) for p in trajectory.parameters.values()]
+    theta = [torch.zeros_like(p) for p in segments.trajectory.parameters.values()]
     dtheta = [p.new_zeros(len(dx), *p.shape) for p in theta]
     for index in reversed(range(len(segments.bounds))):
         points, recursion = segments[index]
+        segments.hold(points, recursion)
         kappa, x = recursion.adjoint(x, segments.jumps(index, first), None)
-        gains = points.weigh(segments.states(kappa)[0])
+        theta = [a + b for a, b in zip(theta, points.weigh(segments.states(kappa)[0]), strict=True)]
         forcing = None if directions is None else segments.stages(points.push_parameters(directions))
         _, z = recursion.tangent(starts[index], forcing)
-        source, *direct = points.second(segments.states(z), directions)
-        dkappa, dx = recursion.adjoint(dx, segments.jumps(index, curvature), segments.stages(source))
-        through = points.pull_parameters(segments.states(dkappa))
-        theta = [a + b for a, b in zip(theta, gains, strict=True)]
-        dtheta = [a + b + c for a, b, c in zip(dtheta, direct, through, strict=True)]
+        dx, gains = _second_adjoint(segments, index, z, dx, curvature, directions)
+        dtheta = [a + b for a, b in zip(dtheta, gains, strict=True)]
+        segments.release()
+    return _collect(segments, value, (x, first, theta), (dx, curvature, dtheta))
+
+
+def _collect(
+    segments: Linearised,
+    value: Tensor,
+    first: tuple[Tensor, Tensor, list[Tensor]],
+    second: tuple[Tensor, Tensor, list[Tensor]],
+) -> HessianProducts:
+    """Results from (x at the start, cotangents of the outputs, θ part) of the first and the second adjoint."""
+    trajectory = segments.trajectory
     shape = trajectory.state_shape
-    y0 = (x.sum(1) + first[:, 0]).view(shape)
-    dy0 = (dx.sum(1) + curvature[:, 0]).view(-1, *shape)
-    found = Gradient(value, y0, _named(trajectory, theta))
-    return HessianProducts(found, dy0, _named(trajectory, dtheta))
+    (x, cotangent, theta), (dx, dcotangent, dtheta) = first, second
+    found = Gradient(value, (x.sum(1) + cotangent[:, 0]).view(shape), _named(trajectory, theta))
+    return HessianProducts(found, (dx.sum(1) + dcotangent[:, 0]).view(-1, *shape), _named(trajectory, dtheta))

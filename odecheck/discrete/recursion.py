@@ -143,8 +143,8 @@ class Sweep:
         self.shape = points.shape
         self.y = [y.detach().requires_grad_() for y in segment.points.reshape(-1, *self.shape)]
         with torch.enable_grad():
-            field, clock = points.field, points.clock
-            self.k = [clock * field(t, y) for t, y in zip(segment.times.reshape(-1), self.y, strict=True)]
+            times = segment.times.reshape(-1)
+            self.k = [points.clock * points.field(t, y) for t, y in zip(times, self.y, strict=True)]
         self.weighted: dict[int, tuple[Tensor, Tensor]] = {}
 
     def _pull(self, i: int, weight: Tensor) -> Tensor:

@@ -1,0 +1,62 @@
+"""Parameter adjoints of every row (sample) by itself, for fields whose rows are independent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from odecheck.discrete.points import Chunk, CoupledRows, Points, agree, pull
+from odecheck.discrete.recursion import Blocks, Recursion
+
+
+def pull_by_row(points: Points, recursion: Recursion, weights: Tensor) -> list[Tensor]:
+    """Σ over points of F_θᵀ weight, row by row: weights (D, P, *state) → list of (D, rows, *parameter).
+
+    Every row is evaluated with a copy of the parameters of its own; values and the sum over rows have to agree
+    with the whole batch, else every row is pulled through the whole batch by itself.
+
+    Raises:
+        CoupledRows: another row of the state enters a row's slope.
+    """
+    if not (isinstance(recursion, Blocks) and recursion.rows == points.shape[0]):
+        raise CoupledRows("parameter adjoints row by row need independent rows, and the route 'blocks' to prove it")
+    parts = zip(points.chunks, weights.split(points.size, dim=1), strict=True)
+    found = [_chunk_by_row(points, chunk, weight) for chunk, weight in parts]
+    return [sum(values[1:], start=values[0]) for values in zip(*found, strict=True)]
+
+
+def _chunk_by_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
+    try:
+        found = _own_copies(points, chunk, weight)
+    except Exception:  # not a module, or nothing vmap can do: the way through the whole batch is always open
+        found = None
+    if found is not None:
+        whole = pull([chunk.k], points.parameters, [weight[:1]])
+        if all(agree(rows[0].sum(0), sums[0]) for rows, sums in zip(found, whole, strict=True)):
+            return found
+    return _row_after_row(points, chunk, weight)
+
+
+def _own_copies(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor] | None:
+    field, rows = points.field, points.shape[0]
+    if not isinstance(field, nn.Module):
+        return None
+    names = {id(value): name for name, value in field.named_parameters()}
+    copies = {names[id(p)]: p.detach().expand(rows, *p.shape).requires_grad_() for p in points.parameters}
+
+    def one_row(own: dict[str, Tensor], row: Tensor) -> Tensor:
+        return vmap(lambda t, y: functional_call(field, own, (t, y.unsqueeze(0))).squeeze(0))(chunk.t.detach(), row)
+
+    with torch.enable_grad():
+        k = points.clock * vmap(one_row, in_dims=(0, 1), out_dims=1)(copies, chunk.y.detach())
+    return pull([k], list(copies.values()), [weight]) if agree(k, chunk.k) else None
+
+
+def _row_after_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
+    rows = []
+    for row in range(points.shape[0]):
+        alone = torch.zeros_like(weight)
+        alone[:, :, row] = weight[:, :, row]
+        rows.append(pull([chunk.k], points.parameters, [alone]))
+    return [torch.stack(values, dim=1) for values in zip(*rows, strict=True)]
