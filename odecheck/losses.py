@@ -18,7 +18,7 @@ RunningFn = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @singledispatch
 def torch_loss(loss: object) -> LossFn:
-    """y (times, batch, state) → the loss, a scalar tensor. Raises TypeError for a loss without a torch form."""
+    """y (times, batch, state) → the loss, a scalar tensor. Raises TypeError for a loss it does not know."""
     raise TypeError(
         f"no torch form is known for the loss {type(loss).__name__}; register one with "
         "@odecheck.losses.torch_loss.register"
@@ -27,7 +27,7 @@ def torch_loss(loss: object) -> LossFn:
 
 @singledispatch
 def torch_running(cost: object) -> RunningFn:
-    """t, y (batch, state), theta (params,) → the running cost of each row, (batch,). Raises TypeError if unknown."""
+    """t, y (batch, state), theta (params,) → the cost of each row, (batch,). Raises TypeError if unknown."""
     raise TypeError(
         f"no torch form is known for the running cost {type(cost).__name__}; register one with "
         "@odecheck.losses.torch_running.register"

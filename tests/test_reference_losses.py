@@ -30,7 +30,7 @@ def mismatch(observed, expected) -> float:
 
 
 def stepped(function, x):
-    """The derivative of an array-valued function in every entry of x, by a complex step; x's axes come last."""
+    """The derivative of a function in every entry of x, by a complex step; x's axes come last."""
     columns = []
     for index in np.ndindex(x.shape):
         z = x.astype(complex)
@@ -44,7 +44,7 @@ def objects(x):
 
 
 def all_blocks(hessian):
-    """(times, batch, state, state) → the full second derivative, zero between observations and between rows."""
+    """(times, batch, state, state) → the full second derivative, zero between observations and rows."""
     times, batch, state, _ = hessian.shape
     full = np.zeros((times, batch, state, times, batch, state))
     for i in range(times):

@@ -20,8 +20,12 @@ class AdamNODE(PartedField):
     inner: f, a module called as inner(t, h) that keeps the shape of h.
     alpha1, alpha2: rates, each a number, or a module or function of time; by default sigmoid(w), learnt from
         w = -5 and w = 5 on, as in the authors' code.
-    denominator: "paper" D = sqrt(v + epsilon); "code" D = sqrt(softplus(v)) + epsilon, which also takes v < 0.
+    denominator: "paper" D = sqrt(v + epsilon); "code" D = sqrt(softplus(v)) + epsilon, also for v < 0.
     epsilon: > 0. dim: the axis of the parts h, m and v.
+
+    The exact v never turns negative, but a trial step of a solver may, above all an adjoint's on its way back to
+    v(0) = 0. Below -epsilon the paper's root is NaN, of which torchdiffeq says "underflow in dt": ask for a smaller
+    tolerance, give v(0) > 0, or take denominator="code".
 
     Raises FieldError for epsilon <= 0, an unknown denominator, and, in `start`, a negative v.
     """
@@ -38,7 +42,7 @@ class AdamNODE(PartedField):
         super().__init__(Parts({"h": None, "m": None, "v": None}, dim))
         if not epsilon > 0:
             raise FieldError(
-                f"epsilon is {epsilon}: it keeps the denominator away from zero, also where v = 0; give epsilon > 0"
+                f"epsilon is {epsilon}: it keeps the denominator away from zero where v = 0; give epsilon > 0"
             )
         if denominator not in ("paper", "code"):
             raise FieldError(
@@ -60,16 +64,14 @@ class AdamNODE(PartedField):
         else:
             scale = torch.sqrt(self.softplus(v)) + self.epsilon
         clock = t.to(y.dtype)
-        return self.parts.join(
-            -m / scale, self.alpha1(clock) * (-f - m), self.alpha2(clock) * (f.square() - v)
-        )
+        return self.parts.join(-m / scale, self.alpha1(clock) * (-f - m), self.alpha2(clock) * (f.square() - v))
 
     def start(self, first: Tensor, **others: Tensor) -> Tensor:
         """The initial state; m and v are zero unless given. Raises FieldError when v(0) < 0 somewhere."""
         v = others.get("v")
         if v is not None and bool((v < 0).any()):
             raise FieldError(
-                f"v(0) has {int((v < 0).sum())} negative entries, the smallest {float(v.min()):g}: v is a mean of "
-                "squares and has a root taken. Give v(0) >= 0, for example v.square() or softplus(v)"
+                f"v(0) has {int((v < 0).sum())} negative entries, the smallest {v.min().item():g}: v is a "
+                "mean of squares and has a root taken. Give v(0) >= 0, for example v.square() or softplus(v)"
             )
         return super().start(first, **others)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Logistic(nn.Module):
     """y' = r y (1 - y / K)."""
 
-    def __init__(self, r: float = 1.0, K: float = 1.0) -> None:  # noqa: N803 - the carrying capacity's usual name
+    def __init__(self, r: float = 1.0, K: float = 1.0) -> None:
         super().__init__()
         self.r = nn.Parameter(torch.tensor(float(r)))
         self.K = nn.Parameter(torch.tensor(float(K)))
@@ -59,7 +59,8 @@ class Pendulum(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         q, p = y.unbind(-1)
-        forcing = self.a * torch.cos(self.w * t)
+        clock = t[..., 0] if t.dim() else t  # a time for each row, (batch, 1), or one for all
+        forcing = self.a * torch.cos(self.w * clock)
         return torch.stack([p, forcing - self.c * p - self.k * torch.sin(q)], dim=-1)
 
 

@@ -20,7 +20,7 @@ class Sine(nn.Module):
 
 
 class Softplus(nn.Module):
-    """log(1 + e^x). torch's own default is linear from 20 on, which is off by 2e-9; from 40 on it is exact."""
+    """log(1 + e^x). torch's default, linear from 20 on, is off by 2e-9; from 40 on it is exact."""
 
     def forward(self, x: Tensor) -> Tensor:
         return softplus(x, threshold=40.0)
@@ -67,7 +67,10 @@ class Learnt(nn.Module):
 
 
 class OfTime(nn.Module):
-    """c(t) = scale * s(net(t)); net maps (..., 1) to (..., 1). Raises FieldError when scale is not positive."""
+    """c(t) = scale * s(net(t)); net maps (..., 1) to (..., 1).
+
+    Raises FieldError when scale is not positive.
+    """
 
     def __init__(self, net: nn.Module, activation: nn.Module | None = None, scale: float = 1.0) -> None:
         super().__init__()
@@ -83,8 +86,8 @@ class OfTime(nn.Module):
 def _positive_scale(scale: float) -> float:
     if not scale > 0:
         raise FieldError(
-            f"scale is {scale}: it bounds a positive coefficient from above, as epsilon in epsilon * sigmoid(w); "
-            "give scale > 0"
+            f"scale is {scale}: it bounds a positive coefficient from above, as epsilon does in "
+            "epsilon * sigmoid(w); give scale > 0"
         )
     return float(scale)
 

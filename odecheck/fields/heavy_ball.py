@@ -19,15 +19,16 @@ class GHBNODE(PartedField):
     """h' = s(m), m' = -gamma m + f(t, h) - xi h.
 
     inner: f, a module called as inner(t, h) that keeps the shape of h.
-    gamma: the damping: a number, or a module or function of time; by default sigmoid(w), learnt from w = -3 on.
-    xi: the spring that bounds h, likewise; by default softplus(w), learnt from w = 0 on.
-    activation: s, bounded and acting on each entry: nn.Tanh() by default; nn.Hardtanh(-5, 5) is common, but has no
-        second derivative where abs(m) = 5.
+    gamma: the damping: a number, or a module or function of time; by default sigmoid(w), from w = -3 on.
+    xi: the spring that bounds h, likewise; by default softplus(w), from w = 0 on.
+    activation: s, bounded and acting on each entry: nn.Tanh() by default; nn.Hardtanh(-5, 5) is common, but
+        has no second derivative where abs(m) = 5.
     signs: "paper" as above; "code" h' = s(-m), m' = -gamma m + f + xi h, as in the authors' code. For odd s
         these are the same models, with m and f replaced by -m and -f.
     dim: the axis of the parts h and m.
 
-    Warns when gamma is a number <= 0: the momentum then grows by itself. Raises FieldError for unknown `signs`.
+    Warns when gamma is a number <= 0: the momentum then grows by itself.
+    Raises FieldError for unknown `signs`.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class HBNODE(GHBNODE):
 def _warn_if_not_damped(gamma: object) -> None:
     if isinstance(gamma, Fixed | Free) and not gamma.value.item() > 0:
         warnings.warn(
-            f"the damping gamma is {gamma.value.item():g}: not positive, so the momentum is not damped and what is "
-            "said of heavy-ball ODEs does not hold. Give gamma > 0, or leave it out to learn sigmoid(w)",
+            f"the damping gamma is {gamma.value.item():g}: not positive, so the momentum is not damped "
+            "and what is said of heavy-ball ODEs does not hold. Give gamma > 0, or leave it out to "
+            "learn sigmoid(w)",
             stacklevel=4,
         )

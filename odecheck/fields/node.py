@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ class WithTime(nn.Module):
 def stack(widths: Sequence[int], activation: nn.Module) -> nn.Sequential:
     """Linear layers with the activation between them (not after the last)."""
     layers: list[nn.Module] = []
-    for wide, out in zip(widths, widths[1:], strict=False):
+    for wide, out in pairwise(widths):
         layers += [activation, nn.Linear(wide, out)] if layers else [nn.Linear(wide, out)]
     return nn.Sequential(*layers)
 

@@ -17,8 +17,8 @@ class Parts:
     """The parts of a state along one axis.
 
     sizes: name → size along the axis; None for a part that shares what the others leave, in equal shares.
-    dim: the axis, counted from the end so that it means the same with and without a batch: -1 for dense states
-        (batch, features), -3 for images (batch, channels, height, width).
+    dim: the axis, counted from the end so that it means the same with and without a batch: -1 for dense
+        states (batch, features), -3 for images (batch, channels, height, width).
     """
 
     def __init__(self, sizes: Mapping[str, int | None], dim: int = -1) -> None:
@@ -35,7 +35,7 @@ class Parts:
         return tuple(self.sizes)
 
     def slices(self, total: int) -> dict[str, slice]:
-        """Where each part sits in a state of `total` components along the axis. Raises FieldError if none fits."""
+        """Where each part sits in a state of `total` components along the axis. Raises FieldError."""
         fixed = sum(size for size in self.sizes.values() if size is not None)
         shares = sum(size is None for size in self.sizes.values())
         left = total - fixed
@@ -56,12 +56,10 @@ class Parts:
         """The parts of a state, in order; views. Raises FieldError when they do not fit."""
         if y.dim() < -self.dim:
             raise FieldError(
-                f"a state of shape {tuple(y.shape)} has no axis {self.dim}: the parts {self._described()} lie there. "
+                f"a state of shape {tuple(y.shape)} has no axis {self.dim}: {self._described()} lie there. "
                 "Give the field the axis of the features (dim=-1) or of the channels (dim=-3)"
             )
-        return tuple(
-            y.narrow(self.dim, s.start, s.stop - s.start) for s in self.slices(y.shape[self.dim]).values()
-        )
+        return tuple(y.narrow(self.dim, s.start, s.stop - s.start) for s in self.slices(y.shape[self.dim]).values())
 
     def join(self, *parts: Tensor) -> Tensor:
         return torch.cat(parts, dim=self.dim)
@@ -101,7 +99,16 @@ class PartedField(nn.Module):
 
 def force(inner: Any, t: Tensor, h: Tensor, like: Tensor) -> Tensor:
     """f = inner(t, h), with the shape and number type of `like`. Raises FieldError when it has others."""
-    f = inner(t, h)
+    try:
+        f = inner(t, h)
+    except RuntimeError as error:
+        kinds = {p.dtype for p in inner.parameters()} if isinstance(inner, nn.Module) else set[torch.dtype]()
+        if not kinds or h.dtype in kinds:
+            raise
+        raise FieldError(
+            f"the inner network has parameters of {', '.join(map(str, kinds))}, the state is {h.dtype}. Convert one "
+            f"of them: inner.to({h.dtype}), or the state to the type of the parameters"
+        ) from error
     if not isinstance(f, Tensor):
         raise FieldError(f"the inner network returned {type(f).__name__}: f(t, h) has to return one tensor")
     if f.shape != like.shape:

@@ -10,8 +10,8 @@ from .parts import PartedField, Parts, force
 class SONODE(PartedField):
     """x' = v, v' = f(t, (x, v)), or f(t, x) with velocity=False.
 
-    inner: called as inner(t, (x, v)) on the joint tensor and returns the shape of v; with velocity=False it is
-    called as inner(t, x).
+    inner: called as inner(t, (x, v)) on the joint tensor and returns the shape of v;
+        with velocity=False it is called as inner(t, x).
     """
 
     def __init__(self, inner: nn.Module, velocity: bool = True, dim: int = -1) -> None:

@@ -27,8 +27,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def torch_twin(field: object) -> Callable[[Tensor], nn.Module]:
     """theta (params,) → the torch module of `field`, with theta as its parameters, flattened in order.
 
-    The module has the number type and the device of theta, and its own copy of it. Raises TypeError for a field
-    without a twin, ValueError when theta has another length than the parameters.
+    The module has the number type and the device of theta, and its own copy of it.
+    Raises TypeError for a field without a twin, ValueError when theta has another length than the parameters.
     """
 
     def at(theta: Tensor) -> nn.Module:
@@ -50,8 +50,8 @@ def torch_twin(field: object) -> Callable[[Tensor], nn.Module]:
 def build(field: object) -> nn.Module:
     """The torch module of a numpy field (or coefficient), at whatever parameters."""
     raise TypeError(
-        f"no torch module is known for {type(field).__name__}. Give the subject a module of its own, or register one: "
-        f"@odecheck.fields.twin.build.register for {type(field).__name__}"
+        f"no torch module is known for {type(field).__name__}. Give the subject a module of its own, "
+        f"or register one: @odecheck.fields.twin.build.register for {type(field).__name__}"
     )
 
 
@@ -91,9 +91,7 @@ def _(field: exact.HeavyBall) -> nn.Module:
 
 @build.register
 def _(field: exact.Adam) -> nn.Module:
-    return adam.AdamNODE(
-        build(field.inner), build(field.alpha1), build(field.alpha2), field.epsilon, field.denominator
-    )
+    return adam.AdamNODE(build(field.inner), build(field.alpha1), build(field.alpha2), field.epsilon, field.denominator)
 
 
 @build.register

@@ -33,13 +33,10 @@ class Adam:
     def __post_init__(self) -> None:
         if self.inner.inputs != self.inner.outputs:
             raise ValueError(
-                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: "
-                "both have to be the size of h"
+                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: both have to be the size of h"
             )
         if not self.epsilon > 0:
-            raise ValueError(
-                f"epsilon is {self.epsilon}: it keeps the denominator away from zero, give epsilon > 0"
-            )
+            raise ValueError(f"epsilon is {self.epsilon}: it keeps the denominator away from zero, give epsilon > 0")
         if self.denominator not in ("paper", "code"):
             raise ValueError(f"denominator is {self.denominator!r}; it is 'paper' or 'code'")
 

@@ -1,7 +1,7 @@
 """Where a block of a derivative goes: the bookkeeping every hand-derived jet shares, and nothing else.
 
 A field writes each derivative as blocks, named by the components of z = (t, y, theta) they belong to.
-Off-diagonal blocks of the second derivative are written once and land on both sides: symmetric by construction.
+Off-diagonal blocks of the second derivative are written once and land on both sides, so it is symmetric.
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ class Assembly:
         self.second[:, rows[:, None], q, p[:, None]] += block
 
     def jet(self) -> Jet:
-        return Jet(
-            self.value, self.first if self.order > 0 else None, self.second if self.order > 1 else None
-        )
+        return Jet(self.value, self.first if self.order > 0 else None, self.second if self.order > 1 else None)
 
 
 def from_table(

@@ -64,6 +64,4 @@ def split(state: int) -> tuple[slice, slice, slice]:
 
 def zeros(y: AnyArray, *shape: int) -> AnyArray:
     """An array of zeros with the number type of y (float64, complex128 or mpmath objects)."""
-    return (
-        np.zeros(shape, dtype=y.dtype) if y.dtype != object else np.full(shape, y.flat[0] * 0, dtype=object)
-    )
+    return np.zeros(shape, dtype=y.dtype) if y.dtype != object else np.full(shape, y.flat[0] * 0, dtype=object)

@@ -45,11 +45,7 @@ erf = _either(special.erf, mp.erf)
 
 def positive(x: AnyArray) -> Any:
     """Where the real part is >= 0. Analytic where both branches chosen by it agree."""
-    return (
-        np.asarray(np.frompyfunc(_real_part, 1, 1)(x) >= 0, dtype=bool)
-        if x.dtype == object
-        else np.real(x) >= 0
-    )
+    return np.asarray(np.frompyfunc(_real_part, 1, 1)(x) >= 0, dtype=bool) if x.dtype == object else np.real(x) >= 0
 
 
 def _real_part(x: Any) -> Any:

@@ -26,9 +26,7 @@ class Gradient:
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {self.activation!r}; the known ones are {sorted(ACTIVATIONS)}"
-            )
+            raise ValueError(f"unknown activation {self.activation!r}; the known ones are {sorted(ACTIVATIONS)}")
 
     @property
     def inputs(self) -> int:
@@ -57,7 +55,7 @@ class Gradient:
         out.add(rows, -value @ weight)
         if order == 0:
             return out.jet()
-        # F_k = -sum_i W_ik s_i; with du the derivative of u, F_k,p = -sum_i (W_ik s'_i du_ip + [p is W_ik] s_i)
+        # F_k = -sum_i W_ik s_i, so F_k,p = -sum_i (W_ik s'_i du_ip + [p is W_ik] s_i)
         du = self._inner(out, weight)
         rise = s.first(u)[:, :, None] * du
         out.first -= weight.T @ rise
@@ -85,9 +83,7 @@ class Gradient:
         """-sum_i W_ik (s''_i du_ip du_iq + s'_i u_i,pq), where u_i,pq = 1 for the pair (W_ij, y_j) alone."""
         d, n = self.state, self.width
         rows = indices(d)
-        outer = (weight.T[None, :, :, None] * (bend[:, None, :, None] * du[:, None])).swapaxes(-1, -2) @ du[
-            :, None
-        ]
+        outer = (weight.T[None, :, :, None] * (bend[:, None, :, None] * du[:, None])).swapaxes(-1, -2) @ du[:, None]
         out.second -= outer
         of_weight = out.of_theta(0, n * d).reshape(n, d)
         for k in rows:

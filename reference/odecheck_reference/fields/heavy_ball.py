@@ -36,8 +36,7 @@ class HeavyBall:
     def __post_init__(self) -> None:
         if self.inner.inputs != self.inner.outputs:
             raise ValueError(
-                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: "
-                "both have to be the size of h"
+                f"f(t, h) maps {self.inner.inputs} to {self.inner.outputs} numbers: both have to be the size of h"
             )
         if self.signs not in ("paper", "code"):
             raise ValueError(f"signs is {self.signs!r}; it is 'paper' or 'code'")

@@ -18,7 +18,8 @@ class Mlp:
     """x_0 = (y, t);  u_l = W_l x_{l-1} + b_l;  x_l = s(u_l);  F = u_L (no activation at the end).
 
     inputs: components of y; outputs: components of F; hidden: widths of the hidden layers,
-    () for an affine map. activation: a name out of ACTIVATIONS. time: whether t is an input, after those of y.
+    () for an affine map. activation: a name out of ACTIVATIONS. time: whether t is an input,
+    after those of y.
     theta = W_1.ravel(), b_1, W_2.ravel(), b_2, ... with W_l of shape (out, in).
     With outputs == inputs it is a vector field.
     """
@@ -31,9 +32,7 @@ class Mlp:
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {self.activation!r}; the known ones are {sorted(ACTIVATIONS)}"
-            )
+            raise ValueError(f"unknown activation {self.activation!r}; the known ones are {sorted(ACTIVATIONS)}")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -47,9 +46,7 @@ class Mlp:
     @property
     def state(self) -> int:
         if self.inputs != self.outputs:
-            raise ValueError(
-                f"a network from {self.inputs} to {self.outputs} numbers is no vector field by itself"
-            )
+            raise ValueError(f"a network from {self.inputs} to {self.outputs} numbers is no vector field by itself")
         return self.inputs
 
     @property
