@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from odecheck.discrete.copies import push_unit_parameters
 from odecheck.discrete.derivatives import Linearised, Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
 from odecheck.discrete.points import Points, pull
 from odecheck.discrete.record import Trajectory
@@ -64,7 +65,7 @@ def _hessian(trajectory: Trajectory, loss: Loss, y0: bool, theta: bool) -> Tenso
         start[:state_size] = torch.eye(state_size, dtype=like.dtype, device=like.device)
     forcing = None
     if unit is not None:
-        forcing = segments.stages(points.push_parameters(unit))
+        forcing = segments.stages(push_unit_parameters(points, unit))
         forcing = torch.cat([forcing.new_zeros(len(start) - count, *forcing.shape[1:]), forcing])
     xs, z = recursion.tangent(segments.start(start), forcing)
     tangents = xs[:, list(trajectory.observed), 0]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odecheck.discrete.by_row import pull_by_row
+from odecheck.discrete.copies import pull_by_row
 from odecheck.discrete.points import CoupledRows, Points, pull
 from odecheck.discrete.record import Trajectory
 from odecheck.discrete.recursion import Blocks, Recursion, Sweep

@@ -1,4 +1,4 @@
-"""Parameter adjoints of every row (sample) by itself, for fields whose rows are independent."""
+"""The field with a copy of its parameters for every row or every point: derivatives that are not summed over them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,15 @@ def _chunk_by_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
     return _row_after_row(points, chunk, weight)
 
 
+def _named_copies(points: Points, count: int) -> dict[str, Tensor]:
+    """Copies (count, *parameter) without memory of their own, under the module's names; KeyError for a stranger."""
+    assert isinstance(points.field, nn.Module)
+    names = {id(value): name for name, value in points.field.named_parameters()}
+    return {names[id(p)]: p.detach().expand(count, *p.shape).requires_grad_() for p in points.parameters}
+
+
 def _own_copies(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor] | None:
-    field, rows = points.field, points.shape[0]
-    if not isinstance(field, nn.Module):
-        return None
-    names = {id(value): name for name, value in field.named_parameters()}
-    copies = {names[id(p)]: p.detach().expand(rows, *p.shape).requires_grad_() for p in points.parameters}
+    field, copies = points.field, _named_copies(points, points.shape[0])
 
     def one_row(own: dict[str, Tensor], row: Tensor) -> Tensor:
         return vmap(lambda t, y: functional_call(field, own, (t, y.unsqueeze(0))).squeeze(0))(chunk.t.detach(), row)
@@ -51,6 +54,34 @@ def _own_copies(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor] | 
     with torch.enable_grad():
         k = points.clock * vmap(one_row, in_dims=(0, 1), out_dims=1)(copies, chunk.y.detach())
     return pull([k], list(copies.values()), [weight]) if agree(k, chunk.k) else None
+
+
+def push_unit_parameters(points: Points, unit: list[Tensor]) -> Tensor:
+    """F_θ at every point for a unit direction of every number of every parameter: (numbers, P, *state).
+
+    With a copy of the parameters for every point that is as many pulls as the state has numbers; where this is
+    not fewer, or impossible, one push for every direction of `unit` (see `Points.push_parameters`).
+    """
+    numbers, size = sum(p.numel() for p in points.parameters), points.shape.numel()
+    if size < numbers:
+        try:
+            return torch.cat([_parameter_jacobian(points, chunk) for chunk in points.chunks], dim=1)
+        except Exception:  # not a module, a parameter of nobody, or nothing vmap can do
+            return points.push_parameters(unit)
+    return points.push_parameters(unit)
+
+
+def _parameter_jacobian(points: Points, chunk: Chunk) -> Tensor:
+    count, size = len(chunk.y), points.shape.numel()
+    copies = _named_copies(points, count)
+    with torch.enable_grad():
+        call = vmap(lambda own, t, y: functional_call(points.field, own, (t, y)))
+        k = points.clock * call(copies, chunk.t.detach(), chunk.y.detach())
+    if not agree(k, chunk.k):
+        raise ValueError("with copied parameters the field gives other slopes")
+    weights = torch.eye(size, dtype=k.dtype, device=k.device).view(size, 1, *points.shape)
+    pulled = pull([k], list(copies.values()), [weights.expand(size, count, *points.shape)])
+    return torch.cat([part.flatten(2) for part in pulled], dim=2).permute(2, 1, 0).reshape(-1, *chunk.y.shape)
 
 
 def _row_after_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
