@@ -10,7 +10,7 @@ from odecheck_reference.fields import (
     Adam,
     Augmented,
     Field,
-    Gradient,
+    GradientFlow,
     HeavyBall,
     Logistic,
     Mlp,
@@ -70,7 +70,7 @@ def wrong_firsts(field: Field, first):
     transposed = first.copy()
     y = blocks(field)["y"]
     transposed[..., y] = np.swapaxes(first[..., y], -1, -2)
-    if (transposed != first).any() and not isinstance(field, Gradient):
+    if (transposed != first).any() and not isinstance(field, GradientFlow):
         yield "transposed", transposed
 
 
@@ -106,7 +106,7 @@ def test_the_logistic_solution_satisfies_its_equation():
 
 
 def test_a_gradient_field_has_a_symmetric_jacobian():
-    field = Gradient(3, 4, "gelu")
+    field = GradientFlow(3, 4, "gelu")
     jacobian = field.jet(*point(field, 5), 1).first[..., 1:4]
     assert mismatch(jacobian, np.swapaxes(jacobian, -1, -2)) <= 1e-15
 
@@ -124,7 +124,7 @@ def test_a_gradient_field_has_a_symmetric_jacobian():
         (lambda: Adam(NET, epsilon=0.0), "give epsilon > 0"),
         (lambda: Adam(NET, denominator="other"), "'paper' or 'code'"),
         (lambda: OfTime(NET), "time alone to one number"),
-        (lambda: Gradient(2, 2, "relu"), "unknown activation 'relu'"),
+        (lambda: GradientFlow(2, 2, "relu"), "unknown activation 'relu'"),
     ],
 )
 def test_fields_that_do_not_fit_are_refused(make, says):

@@ -61,7 +61,7 @@ class Affine(nn.Module):
         return f if self.slope is None else f + t.to(h.dtype) * self.slope
 
 
-class Gradient(nn.Module):
+class GradientFlow(nn.Module):
     """f = -W' s(W h + b), minus the gradient of a potential. W: (width, state)."""
 
     def __init__(self, state: int, width: int, activation: nn.Module | None = None) -> None:

@@ -67,8 +67,8 @@ def _(field: exact.Mlp) -> nn.Module:
 
 
 @build.register
-def _(field: exact.Gradient) -> nn.Module:
-    return node.Gradient(field.state, field.width, ACTIVATIONS[field.activation]())
+def _(field: exact.GradientFlow) -> nn.Module:
+    return node.GradientFlow(field.state, field.width, ACTIVATIONS[field.activation]())
 
 
 @build.register

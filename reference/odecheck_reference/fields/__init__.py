@@ -7,7 +7,7 @@ from .classical import Logistic, Lorenz, LotkaVolterra, Pendulum, VanDerPol
 from .coefficients import Coefficient, Fixed, Free, Learnt, OfTime
 from .field import AnyArray, Field, Jet, split, zeros
 from .functions import ACTIVATIONS
-from .gradient import Gradient
+from .gradient_flow import GradientFlow
 from .heavy_ball import GeneralisedHeavyBall, HeavyBall
 from .linear import Linear
 from .mlp import Mlp
@@ -23,7 +23,7 @@ __all__ = [
     "Fixed",
     "Free",
     "GeneralisedHeavyBall",
-    "Gradient",
+    "GradientFlow",
     "HeavyBall",
     "Jet",
     "Learnt",
