@@ -6,12 +6,13 @@ The tangent of an ODE is an ODE, its adjoint is an ODE, and a batch of ODEs is a
 Every field can be evaluated in two ways that give the same numbers:
 
 - `field(t, y, p)` uses torch.func alone: it can be transformed by anything, at the price of torch.func's overhead;
-- `field.eager(t, y, p)` is what a solver calls, thousands of times, with plain tensors and gradients off.
-  Reverse derivatives are one `torch.autograd.grad`, forward derivatives are dual numbers: half the cost.
+- `with field.fixed(p) as rates: rates(t, y)` is what a solver calls, thousands of times, with plain tensors,
+  gradients off and parameters that stay the same. Reverse derivatives are one `torch.autograd.grad`, forward
+  derivatives are dual numbers: half the cost.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 Leaves = Sequence[Tensor]
+Rates = Callable[[Tensor, Leaves], tuple[Tensor, ...]]
 
 
 class Field:
@@ -40,8 +42,9 @@ class Field:
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
-    def eager(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
-        return self(t, y, p)
+    @contextmanager
+    def fixed(self, p: Leaves) -> Iterator[Rates]:
+        yield lambda t, y: self(t, y, p)
 
 
 class Tangent(Field):
@@ -59,16 +62,13 @@ class Tangent(Field):
         self.batch = base.batch[:n] * 2 + base.batch[n:] * 2
         self.tangents = base.tangents + 1
 
-    def _arguments(self, y: Leaves, p: Leaves):
-        n, total = self.base.states, len(p) - len(self.moving)
-        return list(y[:n]), list(y[n:]), list(p[:total]), list(p[total:])
-
     def _ordered(self, rates: Leaves, drates: Leaves) -> tuple[Tensor, ...]:
         n = self.base.states
         return (*rates[:n], *drates[:n], *rates[n:], *drates[n:])
 
     def __call__(self, t, y, p):
-        y, dy, p, dp = self._arguments(y, p)
+        n, (p, dp) = self.base.states, self._halves(p)
+        y, dy = list(y[:n]), list(y[n:])
 
         def rates(y, moved):
             full = list(p)
@@ -83,38 +83,60 @@ class Tangent(Field):
         out, pull = torch.func.vjp(rates, *primals)
         return self._ordered(out, torch.func.vjp(pull, tuple(map(torch.zeros_like, out)))[1](tangents)[0])
 
-    def eager(self, t, y, p):
-        if self.base.tangents:  # dual numbers do not nest
-            return self._by_transposing_twice(t, y, p)
-        y, dy, p, dp = self._arguments(y, p)
+    def _halves(self, p: Leaves) -> tuple[list[Tensor], list[Tensor]]:
+        total = len(p) - len(self.moving)
+        return list(p[:total]), list(p[total:])
+
+    @contextmanager
+    def fixed(self, p):
+        # Dual numbers do not nest: a tangent of a tangent is taken by reverse mode.
+        inner = self._by_transposing_twice(p) if self.base.tangents else self._by_dual_numbers(p)
+        with inner as rates:
+            yield rates
+
+    @contextmanager
+    def _by_dual_numbers(self, p: Leaves) -> Iterator[Rates]:
+        n, (p, dp) = self.base.states, self._halves(p)
         # A caller who differentiates in forward mode has already opened the only level that there is.
-        level: Any = forward_ad.dual_level if forward_ad._current_level < 0 else nullcontext
-        with level(), forward_ad._set_fwd_grad_enabled(True):
-            for index, tangent in zip(self.moving, dp, strict=True):
-                p[index] = forward_ad.make_dual(p[index], tangent)
-            rates = self.base.eager(t, [forward_ad.make_dual(a, b) for a, b in zip(y, dy, strict=True)], p)
-            pairs = [forward_ad.unpack_dual(rate) for rate in rates]
-            return self._ordered(
-                [pair.primal for pair in pairs],
-                [torch.zeros_like(q.primal) if q.tangent is None else q.tangent for q in pairs],
-            )
+        level: AbstractContextManager = nullcontext() if forward_ad._current_level >= 0 else forward_ad.dual_level()
+        with level, forward_ad._set_fwd_grad_enabled(True):
+            with torch.enable_grad():
+                for index, tangent in zip(self.moving, dp, strict=True):
+                    p[index] = forward_ad.make_dual(p[index], tangent)
+            with self.base.fixed(p) as base:
 
-    def _by_transposing_twice(self, t, y, p):
+                def rates(t, y):
+                    out = base(t, [forward_ad.make_dual(a, b) for a, b in zip(y[:n], y[n:], strict=True)])
+                    pairs = [forward_ad.unpack_dual(rate) for rate in out]
+                    return self._ordered(
+                        [pair.primal for pair in pairs],
+                        [torch.zeros_like(q.primal) if q.tangent is None else q.tangent for q in pairs],
+                    )
+
+                yield rates
+
+    @contextmanager
+    def _by_transposing_twice(self, p: Leaves) -> Iterator[Rates]:
         """The tangent by reverse mode alone: u ↦ Jᵀu is linear, and its transpose is J."""
-        y, dy, p, dp = self._arguments(y, p)
-        live = any(x.requires_grad for x in (*y, *dy, *p, *dp))
-        with torch.enable_grad():
-            y = [_fresh(x) for x in y]
-            for index in self.moving:
-                p[index] = _fresh(p[index])
-            rates = self.base.eager(t, y, p)
-            dummies = [torch.zeros_like(r).requires_grad_() for r in rates]
-            pulled = _grad(rates, [*y, *(p[i] for i in self.moving)], dummies, live=True)
-            pairs = [(g, d) for g, d in zip(pulled, [*dy, *dp], strict=True) if g is not None]
-            pushed = _grad([g for g, _ in pairs], dummies, [d for _, d in pairs], live=live)
-        drates = [torch.zeros_like(r) if d is None else d for r, d in zip(rates, pushed, strict=True)]
-        return self._ordered(rates if live else [_without_graph(r) for r in rates], drates)
+        n, (p, dp) = self.base.states, self._halves(p)
+        live_p = any(x.requires_grad for x in (*p, *dp))
+        p = _fresh_at(self.moving, p)
+        with self.base.fixed(p) as base:
 
+            def rates(t, y):
+                live = live_p or any(x.requires_grad for x in y)  # somebody differentiates what we return
+                with torch.enable_grad():
+                    inputs = [_fresh(x) for x in y[:n]]
+                    out = base(t, inputs)
+                with torch.enable_grad(), _tangents_stop_at(self.base):
+                    dummies = [torch.zeros_like(r).requires_grad_() for r in out]
+                    pulled = _grad(out, [*inputs, *(p[i] for i in self.moving)], dummies, live=True)
+                    pairs = [(g, d) for g, d in zip(pulled, [*y[n:], *dp], strict=True) if g is not None]
+                    pushed = _grad([g for g, _ in pairs], dummies, [d for _, d in pairs], live=live)
+                dout = [torch.zeros_like(r) if d is None else d for r, d in zip(out, pushed, strict=True)]
+                return self._ordered(out if live else [_without_graph(r) for r in out], dout)
+
+            yield rates
 
 
 class Adjoint(Field):
@@ -137,7 +159,7 @@ class Adjoint(Field):
 
     def _arguments(self, y: Leaves, p: Leaves):
         n, k = self.base.states, len(self.base.quadratures)
-        return list(y[:n]), [*y[n:], *p[:k]], list(p[k:])
+        return list(y[:n]), [-c for c in (*y[n:], *p[:k])], list(p[k:])
 
     def __call__(self, t, y, p):
         y, cotangents, p = self._arguments(y, p)
@@ -151,24 +173,30 @@ class Adjoint(Field):
         self.used = [True] * len(self.wanted)
         out, pull = torch.func.vjp(rates, y, [p[i] for i in self.wanted])
         gy, gp = pull(tuple(cotangents))
-        return (*out[: self.base.states], *(-g for g in gy), *(-g for g in gp))
+        return (*out[: self.base.states], *gy, *gp)
 
-    def eager(self, t, y, p):
-        y, cotangents, p = self._arguments(y, p)
-        live = any(x.requires_grad for x in (*y, *cotangents, *p))  # somebody differentiates what we return
-        with torch.enable_grad():
-            y = [_fresh(x) for x in y]
-            for index in self.wanted:
-                p[index] = _fresh(p[index])
-            wanted = [p[i] for i in self.wanted]
-            rates = self.base.eager(t, y, p)
-            grads = _grad(rates, [*y, *wanted], cotangents, live)
-        self.used = [seen or g is not None for seen, g in zip(self.used, grads[len(y) :], strict=True)]
-        out = rates[: len(y)]
-        return (
-            *(out if live else [_without_graph(x) for x in out]),
-            *(torch.zeros_like(x) if g is None else -g for x, g in zip((*y, *wanted), grads, strict=True)),
-        )
+    @contextmanager
+    def fixed(self, p):
+        n, k = self.base.states, len(self.base.quadratures)
+        live_p = any(x.requires_grad for x in p)
+        b, p = [-x for x in p[:k]], _fresh_at(self.wanted, p[k:])
+        wanted = [p[i] for i in self.wanted]
+        with self.base.fixed(p) as base:
+
+            def rates(t, y):
+                live = live_p or any(x.requires_grad for x in y)  # somebody differentiates what we return
+                with torch.enable_grad():
+                    inputs = [_fresh(x) for x in y[:n]]
+                    out = base(t, inputs)
+                with torch.enable_grad(), _tangents_stop_at(self.base):
+                    grads = _grad(out, [*inputs, *wanted], [*(-a for a in y[n:]), *b], live)
+                self.used = [seen or g is not None for seen, g in zip(self.used, grads[n:], strict=True)]
+                return (
+                    *(out[:n] if live else [_without_graph(x) for x in out[:n]]),
+                    *(torch.zeros_like(x) if g is None else g for x, g in zip((*inputs, *wanted), grads, strict=True)),
+                )
+
+            yield rates
 
 
 def _grad(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: bool) -> list[Tensor | None]:
@@ -178,6 +206,16 @@ def _grad(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: bool) -> li
         return [None] * len(inputs)
     outs, cs = zip(*pairs, strict=True)
     return list(torch.autograd.grad(outs, inputs, cs, allow_unused=True, create_graph=live))
+
+
+def _tangents_stop_at(base: Field) -> AbstractContextManager:
+    """Forward mode off while a tangent's result is differentiated: the dual numbers in its graph are its own."""
+    return forward_ad._set_fwd_grad_enabled(False) if base.tangents else nullcontext()
+
+
+def _fresh_at(indices: Sequence[int], p: Leaves) -> list[Tensor]:
+    with torch.enable_grad():
+        return [_fresh(x) if i in indices else x for i, x in enumerate(p)]
 
 
 def _fresh(x: Tensor) -> Tensor:
@@ -272,6 +310,8 @@ class Rescaled(Field):
         start, end, *p = p
         return tuple((end - start) * rate for rate in self.base(start + t * (end - start), y, p))
 
-    def eager(self, t, y, p):
+    @contextmanager
+    def fixed(self, p):
         start, end, *p = p
-        return tuple((end - start) * rate for rate in self.base.eager(start + t * (end - start), y, p))
+        with self.base.fixed(p) as base:
+            yield lambda t, y: tuple((end - start) * rate for rate in base(start + t * (end - start), y))

@@ -6,6 +6,7 @@ Optimizer", arXiv:2109.14158 (backward equations of higher order).
 """
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from .fields import Adjoint, Batched, Field, Leaves, Rescaled, Tangent
-from .stepping import Steps, integrate
+from .stepping import Pace, Steps, integrate
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,24 @@ class Flow:
     field: Field
     forward: Steps
     backward: Steps
+    pace: Pace = dataclass_field(default_factory=Pace)
 
     def along(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         """Solve from y at t[0]: states and quadratures, each with the times as its first axis."""
         return _Solve.apply(self, t, *y, *p)  # pyright: ignore[reportReturnType]
 
     def tangent(self, moving: tuple[int, ...]) -> "Flow":
-        return Flow(Tangent(self.field, moving), self.forward, self.backward)
+        return Flow(Tangent(self.field, moving), self.forward, self.backward, self.pace)
 
     def adjoint(self, p: Leaves, wanted: tuple[int, ...]) -> "Flow":
-        return Flow(Adjoint(self.field, p, wanted), self.backward, self.backward)
+        return Flow(Adjoint(self.field, p, wanted), self.backward, self.backward, self.pace)
 
 
 class _Solve(torch.autograd.Function):
     @staticmethod
     def forward(flow: Flow, t: Tensor, *tensors: Tensor) -> Any:
         n = flow.field.states
-        return integrate(flow.field, t, tensors[:n], tensors[n:], flow.forward)
+        return integrate(flow.field, t, tensors[:n], tensors[n:], flow.forward, flow.pace)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
@@ -86,7 +88,7 @@ class _Solve(torch.autograd.Function):
             x if b or axis is None else x.expand(size, *x.shape)
             for x, b, axis in zip(y, batched, field.state_axes, strict=False)
         ]
-        out = Flow(field, flow.forward, flow.backward).along(t, y, p)
+        out = Flow(field, flow.forward, flow.backward, flow.pace).along(t, y, p)
         axes = [*field.state_axes, *[0] * len(field.quadratures)]
         return out, tuple(None if axis is None else 1 for axis in axes)
 

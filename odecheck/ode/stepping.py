@@ -13,6 +13,7 @@ from .user_field import UserField
 
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 ONE_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
+CAUTION = 0.5  # a derivative's step, to begin with, in units of the longest step of the solve before it
 CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
 
@@ -30,7 +31,33 @@ class SolveError(RuntimeError):
     """A solver gave up. The message says where and what to try."""
 
 
-def integrate(field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps) -> tuple[Tensor, ...]:
+class Pace:
+    """The step size that the first of a family of solves settled on, for the others to begin with.
+
+    A solve and its derivatives cover the same interval with much the same steps. To begin with such a step saves
+    the search for a first one, and the steps it takes to grow; if it is too long it is rejected. It is set once,
+    so that to evaluate a derivative again gives the same number.
+    """
+
+    def __init__(self):
+        self.first_step: float | None = None
+        self._longest = 0.0
+
+    def options(self, options: Mapping[str, Any]) -> dict:
+        given = {} if self.first_step is None else {"first_step": self.first_step}
+        return {**given, **options}
+
+    def observe(self, dt: Tensor) -> None:
+        self._longest = max(self._longest, abs(dt.item()))
+
+    def settle(self) -> None:
+        if self.first_step is None and self._longest:
+            self.first_step = CAUTION * self._longest
+
+
+def integrate(
+    field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps, pace: Pace | None = None
+) -> tuple[Tensor, ...]:
     """States and quadratures of `field` at the times t, each with the times as its first axis.
 
     Raises:
@@ -44,15 +71,19 @@ def integrate(field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps) -> tu
     def unflatten(flat: Tensor) -> list[Tensor]:
         return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
 
-    def rates(t: Tensor, flat: Tensor) -> Tensor:
-        out = field.eager(t, unflatten(flat)[: field.states], p)
-        return torch.cat([x.reshape(-1) for x in out])
-
-    _pass_on_callbacks(field, rates, unflatten)
+    pace = pace or Pace()
     options = dict(steps.options)
+    if steps.method in ADAPTIVE:
+        options = pace.options(options)
     options["norm"] = _norm(field, options.pop("norm", None), shapes, sizes, unflatten, start.device)
-    with torch.no_grad():
+    with torch.no_grad(), field.fixed(p) as of_leaves:
+
+        def rates(t: Tensor, flat: Tensor) -> Tensor:
+            return torch.cat([x.reshape(-1) for x in of_leaves(t, unflatten(flat)[: field.states])])
+
+        _pass_on_callbacks(field, rates, unflatten, pace if steps.method in ADAPTIVE else None)
         flat = _solve(rates, start, t.detach(), steps, options)
+    pace.settle()
     return tuple(
         x.reshape(len(t), *shape).clone(memory_format=torch.contiguous_format)
         for x, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)
@@ -131,24 +162,32 @@ def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callabl
     return norm
 
 
-def _pass_on_callbacks(field: Field, rates: Callable, unflatten: Callable) -> None:
+def _pass_on_callbacks(field: Field, rates: Any, unflatten: Callable, pace: Pace | None) -> None:
     """Let torchdiffeq call the user's callbacks: the plain ones, or the `_adjoint` ones if it solves an adjoint."""
     suffix, inner = "", field
     while not isinstance(inner, UserField):
         suffix = "_adjoint" if isinstance(inner, Adjoint) else suffix
-        inner = getattr(inner, "base", None)
-        if inner is None:
-            return
+        inner = inner.base  # pyright: ignore[reportAttributeAccessIssue]
+    single = field is inner and inner.single
+
+    def on_leaves(callback: Callable) -> Callable:
+        def call(t0: Tensor, flat: Tensor, dt: Tensor) -> Any:
+            leaves = unflatten(flat)
+            return callback(t0, leaves[0] if single else tuple(leaves), dt)
+
+        return call
+
     for name in CALLBACKS:
         callback = getattr(inner.func, name + suffix, None)
         if callback is not None:
-            single = field is inner and inner.single
-            setattr(rates, name, _on_leaves(callback, unflatten, single))
+            setattr(rates, name, on_leaves(callback))
+    if pace is None or pace.first_step is not None:
+        return
+    accepted = getattr(rates, "callback_accept_step", None)
 
+    def accept(t0: Tensor, flat: Tensor, dt: Tensor) -> None:
+        pace.observe(dt)
+        if accepted is not None:
+            accepted(t0, flat, dt)
 
-def _on_leaves(callback: Callable, unflatten: Callable, single: bool) -> Callable:
-    def call(t0: Tensor, flat: Tensor, dt: Tensor) -> Any:
-        leaves = unflatten(flat)
-        return callback(t0, leaves[0] if single else tuple(leaves), dt)
-
-    return call
+    rates.callback_accept_step = accept

@@ -1,7 +1,7 @@
 """The user's vector field as a pure function of time, state and every tensor it reads."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from .fields import Field, Leaves, batch_levels
+from .fields import Field, Leaves, Rates, batch_levels
 
 _functorch = torch._C._functorch
 
@@ -56,12 +56,18 @@ class UserField(Field):
         self._keep_alive = list(foreign.values())  # an id stands for a tensor only while the tensor lives
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
-        with ExitStack() as stack:
-            stack.enter_context(_swapped(self.slots, p))
-            if self.foreign:
-                table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
-                stack.enter_context(_Substitute(table))
-            state = y[0] if self.single else tuple(y)
+        with self.fixed(p) as rates:
+            return rates(t, y)
+
+    @contextmanager
+    def fixed(self, p: Leaves) -> Iterator[Rates]:
+        table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
+        with _swapped(self.slots, p):
+            yield lambda t, y: self._rates(t, y, table)
+
+    def _rates(self, t: Tensor, y: Leaves, table: dict[int, Tensor]) -> tuple[Tensor, ...]:
+        state = y[0] if self.single else tuple(y)
+        with _Substitute(table) if table else nullcontext():
             out = self.func(t, state)
             cost = () if self.cost is None else (self.cost(t, state),)
         rates = (out,) if self.single else tuple(out)

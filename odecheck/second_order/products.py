@@ -82,7 +82,7 @@ def hvp(
 def _forward(problem: Start, t: Tensor, dy0: Leaves, dp: Leaves, moving: tuple[int, ...]):
     flow, n = problem.flow, len(problem.y0)
     out = integrate(
-        Tangent(flow.field, moving), t, [*problem.y0, *dy0], [*problem.inputs, *dp], flow.forward
+        Tangent(flow.field, moving), t, [*problem.y0, *dy0], [*problem.inputs, *dp], flow.forward, flow.pace
     )
     running = out[2 * n][-1] if flow.field.quadratures else torch.zeros_like(out[0].flatten()[0])
     return out[:n], out[n : 2 * n], running
@@ -99,7 +99,7 @@ def _backward(problem: Start, t: Tensor, y, dy, cotangents, dcotangents, dp: Lea
     dg = list(g)
     for i in range(len(t) - 1, 0, -1):
         state = [*(x[i] for x in y), *a, *(x[i] for x in dy), *da]
-        out = [x[-1] for x in integrate(field, t[[i, i - 1]], state, [*unit, *p, *dp], flow.backward)]
+        out = [x[-1] for x in integrate(field, t[[i, i - 1]], state, [*unit, *p, *dp], flow.backward, flow.pace)]
         a = [x + c[i - 1] for x, c in zip(out[n : 2 * n], cotangents, strict=True)]
         da = [x + c[i - 1] for x, c in zip(out[3 * n : 4 * n], dcotangents, strict=True)]
         half = 4 * n + len(g)
