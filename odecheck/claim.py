@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,14 @@ class Claim:
     @property
     def function(self) -> str:
         return self.statement.__name__
+
+    def __reduce__(self) -> tuple[Callable[..., Claim], tuple[str, str]]:
+        # a claim stands in its module under its statement's name: that is how another process finds it
+        return _named, (self.statement.__module__, self.statement.__qualname__)
+
+
+def _named(module: str, name: str) -> Claim:
+    return getattr(importlib.import_module(module), name)
 
 
 def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant], scale: float | None = None,

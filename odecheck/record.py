@@ -13,7 +13,7 @@ from odecheck_reference import FlowError, Problem
 from .claim import Claim, NotApplicable
 from .engines.base import Unsupported
 from .judge import Judgement, Verdict, judge
-from .subject import Subject, metered
+from .subject import Meter, Subject, metered
 
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
@@ -23,8 +23,8 @@ UNREPEATABLE = ("seconds",)
 class Record:
     """One verdict and what it rests on, flat, as a row of a table.
 
-    verdict: a `Verdict`. expected_verdict: what the claim expects of a correct subject. expected_failure: why this subject
-    is known to fail this claim, or empty. ok: whether the row is as expected; an exit status and a test are made of it.
+    expected_verdict: what the claim expects of a correct subject. expected_failure: why this
+    subject is known to fail this claim, or empty. ok: whether the row is as expected: what an exit status is made of.
     observed, expected, bar, score, ratio, resolved: at the worst component `worst`, see `judge.Judgement`.
     budget: the terms of the bar as JSON, largest first. nfe, solves, seconds: cost of all rungs of the subject.
     """
@@ -32,7 +32,7 @@ class Record:
     claim: str
     subject: str
     problem: str
-    verdict: str
+    verdict: Verdict
     ok: bool
     expected_verdict: str
     expected_failure: str
@@ -103,10 +103,15 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
     return _row(claim, subject, problem, verdict, message, judgement, cost)
 
 
+def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
+    """The record of a case that ended without an answer, because its process died."""
+    return _row(claim, subject, problem, Verdict.ERROR, message, None, Meter())
+
+
 def _where(error: BaseException) -> str:
     """The last frames of a traceback, without their machine's folders."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return "\n".join(f"  {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}: {frame.line}" for frame in frames)
+    return "\n".join(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}" for f in frames)
 
 
 def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str,
@@ -118,7 +123,7 @@ def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, mes
     if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(
-        claim=claim.id, subject=subject.name, problem=problem.name, verdict=str(verdict), ok=ok,
+        claim=claim.id, subject=subject.name, problem=problem.name, verdict=verdict, ok=ok,
         expected_verdict=str(wanted), expected_failure=known, independent=problem.independent,
         resolution=claim.resolution, resolved=j.resolved if j else nan, score=j.score if j else nan,
         worst=str(list(j.worst)) if j else "", observed=j.observed if j else nan,

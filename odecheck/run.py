@@ -1,36 +1,111 @@
-"""Cases (a claim on a subject and a problem), and how they are run: one record each."""
+"""Running cases: one record for each claim on each subject and problem, in one process or in many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import product
+import hashlib
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any
 
 from odecheck_reference import Problem
 
+from .case import Case, Key, Subjects, Unit, cases, plan
 from .claim import Claim
 from .claims import ALL
-from .record import Record, evaluate
-from .subject import Subject
+from .door import BadInput
+from .pool import Work, in_processes, through
+from .record import Record
+from .store import Store, about
+
+__all__ = ["Case", "Unit", "cases", "check", "plan"]
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One claim on one subject and one problem."""
+def check(
+    subjects: Subjects,
+    problems: Problem | Iterable[Problem] | None = None,
+    claims: Claim | str | Iterable[Claim | str] = ALL,
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Callable[[Record], None] | None = None,
+    seed: int = 0,
+    door: bool = True,
+    facts: dict[str, Any] | None = None,
+) -> list[Record]:
+    """Judge every claim on every subject and problem.
 
-    subject: Subject
-    problem: Problem
-    claim: Claim
+    subjects: subjects, each taken with every problem, or (subject, problem) pairs.
+    problems: by default the shipped ones of the quick tier, for subjects with shipped fields.
+    claims: claims or their ids.
+    executor: any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
+    folder: a run folder, into which records are written as they come. resume: go on with the run in it.
+    progress: called with each new record.
+    seed: of torch's random numbers, set anew for each case.
+    door: refuse bad input before its claims.
+    facts: more for the folder's run.json.
 
-    @property
-    def name(self) -> str:
-        return f"{self.claim.id}-{self.problem.name}-{self.subject.name}"
+    Returns the records in the order of the cases, the same in every column but `seconds` however they were run.
+    Raises BadInput for input that is refused; what was finished before is in the folder.
+    """
+    units = plan(subjects, problems, claims)
+    store = None
+    if folder is not None:
+        store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
+    done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
+    left = [unit for unit in (u.without(done) for u in units) if unit.claims]
+    try:
+        for record in _records(left, executor, workers, seed, door):
+            if store:
+                store.add(record)
+            done[record.key] = record
+            if progress:
+                progress(record)
+        ordered = [done[key] for unit in units for key in unit.keys]
+        if store:
+            store.finish(ordered)
+    finally:
+        if store:
+            store.close()
+    return ordered
 
-    def run(self) -> Record:
-        return evaluate(self.claim, self.subject, self.problem)
+
+def _cases_of(units: Sequence[Unit]) -> dict[str, Any]:
+    """What a run consists of, for run.json: two runs of the same cases have the same."""
+    claims = list(dict.fromkeys(claim.id for unit in units for claim in unit.claims))
+    return {"claims": claims, "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units]}
 
 
-def cases(subjects: Iterable[Subject], problems: Iterable[Problem], claims: Iterable[Claim] = ALL) -> Iterator[Case]:
-    """All combinations; the cases of one subject and problem come together, because they share solutions."""
-    for subject, problem, claim in product(subjects, problems, claims):
-        yield Case(subject, problem, claim)
+def _digest(problem: Problem) -> str:
+    """The problem's numbers, so that a changed problem is not taken for the old one."""
+    numbers = b"".join(array.tobytes() for array in (problem.y0, problem.theta, problem.ts))
+    return hashlib.sha256(numbers).hexdigest()[:12]
+
+
+def _records(units: Sequence[Unit], executor: Executor | None, workers: int, seed: int, door: bool) -> Iterator[Record]:
+    if executor is None and (workers <= 1 or len(units) <= 1):
+        for unit in units:
+            yield from unit.run(seed=seed, door=door)
+        return
+    problems: dict[int, bytes] = {}
+    work: list[Work] = []
+    for unit in units:
+        if id(unit.problem) not in problems:
+            problems[id(unit.problem)] = _pickled(unit, unit.problem)
+        work.append(Work(unit, _pickled(unit, unit.subject), problems[id(unit.problem)], seed, door))
+    _pickled(units[0], units[0].claims)
+    yield from through(executor, work) if executor else in_processes(work, min(workers, len(work)))
+
+
+def _pickled(unit: Unit, value: object) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        raise BadInput(
+            f"{unit.subject.name!r} on {unit.problem.name!r} cannot be sent to another process: {error}",
+            "a lambda, or a class or claim that is defined inside a function",
+            "workers=1, or define it at the top level of a module",
+        ) from error

@@ -1,0 +1,152 @@
+"""Units of work in other processes: in a pool of our own, or through anybody's `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+    wait,
+)
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing.process import BaseProcess
+
+from odecheck_reference import Problem
+
+from .case import Unit
+from .door import BadInput
+from .record import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A unit, and its subject and problem as bytes, pickled once: equal bytes are one problem to a worker."""
+
+    unit: Unit
+    subject: bytes
+    problem: bytes
+    seed: int
+    door: bool
+
+    def submit(self, executor: Executor) -> Future[list[Record]]:
+        return executor.submit(
+            _perform, self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.door
+        )
+
+    def one_by_one(self) -> list[Work]:
+        return [replace(self, unit=replace(self.unit, claims=(claim,))) for claim in self.unit.claims]
+
+
+def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, door: bool) -> list[Record]:
+    unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
+    return list(unit.run(seed=seed, door=door))
+
+
+@lru_cache(maxsize=64)
+def _problem(pickled: bytes) -> Problem:
+    """The same object for the same bytes, so that what the reference keeps of a problem serves all its subjects."""
+    return pickle.loads(pickled)
+
+
+def through(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
+    """Records as they come from anybody's executor. A unit whose worker failed gives records of errors."""
+    running = {piece.submit(executor): piece for piece in work}
+    try:
+        for future in as_completed(running):
+            try:
+                records = future.result()
+            except BadInput:
+                raise
+            except Exception as error:
+                records = running[future].unit.crashed(f"the worker failed: {type(error).__name__}: {error}")
+            yield from records
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def in_processes(work: Sequence[Work], workers: int) -> Iterator[Record]:
+    """Records as they come from a pool of our own.
+
+    When a worker dies, nobody knows which of the running units killed it: each is run again by itself, claim by claim,
+    and what dies again gives the record of an error.
+    """
+    waiting = deque(work)
+    while waiting:
+        suspects: list[Work] = []
+        yield from _until_broken(waiting, workers, suspects)
+        for piece in (single for suspect in suspects for single in suspect.one_by_one()):
+            again: list[Work] = []
+            yield from _until_broken(deque([piece]), 1, again)
+            for dead in again:
+                yield from dead.unit.crashed("the process died (a crash in native code, or not enough memory)")
+
+
+def _until_broken(waiting: deque[Work], workers: int, suspects: list[Work]) -> Iterator[Record]:
+    """Run what waits, at most one unit for each worker at a time, until all is done or the pool breaks."""
+    pool = _pool(workers)
+    running: dict[Future[list[Record]], Work] = {}
+    ended = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                piece = waiting.popleft()
+                running[piece.submit(pool)] = piece
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                piece = running.pop(future)
+                try:
+                    yield from future.result()
+                except BrokenExecutor:
+                    suspects.append(piece)
+            if suspects:  # all that runs ends at once, some perhaps with a result
+                for future in wait(running).done:
+                    if future.exception() is None:
+                        yield from future.result()
+                    else:
+                        suspects.append(running[future])
+                break
+        ended = True
+    finally:
+        _close(pool, kill=not ended)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # a forkserver imports torch once and each worker is a copy of it; processes are never forked off this one, whose
+    # threads would not survive
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    """A worker leaves Ctrl-C to its parent, and ends when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _close(pool: ProcessPoolExecutor, *, kill: bool) -> None:
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=not kill, cancel_futures=True)
+    if kill:
+        for process in processes:
+            process.kill()
