@@ -13,6 +13,7 @@ from odecheck_reference import fields as exact
 from torch import Tensor, nn
 
 from . import adam, classical, coefficients, heavy_ball, node, second_order
+from .parts import PartedField
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
@@ -27,12 +28,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def torch_twin(field: object) -> Callable[[Tensor], nn.Module]:
     """theta (params,) → the torch module of `field`, with theta as its parameters, flattened in order.
 
-    The module has the number type and the device of theta, and its own copy of it.
+    The module has the number type and the device of theta, and its own copy of it. A field without named parts of
+    its own comes as a `NODE` over it.
     Raises TypeError for a field without a twin, ValueError when theta has another length than the parameters.
     """
 
     def at(theta: Tensor) -> nn.Module:
-        module = build(field).to(theta)
+        built = build(field).to(theta)
+        module = built if isinstance(built, PartedField) else node.NODE(built)
         sizes = [p.numel() for p in module.parameters()]
         if theta.shape != (sum(sizes),):
             raise ValueError(
