@@ -11,6 +11,7 @@ import torch
 from odecheck_reference import Problem
 
 from . import door as doors
+from . import shipped
 from .claim import Claim
 from .claims import ALL
 from .record import Record, crashed, evaluate
@@ -90,14 +91,16 @@ def plan(
     subjects: Subjects,
     problems: Problem | Iterable[Problem] | None = None,
     claims: Claim | str | Iterable[Claim | str] = ALL,
+    *,
+    tier: str = "quick",
 ) -> list[Unit]:
-    """The units of a run, in order; see `check`."""
+    """The units of a run, in order; see `check`. tier: of the shipped problems, where `problems` is None."""
     asked = named_claims(claims)
     given = None if problems is None else (problems,) if isinstance(problems, Problem) else tuple(problems)
     units: list[Unit] = []
     for item in (subjects,) if isinstance(subjects, Subject) else subjects:
         if isinstance(item, Subject):
-            units += [Unit(item, problem, asked) for problem in (_of_shipped(item) if given is None else given)]
+            units += [Unit(item, problem, asked) for problem in (_of_shipped(item, tier) if given is None else given)]
         else:
             units.append(Unit(item[0], item[1], asked))
     keys = [key for unit in units for key in unit.keys]
@@ -111,16 +114,14 @@ def plan(
     return units
 
 
-def _of_shipped(subject: Subject) -> tuple[Problem, ...]:
-    from .shipped import problems
-
+def _of_shipped(subject: Subject, tier: str) -> tuple[Problem, ...]:
     if subject.field is not SHIPPED:
         raise doors.BadInput(
             f"no problem for subject {subject.name!r}, which has a field of its own",
             "problems was left out",
             "check(subjects, problems=[Problem(...)])",
         )
-    return problems("quick")
+    return shipped.problems(tier)
 
 
 def named_claims(claims: Claim | str | Iterable[Claim | str]) -> tuple[Claim, ...]:

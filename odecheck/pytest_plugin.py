@@ -1,0 +1,165 @@
+"""The pytest plug-in: records as parameters of a test, expected failures, tiers, profiles, JSON and JUnit.
+
+    @odecheck.parametrize([Subject(SHIPPED, Adaptive("dopri5"), Adjoint())])
+    def test_my_solver(record):
+        assert record.verdict is odecheck.HOLDS, record
+
+Nothing of torch is imported until a test asks for a record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from odecheck_reference import Problem
+
+    from .case import Case
+    from .claim import Claim
+    from .record import Record
+    from .subject import Subject
+
+TIERS = ("quick", "full")
+PROFILES = ("dev", "ci", "deep")
+PREFIX = "odecheck."
+
+
+def parametrize(
+    subjects: Subject | Iterable[Subject | tuple[Subject, Problem]],
+    problems: Problem | Iterable[Problem] | None = None,
+    claims: Claim | str | Iterable[Claim | str] | None = None,
+) -> pytest.MarkDecorator:
+    """Run a test once for each claim on each subject and problem, with its `record`.
+
+    subjects, problems, claims: as for `odecheck.check`; without problems, the shipped ones of --odecheck-tier. A claim
+    among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the test has
+    to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the test.
+    """
+    return pytest.mark.odecheck(subjects=_kept(subjects), problems=_kept(problems), claims=_kept(claims))
+
+
+def _kept(given: Any) -> Any:
+    """An iterator as a list: a mark is read anew for each test function."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("odecheck", "verification of ODE solvers and their derivatives")
+    for name, choices, text in (
+        ("tier", TIERS, "which shipped problems @odecheck.parametrize takes by default (quick)"),
+        (
+            "profile",
+            PROFILES,
+            "hypothesis profile: odecheck-dev, odecheck-ci (derandomised), odecheck-deep (10,000 examples)",
+        ),
+        ("json", None, "write the records of all tests to this file"),
+    ):
+        metavar = "FILE" if choices is None else None
+        group.addoption(f"--odecheck-{name}", choices=choices, default=None, help=text, metavar=metavar)
+        parser.addini(f"odecheck_{name}", f"the default of --odecheck-{name}", default="")
+
+
+def _option(config: pytest.Config, name: str, choices: tuple[str, ...] = ()) -> str:
+    """The command line's value, or that of the ini file, or nothing."""
+    value = config.getoption(f"odecheck_{name}") or config.getini(f"odecheck_{name}")
+    if value and choices and value not in choices:
+        raise pytest.UsageError(f"odecheck_{name} = {value}: it is one of {', '.join(choices)}")
+    return value
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "odecheck: one test for each claim on each subject and problem; see odecheck.parametrize"
+    )
+    _option(config, "tier", TIERS)
+    profile = _option(config, "profile", PROFILES)
+    if profile:
+        load_profile(profile)
+    config.pluginmanager.register(_Collector(config), "odecheck-records")
+
+
+def load_profile(name: str) -> None:
+    """Register the hypothesis profiles odecheck-dev, odecheck-ci and odecheck-deep, and load one of them."""
+    try:
+        from hypothesis import settings
+    except ImportError:
+        raise pytest.UsageError("profiles need hypothesis: pip install 'odecheck[properties]'") from None
+    # a solve takes longer than hypothesis's deadline of 200 ms on a busy machine
+    settings.register_profile("odecheck-dev", deadline=None, max_examples=20)
+    settings.register_profile("odecheck-ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+    settings.register_profile("odecheck-deep", deadline=None, max_examples=10_000, print_blob=True)
+    settings.load_profile(f"odecheck-{name}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    mark = metafunc.definition.get_closest_marker("odecheck")
+    if mark is None or "subjects" not in mark.kwargs:
+        return
+    from .case import plan
+    from .claims import ALL
+
+    claims = ALL if mark.kwargs["claims"] is None else mark.kwargs["claims"]
+    tier = _option(metafunc.config, "tier", TIERS) or "quick"
+    units = plan(mark.kwargs["subjects"], mark.kwargs["problems"], claims, tier=tier)
+    found = [case for unit in units for case in unit.cases]
+    metafunc.parametrize("record", [pytest.param(c, id=c.name, marks=_marks(c)) for c in found], indirect=True)
+
+
+def _marks(case: Case) -> list[pytest.MarkDecorator]:
+    from .judge import Verdict
+
+    known = case.subject.expected_failures.get(case.claim.id)
+    literally_false = case.claim.expect is Verdict.REFUTED
+    if bool(known) == literally_false:  # neither, or a known failure to fail
+        return []
+    return [pytest.mark.xfail(strict=True, reason=known or f"{case.claim.id} is false when read literally")]
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest, record_property: Any) -> Record:
+    """The record of one claim on one subject and problem; parametrized by `odecheck.parametrize`."""
+    case = getattr(request, "param", None)
+    if case is None:
+        raise pytest.UsageError("the fixture `record` needs @odecheck.parametrize(subjects, ...) on the test")
+    from .door import enter
+    from .judge import Verdict
+
+    enter(case.subject, case.problem)
+    made: Record = case.run()
+    for name, value in asdict(made).items():
+        record_property(PREFIX + name, str(value) if isinstance(value, str) else value)
+    if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
+        pytest.skip(f"{made.verdict}: {made.message}")
+    return made
+
+
+class _Collector:
+    """Gathers the records of all tests, of all processes under xdist: they come with the reports of the tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.rows: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "setup":
+            row = {k.removeprefix(PREFIX): v for k, v in report.user_properties if k.startswith(PREFIX)}
+            self.rows += [row] if row else []
+
+    def pytest_sessionfinish(self) -> None:
+        file = _option(self.config, "json")
+        if not file or hasattr(self.config, "workerinput"):
+            return
+        from .export import write_json
+
+        rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
+        write_json(file, rows, {"tier": _option(self.config, "tier") or "quick"})
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.rows:
+            counts = Counter(row["verdict"] for row in self.rows)
+            terminalreporter.write_sep("-", "odecheck: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
