@@ -87,7 +87,7 @@ def _congruence(points: Points, recursion: object, z: Tensor) -> Tensor:
     if blocks is None:
         bent, _ = points.second(z, None, parameters=False)
     else:
-        columns = z.view(len(z), len(blocks), rows, -1).permute(1, 2, 3, 0)
+        columns = z.reshape(len(z), len(blocks), rows, -1).permute(1, 2, 3, 0)
         bent = (blocks @ columns).permute(3, 0, 1, 2)
     return bent.reshape(len(z), -1) @ z.flatten(1).T
 

@@ -168,7 +168,7 @@ def jvp(trajectory: Trajectory, *, y0: Tensor | None = None, theta: Mapping[str,
     """
     start, directions = _directions(trajectory, y0, theta)
     outputs, _ = _forward(Linearised(trajectory), start, directions)
-    return outputs.view(len(start), *trajectory.solution.shape)
+    return outputs.reshape(len(start), *trajectory.solution.shape)
 
 
 def _forward(segments: Linearised, start: Tensor, directions: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
@@ -197,7 +197,7 @@ def vjp(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
         (y0 part (D, *state), theta part name → (D, *parameter)).
     """
     start, theta, _ = _backward(Linearised(trajectory), cotangents.detach().flatten(2))
-    return start.view(-1, *trajectory.state_shape), _named(trajectory, theta)
+    return start.reshape(-1, *trajectory.state_shape), _named(trajectory, theta)
 
 
 def adjoint_by_row(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
@@ -210,7 +210,7 @@ def adjoint_by_row(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, 
     if len(trajectory.state_shape) < 2:
         raise ValueError("row by row needs a state of two axes or more, rows first")
     start, theta, _ = _backward(segments, cotangents.detach().flatten(2), by_row=True)
-    return start.view(-1, *trajectory.state_shape), _named(trajectory, theta)
+    return start.reshape(-1, *trajectory.state_shape), _named(trajectory, theta)
 
 
 def _backward(
@@ -262,7 +262,7 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
     value, _, slope = loss_and_slope(trajectory, loss)
     cotangents = slope.detach().flatten(1).unsqueeze(0)
     start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
-    shaped = start.view(trajectory.state_shape)
+    shaped = start.reshape(trajectory.state_shape)
     return Gradient(value, shaped, _named(trajectory, [g[0] for g in theta]), in_times)
 
 
@@ -284,7 +284,7 @@ def hvp(
     segments = Linearised(trajectory)
 
     def curvature(tangents: Tensor) -> Tensor:
-        return pull([slope], [outputs], [tangents.view(-1, *outputs.shape)])[0].flatten(2)
+        return pull([slope], [outputs], [tangents.reshape(-1, *outputs.shape)])[0].flatten(2)
 
     if segments.single:
         return _in_one_segment(segments, value, first, curvature, start, directions)
@@ -360,4 +360,4 @@ def _collect(
     shape = trajectory.state_shape
     (x, cotangent, theta), (dx, dcotangent, dtheta) = first, second
     found = Gradient(value, (x.sum(1) + cotangent[:, 0]).view(shape), _named(trajectory, theta))
-    return HessianProducts(found, (dx.sum(1) + dcotangent[:, 0]).view(-1, *shape), _named(trajectory, dtheta))
+    return HessianProducts(found, (dx.sum(1) + dcotangent[:, 0]).reshape(-1, *shape), _named(trajectory, dtheta))

@@ -212,8 +212,8 @@ def row_blocks(k: Tensor, y: Tensor, rows: int) -> Tensor | None:
     if rows > 1:
         random = torch.Generator().manual_seed(0)
         weights[d] = torch.randn(points, rows, d, generator=random, dtype=y.dtype).to(y.device)
-    (pulled,) = pull([k], [y], [weights.view(-1, *y.shape)])
-    pulled = pulled.view(-1, points, rows, d)
+    (pulled,) = pull([k], [y], [weights.reshape(-1, *y.shape)])
+    pulled = pulled.reshape(-1, points, rows, d)
     jacobian = pulled[:d].permute(1, 2, 0, 3).contiguous()
     if rows == 1 or agree(pulled[d], (weights[d].unsqueeze(-2) @ jacobian).squeeze(-2)):
         return jacobian

@@ -70,7 +70,7 @@ class Blocks:
             states.append(x)
         starts = torch.stack(states[:-1])
         points = self.z @ starts if z is None else z.add_(self.z @ starts)
-        ends = torch.stack(states).view(self.n + 1, self.rows, self.parts, self.d, -1)
+        ends = torch.stack(states).reshape(self.n + 1, self.rows, self.parts, self.d, -1)
         return ends.permute(4, 0, 2, 1, 3).flatten(3), self._directions(points)
 
     def _forced(self, forcing: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ class Blocks:
 
     def adjoint(self, x: Tensor, jumps: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor]:
         x = self._columns(x)
-        gain = jumps.view(len(jumps), self.n, self.rows, self.d).permute(1, 2, 3, 0)
+        gain = jumps.reshape(len(jumps), self.n, self.rows, self.d).permute(1, 2, 3, 0)
         if self.carries:
             gain = torch.cat([gain, torch.zeros_like(gain)], dim=-2)
         c = None if source is None else self._stage_columns(source)
@@ -103,7 +103,7 @@ class Blocks:
         if c is not None:
             x = x + (self.z[:, 0].mT @ c[:, 0]).sum(0)
         kappa = self._stage_adjoints(torch.stack(ends[::-1]), c)
-        parts = x.view(self.rows, self.parts, self.d, -1).permute(3, 1, 0, 2).flatten(2)
+        parts = x.reshape(self.rows, self.parts, self.d, -1).permute(3, 1, 0, 2).flatten(2)
         return self._directions(kappa), parts
 
     def _stage_adjoints(self, ends: Tensor, c: Tensor | None) -> Tensor:
@@ -125,10 +125,10 @@ class Blocks:
         return kappa.mul_(self.h.view(1, -1, 1, 1, 1))
 
     def _columns(self, x: Tensor) -> Tensor:
-        return x.view(len(x), self.parts, self.rows, self.d).permute(2, 1, 3, 0).reshape(self.rows, -1, len(x))
+        return x.reshape(len(x), self.parts, self.rows, self.d).permute(2, 1, 3, 0).reshape(self.rows, -1, len(x))
 
     def _stage_columns(self, v: Tensor) -> Tensor:
-        return v.view(len(v), self.n, self.s, self.rows, self.d).permute(2, 1, 3, 4, 0).contiguous()
+        return v.reshape(len(v), self.n, self.s, self.rows, self.d).permute(2, 1, 3, 4, 0).contiguous()
 
     def _directions(self, v: Tensor) -> Tensor:
         return v.permute(4, 1, 0, 2, 3).flatten(3).contiguous()
@@ -148,7 +148,7 @@ class Sweep:
         self.weighted: dict[int, tuple[Tensor, Tensor]] = {}
 
     def _pull(self, i: int, weight: Tensor) -> Tensor:
-        return pull([self.k[i]], [self.y[i]], [weight.view(-1, *self.shape)])[0].flatten(1)
+        return pull([self.k[i]], [self.y[i]], [weight.reshape(-1, *self.shape)])[0].flatten(1)
 
     def _push(self, i: int, tangent: Tensor) -> Tensor:
         if i not in self.weighted:
@@ -156,7 +156,7 @@ class Sweep:
                 weight = torch.ones_like(self.k[i]).requires_grad_()
                 self.weighted[i] = weight, pull([self.k[i]], [self.y[i]], [weight.unsqueeze(0)], graph=True)[0][0]
         weight, weighted = self.weighted[i]
-        return pull([weighted], [weight], [tangent.view(-1, *self.shape)])[0].flatten(1)
+        return pull([weighted], [weight], [tangent.reshape(-1, *self.shape)])[0].flatten(1)
 
     def tangent(self, x: Tensor, forcing: Tensor | None) -> tuple[Tensor, Tensor]:
         states, points = [x], []
