@@ -114,7 +114,7 @@ def _pull_back(flow: Flow, t: Tensor, outputs: Leaves, cotangents: Leaves, p: Le
     gt = None
     if times_too:
         rates = _rates_at(flow.field, t, outputs, p)
-        later = sum((g * r).flatten(1).sum(1)[1:] for g, r in zip(cotangents, rates, strict=True))
+        later = sum((g * r).reshape(len(t), -1).sum(1)[1:] for g, r in zip(cotangents, rates, strict=True))
         first = sum((x * r[0]).sum() for x, r in zip([*a, *b], rates, strict=True))
         gt = torch.cat([-first.reshape(1), later])  # pyright: ignore[reportAttributeAccessIssue]
     a = [x + g[0] for x, g in zip(a, cotangents, strict=False)]

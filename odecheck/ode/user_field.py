@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
+from .closure import Substitute, modules_of, swapped, tensors_of
 from .fields import Field, Leaves, Rates, batch_levels
 
 _functorch = torch._C._functorch
@@ -17,9 +16,9 @@ _functorch = torch._C._functorch
 class UserField(Field):
     """`func(t, y)`, and the scalar `cost(t, y)` as a quadrature, with their parameters taken from outside.
 
-    A module's parameters and floating-point buffers are swapped for the given ones while it is evaluated, and
-    put back; nothing else on the module is touched. Other tensors, those that a plain function closes over, are
-    swapped wherever an operation of torch meets them.
+    The parameters and floating-point buffers of a module, or of the modules that a function closes over, are
+    swapped for the given ones while it is evaluated, and put back; nothing else on the module is touched. Other
+    declared tensors that a function closes over are swapped wherever an operation of torch meets them.
 
     Attributes:
         inputs: the tensors that the field depends on, in the order in which calls expect them.
@@ -40,8 +39,8 @@ class UserField(Field):
         self.batch = (0,) * (states + len(self.quadratures))
         slots: dict[int, list[tuple[dict, str]]] = {}
         tensors: dict[int, Tensor] = {}
-        for part in (func, cost):
-            for holder, name, tensor in _tensors_of(part) if isinstance(part, nn.Module) else ():
+        for module in dict.fromkeys(modules_of(func) + modules_of(cost)):
+            for holder, name, tensor in tensors_of(module):
                 places = slots.setdefault(id(tensor), [])
                 if not any(holder is h and name == n for h, n in places):
                     places.append((holder, name))
@@ -54,6 +53,7 @@ class UserField(Field):
         own = [x if wanted is None or key in wanted else x.detach() for key, x in tensors.items()]
         self.inputs = [*own, *foreign.values()]
         self._keep_alive = list(foreign.values())  # an id stands for a tensor only while the tensor lives
+        self._met: set[int] = set()  # those of `foreign` that an evaluation has met
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         with self.fixed(p) as rates:
@@ -62,12 +62,15 @@ class UserField(Field):
     @contextmanager
     def fixed(self, p: Leaves) -> Iterator[Rates]:
         table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
-        with _swapped(self.slots, p):
-            yield lambda t, y: self._rates(t, y, table)
+        substitute = Substitute(table) if table else None
+        with swapped(self.slots, p):
+            yield lambda t, y: self._rates(t, y, substitute)
+        if substitute is not None:
+            self._refuse_changed_closure(substitute.met)
 
-    def _rates(self, t: Tensor, y: Leaves, table: dict[int, Tensor]) -> tuple[Tensor, ...]:
+    def _rates(self, t: Tensor, y: Leaves, substitute: Substitute | None) -> tuple[Tensor, ...]:
         state = y[0] if self.single else tuple(y)
-        with _Substitute(table) if table else nullcontext():
+        with substitute or nullcontext():
             out = self.func(t, state)
             cost = () if self.cost is None else (self.cost(t, state),)
         rates = (out,) if self.single else tuple(out)
@@ -75,6 +78,16 @@ class UserField(Field):
         if cost and cost[0].shape:
             raise ValueError(f"the running cost has shape {tuple(cost[0].shape)}; it has to be a scalar: sum over the batch")
         return (*rates, *cost)
+
+    def _refuse_changed_closure(self, met: set[int]) -> None:
+        if not self._met <= met:
+            raise RuntimeError(
+                "the field read a tensor of adjoint_params when the solve was made, and does not read it now that "
+                "the solve is being differentiated, so its derivative would be wrong. Something that the field "
+                "reaches through a list or an attribute was changed in between, or was only lent to it by "
+                "torch.func.functional_call. Make the field an nn.Module that owns its parameters."
+            )
+        self._met = met
 
     def refuse_hidden_tensors(self, t: Tensor, y: Leaves) -> None:
         """Raise if the field depends on a tensor that is being differentiated or batched and was not declared."""
@@ -91,46 +104,6 @@ class UserField(Field):
                 "(b) register it on the nn.Module with register_parameter or register_buffer; "
                 "(c) pass tensor.detach() to the field if no derivative is wanted."
             )
-
-
-def _tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
-    if isinstance(module, torch.jit.ScriptModule):
-        raise TypeError(
-            "the parameters of a ScriptModule cannot be swapped, which derivatives of any order need. "
-            "Pass the nn.Module that it was scripted from."
-        )
-    for part in module.modules():
-        for holder in (part._parameters, part._buffers):
-            for name, tensor in holder.items():
-                if tensor is not None and tensor.is_floating_point():
-                    yield holder, name, tensor
-
-
-@contextmanager
-def _swapped(slots: Sequence[Sequence[tuple[dict, str]]], tensors: Leaves) -> Iterator[None]:
-    before = [[holder[name] for holder, name in places] for places in slots]
-    for places, tensor in zip(slots, tensors, strict=False):
-        for holder, name in places:
-            holder[name] = tensor
-    try:
-        yield
-    finally:
-        for places, tensor, olds in zip(slots, tensors, before, strict=False):
-            for (holder, name), old in zip(places, olds, strict=True):
-                if holder[name] is tensor:  # else the field assigned it itself: its own state, left alone
-                    holder[name] = old
-
-
-class _Substitute(TorchFunctionMode):
-    """While active, operations see `table[id(x)]` wherever they are given x."""
-
-    def __init__(self, table: dict[int, Tensor]):
-        super().__init__()
-        self.table = table
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        swap = lambda x: self.table.get(id(x), x)  # noqa: E731
-        return func(*tree_map(swap, args), **tree_map(swap, kwargs or {}))
 
 
 def _check_rates(rates: Leaves, y: Leaves) -> None:

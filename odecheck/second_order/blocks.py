@@ -1,0 +1,162 @@
+"""The second-order adjoint as the matrix equations that it is: Q_xx, Q_xθ, Q_θθ at every time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..ode.fields import Field, Leaves
+from ..ode.stepping import integrate
+from .samples import Samples, curvature_of_loss
+
+Form = Literal["exact", "gauss-newton"]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Derivatives of the loss in the state at each time and in the parameters' action from that time on.
+
+    With d states and n parameters, and a batch axis after the times where the state has one (not for θ alone,
+    where samples add up):
+
+    Attributes:
+        x: the state, (times, d).
+        a: ∂L/∂x(t), (times, d).
+        theta: ∂L/∂θ, (times, n).
+        xx, xtheta, thetatheta: Q_xx (times, d, d), Q_xθ (times, d, n), Q_θθ (times, n, n).
+    """
+
+    x: Tensor
+    a: Tensor
+    theta: Tensor
+    xx: Tensor
+    xtheta: Tensor
+    thetatheta: Tensor
+
+
+class SecondAdjoint(Field):
+    """x' = F and the backward equations of a, Q_xx, Q_xθ; gradient and Q_θθ are quadratures.
+
+    With h = a·F + ℓ (for Gauss-Newton, h = ℓ):
+        −Q_xx' = h_xx + F_xᵀQ_xx + Q_xxF_x
+        −Q_xθ' = h_xθ + F_xᵀQ_xθ + Q_xxF_θ
+        −Q_θθ' = h_θθ + F_θᵀQ_xθ + Q_θxF_θ
+    """
+
+    tangents = 0
+
+    def __init__(self, samples: Samples, form: Form):
+        self.samples, self.form, n = samples, form, samples.n
+        self.base = samples.base
+        self.states = 4
+        self.quadratures = (torch.Size((n,)), torch.Size((n, n)))
+        self.batch = (int(samples.batched),) * 4 + (0, 0)
+
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        samples, theta = self.samples, self.samples.theta(p)
+
+        def of_sample(x: Tensor, a: Tensor, xx: Tensor, xtheta: Tensor) -> tuple[Tensor, ...]:
+            return _second_adjoint_rates(samples, self.form, t, p, theta, x, a, xx, xtheta)
+
+        rates = samples.over(of_sample)(*y)
+        return (*rates[:4], *(q.sum(0) if samples.batched else q for q in rates[4:]))
+
+
+def _second_adjoint_rates(samples: Samples, form: Form, t, p, theta, x, a, xx, xtheta) -> tuple[Tensor, ...]:
+    d = samples.d
+
+    def both(z: Tensor) -> tuple[Tensor, Tensor]:
+        return samples.rates(t, z[:d], z[d:], p)
+
+    def hamiltonian(z: Tensor) -> Tensor:
+        rate, cost = both(z)
+        return cost + (a @ rate if form == "exact" else 0.0)
+
+    z = torch.cat([x, theta])
+    jacobian, cost_gradient = torch.func.jacrev(both)(z)
+    gradient = a @ jacobian + cost_gradient
+    h = torch.func.hessian(hamiltonian)(z)
+    h = (h + h.mT) / 2
+    fx, ftheta = jacobian[:, :d], jacobian[:, d:]
+    s, m = fx.mT @ xx, ftheta.mT @ xtheta
+    return (
+        both(z)[0],
+        -gradient[:d],
+        -(h[:d, :d] + s + s.mT),
+        -(h[:d, d:] + fx.mT @ xtheta + xx @ ftheta),
+        -gradient[d:],
+        -(h[d:, d:] + m + m.mT),
+    )
+
+
+def q_blocks(
+    field: Callable,
+    y0: Tensor,
+    t: Tensor,
+    loss: Callable,
+    *,
+    running_cost: Callable | None = None,
+    form: Form = "exact",
+    **solver: Any,
+) -> Blocks:
+    """Q_xx, Q_xθ and Q_θθ at each of the times t, the exact Hessian or its Gauss-Newton form.
+
+    L = loss(y(t_0), …, y(t_n)) + ∫ ℓ(t, y, θ) dt. Entry i takes in the observation at t_i itself and all later
+    ones; Q at t_0 is the Hessian of L in (y0, θ). To see Q at another time, add it to t.
+
+    The Gauss-Newton form drops a·F_xx, a·F_xθ and a·F_θθ, the second derivatives of the field. Without a running
+    cost it is Xᵀ Φ_xx X with X = ∂y(T)/∂(y0, θ); it is not the Hessian unless F is affine in (y, θ) or a = 0.
+
+    Source: arXiv:2109.14158, backward equations of second order and their form without second derivatives of F.
+
+    Args:
+        y0: (d,), or (batch, d) where neither the field nor the loss couples samples.
+        loss: of all states, (times, *y0.shape); a scalar, a sum over times.
+        field, t, running_cost, solver: as for `hvp`.
+
+    Raises:
+        ValueError: a state of another shape, coupled samples, a loss that couples times; what `odeint` raises.
+    """
+    if form not in ("exact", "gauss-newton"):
+        raise ValueError(f"form is 'exact' or 'gauss-newton', not {form!r}")
+    samples = Samples(field, y0, t, running_cost, solver)
+    flow, inputs = samples.problem.flow, samples.problem.inputs
+    with torch.no_grad():
+        x = integrate(flow.field, t, samples.problem.y0, inputs, flow.forward, flow.pace)[0]
+        slopes, curvatures = curvature_of_loss(loss, x, samples.batched)
+        backward, n = SecondAdjoint(samples, form), samples.n
+        a, xx = slopes[-1], curvatures[-1]
+        state = [a, xx, x.new_zeros(*a.shape, n)]
+        sums = [x.new_zeros(n), x.new_zeros(n, n)]
+        kept = [(*state, *sums)]
+        for i in range(len(t) - 1, 0, -1):
+            segment = integrate(backward, t[[i, i - 1]], [x[i], *state], inputs, flow.backward, flow.pace)
+            _, a, xx, xtheta, *more = (out[-1] for out in segment)
+            state = [a + slopes[i - 1], xx + curvatures[i - 1], xtheta]
+            sums = [old + new for old, new in zip(sums, more, strict=True)]
+            kept.append((*state, *sums))
+    a, xx, xtheta, theta, thetatheta = (torch.stack(column) for column in zip(*reversed(kept), strict=True))
+    return Blocks(x, a, theta, xx, xtheta, thetatheta)
+
+
+def hessian(
+    field: Callable,
+    y0: Tensor,
+    t: Tensor,
+    loss: Callable,
+    *,
+    running_cost: Callable | None = None,
+    form: Form = "exact",
+    **solver: Any,
+) -> Tensor:
+    """The Hessian of L in (y0, θ), (D, D) with D = y0.numel() + n: y0 flat, then the parameters flat.
+
+    See `q_blocks` for arguments, the Gauss-Newton form, source and errors. Symmetric to round-off.
+    """
+    blocks = q_blocks(field, y0, t, loss, running_cost=running_cost, form=form, **solver)
+    xx, xtheta = blocks.xx[0], blocks.xtheta[0]
+    if y0.dim() == 2:
+        xx, xtheta = torch.block_diag(*xx), xtheta.flatten(0, 1)
+    return torch.cat([torch.cat([xx, xtheta], 1), torch.cat([xtheta.mT, blocks.thetatheta[0]], 1)])
