@@ -61,13 +61,15 @@ class Solver(Protocol):
 class Adaptive:
     """An adaptive method. rtol: relative tolerance; atol: absolute one, by default rtol / 100.
 
-    options: passed on to the solver (`step_t`, `jump_t`, `first_step`, …). max_steps: the budget of steps between two
-    outputs. Raises ValueError for an unknown method or a tolerance that is not positive.
+    land: end a step on every output time instead of interpolating the outputs; torchdiffeq's interpolant is of
+    degree four whatever the method. options: passed on to the solver (`jump_t`, `first_step`, …). max_steps: the budget
+    of steps between two outputs. Raises ValueError for an unknown method or a tolerance that is not positive.
     """
 
     method: str = "dopri5"
     rtol: float = 1e-7
     atol: float | None = None
+    land: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     max_steps: int = 100_000
 
@@ -80,7 +82,7 @@ class Adaptive:
 
     @property
     def name(self) -> str:
-        return f"{self.method}(rtol={self.rtol:g})"
+        return f"{self.method}(rtol={self.rtol:g}{', landing' if self.land else ''})"
 
     @property
     def order(self) -> int:
@@ -91,6 +93,8 @@ class Adaptive:
         options = dict(self.options)
         if self.method != "scipy_solver":
             options.setdefault("max_num_steps", self.max_steps)
+            if self.land:
+                options["step_t"] = ts.detach().to(torch.float64)
         return odeint(module, y0, ts, method=self.method, rtol=self.rtol, atol=atol, options=options)
 
     def refined(self) -> Adaptive:
@@ -140,9 +144,3 @@ class FixedStep:
     def with_step(self, step: float) -> FixedStep:
         return replace(self, step=step)
 
-
-def on_times(solver: Solver, ts: Tensor) -> Solver:
-    """The same solver, made to end a step on each of `ts` where it can be asked to: its own steps, no interpolant."""
-    if isinstance(solver, Adaptive) and solver.method != "scipy_solver":
-        return replace(solver, options={**solver.options, "step_t": ts.detach().to(torch.float64)})
-    return solver

@@ -1,4 +1,4 @@
-"""A subject: what is being verified. A vector field, the solver that steps it, and the engine that differentiates it."""
+"""A subject: what is being verified: a vector field, the solver that steps it, the engine that differentiates it."""
 
 from __future__ import annotations
 
@@ -223,5 +223,5 @@ class WithCost(nn.Module):
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
         y = state[..., :-1]
-        theta = torch.cat([p.reshape(-1) for p in self.inner.parameters()]) if any(True for _ in self.inner.parameters()) else y.new_zeros(0)
+        theta = torch.cat([y.new_zeros(0), *(p.reshape(-1) for p in self.inner.parameters())])
         return torch.cat([self.inner(t, y), self.running(t, y, theta)[..., None]], dim=-1)

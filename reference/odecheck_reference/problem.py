@@ -39,7 +39,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         for label in ("y0", "theta", "ts"):
-            array = np.asarray(getattr(self, label), dtype=np.float64)
+            array = np.array(getattr(self, label), dtype=np.float64, order="C")
+            array.flags.writeable = False
             object.__setattr__(self, label, array)
             if not np.isfinite(array).all():
                 raise ProblemError(

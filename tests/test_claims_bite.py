@@ -1,0 +1,90 @@
+"""A check without a mutant is not a check: every claim refutes every one of its mutants, for every engine.
+
+And the other way round: the same claims hold for the right subject on the same problems, so that nothing is
+refuted by a claim that refutes everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from odecheck_reference import Bounded, Problem, catalogue
+
+from odecheck.claim import Claim, Mutant, NotApplicable, claim
+from odecheck.claims import ALL, node
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.judge import Verdict
+from odecheck.mutants import scaled
+from odecheck.record import Record, evaluate
+from odecheck.solvers import Adaptive, FixedStep
+from odecheck.subject import SHIPPED, Subject
+
+ENGINES = {"backprop": Backprop(), "adjoint": Adjoint()}
+SOLVERS = (Adaptive("dopri5", rtol=1e-7, land=True), FixedStep("midpoint", step=0.02))
+PROBLEMS = catalogue.quick()
+
+
+def bites(claim: Claim, mutant: Mutant, engine: str) -> Record | None:
+    """The record of the first solver and problem on which the mutant is refuted."""
+    for problem in PROBLEMS:
+        for solver in SOLVERS:
+            try:
+                wrong = mutant(Subject(SHIPPED, solver, ENGINES[engine]))
+            except NotApplicable:
+                continue
+            record = evaluate(claim, wrong, problem)
+            assert record.verdict != Verdict.ERROR, record
+            if record.verdict == Verdict.REFUTED:
+                return record
+    return None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("claim", "mutant"), [pytest.param(c, m, id=f"{c.id}-{m.name}") for c in ALL for m in c.mutants]
+)
+def test_every_claim_refutes_its_mutants(claim: Claim, mutant: Mutant, engine: str) -> None:
+    assert bites(claim, mutant, engine) is not None, f"{claim.id} does not see: {mutant.name}"
+
+
+@pytest.mark.parametrize("part", ["y0", "theta", "ts"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_defect_of_1e_8_is_refuted_at_tight_tolerances(part: str, engine: str) -> None:
+    subject = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-12, land=True), ENGINES[engine])
+    speaks = {"y0": node.adjoint_equation, "theta": node.parameter_gradient, "ts": node.time_gradient}[part]
+    problem = PROBLEMS[0]
+    right = evaluate(speaks, subject, problem)
+    assert right.verdict == Verdict.HOLDS, right
+    assert right.resolved < 1e-8, right
+    wrong = evaluate(speaks, scaled(part, 1 + 1e-8)(subject), problem)  # type: ignore[arg-type]
+    assert wrong.verdict == Verdict.REFUTED, wrong
+    assert wrong.ratio == pytest.approx(1 + 1e-8, abs=1e-9)
+
+
+def test_a_claim_without_mutants_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no mutant"):
+        claim("X", source="", resolution=1.0, mutants=[])
+
+
+def test_a_claim_without_words_is_refused() -> None:
+    def silent(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+        return Bounded(1.0), Bounded(1.0)
+
+    with pytest.raises(ValueError, match="docstring"):
+        claim("X", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])(silent)
+
+
+def test_a_subject_that_is_too_coarse_is_inconclusive_not_green() -> None:
+    coarse = Subject(SHIPPED, FixedStep("euler", step=0.05), Adjoint())
+    record = evaluate(node.parameter_gradient, coarse, PROBLEMS[0])
+    assert record.verdict == Verdict.INCONCLUSIVE, record
+
+
+def test_an_expected_failure_is_strict() -> None:
+    subject = Subject(SHIPPED, SOLVERS[0], Adjoint(), expected_failures={"NODE-2": "believed to fail"})
+    record = evaluate(node.parameter_gradient, subject, PROBLEMS[0])
+    assert record.verdict == Verdict.HOLDS
+    assert not record.ok
+    broken = replace(scaled("theta", -1.0)(subject), expected_failures=subject.expected_failures)
+    assert evaluate(node.parameter_gradient, broken, PROBLEMS[0]).ok
