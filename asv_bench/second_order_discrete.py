@@ -1,0 +1,289 @@
+"""What second derivatives of recorded steps cost next to double backward through torchdiffeq, and next to diffrax.
+
+    python asv_bench/second_order_discrete.py [--quick] [--repeat N] [--device cuda]
+
+One thread, process CPU time (wall-clock with synchronisation on a GPU), subjects alternating in one run, medians.
+Every subject solves at rtol 1e-6 with dopri5 and reports the error it achieved against a solve at rtol 1e-12; what
+it computed is checked before it is timed. Sizes are state-width-width-state: S = 2-32-32-2, M = 8-64-64-8,
+L = 32-128-128-32, an ordinary `nn.Sequential` of Linear and Tanh; theta: 3-16-16-2 with time as an input, 370 parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torchdiffeq import odeint
+
+from odecheck.discrete import (
+    Trajectory,
+    gauss_newton_factors,
+    gradient,
+    hessian_theta,
+    hessian_y0,
+    hvp,
+    record,
+    squared_error_factors,
+)
+
+RTOL, ATOL = 1e-6, 1e-9
+SIZES = {"S": (2, 32), "M": (8, 64), "L": (32, 128)}
+Subject = Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Subjects that compute one thing; the first is ours. `expected` is the same at rtol 1e-12, `bounds` ours / peer."""
+
+    name: str
+    steps: int
+    subjects: dict[str, Subject]
+    expected: Tensor
+    bounds: dict[str, float]
+
+
+class Dense(nn.Module):
+    def __init__(self, d: int, width: int, timed: bool = False) -> None:
+        super().__init__()
+        self.timed = timed
+        self.net = nn.Sequential(
+            nn.Linear(d + timed, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, d)
+        )
+        for layer in self.net:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=1.5 / layer.in_features**0.5)
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.net(torch.cat([y, t.expand(*y.shape[:-1], 1)], dim=-1) if self.timed else y)
+
+
+def loss(y: Tensor) -> Tensor:
+    return (y[-1] ** 2).mean() + (y[-1] ** 4).mean()
+
+
+@dataclass
+class Problem:
+    field: Dense
+    y0: Tensor
+    t: Tensor
+    first_step: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.parameters = list(self.field.parameters())
+        self.first_step = record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL).sizes[0]
+
+    def record(self, rtol: float = RTOL, atol: float = ATOL) -> Trajectory:
+        return record(self.field, self.y0, self.t, rtol=rtol, atol=atol, options={"first_step": self.first_step})
+
+    def precisely(self) -> Trajectory:
+        return record(self.field, self.y0, self.t, method="dopri8", rtol=1e-12, atol=1e-13)
+
+    def odeint(self, y0: Tensor) -> Tensor:
+        """torchdiffeq with the same first step and steps that end at the last time: the very same steps."""
+        options = {"step_t": self.t[1:], "first_step": self.first_step}
+        found = odeint(self.field, y0, self.t, rtol=RTOL, atol=ATOL, method="dopri5", options=options)
+        assert isinstance(found, Tensor)
+        return found
+
+
+def problem(size: tuple[int, int], batch: int, device: str, timed: bool = False) -> Problem:
+    torch.manual_seed(1)
+    field = Dense(*size, timed).to(device, torch.float64)
+    y0 = torch.randn(batch, size[0], dtype=torch.float64).to(device)
+    return Problem(field, y0, torch.tensor([0.0, 2.0], dtype=torch.float64, device=device))
+
+
+def flat(parts: list[Tensor]) -> Tensor:
+    return torch.cat([part.detach().flatten() for part in parts])
+
+
+def product_case(name: str, size: tuple[int, int], batch: int, device: str, bound: float | None) -> Case:
+    at = problem(size, batch, device)
+    v = torch.randn_like(at.y0)
+    u = {key: torch.randn_like(value) for key, value in at.field.named_parameters()}
+    theta = {key: value[None] for key, value in u.items()}
+
+    def of(trajectory: Trajectory) -> Tensor:
+        found = hvp(trajectory, loss, y0=v[None], theta=theta)
+        return flat([found.y0, *found.theta.values()])
+
+    def first_order() -> Tensor:
+        found = gradient(at.record(), loss)
+        return flat([found.y0, *found.theta.values()])
+
+    def reverse_over_reverse() -> Tensor:
+        inputs = [at.y0.clone().requires_grad_(), *at.parameters]
+        slopes = torch.autograd.grad(loss(at.odeint(inputs[0])), inputs, create_graph=True)
+        return flat(list(torch.autograd.grad(slopes, inputs, [v, *u.values()])))
+
+    subjects = {"discrete": lambda: of(at.record()), "torchdiffeq": reverse_over_reverse, "own gradient": first_order}
+    bounds = {"own gradient": 3.0} | ({} if bound is None else {"torchdiffeq": bound})
+    return Case(f"HVP {name}×{batch}", len(at.record().sizes), subjects, of(at.precisely()), bounds)
+
+
+def hessian_y0_case(device: str) -> Case:
+    at = problem(SIZES["L"], 1, device)
+    unit = torch.eye(32, dtype=torch.float64, device=device).view(32, 1, 32)
+
+    def vectorised() -> Tensor:
+        return torch.autograd.functional.hessian(lambda y: loss(at.odeint(y)), at.y0, vectorize=True).view(32, 32)
+
+    def batched_double_backward() -> Tensor:
+        y = at.y0.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(at.odeint(y)), y, create_graph=True)
+        return torch.autograd.grad(slope, y, unit, is_grads_batched=True)[0].view(32, 32)
+
+    subjects = {
+        "discrete": lambda: hessian_y0(at.record(), loss),
+        "torch vectorised": vectorised,
+        "torch batched": batched_double_backward,
+        "diffrax jit": diffrax_hessian_y0(at),
+    }
+    bounds = {"torch vectorised": 0.35, "torch batched": 0.35, "diffrax jit": 0.5}
+    return Case("Hessian y0, L×1", len(at.record().sizes), subjects, hessian_y0(at.precisely(), loss), bounds)
+
+
+def hessian_theta_case(device: str) -> Case:
+    at = problem((2, 16), 1, device, timed=True)
+    shapes = [p.shape for p in at.parameters]
+    unit = torch.eye(370, dtype=torch.float64, device=device).split([shape.numel() for shape in shapes], dim=1)
+    units = [part.reshape(370, *shape) for part, shape in zip(unit, shapes, strict=True)]
+
+    def batched_double_backward() -> Tensor:
+        slopes = torch.autograd.grad(loss(at.odeint(at.y0)), at.parameters, create_graph=True)
+        rows = torch.autograd.grad(slopes, at.parameters, units, is_grads_batched=True)
+        return torch.cat([row.flatten(1) for row in rows], dim=1)
+
+    subjects = {"discrete": lambda: hessian_theta(at.record(), loss), "torch batched": batched_double_backward}
+    expected = hessian_theta(at.precisely(), loss)
+    return Case("Hessian theta, 370", len(at.record().sizes), subjects, expected, {"torch batched": 0.1})
+
+
+def factors_case(device: str) -> Case:
+    at = problem(SIZES["M"], 16, device)
+    theta = {key: value.detach() for key, value in at.field.named_parameters()}
+    names = list(theta)
+
+    def of(trajectory: Trajectory) -> Tensor:
+        found = gauss_newton_factors(trajectory, squared_error_factors(trajectory.solution), by_row=True)
+        return torch.cat([found.theta[name].transpose(0, 1).flatten(2) for name in names], dim=2)
+
+    def per_sample() -> Tensor:
+        """vmap over samples of jacrev through the same recorded steps, unrolled without torchdiffeq."""
+        trajectory = at.record()
+
+        def solution(own: dict[str, Tensor], y: Tensor) -> Tensor:
+            for h in trajectory.sizes:
+                k: list[Tensor] = []
+                for row in trajectory.tableau.a[:-1]:
+                    point = y
+                    for a, slope in zip(row, k, strict=True):
+                        point = point + h * a * slope if a else point
+                    k.append(functional_call(at.field, own, (at.t[0], point)))
+                for b, slope in zip(trajectory.tableau.b[:-1], k, strict=True):
+                    y = y + h * b * slope if b else y
+            return y
+
+        rows = vmap(jacrev(solution), in_dims=(None, 0))(theta, at.y0)
+        return torch.cat([rows[name].flatten(2) for name in names], dim=2)
+
+    subjects = {"discrete": lambda: of(at.record()), "vmap(jacrev)": per_sample}
+    return Case("GN rows, M×16", len(at.record().sizes), subjects, of(at.precisely()), {"vmap(jacrev)": 0.7})
+
+
+def diffrax_hessian_y0(at: Problem) -> Subject | None:
+    """The Hessian through diffrax's own steps, compiled; None where it is not installed."""
+    try:
+        import diffrax
+        import jax
+        import jax.numpy as jnp
+    except ImportError:
+        return None
+    jax.config.update("jax_enable_x64", True)
+    w = [(jnp.array(x.weight.detach().cpu()), jnp.array(x.bias.detach().cpu())) for x in at.field.net[::2]]  # type: ignore[union-attr]
+
+    def field(_t, y, _args):  # type: ignore[no-untyped-def]
+        for weight, bias in w[:-1]:
+            y = jnp.tanh(weight @ y + bias)
+        return w[-1][0] @ y + w[-1][1]
+
+    def end(y):  # type: ignore[no-untyped-def]
+        found = diffrax.diffeqsolve(
+            diffrax.ODETerm(field), diffrax.Dopri5(), 0.0, 2.0, None, y, adjoint=diffrax.DirectAdjoint(),
+            stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL), max_steps=64,
+        )  # fmt: skip
+        y1 = found.ys[-1]
+        return (y1**2).mean() + (y1**4).mean()
+
+    run, y0 = jax.jit(jax.hessian(end)), jnp.array(at.y0[0].cpu())
+    return lambda: torch.tensor(jax.device_get(run(y0).block_until_ready()))
+
+
+def clock(device: str) -> float:
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def report(case: Case, repeat: int, device: str) -> None:
+    subjects = {name: subject for name, subject in case.subjects.items() if subject is not None}
+    scale, errors = case.expected.abs().max(), {}
+    for name, subject in subjects.items():
+        found = subject().to(case.expected)
+        errors[name] = float((found - case.expected).abs().max() / scale) if found.shape == case.expected.shape else 1.0
+    taken: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(repeat):
+        for name, subject in subjects.items():
+            start = clock(device)
+            subject()
+            taken[name].append(1e3 * (clock(device) - start))
+    ours = statistics.median(taken["discrete"])
+    for name in case.subjects:
+        if name not in subjects:
+            print(f"{case.name:20} {case.steps:5d} {name:17} {'not installed':>10}")
+            continue
+        ratios = statistics.median([a / b for a, b in zip(taken["discrete"], taken[name], strict=True)])
+        bound, error = case.bounds.get(name), "-" if name == "own gradient" else f"{errors[name]:.1e}"
+        wanted = "" if bound is None else f"{bound:7.2f} {'reached' if ratios <= bound else 'missed'}"
+        print(
+            f"{case.name:20} {case.steps:5d} {name:17} {statistics.median(taken[name]):10.1f} {error:>9} "
+            f"{ratios if name != 'discrete' else 1.0:14.3f} {wanted}"
+        )
+    assert ours > 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two rounds, and only the small cases")
+    parser.add_argument("--repeat", type=int, default=11)
+    parser.add_argument("--device", default="cpu")
+    how = parser.parse_args()
+    torch.set_num_threads(1)
+    makers: list[Callable[[], Case]] = [
+        lambda: product_case("S", SIZES["S"], 1, how.device, 0.45),
+        lambda: product_case("S", SIZES["S"], 64, how.device, 0.45),
+        lambda: product_case("M", SIZES["M"], 64, how.device, 0.7),
+        lambda: product_case("L", SIZES["L"], 64, how.device, None),
+        lambda: hessian_y0_case(how.device),
+        lambda: hessian_theta_case(how.device),
+        lambda: factors_case(how.device),
+    ]
+    print(f"torch {torch.__version__}, {how.device}, float64, dopri5, rtol {RTOL:g}, atol {ATOL:g}; ratio = ours / theirs")
+    print(f"{'case':20} {'steps':>5} {'subject':17} {'ms':>10} {'error':>9} {'ours / theirs':>14} {'wanted':>7}")
+    for make in makers[:2] if how.quick else makers:
+        report(make(), 2 if how.quick else how.repeat, how.device)
+
+
+if __name__ == "__main__":
+    main()
