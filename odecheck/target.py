@@ -205,7 +205,7 @@ def _short(value: Any) -> str:
 
 def _imported(target: str) -> tuple[Any, ModuleType]:
     path, _, name = target.rpartition(":") if ":" in target else (target, "", "subjects")
-    module = _from_file(path) if path.endswith(".py") else _from_name(path)
+    module = _from_file(path, name) if path.endswith(".py") else _from_name(path, name)
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
@@ -219,7 +219,7 @@ def _imported(target: str) -> tuple[Any, ModuleType]:
     return value, module
 
 
-def _from_file(text: str) -> ModuleType:
+def _from_file(text: str, wanted: str) -> ModuleType:
     path = Path(text).resolve()
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
@@ -227,12 +227,12 @@ def _from_file(text: str) -> ModuleType:
         raise BadInput(
             f"there is no file {text}",
             "another folder, or a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:subjects",
+            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:{wanted}",
         )
     # imported under its own name from its own folder, so that other processes find it the same way
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    module = _loaded(path.stem, text)
+    module = _loaded(path.stem, text, wanted)
     if Path(module.__file__ or "").resolve() != path:
         raise BadInput(
             f"{text} cannot be imported as {path.stem!r}: another module has this name ({module.__file__})",
@@ -242,13 +242,13 @@ def _from_file(text: str) -> ModuleType:
     return module
 
 
-def _from_name(name: str) -> ModuleType:
+def _from_name(name: str, wanted: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    return _loaded(name, name)
+    return _loaded(name, name, wanted)
 
 
-def _loaded(name: str, shown: str) -> ModuleType:
+def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -260,7 +260,7 @@ def _loaded(name: str, shown: str) -> ModuleType:
         raise BadInput(
             f"there is no module {error.name!r}",
             "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {close[0] if close else 'path/to/file.py'}:subjects",
+            f"odecheck verify {close[0] if close else 'path/to/file.py'}:{wanted}",
         ) from error
     except Exception as error:
         raise BadInput(
