@@ -15,6 +15,7 @@ from .fields import functions as fn
 from .fields.field import AnyArray
 
 Shape = tuple[int, int, int]
+CostJet = tuple[AnyArray, AnyArray | None, AnyArray | None]
 
 
 def _expect(what: str, seen: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -105,14 +106,17 @@ class LogCosh:
 
     def value(self, y: AnyArray) -> Any:
         r = y - self.target
-        # log cosh r = softplus(2r) − r − log 2: does not overflow
-        return np.sum(self.weight * (fn.softplus(2 * r) - r - fn.softplus(0 * r)))
+        # −½ log(1 − tanh² r) keeps the digits of a small r, softplus(2r) − r − log 2 does not overflow
+        small = fn.positive(1 - r * r)
+        inner = -fn.log1p(-(fn.tanh(np.where(small, r, 0 * r)) ** 2)) / 2
+        return np.sum(self.weight * np.where(small, inner, fn.softplus(2 * r) - r - fn.softplus(0 * r)))
 
     def gradient(self, y: AnyArray) -> AnyArray:
         return self.weight * fn.tanh(y - self.target)
 
     def hessian(self, y: AnyArray) -> AnyArray:
-        curvature = self.weight * (1 - fn.tanh(y - self.target) ** 2)
+        r = y - self.target
+        curvature = 4 * self.weight * fn.sigmoid(2 * r) * fn.sigmoid(-2 * r)  # 1 − tanh² without its cancellation
         return curvature[..., None] * np.eye(y.shape[-1])
 
 
@@ -140,26 +144,34 @@ class CrossEntropy:
         e = fn.exp(y - np.max(np.real(y), axis=-1, keepdims=True) if y.dtype != object else y)
         return e / np.sum(e, axis=-1, keepdims=True)
 
+    def _right(self, y: AnyArray) -> Array:
+        return np.eye(y.shape[-1])[np.asarray(self.label)]
+
+    # No difference p − 1 of a probability near 1 is ever formed: such entries come from the sum of all others.
+
     def value(self, y: AnyArray) -> Any:
-        top = np.max(np.real(y), axis=-1) if y.dtype != object else 0 * y[..., 0]
-        total = fn.log(np.sum(fn.exp(y - top[..., None]), axis=-1)) + top
-        picked = np.take_along_axis(y, np.asarray(self.label)[..., None], axis=-1)[..., 0]
-        return np.sum(self.weight * (total - picked))
+        z = y - np.take_along_axis(y, np.asarray(self.label)[..., None], axis=-1)
+        first = np.argmax(np.real(z), axis=-1)[..., None]
+        top = np.take_along_axis(z, first, axis=-1)
+        others = fn.exp(z - top) * (np.arange(y.shape[-1]) != first)
+        return np.sum(self.weight * (top[..., 0] + fn.log1p(np.sum(others, axis=-1))))
 
     def gradient(self, y: AnyArray) -> AnyArray:
-        right = np.eye(y.shape[-1])[np.asarray(self.label)]
-        return self.weight[..., None] * (self._softmax(y) - right)
+        right = self._right(y)
+        wrong = self._softmax(y) * (1 - right)
+        return self.weight[..., None] * (wrong - right * np.sum(wrong, axis=-1, keepdims=True))
 
     def hessian(self, y: AnyArray) -> AnyArray:
-        p = self._softmax(y)
-        block = p[..., None] * np.eye(y.shape[-1]) - p[..., None] * p[..., None, :]
+        p, one = self._softmax(y), np.eye(y.shape[-1])
+        beside = p[..., None] * p[..., None, :] * (1 - one)
+        block = one * np.sum(beside, axis=-1, keepdims=True) - beside
         return self.weight[..., None, None] * block
 
 
 class RunningCost(Protocol):
     """ℓ(t, y, theta) of one row; the integral term is Σ_rows ∫ ℓ dt. Derivatives are taken in z = (t, y, theta)."""
 
-    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> tuple[AnyArray, AnyArray | None, AnyArray | None]:
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> CostJet:
         """value (batch,), first (batch, N), second (batch, N, N), with N = 1 + state + params."""
         ...
 
@@ -175,7 +187,7 @@ class QuadraticCost:
     theta_weight: float = 0.1
     time_weight: float = 0.5
 
-    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> tuple[AnyArray, AnyArray | None, AnyArray | None]:
+    def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> CostJet:
         batch, d = y.shape
         a, b, c = self.state_weight, self.theta_weight, self.time_weight
         value = a * np.sum(y * y, axis=1) / 2 + b * np.sum(theta * theta) / 2 + c * t * y[:, 0]
