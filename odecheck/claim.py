@@ -32,12 +32,24 @@ class Mutant:
 
 
 @dataclass(frozen=True, eq=False)
+class Condition:
+    """Under which a statement is true, in words, and whether a problem meets it, worked out from the reference.
+
+    `met` raises NotApplicable for problems that the claim does not speak of.
+    """
+
+    text: str
+    met: Callable[[Problem], bool]
+
+
+@dataclass(frozen=True, eq=False)
 class Claim:
     """statement(subject, problem) → (observed, expected); the judge does the rest.
 
     resolution: the largest relative defect that may stay unseen in a verdict "holds". scale: what the defect is
     relative to, by default the largest expected component. expect: the verdict expected of a correct subject;
-    REFUTED for a sentence that is false when read literally.
+    REFUTED for a sentence that is false when read literally. when: a condition under which the statement is true
+    and without which it is not, so that it is tested on both sides.
     """
 
     id: str
@@ -47,6 +59,16 @@ class Claim:
     mutants: tuple[Mutant, ...]
     scale: float | None = None
     expect: Verdict = Verdict.HOLDS
+    when: Condition | None = None
+
+    def expected(self, problem: Problem) -> Verdict:
+        """The verdict expected of a correct subject on this problem."""
+        if self.when is None:
+            return self.expect
+        try:
+            return Verdict.HOLDS if self.when.met(problem) else Verdict.REFUTED
+        except NotApplicable:
+            return self.expect
 
     @property
     def text(self) -> str:
@@ -67,7 +89,7 @@ def _named(module: str, name: str) -> Claim:
 
 
 def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant], scale: float | None = None,
-          expect: Verdict = Verdict.HOLDS) -> Callable[[Statement], Claim]:  # fmt: skip
+          expect: Verdict = Verdict.HOLDS, when: Condition | None = None) -> Callable[[Statement], Claim]:  # fmt: skip
     """Make a claim of a function (subject, problem) → (observed, expected).
 
     Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail.
@@ -79,7 +101,7 @@ def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant],
     def define(statement: Statement) -> Claim:
         if not inspect.getdoc(statement):
             raise ValueError(f"claim {id} has no docstring: its first paragraph is the statement that people read")
-        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect)
+        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when)
 
     return define
 

@@ -114,7 +114,7 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
     from .judge import Verdict
 
     known = case.subject.expected_failures.get(case.claim.id)
-    literally_false = case.claim.expect is Verdict.REFUTED
+    literally_false = case.claim.expected(case.problem) is Verdict.REFUTED
     if bool(known) == literally_false:  # neither, or a known failure to fail
         return []
     return [pytest.mark.xfail(strict=True, reason=known or f"{case.claim.id} is false when read literally")]

@@ -118,7 +118,8 @@ def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, mes
          j: Judgement | None, cost: Any) -> Record:  # fmt: skip
     nan = float("nan")
     known = subject.expected_failures.get(claim.id, "")
-    wanted = claim.expect
+    judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
+    wanted = claim.expected(problem) if judged else claim.expect
     ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)
     if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
         ok = verdict != wanted  # strict: what is known to fail has to fail

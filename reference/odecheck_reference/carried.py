@@ -1,0 +1,48 @@
+"""Any quantity w with w' = rate(t, y, w) along the exact solution y, forwards from the start or backwards from the end.
+
+An equation that somebody states about a flow is solved as it stands, with the error bar of four runs as everything
+else here. Nothing of it uses the variational equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from .bounded import Array, Bounded
+from .flow import RUNS, integrate, spread, trajectories
+from .problem import Problem
+
+Rate = Callable[[float, Array, Array], Array]
+
+
+def carried(problem: Problem, rate: Rate, given: Array, *, backwards: bool = False,
+            quantity: Callable[[Array], Array] = np.asarray) -> Bounded:  # fmt: skip
+    """quantity(w at all times), w: (times, *given.shape).
+
+    rate(t, y, w): w' for y (batch, state) and w shaped like `given`. given: w at ts[0], or at ts[-1] if `backwards`.
+    The state starts afresh from the forward solution at each time. Raises FlowError when a solver gives up.
+    """
+    runs = zip(trajectories(problem, 0), RUNS, strict=True)
+    return spread([quantity(_carry(problem, rate, given, run.y, backwards, *how)) for run, how in runs])
+
+
+def _carry(problem: Problem, rate: Rate, given: Array, y: Array, backwards: bool, method: str,
+           tolerance: float) -> Array:  # fmt: skip
+    shape, size = problem.y0.shape, problem.y0.size
+
+    def rhs(t: float, both: Array) -> Array:
+        state = both[:size].reshape(shape)
+        value = problem.field.jet(t, state, problem.theta, 0).value
+        return np.concatenate([value.ravel(), rate(t, state, both[size:].reshape(given.shape)).ravel()])
+
+    order = range(len(problem.ts))[::-1] if backwards else range(len(problem.ts))
+    w = np.empty((len(problem.ts), *given.shape))
+    w[order[0]] = given
+    for here, there in pairwise(order):
+        start = np.concatenate([y[here].ravel(), w[here].ravel()])
+        span = float(problem.ts[here]), float(problem.ts[there])
+        w[there] = integrate(rhs, span, start, method, tolerance, problem.name)[size:].reshape(given.shape)
+    return w
