@@ -59,18 +59,20 @@ def _problem(pickled: bytes) -> Problem:
     return pickle.loads(pickled)
 
 
+def _records(future: Future[list[Record]], unit: Unit) -> list[Record]:
+    """What came back: records; BadInput is raised; any other failure is that of the worker, and makes records too."""
+    error = future.exception()
+    if error is None or isinstance(error, BadInput):
+        return future.result()
+    return unit.crashed(f"the worker failed: {type(error).__name__}: {error}")
+
+
 def through(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
     """Records as they come from anybody's executor. A unit whose worker failed gives records of errors."""
     running = {piece.submit(executor): piece for piece in work}
     try:
         for future in as_completed(running):
-            try:
-                records = future.result()
-            except BadInput:
-                raise
-            except Exception as error:
-                records = running[future].unit.crashed(f"the worker failed: {type(error).__name__}: {error}")
-            yield from records
+            yield from _records(future, running[future].unit)
     finally:
         for future in running:
             future.cancel()
@@ -105,16 +107,16 @@ def _until_broken(waiting: deque[Work], workers: int, suspects: list[Work]) -> I
                 running[piece.submit(pool)] = piece
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 piece = running.pop(future)
-                try:
-                    yield from future.result()
-                except BrokenExecutor:
+                if isinstance(future.exception(), BrokenExecutor):
                     suspects.append(piece)
+                else:
+                    yield from _records(future, piece.unit)
             if suspects:  # all that runs ends at once, some perhaps with a result
                 for future in wait(running).done:
-                    if future.exception() is None:
-                        yield from future.result()
-                    else:
+                    if isinstance(future.exception(), BrokenExecutor):
                         suspects.append(running[future])
+                    else:
+                        yield from _records(future, running[future].unit)
                 break
         ended = True
     finally:

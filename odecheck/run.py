@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -55,6 +56,8 @@ def check(
     store = None
     if folder is not None:
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
+    for damage in store.damaged if store else ():
+        warnings.warn(f"{folder}: {damage}; the cases that it held are run again", stacklevel=2)
     done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
@@ -102,10 +105,12 @@ def _records(units: Sequence[Unit], executor: Executor | None, workers: int, see
 
 def _pickled(unit: Unit, value: object) -> bytes:
     try:
-        return pickle.dumps(value)
+        pickled = pickle.dumps(value)
+        pickle.loads(pickled)
     except Exception as error:
         raise BadInput(
             f"{unit.subject.name!r} on {unit.problem.name!r} cannot be sent to another process: {error}",
             "a lambda, or a class or claim that is defined inside a function",
             "workers=1, or define it at the top level of a module",
         ) from error
+    return pickled
