@@ -121,7 +121,7 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest, record_property: Any) -> Record:
+def record(request: pytest.FixtureRequest) -> Record:
     """The record of one claim on one subject and problem; parametrized by `odecheck.parametrize`."""
     case = getattr(request, "param", None)
     if case is None:
@@ -131,8 +131,10 @@ def record(request: pytest.FixtureRequest, record_property: Any) -> Record:
 
     enter(case.subject, case.problem)
     made: Record = case.run()
+    # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
     for name, value in asdict(made).items():
-        record_property(PREFIX + name, str(value) if isinstance(value, str) else value)
+        request.node.user_properties.append((PREFIX + name, str(value) if isinstance(value, str) else value))
+    request.node.add_report_section("call", "odecheck", str(made))
     if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
         pytest.skip(f"{made.verdict}: {made.message}")
     return made

@@ -1,0 +1,180 @@
+"""The command line: exit status, output for people and for programs, and how soon it answers."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from odecheck import ALL
+from odecheck.cli import app
+from odecheck.store import read
+
+MODEL = """
+from odecheck import SHIPPED, Adaptive, Backprop, Subject, problems as shipped
+from odecheck.mutants import SCALED_SOLUTION
+
+problems = shipped()[:1]
+right = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop())
+coarse = Subject(SHIPPED, Adaptive("bosh3", rtol=1e-2), Backprop())
+wrong = SCALED_SOLUTION(right)
+known = SCALED_SOLUTION(Subject(SHIPPED, right.solver, right.engine, expected_failures={"SOL-2": "scaled on purpose"}))
+stale = Subject(SHIPPED, right.solver, right.engine, expected_failures={"SOL-2": "was fixed since"})
+few = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-9, max_steps=2), Backprop())
+"""
+
+
+@pytest.fixture
+def odecheck(tmp_path, monkeypatch):
+    """Run a command in an empty folder with the file model.py beside it: (exit status, output)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "cli_model", raising=False)
+    Path("cli_model.py").write_text(MODEL)
+
+    def run(*arguments: str):
+        result = CliRunner().invoke(app, list(arguments))
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+QUICK = ("--claim", "SOL-1", "--claim", "SOL-2", "--claim", "SOL-3", "--workers", "1")
+
+
+def test_all_as_expected_is_0(odecheck):
+    status, output = odecheck("verify", "cli_model.py:right", *QUICK)
+    assert status == 0
+    assert "SOL-2" in output
+    assert "would have seen" in output
+    assert "NFE" in output
+    facts, records = read(next(Path("runs").iterdir()))
+    assert [r.verdict for r in records] == ["holds", "holds", "not applicable"]
+    assert facts["source"]["targets"] == ["cli_model.py:right"]
+
+
+@pytest.mark.parametrize(
+    ("name", "strict", "status", "text"),
+    [
+        ("right", False, 0, "SOL-2"),
+        ("wrong", False, 1, "observed / expected 1.0002"),
+        ("known", False, 0, "known to fail (1 of its problems): scaled on purpose"),
+        ("stale", False, 1, "known to fail, and holds: was fixed since"),
+        ("coarse", False, 0, "SOL-2 inconclusive"),
+        ("coarse", True, 1, "SOL-2 inconclusive"),
+    ],
+)
+def test_exit_status(odecheck, name, strict, status, text):
+    got, output = odecheck("verify", f"cli_model:{name}", "--claim", "sol-2", *(["--strict"] if strict else []))
+    assert text in output
+    assert got == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["cli_model.py:rigth"], "right"),
+        (["cli_model.py:few"], "max_steps"),
+        (["--claim", "NODE-99"], "no claim 'NODE-99'"),
+        (["--tier", "slow"], "no tier 'slow'"),
+        (["cli_model.py:right", "--problem", "nothing"], "linear with time"),
+    ],
+)
+def test_bad_input_is_2_and_says_what_to_type(odecheck, arguments, text):
+    status, output = odecheck("verify", *arguments, "--workers", "1")
+    assert status == 2
+    assert text in output
+    assert "usual cause" in output
+    assert "what to type" in output
+
+
+def test_a_run_folder_is_not_overwritten_and_resumed(odecheck):
+    target = ("verify", "cli_model.py:right", *QUICK, "--run", "here")
+    assert odecheck(*target, "--resume")[0] == 0  # nothing to go on with yet
+    status, output = odecheck(*target)
+    assert status == 2
+    assert "--resume" in output
+    assert odecheck(*target, "--resume")[0] == 0
+
+
+def test_json_and_junit(odecheck):
+    status, output = odecheck("verify", "cli_model.py:known", *QUICK, "--json", "out/a.json", "--junit", "out/a.xml")
+    assert status == 0, output
+    written = json.loads(Path("out/a.json").read_text(), parse_constant=pytest.fail)
+    assert written["schema"] == 1
+    assert written["facts"]["seed"] == 0
+    assert [row["verdict"] for row in written["records"]] == ["holds", "refuted", "not applicable"]
+    assert written["records"][2]["observed"] is None
+    suite = ElementTree.parse("out/a.xml").getroot()[0]
+    assert [suite.get(k) for k in ("tests", "failures", "errors", "skipped")] == ["3", "0", "0", "2"]
+    odecheck("verify", "cli_model.py:wrong", *QUICK, "--junit", "out/b.xml")
+    failure = ElementTree.parse("out/b.xml").getroot().find(".//failure")
+    assert failure is not None
+    assert "observed / expected 1.0002" in (failure.text or "")
+
+
+def test_json_to_the_standard_output_is_nothing_else(odecheck, capfd):
+    result = CliRunner().invoke(app, ["verify", "cli_model.py:right", *QUICK, "--json", "-"])
+    assert json.loads(result.stdout)["schema"] == 1
+    assert "SOL-2" in result.stderr
+
+
+def test_claims_are_listed_with_their_sources(odecheck):
+    status, output = odecheck("claims")
+    assert status == 0
+    for claim in ALL:
+        assert claim.text in output
+        assert claim.source in output
+        assert f"expected: {claim.expect}" in output
+        assert all(mutant.name in output for mutant in claim.mutants)
+
+
+def test_show_tells_the_whole_story_and_how_to_see_it_again(odecheck):
+    odecheck("verify", "cli_model.py:wrong", *QUICK)
+    status, output = odecheck("show", "SOL-2 linear")
+    assert status == 0
+    for part in ("worst index", "observed", "should be", "ratio", "1.0002", "truncation", "evaluations", "torch 2."):
+        assert part in output
+    code = output.split("Again, in Python:")[1]
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "SOL-2 refuted" in again.stdout
+    number = output.split("[")[1].split("]")[0]
+    assert odecheck("show", number)[1] == output
+
+
+def test_show_lists_what_it_could_mean(odecheck):
+    odecheck("verify", "cli_model.py:right", *QUICK)
+    status, output = odecheck("show", "SOL")
+    assert status == 0
+    assert output.count("SOL-") == 3
+    assert odecheck("show", "NODE-2")[0] == 2
+    assert odecheck("show", "SOL-2", "--run", "nowhere")[0] == 2
+
+
+def test_help_has_examples(odecheck):
+    assert "odecheck verify my_model.py:subjects" in odecheck("--help")[1]
+    assert "odecheck verify --tier full --run runs/full --resume" in odecheck("verify", "--help")[1]
+    assert "odecheck claims" in odecheck("claims", "--help")[1]
+    assert "odecheck show 3f9a1c" in odecheck("show", "--help")[1]
+    assert odecheck("--version")[1].startswith("odecheck 0.")
+
+
+def test_help_is_there_at_once():
+    code = "import sys; from odecheck.cli import app; import odecheck.pytest_plugin; sys.argv[1:] = ['--help']\n"
+    code += "try: app()\nfinally: print([m for m in ('torch', 'numpy', 'scipy', 'pandas') if m in sys.modules])"
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert "verify" in done.stdout
+        assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.5
