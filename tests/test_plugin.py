@@ -76,18 +76,25 @@ def test_many(record):
 """
 
 
-def test_the_example_of_a_user_runs_as_written(pytester):
+@pytest.fixture
+def inner(pytester, monkeypatch):
+    """Run pytest in this process with this plug-in alone; others take seconds to import, each time."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return lambda *options: pytester.runpytest_inprocess("-p", "odecheck.pytest_plugin", *options)
+
+
+def test_the_example_of_a_user_runs_as_written(pytester, inner):
     pytester.makepyfile(test_my_model=DECAY + EXAMPLE)
-    result = pytester.runpytest("-p", "no:cacheprovider", "-rs")
+    result = inner("-p", "no:cacheprovider", "-rs")
     counts = result.parseoutcomes()
     assert counts["passed"] > 8
     assert set(counts) == {"passed", "skipped"}
     result.stdout.fnmatch_lines(["*odecheck: * holds*", "*not applicable: an adaptive solver has no order*"])
 
 
-def test_verdicts_become_outcomes(pytester):
+def test_verdicts_become_outcomes(pytester, inner):
     pytester.makepyfile(MANY)
-    result = pytester.runpytest("-rA", "--odecheck-json", "out/records.json", "--junitxml", "junit.xml")
+    result = inner("-rA", "--odecheck-json", "out/records.json", "--junitxml", "junit.xml")
     # SOL-3 is skipped for each but `few`, which is refused twice at the door
     result.assert_outcomes(passed=1, failed=3, xfailed=1, skipped=5, errors=2)
     result.stdout.fnmatch_lines_random(
@@ -132,7 +139,7 @@ def test_the_same_under_xdist(pytester):
 
 
 @pytest.mark.parametrize(("options", "tier"), [((), "quick"), (("--odecheck-tier", "full"), "full")])
-def test_the_tier_says_which_problems(pytester, options, tier):
+def test_the_tier_says_which_problems(pytester, inner, options, tier):
     pytester.makepyfile("""
         import odecheck
         from odecheck import SHIPPED, Adaptive, Adjoint, Subject
@@ -141,10 +148,10 @@ def test_the_tier_says_which_problems(pytester, options, tier):
         def test_one(record):
             pass
     """)
-    result = pytester.runpytest("--collect-only", "-q", *options)
+    result = inner("--collect-only", "-q", *options)
     assert sum("SOL-1" in line for line in result.outlines) == len(problems(tier))
     pytester.makeini(f"[pytest]\nodecheck_tier = {tier}\n")
-    result = pytester.runpytest("--collect-only", "-q")
+    result = inner("--collect-only", "-q")
     assert sum("SOL-1" in line for line in result.outlines) == len(problems(tier))
 
 
@@ -168,22 +175,22 @@ def test_profiles(pytester):
         ("odecheck_profile = fast", (), "*odecheck_profile = fast*"),
     ],
 )
-def test_wrong_options_are_refused(pytester, ini, options, text):
+def test_wrong_options_are_refused(pytester, inner, ini, options, text):
     pytester.makepyfile("def test_nothing(): pass")
     pytester.makeini(f"[pytest]\n{ini}\n")
-    result = pytester.runpytest(*options)
+    result = inner(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([text])
 
 
-def test_marks_are_strict_and_the_fixture_needs_one(pytester):
+def test_marks_are_strict_and_the_fixture_needs_one(pytester, inner):
     pytester.makepyfile("""
         def test_bare(record):
             pass
     """)
-    result = pytester.runpytest("--strict-markers")
+    result = inner("--strict-markers")
     result.stdout.fnmatch_lines(["*needs @odecheck.parametrize*"])
-    assert "@pytest.mark.odecheck" in pytester.runpytest("--markers").stdout.str()
+    assert "@pytest.mark.odecheck" in inner("--markers").stdout.str()
 
 
 def test_pytest_starts_without_torch(pytester, monkeypatch):
