@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +16,12 @@ from odecheck_reference import Problem
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from .engines.base import Engine
+from .engines.base import Engine, second_order_of
 from .fields.twin import torch_twin
 from .losses import torch_loss, torch_running
 from .solvers import Solver
 
+T = TypeVar("T")
 FieldFactory = Callable[[Tensor], nn.Module]
 
 SHIPPED: FieldFactory | None = None
@@ -75,6 +76,20 @@ class Subject:
     def gradient(self, problem: Problem) -> Derivatives64:
         """Derivatives of the problem's loss, integral term included."""
         return _gradient(self, problem)
+
+    def hessian(self, problem: Problem, *, curved: bool = True) -> Array:
+        """Hessian of the problem's loss in (y0, theta), or its Gauss–Newton form: (D, D), D = batch · state + params.
+
+        Raises Unsupported when the engine has no second derivatives.
+        """
+        kept = _kept_hessian(self, problem, curved)
+        _charge(kept.cost)
+        return kept.value.copy()
+
+    def observe(self, problem: Problem, action: Callable[[nn.Module, Tensor, Tensor, Callable[..., Tensor]], T]) -> T:
+        """action(module, y0, ts, loss) with everything this problem poses, its cost metered."""
+        module, y0, loss = _posed(self, problem)
+        return _run(self, module, lambda m: action(m, y0, tensor(problem.ts), loss))
 
     def tangent(self, problem: Problem, direction: Array) -> Array:
         """dy(ts) in a direction of y0: (times, batch, state), from the tangent equation on this subject's solver."""
@@ -160,22 +175,40 @@ def _solution(subject: Subject, problem: Problem, run: int) -> Array:
     return kept.value
 
 
+def _posed(subject: Subject, problem: Problem) -> tuple[nn.Module, Tensor, Callable[[Tensor], Tensor]]:
+    """Module, start and loss of a problem; an integral term becomes one more component of the state."""
+    module, loss, y0 = subject.module(problem), torch_loss(problem.loss), tensor(problem.y0)
+    if problem.running is None:
+        return module, y0, loss
+
+    def total(y: Tensor) -> Tensor:
+        return loss(y[..., :-1]) + y[-1, :, -1].sum()
+
+    start = torch.cat([y0, y0.new_zeros(len(y0), 1)], dim=1)
+    return WithCost(module, torch_running(problem.running)), start, total
+
+
 @lru_cache(maxsize=256)
 def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
-    d = problem.field.state
     with metered() as cost:
-        module, loss, y0 = subject.module(problem), torch_loss(problem.loss), tensor(problem.y0)
-        total = loss
-        if problem.running is not None:
-            module = WithCost(module, torch_running(problem.running))
-            y0 = torch.cat([y0, y0.new_zeros(len(y0), 1)], dim=1)
-
-            def total(y: Tensor) -> Tensor:
-                return loss(y[..., :-1]) + y[-1, :, -1].sum()
-
-        got = _run(subject, module,
-                   lambda m: subject.engine.gradient(m, subject.solver, y0, tensor(problem.ts), total))  # fmt: skip
+        module, y0, loss = _posed(subject, problem)
+        ts = tensor(problem.ts)
+        got = _run(subject, module, lambda m: subject.engine.gradient(m, subject.solver, y0, ts, loss))
+    d = problem.field.state
     return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts)), cost)
+
+
+@lru_cache(maxsize=64)
+def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
+    engine = second_order_of(subject.engine)
+    with metered() as cost:
+        module, y0, loss = _posed(subject, problem)
+        ts = tensor(problem.ts)
+        whole = _run(subject, module, lambda m: engine.hessian(m, subject.solver, y0, ts, loss, curved=curved))
+    # the start of a cost component is no variable of the problem
+    starts = np.arange(y0.numel()).reshape(y0.shape)[:, : problem.field.state].ravel()
+    kept = np.r_[starts, np.arange(y0.numel(), len(whole))]
+    return _Kept(to_numpy(whole)[np.ix_(kept, kept)], cost)
 
 
 def _gradient(subject: Subject, problem: Problem) -> Derivatives64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,44 @@ class Engine(Protocol):
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
         """Derivatives of loss(solution). Raises Unsupported where the engine has no such derivative."""
         ...
+
+
+@runtime_checkable
+class SecondOrderEngine(Engine, Protocol):
+    """An engine that has second derivatives as well."""
+
+    def hessian(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
+    ) -> Tensor:
+        """Hessian of loss(solution) in (y0, theta), flat in this order, or with curved=False its Gauss–Newton form."""
+        ...
+
+
+@runtime_checkable
+class FactorEngine(Engine, Protocol):
+    """An engine that has the low-rank Gauss–Newton factors and the derivatives in the last time."""
+
+    def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
+        """q (times, batch, rank, state) and p (times, batch, rank, params) of Φ_xx = Σ y_i y_iᵀ, rows(y(T)) = y_i."""
+        ...
+
+    def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
+        """[Q_T, Q_TT, Q_Ttheta] (2 + params,), exact and in the Gauss–Newton form of the paper's code."""
+        ...
+
+
+def second_order_of(engine: Engine) -> SecondOrderEngine:
+    """The engine itself. Raises Unsupported when it has no second derivatives."""
+    if not isinstance(engine, SecondOrderEngine):
+        raise Unsupported(f"{engine.name} has no second derivatives")
+    return engine
+
+
+def factors_of(engine: Engine) -> FactorEngine:
+    """The engine itself. Raises Unsupported when it has no Gauss–Newton factors."""
+    if not isinstance(engine, FactorEngine):
+        raise Unsupported(f"{engine.name} has no Gauss-Newton factors")
+    return engine
 
 
 @dataclass(frozen=True)

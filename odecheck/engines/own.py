@@ -1,0 +1,112 @@
+"""odecheck's own engines: the solve that is closed under differentiation, and the exact derivatives of the steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .. import discrete, second_order
+from ..ode import odeint
+from ..solvers import Solver
+from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
+
+_CLOSED = OdeIntEngine("odecheck.odeint", "flow", odeint)
+
+
+@dataclass(frozen=True)
+class ClosedEngine:
+    """odecheck.odeint and the backward equations of second order: derivatives of the flow."""
+
+    name: str = "odecheck.odeint"
+    target: Literal["flow", "steps"] = "flow"
+
+    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        return _CLOSED.solution(module, solver, y0, ts)
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        return _CLOSED.gradient(module, solver, y0, ts, loss)
+
+    def hessian(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
+    ) -> Tensor:
+        form = "exact" if curved else "gauss-newton"
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            return second_order.hessian(field, start, times, loss, form=form, **how)
+
+        return solver.solve(solve, module, y0, ts)
+
+    def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
+        found: list[second_order.Factors] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            found.append(second_order.gauss_newton_factors(field, start, times, rows, **how))
+            return start
+
+        solver.solve(solve, module, y0, ts)
+        return found[0].q, found[0].p
+
+    def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
+        """(exact, paper's form), each [Q_T, Q_TT, Q_Ttheta]: (2 + params,)."""
+        found: list[second_order.Horizon] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            found.append(second_order.horizon_derivatives(field, start, times, loss, **how))
+            return start
+
+        solver.solve(solve, module, y0, ts)
+        h = found[0]
+
+        def flat(tt: Tensor, ttheta: tuple[Tensor, ...]) -> Tensor:
+            return torch.cat([h.T.reshape(1), tt.reshape(1), *(x.reshape(-1) for x in ttheta)])
+
+        return flat(h.TT, h.Ttheta), flat(h.TT_gauss_newton, h.Ttheta_gauss_newton)
+
+
+@dataclass(frozen=True)
+class DiscreteEngine:
+    """odecheck.discrete: the accepted steps, and the exact derivatives of those very steps."""
+
+    name: str = "odecheck.discrete"
+    target: Literal["flow", "steps"] = "steps"
+
+    def _record(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> discrete.Trajectory:
+        found: list[discrete.Trajectory] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            found.append(discrete.record(field, start, times, **how))
+            return start
+
+        if getattr(solver, "method", "") in ("scipy_solver", "explicit_adams", "implicit_adams", "fixed_adams"):
+            raise Unsupported(f"{solver.name} is no explicit Runge-Kutta method: its steps are not recorded")
+        solver.solve(solve, module, y0.detach(), ts.detach())
+        return found[0]
+
+    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        return self._record(module, solver, y0, ts).solution
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        got = discrete.gradient(self._record(module, solver, y0, ts), loss, times=True)
+        theta = torch.cat([y0.new_zeros(0), *(g.reshape(-1) for g in got.theta.values())])
+        assert got.times is not None
+        return Derivatives(got.y0, theta, got.times)
+
+    def hessian(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
+    ) -> Tensor:
+        if not curved:
+            raise Unsupported(f"{self.name}: the Gauss-Newton matrix is formed from factors")
+        return discrete.hessian(self._record(module, solver, y0, ts), loss)
+
+
+def Closed() -> ClosedEngine:
+    """odecheck.odeint: derivatives of the flow, of any order, at constant memory."""
+    return ClosedEngine()
+
+
+def Discrete() -> DiscreteEngine:
+    """odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded trajectory."""
+    return DiscreteEngine()
