@@ -26,6 +26,7 @@ from torch.func import functional_call, jacrev, vmap
 from torchdiffeq import odeint
 
 from odecheck.discrete import (
+    Route,
     Trajectory,
     gauss_newton_factors,
     gradient,
@@ -82,8 +83,9 @@ class Problem:
         self.parameters = list(self.field.parameters())
         self.first_step = record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL).sizes[0]
 
-    def record(self, rtol: float = RTOL, atol: float = ATOL) -> Trajectory:
-        return record(self.field, self.y0, self.t, rtol=rtol, atol=atol, options={"first_step": self.first_step})
+    def record(self, route: Route = "auto") -> Trajectory:
+        options = {"first_step": self.first_step}
+        return record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL, options=options, route=route)
 
     def precisely(self) -> Trajectory:
         return record(self.field, self.y0, self.t, method="dopri8", rtol=1e-12, atol=1e-13)
@@ -107,8 +109,8 @@ def flat(parts: list[Tensor]) -> Tensor:
     return torch.cat([part.detach().flatten() for part in parts])
 
 
-def product_case(name: str, size: tuple[int, int], batch: int, device: str, bound: float | None) -> Case:
-    at = problem(size, batch, device)
+def product_case(name: str, batch: int, device: str, bound: float | None, route: Route = "auto") -> Case:
+    at = problem(SIZES[name], batch, device)
     v = torch.randn_like(at.y0)
     u = {key: torch.randn_like(value) for key, value in at.field.named_parameters()}
     theta = {key: value[None] for key, value in u.items()}
@@ -118,7 +120,7 @@ def product_case(name: str, size: tuple[int, int], batch: int, device: str, boun
         return flat([found.y0, *found.theta.values()])
 
     def first_order() -> Tensor:
-        found = gradient(at.record(), loss)
+        found = gradient(at.record(route), loss)
         return flat([found.y0, *found.theta.values()])
 
     def reverse_over_reverse() -> Tensor:
@@ -126,9 +128,10 @@ def product_case(name: str, size: tuple[int, int], batch: int, device: str, boun
         slopes = torch.autograd.grad(loss(at.odeint(inputs[0])), inputs, create_graph=True)
         return flat(list(torch.autograd.grad(slopes, inputs, [v, *u.values()])))
 
-    subjects = {"discrete": lambda: of(at.record()), "torchdiffeq": reverse_over_reverse, "own gradient": first_order}
+    subjects = {"discrete": lambda: of(at.record(route)), "torchdiffeq": reverse_over_reverse, "own gradient": first_order}
     bounds = {"own gradient": 3.0} | ({} if bound is None else {"torchdiffeq": bound})
-    return Case(f"HVP {name}×{batch}", len(at.record().sizes), subjects, of(at.precisely()), bounds)
+    label = f"HVP {name}×{batch}" + ("" if route == "auto" else f", {route}")
+    return Case(label, len(at.record().sizes), subjects, of(at.precisely()), bounds)
 
 
 def hessian_y0_case(device: str) -> Case:
@@ -271,10 +274,11 @@ def main() -> None:
     how = parser.parse_args()
     torch.set_num_threads(1)
     makers: list[Callable[[], Case]] = [
-        lambda: product_case("S", SIZES["S"], 1, how.device, 0.45),
-        lambda: product_case("S", SIZES["S"], 64, how.device, 0.45),
-        lambda: product_case("M", SIZES["M"], 64, how.device, 0.7),
-        lambda: product_case("L", SIZES["L"], 64, how.device, None),
+        lambda: product_case("S", 1, how.device, 0.45),
+        lambda: product_case("S", 64, how.device, 0.45),
+        lambda: product_case("M", 64, how.device, 0.7),
+        lambda: product_case("M", 64, how.device, None, "blocks"),
+        lambda: product_case("L", 64, how.device, None),
         lambda: hessian_y0_case(how.device),
         lambda: hessian_theta_case(how.device),
         lambda: factors_case(how.device),

@@ -11,13 +11,14 @@ from odecheck.discrete.curvature import (
 )
 from odecheck.discrete.derivatives import Gradient, HessianProducts, gradient, hvp, jvp, vjp
 from odecheck.discrete.points import CoupledRows
-from odecheck.discrete.record import Trajectory, record
+from odecheck.discrete.record import Route, Trajectory, record
 
 __all__ = [
     "CoupledRows",
     "GaussNewtonFactors",
     "Gradient",
     "HessianProducts",
+    "Route",
     "Trajectory",
     "gauss_newton_factors",
     "gradient",

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from odecheck.discrete.copies import push_unit_parameters
-from odecheck.discrete.derivatives import Linearised, Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
+from odecheck.discrete.derivatives import Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
+from odecheck.discrete.linearised import Linearised
 from odecheck.discrete.points import Points, pull
 from odecheck.discrete.record import Trajectory
 from odecheck.discrete.recursion import Blocks
@@ -52,7 +53,7 @@ def _hessian(trajectory: Trajectory, loss: Loss, y0: bool, theta: bool) -> Tenso
     segments = Linearised(trajectory)
     if not segments.single:
         return _by_products(trajectory, loss, y0, theta)
-    value, outputs, slope = loss_and_slope(trajectory, loss)
+    _, outputs, slope = loss_and_slope(trajectory, loss)
     points, recursion = segments[0]
     first = slope.detach().flatten(1).unsqueeze(0)
     kappa, _ = recursion.adjoint(segments.start(torch.zeros_like(first[:, 0])), segments.jumps(0, first), None)

@@ -14,16 +14,13 @@ import torch
 from torch import Tensor
 
 from odecheck.discrete.copies import pull_by_row
-from odecheck.discrete.points import CoupledRows, Points, pull
+from odecheck.discrete.linearised import Linearised, unrolls
+from odecheck.discrete.points import Points, pull
 from odecheck.discrete.record import Trajectory
-from odecheck.discrete.recursion import Blocks, Recursion, Sweep
+from odecheck.discrete.unrolled import Unrolled
 
 Loss = Callable[[Tensor], Tensor]
 Theta = dict[str, Tensor]
-
-# below this many multiply-adds for the Jacobian blocks of one stage, forming them is cheaper than going stage by stage
-BLOCK_WORK = 2e7
-
 
 @dataclass(frozen=True)
 class Gradient:
@@ -44,90 +41,17 @@ class HessianProducts:
     theta: Theta
 
 
-class Linearised:
-    """The linearised segments of a trajectory; with a single segment the linearisation is made once and kept."""
-
-    def __init__(self, trajectory: Trajectory, time_derivatives: bool = False) -> None:
-        self.trajectory, self.time_derivatives = trajectory, time_derivatives
-        self.bounds = trajectory.bounds()
-        self.single = len(self.bounds) == 1
-        self._kept: tuple[Points, Recursion] | None = None
-
-    def __getitem__(self, index: int) -> tuple[Points, Recursion]:
-        if self._kept is not None:
-            return self._kept
-        points = Points(self.trajectory, self.trajectory.segment(index), self.time_derivatives)
-        made = points, self._recursion(points)
-        if self.single:
-            self.hold(*made)
-        return made
-
-    def hold(self, points: Points, recursion: Recursion) -> None:
-        """Answer with this linearised segment until it is released."""
-        self._kept = points, recursion
-
-    def release(self) -> None:
-        self._kept = None
-
-    def _recursion(self, points: Points) -> Recursion:
-        trajectory = self.trajectory
-        tableau = trajectory.tableau.effective()
-        if trajectory.route != "sweep":
-            for rows in self._layouts(points):
-                jacobian = points.blocks(rows)
-                if jacobian is not None:
-                    return Blocks(tableau, points.segment, jacobian)
-                if trajectory.independent_rows:
-                    raise CoupledRows("declared independent, a row's slope depends on other rows of the state")
-        return Sweep(tableau, points.segment, points)
-
-    def _layouts(self, points: Points) -> list[int]:
-        """Row counts to try, most promising first: as many rows as the first axis, then all coupled."""
-        shape, trajectory = self.trajectory.state_shape, self.trajectory
-        size, rows = shape.numel(), shape[0] if len(shape) > 1 else 1
-        work = sum(x.numel() for x in points.parameters) + size / rows
-        candidates = [] if trajectory.independent_rows is False or rows == 1 else [rows]
-        candidates += [] if trajectory.independent_rows is True and rows > 1 else [1]
-        # a block of width d takes d pulls of all rows
-        return [
-            r for r in candidates if trajectory.route == "blocks" or (size // r) * rows * work <= BLOCK_WORK
-        ]
-
-    def start(self, y: Tensor) -> Tensor:
-        """Tangents of y0 (D, state_size) as the first x (D, parts, state_size)."""
-        return torch.stack([y, y] if self.trajectory.tableau.carries else [y], dim=1)
-
-    def outputs(self, index: int) -> tuple[list[int], list[int]]:
-        """Observations in a segment: (their indices, index of the step in the segment that ends there)."""
-        first, end = self.bounds[index]
-        seen = [(i, at - first - 1) for i, at in enumerate(self.trajectory.observed) if first < at <= end]
-        return [i for i, _ in seen], [at for _, at in seen]
-
-    def jumps(self, index: int, cotangents: Tensor) -> Tensor:
-        """Cotangents of the outputs (D, times, state_size) → what every step's end receives (D, n, state_size)."""
-        first, end = self.bounds[index]
-        jumps = cotangents.new_zeros(len(cotangents), end - first, cotangents.shape[-1])
-        outputs, steps = self.outputs(index)
-        jumps[:, steps] = cotangents[:, outputs]
-        return jumps
-
-    def states(self, stages: Tensor) -> Tensor:
-        """(D, n, s, state_size) → (D, points, *state)."""
-        return stages.reshape(len(stages), -1, *self.trajectory.state_shape)
-
-    def stages(self, states: Tensor) -> Tensor:
-        """(D, points, *state) → (D, n, s, state_size)."""
-        s = self.trajectory.tableau.effective().stages
-        return states.reshape(len(states), -1, s, self.trajectory.state_shape.numel())
+def checked(value: Tensor) -> Tensor:
+    if value.shape != ():
+        raise ValueError(f"a loss has to be a scalar, this one has shape {tuple(value.shape)}")
+    return value
 
 
 def loss_and_slope(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """(value, the solution as a leaf, the loss's gradient there with its graph)."""
     with torch.enable_grad():
         outputs = trajectory.solution.detach().requires_grad_()
-        value = loss(outputs)
-        if value.shape != ():
-            raise ValueError(f"a loss has to be a scalar, this one has shape {tuple(value.shape)}")
+        value = checked(loss(outputs))
         (slope,) = pull([value], [outputs], [torch.ones(1, dtype=value.dtype, device=value.device)], graph=True)
     return value.detach(), outputs, slope[0]
 
@@ -260,6 +184,9 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
     value, _, slope = loss_and_slope(trajectory, loss)
+    if unrolls(trajectory) and not times:
+        start, *theta = Unrolled(trajectory).gradient(slope.detach())
+        return Gradient(value, start, _named(trajectory, theta))
     cotangents = slope.detach().flatten(1).unsqueeze(0)
     start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
     shaped = start.reshape(trajectory.state_shape)
@@ -279,6 +206,8 @@ def hvp(
         ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.
     """
     start, directions = _directions(trajectory, y0, theta)
+    if len(start) == 1 and unrolls(trajectory):
+        return _unrolled_products(trajectory, loss, start, directions)
     value, outputs, slope = loss_and_slope(trajectory, loss)
     first = slope.detach().flatten(1).unsqueeze(0)
     segments = Linearised(trajectory)
@@ -290,6 +219,18 @@ def hvp(
         return _in_one_segment(segments, value, first, curvature, start, directions)
     tangents, starts = _forward(segments, start, directions)
     return _segment_by_segment(segments, value, first, curvature(tangents), starts, directions)
+
+
+def _unrolled_products(
+    trajectory: Trajectory, loss: Loss, start: Tensor, directions: list[Tensor] | None
+) -> HessianProducts:
+    graph = Unrolled(trajectory)
+    along = directions or [torch.zeros_like(p).unsqueeze(0) for p in trajectory.parameters.values()]
+    with torch.enable_grad():
+        value = checked(loss(graph.solution))
+    first, second = graph.products(value, [start.view(1, *trajectory.state_shape), *along])
+    found = Gradient(value.detach(), first[0], _named(trajectory, first[1:]))
+    return HessianProducts(found, second[0], _named(trajectory, second[1:]))
 
 
 def _in_one_segment(

@@ -22,7 +22,7 @@ from odecheck.discrete.stepping import (
 )
 from odecheck.discrete.tableau import METHODS, Tableau
 
-Route = Literal["auto", "blocks", "sweep"]
+Route = Literal["auto", "blocks", "sweep", "unrolled"]
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,15 @@ class Trajectory:
             ValueError: the parameters were changed in place since the steps were recorded, or recomputing a
                 segment does not end where the recorded solve did (a field with noise or with a state of its own).
         """
-        if self.versions != _versions(self.parameters):
-            raise ValueError("a parameter was changed in place since the steps were recorded: record them again")
+        self.unchanged()
         first, end = self.bounds()[index]
         steps = self._recorded(first, end) if self.stride is None else self._replayed(index, first, end)
         return self._stack(first, steps)
+
+    def unchanged(self) -> None:
+        """Raises ValueError if a parameter was changed in place since the steps were recorded."""
+        if self.versions != _versions(self.parameters):
+            raise ValueError("a parameter was changed in place since the steps were recorded: record them again")
 
     def _recorded(self, first: int, end: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [(*self.kept[i], self.slopes[i]) for i in range(first, end)]
@@ -189,7 +193,8 @@ def record(
             random probe at every stage point used, and believed only where the probe confirms it to round-off.
             True: the same probe, and an error where it disagrees. False: rows are coupled.
         route: "blocks" runs the recursions on the blocks of the field's Jacobian, all steps at once;
-            "sweep" goes stage by stage without forming a Jacobian; "auto" chooses by the size of the blocks.
+            "sweep" goes stage by stage without forming a Jacobian; "unrolled" leaves gradients and single
+            Hessian-vector products to one graph of all steps; "auto" chooses by the cost of the blocks.
         checkpoint: keep states only, at most 3 sqrt(steps) of them, and recompute the stages of one segment at a
             time; five numbers a step and the solution are kept in any case.
 

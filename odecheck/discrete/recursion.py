@@ -17,7 +17,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from odecheck.discrete.points import Points, pull
 from odecheck.discrete.record import Segment, matrix
 from odecheck.discrete.tableau import Tableau
 
@@ -132,61 +131,3 @@ class Blocks:
 
     def _directions(self, v: Tensor) -> Tensor:
         return v.permute(4, 1, 0, 2, 3).flatten(3).contiguous()
-
-
-class Sweep:
-    """Stage after stage, with products by the field's Jacobian and never the Jacobian itself."""
-
-    def __init__(self, tableau: Tableau, segment: Segment, points: Points) -> None:
-        self.n, self.s, self.carries = segment.steps, tableau.stages, tableau.carries
-        self.a, self.b, self.h = tableau.a, tableau.b, segment.sizes.tolist()
-        self.shape = points.shape
-        self.y = [y.detach().requires_grad_() for y in segment.points.reshape(-1, *self.shape)]
-        with torch.enable_grad():
-            times = segment.times.reshape(-1)
-            self.k = [points.clock * points.field(t, y) for t, y in zip(times, self.y, strict=True)]
-        self.weighted: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def _pull(self, i: int, weight: Tensor) -> Tensor:
-        return pull([self.k[i]], [self.y[i]], [weight.reshape(-1, *self.shape)])[0].flatten(1)
-
-    def _push(self, i: int, tangent: Tensor) -> Tensor:
-        if i not in self.weighted:
-            with torch.enable_grad():
-                weight = torch.ones_like(self.k[i]).requires_grad_()
-                self.weighted[i] = weight, pull([self.k[i]], [self.y[i]], [weight.unsqueeze(0)], graph=True)[0][0]
-        weight, weighted = self.weighted[i]
-        return pull([weighted], [weight], [tangent.reshape(-1, *self.shape)])[0].flatten(1)
-
-    def tangent(self, x: Tensor, forcing: Tensor | None) -> tuple[Tensor, Tensor]:
-        states, points = [x], []
-        for n in range(self.n):
-            h, y, k = self.h[n], x[:, 0], []
-            for i in range(self.s):
-                z = x[:, -1] if i == 0 else sum((h * a * u for a, u in zip(self.a[i], k, strict=True) if a), start=y)
-                points.append(z)
-                slope = self._push(n * self.s + i, z)
-                k.append(slope if forcing is None else slope + forcing[:, n, i])
-            end = sum((h * b * u for b, u in zip(self.b, k, strict=True) if b), start=y)
-            x = torch.stack([end, points[-1]] if self.carries else [end], dim=1)
-            states.append(x)
-        return torch.stack(states, dim=1), torch.stack(points, dim=1).unflatten(1, (self.n, self.s))
-
-    def adjoint(self, x: Tensor, jumps: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor]:
-        kappas = torch.empty(len(x), self.n, self.s, x.shape[-1], dtype=x.dtype, device=x.device)
-        for n in range(self.n - 1, -1, -1):
-            h, end = self.h[n], x[:, 0] + jumps[:, n]
-            zetas: dict[int, Tensor] = {}
-            for i in range(self.s - 1, -1, -1):
-                kappa = h * self.b[i] * end
-                kappa = sum((h * self.a[j][i] * zeta for j, zeta in zetas.items() if self.a[j][i]), start=kappa)
-                kappas[:, n, i] = kappa
-                zeta = self._pull(n * self.s + i, kappa)
-                zeta = zeta if source is None else zeta + source[:, n, i]
-                zetas[i] = zeta + x[:, 1] if self.carries and i == self.s - 1 else zeta
-            if self.carries:
-                stale = zetas.pop(0)
-                x = torch.stack([sum(zetas.values(), start=end), stale], dim=1)
-            else:
-                x = sum(zetas.values(), start=end).unsqueeze(1)
-        return kappas, x

@@ -1,0 +1,111 @@
+"""A trajectory's segments, linearised: which recursion runs on them, and where they meet the observations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from odecheck.discrete.points import CoupledRows, Points
+from odecheck.discrete.record import Trajectory
+from odecheck.discrete.recursion import Blocks, Recursion
+from odecheck.discrete.sweep import Sweep
+
+# multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them …
+BLOCK_WORK = 2e7
+# … and above which, for one direction, one graph of all steps is cheaper than either
+UNROLL_WORK = 1e6
+
+
+def _rows(trajectory: Trajectory) -> int:
+    shape = trajectory.state_shape
+    return shape[0] if len(shape) > 1 else 1
+
+
+def block_work(trajectory: Trajectory, blocks: int) -> float:
+    """Multiply-adds for one stage's Jacobian in so many blocks, of a field that uses every parameter once a row.
+
+    Blocks of width d take d passes over all rows.
+    """
+    size, rows = trajectory.state_shape.numel(), _rows(trajectory)
+    used = sum(x.numel() for x in trajectory.parameters.values()) + size / rows
+    return size / blocks * rows * used
+
+
+def unrolls(trajectory: Trajectory) -> bool:
+    """Whether a gradient, or a product with one direction, goes by one graph of all steps."""
+    if trajectory.stride is not None or trajectory.route not in ("auto", "unrolled"):
+        return False
+    blocks = 1 if trajectory.independent_rows is False else _rows(trajectory)
+    return trajectory.route == "unrolled" or block_work(trajectory, blocks) > UNROLL_WORK
+
+
+class Linearised:
+    """The linearised segments of a trajectory; with a single segment the linearisation is made once and kept."""
+
+    def __init__(self, trajectory: Trajectory, time_derivatives: bool = False) -> None:
+        self.trajectory, self.time_derivatives = trajectory, time_derivatives
+        self.bounds = trajectory.bounds()
+        self.single = len(self.bounds) == 1
+        self._kept: tuple[Points, Recursion] | None = None
+
+    def __getitem__(self, index: int) -> tuple[Points, Recursion]:
+        if self._kept is not None:
+            return self._kept
+        points = Points(self.trajectory, self.trajectory.segment(index), self.time_derivatives)
+        made = points, self._recursion(points)
+        if self.single:
+            self.hold(*made)
+        return made
+
+    def hold(self, points: Points, recursion: Recursion) -> None:
+        """Answer with this linearised segment until it is released."""
+        self._kept = points, recursion
+
+    def release(self) -> None:
+        self._kept = None
+
+    def _recursion(self, points: Points) -> Recursion:
+        trajectory = self.trajectory
+        tableau = trajectory.tableau.effective()
+        if trajectory.route in ("auto", "blocks"):
+            for rows in self._layouts():
+                jacobian = points.blocks(rows)
+                if jacobian is not None:
+                    return Blocks(tableau, points.segment, jacobian)
+                if trajectory.independent_rows:
+                    raise CoupledRows("declared independent, a row's slope depends on other rows of the state")
+        return Sweep(tableau, points.segment, points)
+
+    def _layouts(self) -> list[int]:
+        """Row counts to try, most promising first: as many rows as the first axis, then all coupled."""
+        trajectory, rows = self.trajectory, _rows(self.trajectory)
+        candidates = [] if trajectory.independent_rows is False or rows == 1 else [rows]
+        candidates += [] if trajectory.independent_rows is True and rows > 1 else [1]
+        return [r for r in candidates if trajectory.route == "blocks" or block_work(trajectory, r) <= BLOCK_WORK]
+
+    def start(self, y: Tensor) -> Tensor:
+        """Tangents of y0 (D, state_size) as the first x (D, parts, state_size)."""
+        return torch.stack([y, y] if self.trajectory.tableau.carries else [y], dim=1)
+
+    def outputs(self, index: int) -> tuple[list[int], list[int]]:
+        """Observations in a segment: (their indices, index of the step in the segment that ends there)."""
+        first, end = self.bounds[index]
+        seen = [(i, at - first - 1) for i, at in enumerate(self.trajectory.observed) if first < at <= end]
+        return [i for i, _ in seen], [at for _, at in seen]
+
+    def jumps(self, index: int, cotangents: Tensor) -> Tensor:
+        """Cotangents of the outputs (D, times, state_size) → what every step's end receives (D, n, state_size)."""
+        first, end = self.bounds[index]
+        jumps = cotangents.new_zeros(len(cotangents), end - first, cotangents.shape[-1])
+        outputs, steps = self.outputs(index)
+        jumps[:, steps] = cotangents[:, outputs]
+        return jumps
+
+    def states(self, stages: Tensor) -> Tensor:
+        """(D, n, s, state_size) → (D, points, *state)."""
+        return stages.reshape(len(stages), -1, *self.trajectory.state_shape)
+
+    def stages(self, states: Tensor) -> Tensor:
+        """(D, points, *state) → (D, n, s, state_size)."""
+        s = self.trajectory.tableau.effective().stages
+        return states.reshape(len(states), -1, s, self.trajectory.state_shape.numel())

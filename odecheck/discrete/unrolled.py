@@ -1,0 +1,65 @@
+"""The recorded steps as one graph: for a gradient or a single product with wide fields nothing is cheaper.
+
+Blocks cost as many passes as a row is long, and batching all stage points leaves the cache; with one direction and
+wide layers plain automatic differentiation through the recorded steps, free of any step control, does less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from odecheck.discrete.points import agree, pull
+from odecheck.discrete.record import Trajectory
+
+
+class Unrolled:
+    """A graph of all recorded steps with its leaves, y0 (*state) and the parameters.
+
+    Raises:
+        ValueError: the field no longer gives the recorded solution, or a parameter was changed since.
+    """
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        trajectory.unchanged()
+        self.y0 = trajectory.solution[0].detach().clone().requires_grad_()
+        self.inputs = [self.y0, *trajectory.parameters.values()]
+        with torch.enable_grad():
+            self.solution = _solution(trajectory, self.y0)
+        if not agree(self.solution, trajectory.solution):
+            raise ValueError("the field no longer gives the recorded slopes: record the steps again")
+
+    def gradient(self, cotangents: Tensor) -> list[Tensor]:
+        """Cotangents of the solution (times, *state) → [in y0, in every parameter]."""
+        return [g[0] for g in pull([self.solution], self.inputs, [cotangents.unsqueeze(0)])]
+
+    def products(self, value: Tensor, directions: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """A value () of the solution → ([gradient], [its Hessian's products with one direction (1, …) per input])."""
+        with torch.enable_grad():
+            one = torch.ones(1, dtype=value.dtype, device=value.device)
+            slopes = [g[0] for g in pull([value], self.inputs, [one], graph=True)]
+        return [g.detach() for g in slopes], pull(slopes, self.inputs, directions)
+
+
+def _solution(trajectory: Trajectory, y: Tensor) -> Tensor:
+    """The recorded steps from y (*state) → (times, *state)."""
+    tableau, stepper = trajectory.tableau.effective(), trajectory.stepper
+    states, stale = [y], y
+    for h, times in zip(trajectory.sizes, trajectory.stage_times, strict=True):
+        at = torch.tensor(times, dtype=y.dtype, device=y.device).mul(stepper.clock).unbind()
+        k: list[Tensor] = []
+        for i in range(tableau.stages):
+            point = stale if tableau.carries and i == 0 else _combine(y, h, tableau.a[i], k)
+            k.append(stepper.clock * stepper.field(at[i], point) if stepper.clock < 0 else stepper.field(at[i], point))
+        y, stale = _combine(y, h, tableau.b, k), point
+        states.append(y)
+    return torch.stack([states[i] for i in trajectory.observed])
+
+
+def _combine(y: Tensor, h: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
+    for weight, slope in zip(weights, k, strict=True):
+        if weight:
+            y = torch.add(y, slope, alpha=h * weight)
+    return y
