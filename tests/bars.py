@@ -194,8 +194,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     chosen = parser.parse_args()
     seeds = range(chosen.first, chosen.first + chosen.problems)
+    found: list[list[Row]] = []
     with ProcessPoolExecutor(chosen.workers) as pool:
-        found = list(pool.map(rows, seeds, chunksize=20))
+        for one in pool.map(rows, seeds, chunksize=5):
+            found.append(one)
+            for row in one:
+                if row.score > 1:
+                    print("outside:", row, flush=True)
+            if len(found) % 250 == 0:
+                summary(found)
     summary(found)
 
 
@@ -208,7 +215,7 @@ def summary(found: list[list[Row]]) -> None:
         slack = [row.slack for row in of if np.isfinite(row.slack)]
         low, middle, high = np.percentile(slack, [1, 50, 99])
         print(f"{quantity:18} {len(of):6}  outside {sum(r.score > 1 for r in of):4}  worst error/bar "
-              f"{max(r.score for r in of):8.3g}  bar/error 1 %: {low:.3g}, median: {middle:.3g}, 99 %: {high:.3g}")  # fmt: skip
+              f"{max(r.score for r in of):8.3g}  bar/error 1 %: {low:.3g}, median: {middle:.3g}, 99 %: {high:.3g}", flush=True)  # fmt: skip
     for row in sorted((r for r in everything if r.score > 1), key=lambda r: -r.score)[:40]:
         print(row)
 

@@ -29,7 +29,7 @@ def closed_flow(field: Field, theta: Array, y0: Array, ts: Array, *, order: int)
 
     Raises TypeError for a field that has no closed form here.
     """
-    with mp.workdps(DIGITS + 20):
+    with mp.workdps(DIGITS + 12):
         if isinstance(field, Logistic):
             return _logistic(exactly(theta), exactly(y0), exactly(ts), order)
         if isinstance(field, Linear):
@@ -93,11 +93,12 @@ def _linear(d: int, moving: bool, theta: AnyArray, y0: AnyArray, ts: AnyArray, o
         k += 1
         powers = [power * span for power, span in zip(powers, spans, strict=True)]
         terms = [y, first, second][: order + 1]
-        sums = [[s + term * power for s, term in zip(row, terms, strict=True)]
-                for row, power in zip(sums, powers, strict=True)]  # fmt: skip
-        top = max(float(np.max(np.abs(term * power), initial=0)) for term in terms for power in powers)
-        if k > 2 * reach + 4 and top < 10.0 ** (-DIGITS - 12):
-            break
+        for row, power in zip(sums[1:], powers[1:], strict=True):
+            row[:] = [s + term * power for s, term in zip(row, terms, strict=True)]
+        if k > 2 * reach + 4 and k % 4 == 0:
+            furthest = max(abs(power) for power in powers)
+            if max(float(np.max(np.abs(term)) * furthest) for term in terms) < 10.0 ** (-DIGITS - 8):
+                break
     stacked = [np.stack([row[i] for row in sums]) for i in range(order + 1)]
     return Flow(*stacked)
 
