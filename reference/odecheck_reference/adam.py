@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .bounded import Array, Bounded
-from .carried import carried
+from .carried import carried, integrals_to_the_end
 from .fields import Adam, Fixed, Free, Learnt
 from .fields.adam import Coefficient
 from .flow import solution
@@ -151,18 +151,19 @@ def last_slope(problem: Problem) -> Array:
     return problem.loss.gradient(solution(problem).value)[-1]
 
 
+@lru_cache(maxsize=64)
 def rates_to_the_end(problem: Problem) -> Bounded:
     """∫ (α1 + α2) dt from each time to the last one: (times,)."""
     p = pieces(problem)
-    return carried(problem, lambda t, y, w: np.array([-sum(p.rates(t))]), np.zeros(1), backwards=True,
-                   quantity=lambda w: w[:, 0])  # fmt: skip
+    return integrals_to_the_end(lambda t: sum(p.rates(t)), problem.ts)
 
 
 def decay_of_squares(problem: Problem) -> Bounded:
     """exp(−∫ α2 dt) from the first time to each: (times,)."""
     p = pieces(problem)
-    return carried(problem, lambda t, y, w: np.array([-p.rates(t)[1]]), np.zeros(1),
-                   quantity=lambda w: np.exp(w[:, 0]))  # fmt: skip
+    left = integrals_to_the_end(lambda t: p.rates(t)[1], problem.ts)
+    value = np.exp(left.value - left.value[0])
+    return Bounded(value, {"integral": 2 * value * np.max(left.radius)})
 
 
 def velocity_bound(problem: Problem) -> float | None:

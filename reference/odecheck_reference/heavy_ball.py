@@ -6,6 +6,7 @@ are rows: a[b, k] is that of row b for the loss y_k(T), so the end value is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,9 +15,9 @@ import numpy as np
 import scipy.linalg  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array, Bounded
-from .carried import carried
+from .carried import carried, carried_parts, integrals_to_the_end
 from .fields import ACTIVATIONS, Fixed, HeavyBall
-from .flow import solution
+from .flow import SHARP, solution, solve
 from .losses import Linear
 from .problem import Problem
 
@@ -141,41 +142,38 @@ def momentum_adjoint(problem: Problem, *, with_rate_of_damping: bool) -> Bounded
     return carried(problem, rate, end, backwards=True, quantity=both)
 
 
-def position_adjoint_read_literally(problem: Problem) -> Bounded:
-    """The solution of a_h'' − γ a_h' = c Jᵀ a_h with the right a_h(T), a_h'(T): (times, batch, state, d)."""
-    p = pieces(problem)
-    jacobian = p.jacobian(problem.ts[-1], solution(problem).value[-1])
-    end = np.concatenate([p.unit[..., : p.d], -p.unit[..., p.d :] @ jacobian], axis=-1)
+@lru_cache(maxsize=64)
+def position_adjoint_read_literally(problem: Problem) -> tuple[Bounded, ...]:
+    """The solution of a_h'' − γ a_h' = c Jᵀ a_h with the right a_h(T), a_h'(T), and what it is off by.
 
-    def rate(t: float, y: Array, w: Array) -> Array:
-        a_h, a_h_t = w[..., : p.d], w[..., p.d :]
-        return np.concatenate([a_h_t, p.gamma(t)[0] * a_h_t + p.sign * a_h @ p.jacobian(t, y)], axis=-1)
-
-    return carried(problem, rate, end, backwards=True, quantity=lambda w: w[..., : p.d])
-
-
-def position_defect(problem: Problem) -> Bounded:
-    """δ'' − γ δ' − c Jᵀδ = −(dJ/dt)ᵀ a_m, δ(T) = δ'(T) = 0: what the literal equation above is off by.
-
-    From a_h' = −Jᵀ a_m follows a_h'' = −Jᵀ a_m' − (dJ/dt)ᵀ a_m = γ a_h' + c Jᵀ a_h − (dJ/dt)ᵀ a_m.
+    From a_h' = −Jᵀ a_m follows a_h'' = −Jᵀ a_m' − (dJ/dt)ᵀ a_m = γ a_h' + c Jᵀ a_h − (dJ/dt)ᵀ a_m. So the equation read
+    literally leaves the residual −(dJ/dt)ᵀ a_m, and the right a_h is the literal one plus δ, where
+    δ'' − γ δ' − c Jᵀ δ = −(dJ/dt)ᵀ a_m, δ(T) = δ'(T) = 0. Both are (times, batch, state, d).
     """
     p, d = pieces(problem), pieces(problem).d
-    end = np.concatenate([p.unit, 0 * p.unit], axis=-1)
+    jacobian = p.jacobian(problem.ts[-1], solution(problem).value[-1])
+    slope = -p.unit[..., d:] @ jacobian
+    end = np.concatenate([p.unit[..., :d], slope, p.unit, 0 * slope, 0 * slope], axis=-1)
 
     def rate(t: float, y: Array, w: Array) -> Array:
-        a_h, a_m, delta, delta_t = (w[..., k * d : (k + 1) * d] for k in range(4))
+        literal, literal_t, a_h, a_m, delta, delta_t = (w[..., k * d : (k + 1) * d] for k in range(6))
         jacobian, gamma = p.jacobian(t, y), p.gamma(t)[0]
+        literal_bend = gamma * literal_t + p.sign * literal @ jacobian
         bend = gamma * delta_t + p.sign * delta @ jacobian - a_m @ p.jacobian_rate(t, y)
-        return np.concatenate([-a_m @ jacobian, -p.sign * a_h + gamma * a_m, delta_t, bend], axis=-1)
+        right = [-a_m @ jacobian, -p.sign * a_h + gamma * a_m]
+        return np.concatenate([literal_t, literal_bend, *right, delta_t, bend], axis=-1)
 
-    return carried(problem, rate, end, backwards=True, quantity=lambda w: w[..., 2 * d : 3 * d])
+    def part(k: int) -> Callable[[Array], Array]:
+        return lambda w: w[..., k * d : (k + 1) * d]
+
+    return carried_parts(problem, rate, end, [part(0), part(4)], backwards=True)
 
 
+@lru_cache(maxsize=64)
 def damping_to_the_end(problem: Problem) -> Bounded:
     """∫ γ dt from each time to the last one: (times,)."""
     p = pieces(problem)
-    return carried(problem, lambda t, y, w: np.array([-p.gamma(t)[0]]), np.zeros(1), backwards=True,
-                   quantity=lambda w: w[:, 0])  # fmt: skip
+    return integrals_to_the_end(lambda t: p.gamma(t)[0], problem.ts)
 
 
 def _exponentials(matrices: Array) -> Array:
@@ -186,28 +184,30 @@ def _bracket(a: Array, b: Array) -> Array:
     return a @ b - b @ a
 
 
-def magnus(problem: Problem, terms: int) -> Bounded:
-    """exp(Ω1 + … + Ω_terms) for dy(T)/dy0, terms at most 3: (batch, state, state).
+@lru_cache(maxsize=64)
+def magnus(problem: Problem) -> tuple[Bounded, ...]:
+    """exp(Ω1), exp(Ω1 + Ω2) and exp(Ω1 + … + Ω4) for dy(T)/dy0, each (batch, state, state).
 
-    Ω1' = M, Ω2' = ½ [M, Ω1], Ω3' = ½ [M, Ω2] + [Ω1, [Ω1, M]] / 12 with M = ∂F/∂y along the solution.
-    Ω1 alone is the plain exponential of the integral, right where all M commute.
+    Ω1' = M, Ω2' = ½ [M, Ω1], Ω3' = ½ [M, Ω2] + [Ω1, [Ω1, M]] / 12 and
+    Ω4' = ½ [M, Ω3] + ([Ω1, [Ω2, M]] + [Ω2, [Ω1, M]]) / 12, with M = ∂F/∂y along the solution. Ω1 alone is the plain exponential of the integral, right where all M commute.
     """
     d = problem.field.state
 
     def rate(t: float, y: Array, w: Array) -> Array:
         first = problem.field.jet(t, y, problem.theta, 1).first
         assert first is not None
-        m, one, two = first[:, :, 1 : 1 + d], w[0], w[1]
+        m, one, two, three = first[:, :, 1 : 1 + d], w[0], w[1], w[2]
         third = _bracket(m, two) / 2 + _bracket(one, _bracket(one, m)) / 12
-        return np.stack([m, _bracket(m, one) / 2, third])
+        nested = _bracket(one, _bracket(two, m)) + _bracket(two, _bracket(one, m))
+        return np.stack([m, _bracket(m, one) / 2, third, _bracket(m, three) / 2 + nested / 12])
 
-    def exponential(w: Array) -> Array:
-        return _exponentials(w[-1, :terms].sum(axis=0))
+    def upto(terms: int) -> Callable[[Array], Array]:
+        return lambda w: _exponentials(w[-1, :terms].sum(axis=0))
 
-    return carried(problem, rate, np.zeros((3, problem.batch, d, d)), quantity=exponential)
+    return carried_parts(problem, rate, np.zeros((4, problem.batch, d, d)), [upto(1), upto(2), upto(4)])
 
 
-def ordered_exponential(problem: Problem, cells: int = 16) -> Bounded:
+def ordered_exponential(problem: Problem, cells: int = 8) -> Bounded:
     """dy(T)/dy0 as a product of exponentials of short pieces, latest leftmost: (batch, state, state).
 
     Each piece of length k has the exponent k/2 (M1 + M2) − √3/12 k² [M1, M2] with M at the two Gauss points, an
@@ -223,7 +223,7 @@ def _product(problem: Problem, cells: int) -> Array:
     width = (end - start) / cells
     gauss = np.array([0.5 - np.sqrt(3) / 6, 0.5 + np.sqrt(3) / 6])
     nodes = (start + width * (np.arange(cells)[:, None] + gauss)).ravel()
-    states = solution(at_times(problem, np.concatenate([[start], nodes]))).value[1:]
+    states = solve(at_times(problem, np.concatenate([[start], nodes])), 0, *SHARP).y[1:]
     jets = [problem.field.jet(float(t), y, problem.theta, 1).first for t, y in zip(nodes, states, strict=True)]
     total = np.tile(np.eye(d), (problem.batch, 1, 1))
     for one, two in zip(jets[::2], jets[1::2], strict=True):
