@@ -43,13 +43,20 @@ def jacobian(trajectory: Trajectory) -> Tensor:
     """∂ solution / ∂ (y0, theta), (outputs, inputs), by automatic differentiation."""
     inputs = [trajectory.solution[0].clone().requires_grad_(), *trajectory.parameters.values()]
     outputs = unrolled(trajectory, inputs[0]).flatten()
-    grads = [torch.autograd.grad(x, inputs, retain_graph=True, allow_unused=True, materialize_grads=True) for x in outputs]
+    grads = [torch.autograd.grad(x, inputs, retain_graph=True, materialize_grads=True) for x in outputs]
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in grads])
 
 
-@pytest.mark.parametrize("method", ["dopri5", "rk4", "adaptive_heun"])
-@pytest.mark.parametrize("route", ["blocks", "sweep"])
-@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize(
+    ("method", "route", "checkpoint"),
+    [
+        ("dopri5", "blocks", False),
+        ("dopri5", "sweep", False),
+        ("midpoint", "blocks", True),
+        ("adaptive_heun", "blocks", False),
+        ("adaptive_heun", "sweep", False),
+    ],
+)
 def test_hessians_are_those_of_the_steps_and_symmetric(method: str, route: str, checkpoint: bool) -> None:
     trajectory = made(method, route=route, checkpoint=checkpoint)
     expected, size = expected_hessian(trajectory), trajectory.state_shape.numel()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_discrete_oracle import (
     ROUND_OFF,
     Net,
@@ -31,15 +32,13 @@ LOOSE = {"fehlberg2": 1e-2, "adaptive_heun": 1e-2}
 def solve(method: str, field: nn.Module, y0: Tensor, t: Tensor, **how: object) -> Trajectory:
     options = {} if METHODS[method].adaptive else {"step_size": 0.1}
     tolerance = LOOSE.get(method, 1e-4)
-    return record(field, y0, t, method=method, rtol=tolerance, atol=tolerance, options=options, **how)  # type: ignore
+    return record(field, y0, t, method=method, rtol=tolerance, atol=tolerance, options=options, **how)  # type: ignore[arg-type]
 
 
 def gaps(trajectory: Trajectory, loss: Callable[[Tensor], Tensor] = everywhere) -> tuple[float, float]:
     """(gap of the gradient, gap of a Hessian-vector product) to the unrolled steps."""
     y0, direction = trajectory.solution[0], direction_of(trajectory)
-    first, second = double_backward(
-        lambda y: unrolled(trajectory, y), loss, y0, trajectory.parameters, direction
-    )
+    first, second = double_backward(lambda y: unrolled(trajectory, y), loss, y0, trajectory.parameters, direction)
     theta = {name: value[None] for name, value in direction.items() if name != "y0"}
     found = hvp(trajectory, loss, y0=direction["y0"][None], theta=theta)
     slopes = [found.gradient.y0, *found.gradient.theta.values()]
@@ -48,8 +47,10 @@ def gaps(trajectory: Trajectory, loss: Callable[[Tensor], Tensor] = everywhere) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("route", ["blocks", "sweep"])
-@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize(
+    ("route", "checkpoint"),
+    [("blocks", False), ("blocks", True), ("sweep", False), ("sweep", True), ("unrolled", False)],
+)
 @pytest.mark.parametrize("t", [(0.0, 0.4, 1.0), (1.0, 0.3, -0.2)])
 def test_second_derivatives_of_every_method(method: str, route: str, checkpoint: bool, t: tuple[float, ...]) -> None:
     trajectory = solve(method, Net(), draw(3, 2), times(*t), route=route, checkpoint=checkpoint)
@@ -134,7 +135,7 @@ class Constant(nn.Module):
     [(Conv(), (2, 1, 4, 4)), (Norm(), (4, 2)), (Branch(), (3, 2)), (Custom(), (3, 2))],
     ids=["conv", "norm", "branch", "custom"],
 )
-@pytest.mark.parametrize("route", ["auto", "sweep"])
+@pytest.mark.parametrize("route", ["auto", "sweep", "unrolled"])
 def test_any_module(field: nn.Module, shape: tuple[int, ...], route: str) -> None:
     assert max(gaps(solve("bosh3", field, draw(*shape), times(0.0, 0.5, 1.0), route=route))) < ROUND_OFF
 
@@ -167,7 +168,7 @@ def test_torchdiffeq_itself_through_adaptive_steps() -> None:
     direction = direction_of(trajectory)
     options = {"first_step": 0.05, "step_t": t[1:]}
     _, second = double_backward(
-        lambda y: odeint(field, y, t, rtol=1e-6, atol=1e-6, method="dopri5", options=options),  # type: ignore
+        lambda y: odeint(field, y, t, rtol=1e-6, atol=1e-6, method="dopri5", options=options),  # type: ignore[arg-type]
         everywhere, y0, trajectory.parameters, direction,
     )  # fmt: skip
     theta = {name: value[None] for name, value in direction.items() if name != "y0"}
@@ -212,9 +213,11 @@ def test_times_derivatives_of_adaptive_steps_keep_each_steps_share_of_its_interv
         """The same steps, stretched with their intervals."""
         starts, clock = times(*trajectory.step_starts), moved_t - t
         interval = (starts[:, None] >= t[1:-1]).sum(1)
+
         def move(x: Tensor) -> Tensor:
             share = (x - t[interval]) / (t[1:] - t[:-1])[interval]
             return x + clock[interval] * (1 - share) + clock[interval + 1] * share
+
         sizes = move(starts + times(*trajectory.sizes)) - move(starts)
         stages = torch.stack([move(x) for x in times(*sum(trajectory.stage_times, ())).view(len(starts), -1).T], 1)
         mutant = dataclasses.replace(trajectory, sizes=sizes.tolist(), stage_times=[tuple(x) for x in stages.tolist()])
@@ -251,7 +254,7 @@ def without_second_order(patch: pytest.MonkeyPatch) -> None:
 
 def with_transposed_jacobian(patch: pytest.MonkeyPatch) -> None:
     blocks = points.Points.blocks
-    patch.setattr(points.Points, "blocks", lambda self, rows: blocks(self, rows).mT.contiguous())  # type: ignore
+    patch.setattr(points.Points, "blocks", lambda self, rows: blocks(self, rows).mT.contiguous())  # type: ignore[arg-type]
 
 
 def without_interior_observation(patch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,11 @@ def test_unrolled_steps_are_torchdiffeqs_in_value_gradient_and_second_derivative
     direction = direction_of(trajectory)
     ours = double_backward(lambda y: unrolled(trajectory, y), everywhere, y0, trajectory.parameters, direction)
     theirs = double_backward(
-        lambda y: odeint(field, y, t, method=method), everywhere, y0, trajectory.parameters, direction  # type: ignore
+        lambda y: odeint(field, y, t, method=method),
+        everywhere,
+        y0,
+        trajectory.parameters,
+        direction,  # type: ignore[arg-type]
     )
     assert gap(ours[0], theirs[0]) < ROUND_OFF
     assert gap(ours[1], theirs[1]) < ROUND_OFF

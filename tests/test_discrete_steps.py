@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_discrete_oracle import Net, draw, gap, times
 from torch import Tensor, nn
 from torchdiffeq import odeint

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from odecheck.discrete.points import Chunk, CoupledRows, Points, agree, pull
+from odecheck.discrete.points import Chunk, CoupledRows, Points, agree, pull, summed
 from odecheck.discrete.recursion import Blocks, Recursion
 
 
@@ -23,7 +23,7 @@ def pull_by_row(points: Points, recursion: Recursion, weights: Tensor) -> list[T
         raise CoupledRows("parameter adjoints row by row need independent rows, and the route 'blocks' to prove it")
     parts = zip(points.chunks, weights.split(points.size, dim=1), strict=True)
     found = [_chunk_by_row(points, chunk, weight) for chunk, weight in parts]
-    return [sum(values[1:], start=values[0]) for values in zip(*found, strict=True)]
+    return summed(found)
 
 
 def _chunk_by_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
@@ -38,15 +38,20 @@ def _chunk_by_row(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor]:
     return _row_after_row(points, chunk, weight)
 
 
+def _module(points: Points) -> nn.Module:
+    if not isinstance(points.field, nn.Module):
+        raise TypeError("only a module's parameters can be replaced by copies")
+    return points.field
+
+
 def _named_copies(points: Points, count: int) -> dict[str, Tensor]:
     """Copies (count, *parameter) without memory of their own, under the module's names; KeyError for a stranger."""
-    assert isinstance(points.field, nn.Module)
-    names = {id(value): name for name, value in points.field.named_parameters()}
+    names = {id(value): name for name, value in _module(points).named_parameters()}
     return {names[id(p)]: p.detach().expand(count, *p.shape).requires_grad_() for p in points.parameters}
 
 
 def _own_copies(points: Points, chunk: Chunk, weight: Tensor) -> list[Tensor] | None:
-    field, copies = points.field, _named_copies(points, points.shape[0])
+    field, copies = _module(points), _named_copies(points, points.shape[0])
 
     def one_row(own: dict[str, Tensor], row: Tensor) -> Tensor:
         return vmap(lambda t, y: functional_call(field, own, (t, y.unsqueeze(0))).squeeze(0))(chunk.t.detach(), row)
@@ -72,10 +77,10 @@ def push_unit_parameters(points: Points, unit: list[Tensor]) -> Tensor:
 
 
 def _parameter_jacobian(points: Points, chunk: Chunk) -> Tensor:
-    count, size = len(chunk.y), points.shape.numel()
+    field, count, size = _module(points), len(chunk.y), points.shape.numel()
     copies = _named_copies(points, count)
     with torch.enable_grad():
-        call = vmap(lambda own, t, y: functional_call(points.field, own, (t, y)))
+        call = vmap(lambda own, t, y: functional_call(field, own, (t, y)))
         k = points.clock * call(copies, chunk.t.detach(), chunk.y.detach())
     if not agree(k, chunk.k):
         raise ValueError("with copied parameters the field gives other slopes")

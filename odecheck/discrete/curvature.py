@@ -122,6 +122,7 @@ def gauss_newton_factors(trajectory: Trajectory, factors: Tensor, *, by_row: boo
     """Adjoints q_i, p_i of factors y_i of the loss's Hessian in the solution, all solved together.
 
     Args:
+        trajectory: the recorded steps.
         factors: (R, times, *state) with Φ_YY = Σ_i y_i y_iᵀ; with `by_row`, row b of factor i is a factor of
             sample b by itself, so that there are R · rows factors in R directions.
         by_row: the loss is a sum over rows and the rows of the field are independent.
@@ -144,8 +145,9 @@ def squared_error_factors(solution: Tensor, scale: float = 1.0) -> Tensor:
 
 
 def softmax_cross_entropy_factors(solution: Tensor, scale: float = 1.0) -> Tensor:
-    """Factors, row by row, of scale Σ_rows cross-entropy of the logits y_row(last time): (classes, times, rows, classes).
+    """Factors, row by row, of scale Σ_rows cross-entropy of the logits y_row(last time).
 
+    Returns (classes, times, rows, classes), by
     diag(p) - p pᵀ = Σ_c p_c (e_c - p)(e_c - p)ᵀ for probabilities p.
     """
     times, rows, d = solution.shape

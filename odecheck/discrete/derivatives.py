@@ -15,12 +15,13 @@ from torch import Tensor
 
 from odecheck.discrete.copies import pull_by_row
 from odecheck.discrete.linearised import Linearised, unrolls
-from odecheck.discrete.points import Points, pull
+from odecheck.discrete.points import pull
 from odecheck.discrete.record import Trajectory
 from odecheck.discrete.unrolled import Unrolled
 
 Loss = Callable[[Tensor], Tensor]
 Theta = dict[str, Tensor]
+
 
 @dataclass(frozen=True)
 class Gradient:
@@ -81,6 +82,7 @@ def jvp(trajectory: Trajectory, *, y0: Tensor | None = None, theta: Mapping[str,
     """Tangents of the solution.
 
     Args:
+        trajectory: the recorded steps.
         y0: (D, *state) directions of the start, or None.
         theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
 
@@ -115,6 +117,7 @@ def vjp(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
     """Adjoints for many cotangents of the solution.
 
     Args:
+        trajectory: the recorded steps.
         cotangents: (D, times, *state).
 
     Returns:
@@ -152,30 +155,16 @@ def _backward(
         gains = pull_by_row(points, recursion, weights) if by_row else points.pull_parameters(weights)
         theta = [a + b for a, b in zip(theta, gains, strict=True)]
         if times is not None:
-            times = times + _time_adjoint(segments, points, weights[0], kappa[0])
+            times = times + segments.time_adjoint(points, weights[0], kappa[0])
     return x.sum(1) + cotangents[:, 0], theta, times
-
-
-def _time_adjoint(segments: Linearised, points: Points, weights: Tensor, kappa: Tensor) -> Tensor:
-    """What a segment contributes to the derivative in the observation times (times,)."""
-    trajectory, segment = segments.trajectory, points.segment
-    n, clock = segment.steps, trajectory.stepper.clock
-    by_stage = points.pull_times(weights).view(n, -1)
-    by_size = clock * (segment.slopes * kappa).sum((1, 2)) / segment.sizes
-    interval = torch.bucketize(torch.arange(segment.first, segment.first + n), torch.tensor(trajectory.observed[1:]), right=True)
-    interval = interval.to(trajectory.times.device)
-    t = trajectory.times.to(by_size.dtype)
-    length = (t[1:] - t[:-1])[interval]
-    at = (segment.times - t[interval, None]) / length[:, None]
-    later = (by_stage * at).sum(1) + by_size * clock * segment.sizes / length
-    earlier = (by_stage * (1 - at)).sum(1) - by_size * clock * segment.sizes / length
-    return torch.zeros_like(t).index_add_(0, interval, earlier).index_add_(0, interval + 1, later)
 
 
 def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Gradient:
     """Value and gradient of a loss of the solution.
 
     Args:
+        trajectory: the recorded steps.
+        loss: (times, *state) → scalar.
         times: also the derivative in every observation time. It is the one of the steps when each step keeps its
             place *as a fraction of the interval between two observation times* and the stage times move along;
             for a fixed-step method whose grid is `t` that is automatic differentiation in t.
@@ -199,6 +188,8 @@ def hvp(
     """Value, gradient and Hessian-vector products of a loss of the solution, in (y0, theta).
 
     Args:
+        trajectory: the recorded steps.
+        loss: (times, *state) → scalar.
         y0: (D, *state) directions of the start, or None.
         theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
 

@@ -67,7 +67,7 @@ class Linearised:
     def _recursion(self, points: Points) -> Recursion:
         trajectory = self.trajectory
         tableau = trajectory.tableau.effective()
-        if trajectory.route in ("auto", "blocks"):
+        if trajectory.route != "sweep":
             for rows in self._layouts():
                 jacobian = points.blocks(rows)
                 if jacobian is not None:
@@ -109,3 +109,18 @@ class Linearised:
         """(D, points, *state) → (D, n, s, state_size)."""
         s = self.trajectory.tableau.effective().stages
         return states.reshape(len(states), -1, s, self.trajectory.state_shape.numel())
+
+    def time_adjoint(self, points: Points, weights: Tensor, kappa: Tensor) -> Tensor:
+        """What a segment contributes to the derivative in the observation times (times,)."""
+        trajectory, segment = self.trajectory, points.segment
+        n, clock = segment.steps, trajectory.stepper.clock
+        by_stage = points.pull_times(weights).view(n, -1)
+        by_size = clock * (segment.slopes * kappa).sum((1, 2)) / segment.sizes
+        numbers, ends = torch.arange(segment.first, segment.first + n), torch.tensor(trajectory.observed[1:])
+        interval = torch.bucketize(numbers, ends, right=True).to(trajectory.times.device)
+        t = trajectory.times.to(by_size.dtype)
+        length = (t[1:] - t[:-1])[interval]
+        at = (segment.times - t[interval, None]) / length[:, None]
+        later = (by_stage * at).sum(1) + by_size * clock * segment.sizes / length
+        earlier = (by_stage * (1 - at)).sum(1) - by_size * clock * segment.sizes / length
+        return torch.zeros_like(t).index_add_(0, interval, earlier).index_add_(0, interval + 1, later)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import torch
 from torch import Tensor
 
 from odecheck.discrete.record import Segment, Trajectory
 from odecheck.discrete.stepping import Field
-
 
 # numbers of one layer's values that stay in the cache together
 CACHE = 131072
@@ -159,7 +159,7 @@ class Points:
         if not self.parameters:
             return []
         parts = zip(self.chunks, weights.split(self.size, dim=1), strict=True)
-        return _sum([pull([chunk.k], self.parameters, [weight]) for chunk, weight in parts])
+        return summed([pull([chunk.k], self.parameters, [weight]) for chunk, weight in parts])
 
     def pull_times(self, weights: Tensor) -> Tensor:
         """F_tᵀ weight at every point: weights (P, *state) → (P,)."""
@@ -170,7 +170,7 @@ class Points:
         """Fix the weight (P, *state) that second derivatives are contracted with; returns Σ F_θᵀ weight."""
         for chunk, part in zip(self.chunks, weight.split(self.size), strict=True):
             chunk.weigh(self.parameters if parameters else [], part)
-        return _sum([[g.detach() for g in chunk.weighted[1:]] for chunk in self.chunks])
+        return summed([[g.detach() for g in chunk.weighted[1:]] for chunk in self.chunks])
 
     def push_parameters(self, directions: Sequence[Tensor]) -> Tensor:
         """F_θ θ̇: directions, a list of (D, *parameter) → (D, P, *state). Forward by differentiating a pull twice."""
@@ -200,7 +200,7 @@ class Points:
             state, *gain = pull(outputs, inputs, [*([] if tangent is None else [tangent]), *(directions or [])])
             states.append(state)
             gains.append(gain)
-        return torch.cat(states, dim=1), _sum(gains)
+        return torch.cat(states, dim=1), summed(gains)
 
 
 def row_blocks(k: Tensor, y: Tensor, rows: int) -> Tensor | None:
@@ -230,8 +230,9 @@ def _weight(chunk: Chunk) -> Tensor:
     return chunk.weight
 
 
-def _sum(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    return [sum(values[1:], start=values[0]) for values in zip(*parts, strict=True)]
+def summed(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Lists of tensors, added entry by entry."""
+    return [torch.stack(values).sum(0) if len(values) > 1 else values[0] for values in zip(*parts, strict=True)]
 
 
 def agree(a: Tensor, b: Tensor) -> bool:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field as dataclass_field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from odecheck.discrete.stepping import (
-    ADAPTIVE_OPTIONS,
-    FIXED_OPTIONS,
-    Control,
-    Field,
-    Step,
-    Stepper,
-    adaptive_steps,
-    fixed_steps,
-)
+from odecheck.discrete.schedule import ADAPTIVE_OPTIONS, FIXED_OPTIONS, clock_of, steps_of
+from odecheck.discrete.stepping import Control, Field, Step, Stepper
 from odecheck.discrete.tableau import METHODS, Tableau
 
 Route = Literal["auto", "blocks", "sweep", "unrolled"]
@@ -77,7 +69,8 @@ class Trajectory:
     stage_times: list[tuple[float, ...]]
     kept: list[tuple[Tensor, Tensor]]
     slopes: list[Tensor]
-    versions: tuple[int, ...] = dataclass_field(default=())
+    versions: tuple[int, ...]
+    graph: tuple[Tensor, Tensor] | None
 
     @property
     def tableau(self) -> Tableau:
@@ -188,13 +181,18 @@ def record(
         field: a module or function (t scalar, y of y0's shape) → slope of y0's shape.
         y0: the state at t[0], floating point, any shape. Its first axis counts rows (samples).
         t: (times,) strictly increasing or decreasing.
+        method: a name of `tableau.METHODS`.
+        rtol: relative tolerance of the step control, a number or a tensor like the state.
+        atol: absolute tolerance, in the state's units.
+        options: torchdiffeq's options of that method.
         parameters: name → leaf tensor for derivatives in theta; by default a module's parameters that require grad.
         independent_rows: whether a row's slope depends on that row of the state alone. None: found out, with a
             random probe at every stage point used, and believed only where the probe confirms it to round-off.
             True: the same probe, and an error where it disagrees. False: rows are coupled.
         route: "blocks" runs the recursions on the blocks of the field's Jacobian, all steps at once;
-            "sweep" goes stage by stage without forming a Jacobian; "unrolled" leaves gradients and single
-            Hessian-vector products to one graph of all steps; "auto" chooses by the cost of the blocks.
+            "sweep" goes stage by stage without forming a Jacobian; "unrolled" keeps one graph of all steps
+            for gradients and single Hessian-vector products (the rest as "auto"), with memory for all of it;
+            "auto" chooses by the cost of the blocks, and makes that graph afterwards if it is cheaper.
         checkpoint: keep states only, at most 3 sqrt(steps) of them, and recompute the stages of one segment at a
             time; five numbers a step and the solution are kept in any case.
 
@@ -215,16 +213,18 @@ def record(
     if unknown:
         raise ValueError(f"method {method!r} has no options {sorted(unknown)}")
     y0, t = y0.detach(), t.detach()
-    clock = _clock(t)
+    clock = clock_of(t)
     ups = [clock * time for time in t.tolist()]
-    stepper = Stepper(field, tableau, y0, clock)
-    recorder = _Recorder(stepper, ups, y0, checkpoint)
-    with torch.no_grad():
-        for step in _steps(stepper, y0.reshape(-1), t, ups, Control.of(rtol, atol, options), options):
+    graph = route == "unrolled" and not checkpoint
+    stepper = Stepper(field, tableau, y0, clock, graph)
+    leaf = y0.clone().requires_grad_(graph)
+    recorder = _Recorder(stepper, ups, leaf, checkpoint)
+    with torch.set_grad_enabled(graph):
+        for step in steps_of(stepper, recorder.point, t, ups, Control.of(rtol, atol, options), options):
             recorder.keep(step)
     if parameters is None:
-        named = field.named_parameters() if isinstance(field, nn.Module) else ()
-        parameters = {name: value for name, value in named if value.requires_grad}
+        named = dict(field.named_parameters()) if isinstance(field, nn.Module) else {}
+        parameters = {name: value for name, value in named.items() if value.requires_grad}
     return recorder.trajectory(t, dict(parameters), independent_rows, route)
 
 
@@ -232,54 +232,6 @@ def _tableau(method: str) -> Tableau:
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: one of {', '.join(METHODS)}")
     return METHODS[method]
-
-
-def _clock(t: Tensor) -> int:
-    rises = (t[1:] > t[:-1]).tolist()
-    falls = (t[1:] < t[:-1]).tolist()
-    if t.ndim != 1 or len(t) < 2 or not (all(rises) or all(falls)):
-        raise ValueError("t has to be a vector of two or more strictly increasing or decreasing times")
-    return 1 if rises[0] else -1
-
-
-def _steps(
-    stepper: Stepper, y: Tensor, t: Tensor, ups: list[float], control: Control, options: Mapping[str, Any]
-) -> Iterator[Step]:
-    if not stepper.tableau.adaptive:
-        return fixed_steps(stepper, y, _grid(stepper, y, t, ups, options), bool(options.get("perturb", False)))
-    jumps = {stepper.clock * time for time in _floats(options.get("jump_t"))}
-    if jumps and stepper.tableau.carries:
-        raise ValueError("jump_t needs a method whose last stage is its step's end, such as dopri5")
-    prescribed = {stepper.clock * time for time in _floats(options.get("step_t"))}
-    stops = sorted(time for time in {*ups, *prescribed, *jumps} if ups[0] < time <= ups[-1])
-    return adaptive_steps(stepper, y, ups[0], [(time, time in jumps) for time in stops], control)
-
-
-def _floats(times: Tensor | Sequence[float] | None) -> list[float]:
-    return [] if times is None else torch.as_tensor(times, dtype=torch.float64).reshape(-1).tolist()
-
-
-def _grid(
-    stepper: Stepper, y: Tensor, t: Tensor, ups: list[float], options: Mapping[str, Any]
-) -> list[float]:
-    """torchdiffeq's grid; a grid point within round-off of an observation time is moved onto it."""
-    step_size, constructor = options.get("step_size"), options.get("grid_constructor")
-    if step_size is not None and constructor is not None:
-        raise ValueError("step_size and grid_constructor exclude each other")
-    if step_size is not None:
-        count = math.ceil((ups[-1] - ups[0]) / float(step_size) + 1)
-        grid = [ups[0] + i * float(step_size) for i in range(count - 1)] + [ups[-1]]
-    elif constructor is not None:
-        grid = _floats(constructor(stepper.field, y.view(stepper.shape), stepper.clock * t))
-    else:
-        grid = list(ups)
-    for time in ups:
-        nearest = min(range(len(grid)), key=lambda i: abs(grid[i] - time))
-        if abs(grid[nearest] - time) > 1e-9 * (ups[-1] - ups[0]):
-            raise ValueError(f"the observation time {stepper.clock * time} is no grid point: choose a step_size that "
-                             "divides every interval, or a grid_constructor whose grid has every observation time")  # fmt: skip
-        grid[nearest] = time
-    return grid
 
 
 class _Recorder:
@@ -292,13 +244,13 @@ class _Recorder:
         self.times: list[tuple[float, ...]] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
         self.slopes: list[Tensor] = []
-        self.solution, self.observed = [y0.reshape(-1)], [0]
-        self.point = y0.reshape(-1)
+        self.leaf, self.point = y0, y0.reshape(-1)
+        self.solution, self.observed = [self.point], [0]
 
     def keep(self, step: Step) -> None:
         count = len(self.sizes)
         if self.stride is None or count % self.stride == 0:
-            self.kept.append((step.y, self.point if self.stepper.tableau.carries else step.y))
+            self.kept.append((step.y.detach(), (self.point if self.stepper.tableau.carries else step.y).detach()))
         if self.stride is None:
             self.slopes.append(step.k)
         elif len(self.kept) > 4 * self.stride:
@@ -315,7 +267,8 @@ class _Recorder:
         self, t: Tensor, parameters: dict[str, Tensor], independent_rows: bool | None, route: Route
     ) -> Trajectory:
         solution = torch.stack(self.solution).view(-1, *self.stepper.shape)
+        graph = (self.leaf, solution) if solution.requires_grad else None
         return Trajectory(
-            self.stepper, solution, t, tuple(self.observed), parameters, independent_rows, route, self.stride,
-            self.starts, self.sizes, self.times, self.kept, self.slopes, _versions(parameters),
+            self.stepper, solution.detach(), t, tuple(self.observed), parameters, independent_rows, route, self.stride,
+            self.starts, self.sizes, self.times, self.kept, self.slopes, _versions(parameters), graph,
         )  # fmt: skip

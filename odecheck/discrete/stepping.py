@@ -10,8 +10,9 @@ Time runs upwards in here: for decreasing times the caller passes negated times 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,6 @@ from torch import Tensor
 from odecheck.discrete.tableau import Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]
-
-ADAPTIVE_OPTIONS = {
-    "first_step", "step_t", "jump_t", "min_step", "max_step", "safety", "ifactor", "dfactor", "max_num_steps",
-    "norm", "dtype",
-}  # fmt: skip
-FIXED_OPTIONS = {"step_size", "grid_constructor", "perturb", "interp"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +36,17 @@ class Step:
     k: Tensor
     end: Tensor
     last_point: Tensor
+    last_slope: Tensor
 
 
 class Stepper:
-    """Takes one step of a tableau for a field on states of a given shape, flattened to (state_size,)."""
+    """Takes one step of a tableau for a field on states of a given shape, flattened to (state_size,).
 
-    def __init__(self, field: Field, tableau: Tableau, like: Tensor, clock: int) -> None:
-        self.field, self.tableau, self.clock = field, tableau, clock
+    With `graph` the states stay differentiable (autograd has to be enabled as well).
+    """
+
+    def __init__(self, field: Field, tableau: Tableau, like: Tensor, clock: int, graph: bool = False) -> None:
+        self.field, self.tableau, self.clock, self.graph = field, tableau, clock, graph
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
         self.rows = [self._weights(row) for row in tableau.a]
         self.b = self._weights(tableau.b)
@@ -72,12 +71,12 @@ class Stepper:
         here = torch.tensor(time, dtype=self.dtype)
         return float(torch.nextafter(here, here + side))
 
-    def step(
-        self, span: tuple[float, float, float], times: tuple[float, ...], y: Tensor, first: Tensor | None
-    ) -> Step:
+    def step(self, span: tuple[float, float, float], times: tuple[float, ...], y: Tensor, first: Tensor | None) -> Step:
         """One step from y over span = (start, finish, size); `first` is its first stage if known. (state_size,)"""
         clocked = times if self.clock > 0 else tuple(-time for time in times)
         at = torch.tensor(clocked, dtype=self.dtype, device=self.device).unbind()
+        if self.graph:
+            return self._step_with_graph(span, times, y, self._slope(at[0], y) if first is None else first, at)
         k = y.new_empty(self.tableau.stages, y.numel())
         k[0] = self._slope(at[0], y) if first is None else first
         point = y
@@ -86,12 +85,30 @@ class Stepper:
             k[i] = self._slope(at[i], point)
         ends_here = self.tableau.first_stage == "last_is_end"
         end = point if ends_here else torch.addmv(y, k.t(), self.b, alpha=span[2])
-        return Step(*span, times, y, k, end, point)
+        return Step(*span, times, y, k, end, point, k[-1])
+
+    def _step_with_graph(
+        self, span: tuple[float, float, float], times: tuple[float, ...], y: Tensor, first: Tensor, at: Sequence[Tensor]
+    ) -> Step:
+        k, point = [first], y
+        for i in range(1, self.tableau.stages):
+            point = combine(y, span[2], self.tableau.a[i], k)
+            k.append(self._slope(at[i], point))
+        end = point if self.tableau.first_stage == "last_is_end" else combine(y, span[2], self.tableau.b, k)
+        return Step(*span, times, y, torch.stack([slope.detach() for slope in k]), end, point, k[-1])
+
+
+def combine(y: Tensor, size: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
+    """y + size Σ weight · slope, out of place."""
+    for weight, slope in zip(weights, k, strict=True):
+        if weight:
+            y = torch.add(y, slope, alpha=size * weight)
+    return y
 
 
 def fixed_steps(stepper: Stepper, y: Tensor, grid: list[float], perturb: bool) -> Iterator[Step]:
     """Steps from grid point to grid point; `perturb` moves the end stages inwards by one representable time."""
-    for start, end in zip(grid[:-1], grid[1:], strict=True):
+    for start, end in itertools.pairwise(grid):
         size = end - start
         times = [end if c == 1.0 else start + c * size for c in stepper.tableau.c]
         if perturb:
@@ -115,13 +132,13 @@ class Control:
     safety: float = 0.9
     ifactor: float = 10.0
     dfactor: float = 0.2
-    max_num_steps: int = 2**31 - 1
+    max_num_steps: float = math.inf
 
     @staticmethod
     def of(rtol: float | Tensor, atol: float | Tensor, options: Mapping[str, Any]) -> Control:
-        known = {name: options[name] for name in Control.__dataclass_fields__ if options.get(name) is not None}
-        plain = {name: value if name == "norm" else float(value) for name, value in known.items()}
-        return Control(rtol, atol, **plain)
+        numbers = set(Control.__dataclass_fields__) - {"rtol", "atol", "norm"}
+        known: dict[str, Any] = {name: float(x) for name, x in options.items() if name in numbers and x is not None}
+        return Control(rtol, atol, options.get("norm"), **known)
 
     def size(self, values: Tensor, shape: torch.Size) -> float:
         """The norm of a state-like tensor (state_size,), root mean square by default."""
@@ -171,7 +188,10 @@ def adaptive_steps(
     c, order = stepper.tableau.c, stepper.tableau.order
     first = stepper.evaluate(start, y)
     first_time = start
-    size = initial_size(stepper, control, start, y, first) if control.first_step is None else control.first_step
+    size = control.first_step
+    if size is None:
+        with torch.no_grad():
+            size = initial_size(stepper, control, start, y.detach(), first.detach())
     tries = 0
     for stop, jumps in stops:
         while start < stop:
@@ -190,7 +210,7 @@ def adaptive_steps(
             tries += 1
             if ratio <= 1 or size <= control.min_step:
                 yield taken
-                start, y, first, first_time = end, taken.end, taken.k[-1], times[-1]
+                start, y, first, first_time = end, taken.end, taken.last_slope, times[-1]
             size = control.next_size(size, ratio, order) if math.isfinite(ratio) or ratio > 0 else math.nan
         if jumps:
             first_time = stepper.beside(start, 1)
@@ -200,5 +220,5 @@ def adaptive_steps(
 def _error_ratio(stepper: Stepper, control: Control, step: Step) -> float:
     assert stepper.error is not None
     estimate = torch.mv(step.k.t(), stepper.error).mul_(step.size)
-    larger = torch.maximum(step.y.abs(), step.end.abs())
+    larger = torch.maximum(step.y.detach().abs(), step.end.detach().abs())
     return control.size(estimate / control.tolerance(larger, stepper.shape), stepper.shape)

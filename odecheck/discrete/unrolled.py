@@ -13,6 +13,7 @@ from torch import Tensor
 
 from odecheck.discrete.points import agree, pull
 from odecheck.discrete.record import Trajectory
+from odecheck.discrete.stepping import combine
 
 
 class Unrolled:
@@ -24,10 +25,13 @@ class Unrolled:
 
     def __init__(self, trajectory: Trajectory) -> None:
         trajectory.unchanged()
-        self.y0 = trajectory.solution[0].detach().clone().requires_grad_()
-        self.inputs = [self.y0, *trajectory.parameters.values()]
-        with torch.enable_grad():
-            self.solution = _solution(trajectory, self.y0)
+        if trajectory.graph is not None:
+            start, self.solution = trajectory.graph
+        else:
+            start = trajectory.solution[0].detach().clone().requires_grad_()
+            with torch.enable_grad():
+                self.solution = _solution(trajectory, start)
+        self.inputs = [start, *trajectory.parameters.values()]
         if not agree(self.solution, trajectory.solution):
             raise ValueError("the field no longer gives the recorded slopes: record the steps again")
 
@@ -50,16 +54,10 @@ def _solution(trajectory: Trajectory, y: Tensor) -> Tensor:
     for h, times in zip(trajectory.sizes, trajectory.stage_times, strict=True):
         at = torch.tensor(times, dtype=y.dtype, device=y.device).mul(stepper.clock).unbind()
         k: list[Tensor] = []
+        point = y
         for i in range(tableau.stages):
-            point = stale if tableau.carries and i == 0 else _combine(y, h, tableau.a[i], k)
+            point = stale if tableau.carries and i == 0 else combine(y, h, tableau.a[i], k)
             k.append(stepper.clock * stepper.field(at[i], point) if stepper.clock < 0 else stepper.field(at[i], point))
-        y, stale = _combine(y, h, tableau.b, k), point
+        y, stale = combine(y, h, tableau.b, k), point
         states.append(y)
     return torch.stack([states[i] for i in trajectory.observed])
-
-
-def _combine(y: Tensor, h: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
-    for weight, slope in zip(weights, k, strict=True):
-        if weight:
-            y = torch.add(y, slope, alpha=h * weight)
-    return y
