@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torchdiffeq
@@ -110,7 +111,7 @@ def time_table(device: str, end: float, tolerance: float, rounds: int) -> None:
     for size in SIZES:
         case = Case(size, end, device)
         truth = case.two_solves(1e-11)
-        calls = {name: (lambda route=route: route(tolerance)) for name, route in case.routes().items()}
+        calls = {name: partial(route, tolerance) for name, route in case.routes().items()}
         errors = {name: relative_error(call(), truth) for name, call in calls.items()}
         taken = medians(calls, device, rounds)
         for name, ms in taken.items():
@@ -127,7 +128,7 @@ def equal_error_table(device: str, end: float, rounds: int) -> None:
             error = relative_error(routes[rival](1e-6), truth)
             ladder = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 1e-8)
             tolerance = next(tol for tol in ladder if relative_error(case.two_solves(tol), truth) <= error)
-            calls = {"rival": lambda r=rival: routes[r](1e-6), "hvp": lambda tol=tolerance: case.two_solves(tol)}
+            calls = {"rival": partial(routes[rival], 1e-6), "hvp": partial(case.two_solves, tolerance)}
             taken = medians(calls, device, rounds)
             print(
                 f"{size:6}{rival:22}{taken['rival']:9.1f} ms, error {error:.1e}; hvp at {tolerance:.0e}: "
@@ -162,7 +163,8 @@ def memory_table(device: str) -> None:
     ends = (1.0, 4.0, 16.0, 64.0)
     print("\nM×64, peak KiB of saved tensors at T = " + ", ".join(f"{end:g}" for end in ends))
     for name in ("torchdiffeq", "hvp", "double backward"):
-        peaks = [peak_saved_bytes(lambda: Case("M×64", end, device).routes()[name](1e-6)) / 1024 for end in ends]
+        cases = [Case("M×64", end, device) for end in ends]
+        peaks = [peak_saved_bytes(partial(case.routes()[name], 1e-6)) / 1024 for case in cases]
         print(f"{name:22}" + "".join(f"{peak:10.1f}" for peak in peaks))
 
 

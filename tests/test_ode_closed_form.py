@@ -117,7 +117,7 @@ ROUTES = {
     "jvp of grad": lambda f: jvp(grad(f, ALL), POINT, DIRECTION),
     "grad of jvp": lambda f: grad(tangent(f), ALL)(*POINT),
     "jvp of jvp": lambda f: jvp(tangent(f), POINT, DIRECTION),
-    "grad of grad": lambda f: grad(lambda *p: sum((g * v).sum() for g, v in zip(grad(f, ALL)(*p), DIRECTION)), ALL)(*POINT),
+    "grad of grad": lambda f: grad(lambda *p: grad(f, ALL)(*p)[1].square().sum(), ALL)(*POINT),
     "jacrev of jacrev": lambda f: jacrev(jacrev(f, ALL), ALL)(*POINT),
     "jacfwd of jacfwd": lambda f: jacfwd(jacfwd(f, ALL), ALL)(*POINT),
     "jacrev of jacfwd": lambda f: jacrev(jacfwd(f, ALL), ALL)(*POINT),

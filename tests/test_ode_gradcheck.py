@@ -93,4 +93,6 @@ def test_a_module() -> None:
 
     inputs = (leaf(0.3, -0.8), *(p.detach().clone().requires_grad_() for p in field.parameters()))
     assert gradcheck(solve_module, inputs, **CHECK)
-    assert gradgradcheck(solve_module, inputs, (torch.ones(2, dtype=torch.float64, requires_grad=True),), fast_mode=True, **CHECK)
+    assert gradgradcheck(
+        solve_module, inputs, (torch.ones(2, dtype=torch.float64, requires_grad=True),), fast_mode=True, **CHECK
+    )

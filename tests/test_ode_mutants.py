@@ -86,7 +86,11 @@ def wrong_sign_of_t0(right: Callable) -> Callable:
 def no_gradient_of_interior_times(right: Callable) -> Callable:
     def pull_back(*args):
         gt, gy, gp = right(*args)
-        return None if gt is None else gt * torch.cat([gt.new_ones(1), gt.new_zeros(len(gt) - 2), gt.new_ones(1)]), gy, gp
+        return (
+            None if gt is None else gt * torch.cat([gt.new_ones(1), gt.new_zeros(len(gt) - 2), gt.new_ones(1)]),
+            gy,
+            gp,
+        )
 
     return pull_back
 

@@ -97,7 +97,9 @@ def test_hessian_and_product_agree_with_differentiation(shape: tuple[int, ...], 
     v = torch.cos(2 * torch.arange(float(len(z))))
     parts = v[x.numel() :].split([p.numel() for p in field.parameters()])
     along = [part.view(p.shape) for part, p in zip(parts, field.parameters(), strict=True)]
-    result = second_order.hvp(field, x, TIMES, loss, (v[: x.numel()].view(shape), along), running_cost=cost, **TOLERANCE)
+    result = second_order.hvp(
+        field, x, TIMES, loss, (v[: x.numel()].view(shape), along), running_cost=cost, **TOLERANCE
+    )
     assert close(torch.cat([result.product[0].flatten(), *(g.flatten() for g in result.product[1])]), expected @ v)
     gradient = torch.func.grad(total)(z)
     assert close(torch.cat([result.gradient[0].flatten(), *(g.flatten() for g in result.gradient[1])]), gradient)

@@ -43,13 +43,18 @@ def odeint(
             Tensors that a function closes over have to be declared in `adjoint_params`.
         y0: a real floating-point tensor of any shape, or a tuple of them, of one dtype.
         t: (times,) two or more times in increasing or decreasing order, of y0's dtype.
-        rtol, atol: relative and absolute tolerance of every step, measured by the largest root mean square over
-            the tensors of the state (and over the samples that vmap adds).
-        method, options: torchdiffeq's; the default is dopri5. `options["norm"]` is used for the state alone.
+        rtol: relative tolerance of every step, measured by the largest root mean square over the tensors of the
+            state (and over the samples that vmap adds).
+        atol: absolute tolerance, measured likewise.
+        method: torchdiffeq's; the default is dopri5.
+        options: torchdiffeq's, for that method. `options["norm"]` is used for the state alone.
         event_fn: not supported.
-        adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: the same for reverse-mode derivatives; by
-            default those of the solve. `adjoint_options["norm"]` may be "seminorm", which takes parameter
-            gradients out of the control of the step size: faster, and able to miss what only they see.
+        adjoint_rtol: rtol for reverse-mode derivatives; by default that of the solve, and so for the next three.
+        adjoint_atol: atol for reverse-mode derivatives.
+        adjoint_method: method for reverse-mode derivatives.
+        adjoint_options: options for reverse-mode derivatives. `adjoint_options["norm"]` may be "seminorm", which
+            takes parameter gradients out of the control of the step size: faster, and able to miss what only
+            they see.
         adjoint_params: the tensors to differentiate in, besides y0 and t; by default all of a module's. A
             module's other parameters are then constants.
 

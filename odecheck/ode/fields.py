@@ -13,7 +13,6 @@ Every field can be evaluated in two ways that give the same numbers:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,31 +88,26 @@ class Tangent(Field):
 
     @contextmanager
     def fixed(self, p):
-        # Dual numbers do not nest: a tangent of a tangent is taken by reverse mode.
-        inner = self._by_transposing_twice(p) if self.base.tangents else self._by_dual_numbers(p)
-        with inner as rates:
-            yield rates
-
-    @contextmanager
-    def _by_dual_numbers(self, p: Leaves) -> Iterator[Rates]:
-        n, (p, dp) = self.base.states, self._halves(p)
-        # A caller who differentiates in forward mode has already opened the only level that there is.
-        level: AbstractContextManager = nullcontext() if forward_ad._current_level >= 0 else forward_ad.dual_level()
-        with level, forward_ad._set_fwd_grad_enabled(True):
-            with torch.enable_grad():
-                for index, tangent in zip(self.moving, dp, strict=True):
-                    p[index] = forward_ad.make_dual(p[index], tangent)
-            with self.base.fixed(p) as base:
-
-                def rates(t, y):
-                    out = base(t, [forward_ad.make_dual(a, b) for a, b in zip(y[:n], y[n:], strict=True)])
-                    pairs = [forward_ad.unpack_dual(rate) for rate in out]
-                    return self._ordered(
-                        [pair.primal for pair in pairs],
-                        [torch.zeros_like(q.primal) if q.tangent is None else q.tangent for q in pairs],
-                    )
-
+        # There is one level of dual numbers, for one tangent. A caller's own level cannot serve: until it is left it
+        # keeps every dual number whose tangent has a graph, and memory would grow with every evaluation.
+        if self.base.tangents or forward_ad._current_level >= 0:
+            with self._by_transposing_twice(p) as rates:
                 yield rates
+        else:
+            yield lambda t, y: self._by_dual_numbers(t, y, p)
+
+    def _by_dual_numbers(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        n, (p, dp) = self.base.states, self._halves(p)
+        with forward_ad.dual_level(), forward_ad._set_fwd_grad_enabled(True):
+            for index, tangent in zip(self.moving, dp, strict=True):
+                p[index] = forward_ad.make_dual(p[index], tangent)
+            with self.base.fixed(p) as base:
+                out = base(t, [forward_ad.make_dual(a, b) for a, b in zip(y[:n], y[n:], strict=True)])
+            pairs = [forward_ad.unpack_dual(rate) for rate in out]
+            return self._ordered(
+                [pair.primal for pair in pairs],
+                [torch.zeros_like(q.primal) if q.tangent is None else q.tangent for q in pairs],
+            )
 
     @contextmanager
     def _by_transposing_twice(self, p: Leaves) -> Iterator[Rates]:
@@ -130,9 +124,9 @@ class Tangent(Field):
                     out = base(t, inputs)
                 with torch.enable_grad(), _tangents_stop_at(self.base):
                     dummies = [torch.zeros_like(r).requires_grad_() for r in out]
-                    pulled = _grad(out, [*inputs, *(p[i] for i in self.moving)], dummies, live=True)
+                    pulled = vector_jacobian(out, [*inputs, *(p[i] for i in self.moving)], dummies, live=True)
                     pairs = [(g, d) for g, d in zip(pulled, [*y[n:], *dp], strict=True) if g is not None]
-                    pushed = _grad([g for g, _ in pairs], dummies, [d for _, d in pairs], live=live)
+                    pushed = vector_jacobian([g for g, _ in pairs], dummies, [d for _, d in pairs], live=live)
                 dout = [torch.zeros_like(r) if d is None else d for r, d in zip(out, pushed, strict=True)]
                 return self._ordered(out if live else [_without_graph(r) for r in out], dout)
 
@@ -189,7 +183,7 @@ class Adjoint(Field):
                     inputs = [_fresh(x) for x in y[:n]]
                     out = base(t, inputs)
                 with torch.enable_grad(), _tangents_stop_at(self.base):
-                    grads = _grad(out, [*inputs, *wanted], [*(-a for a in y[n:]), *b], live)
+                    grads = vector_jacobian(out, [*inputs, *wanted], [*(-a for a in y[n:]), *b], live)
                 self.used = [seen or g is not None for seen, g in zip(self.used, grads[n:], strict=True)]
                 return (
                     *(out[:n] if live else [_without_graph(x) for x in out[:n]]),
@@ -199,7 +193,7 @@ class Adjoint(Field):
             yield rates
 
 
-def _grad(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: bool) -> list[Tensor | None]:
+def vector_jacobian(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: bool) -> list[Tensor | None]:
     """Vector-Jacobian products, with None for an input that no output depends on."""
     pairs = [(out, c) for out, c in zip(outputs, cotangents, strict=True) if out.requires_grad]
     if not pairs:

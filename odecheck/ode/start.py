@@ -52,9 +52,7 @@ def start(
     the field's parameters, and have parameters of its own if it is an nn.Module.
     """
     leaves = (y0,) if isinstance(y0, Tensor) else tuple(y0)
-    forward, backward = _plan(
-        rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options
-    )
+    forward, backward = _plan(rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)
     _check_start(leaves, t)
     wrapped = UserField(field, isinstance(y0, Tensor), len(leaves), adjoint_params, running_cost)
     _check_parameters(wrapped, leaves[0].dtype)
@@ -68,7 +66,8 @@ def _plan(rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_metho
     method = method or "dopri5"
     if adjoint_method not in (None, method) and options and adjoint_options is None:
         raise ValueError(
-            f"options {sorted(options)} are for {method}; say which ones {adjoint_method} takes: adjoint_options={{...}}"
+            f"options {sorted(options)} are for {method}; say which ones {adjoint_method} takes: "
+            "adjoint_options={...}"
         )
     options = dict(options or {})
     if adjoint_options is None:
@@ -120,4 +119,3 @@ def _check_parameters(field: UserField, dtype: torch.dtype) -> None:
                 f"a parameter of shape {tuple(x.shape)} is {x.dtype} and the state {dtype}. "
                 f"Type field.to({dtype}), or y0.to({x.dtype})."
             )
-

@@ -1,7 +1,8 @@
 """Stepping a field with torchdiffeq, without a graph, so that memory does not grow with the steps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import torch
@@ -168,12 +169,11 @@ def _pass_on_callbacks(field: Field, rates: Any, unflatten: Callable, pace: Pace
     while not isinstance(inner, UserField):
         suffix = "_adjoint" if isinstance(inner, Adjoint) else suffix
         inner = inner.base  # pyright: ignore[reportAttributeAccessIssue]
-    single = field is inner and inner.single
 
     def on_leaves(callback: Callable) -> Callable:
         def call(t0: Tensor, flat: Tensor, dt: Tensor) -> Any:
-            leaves = unflatten(flat)
-            return callback(t0, leaves[0] if single else tuple(leaves), dt)
+            leaves = tuple(unflatten(flat)) if suffix else tuple(unflatten(flat)[: inner.states])
+            return callback(t0, leaves[0] if inner.single and not suffix else leaves, dt)
 
         return call
 

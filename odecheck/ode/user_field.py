@@ -76,7 +76,8 @@ class UserField(Field):
         rates = (out,) if self.single else tuple(out)
         _check_rates(rates, y)
         if cost and cost[0].shape:
-            raise ValueError(f"the running cost has shape {tuple(cost[0].shape)}; it has to be a scalar: sum over the batch")
+            shape = tuple(cost[0].shape)
+            raise ValueError(f"the running cost has shape {shape}; it has to be a scalar: sum over the batch")
         return (*rates, *cost)
 
     def _refuse_changed_closure(self, met: set[int]) -> None:
@@ -108,7 +109,8 @@ class UserField(Field):
 
 def _check_rates(rates: Leaves, y: Leaves) -> None:
     if len(rates) != len(y):
-        raise ValueError(f"the state has {len(y)} tensors and the field returned {len(rates)}: return one rate per state")
+        seen = f"the state has {len(y)} tensors and the field returned {len(rates)}"
+        raise ValueError(f"{seen}: return one rate per state")
     for i, (rate, state) in enumerate(zip(rates, y, strict=True)):
         if not isinstance(rate, Tensor):
             raise TypeError(f"rate {i} is a {type(rate).__name__}, not a tensor")
@@ -126,11 +128,7 @@ def _check_rates(rates: Leaves, y: Leaves) -> None:
 
 def is_differentiating() -> bool:
     """Whether anybody could ask for a derivative, or batch, what is computed now."""
-    return (
-        torch.is_grad_enabled()
-        or forward_ad._current_level >= 0
-        or _functorch.peek_interpreter_stack() is not None
-    )
+    return torch.is_grad_enabled() or forward_ad._current_level >= 0 or _functorch.peek_interpreter_stack() is not None
 
 
 def _is_tracked(x: Tensor) -> bool:

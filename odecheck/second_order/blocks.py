@@ -112,9 +112,13 @@ def q_blocks(
     Source: arXiv:2109.14158, backward equations of second order and their form without second derivatives of F.
 
     Args:
+        field: as for `hvp`.
         y0: (d,), or (batch, d) where neither the field nor the loss couples samples.
         loss: of all states, (times, *y0.shape); a scalar, a sum over times.
-        field, t, running_cost, solver: as for `hvp`.
+        t: as for `hvp`.
+        running_cost: as for `hvp`.
+        form: "exact" or "gauss-newton".
+        **solver: as for `hvp`.
 
     Raises:
         ValueError: a state of another shape, coupled samples, a loss that couples times; what `odeint` raises.

@@ -72,9 +72,12 @@ def gauss_newton_factors(
     Source: arXiv:2109.14158, low-rank representation of the second-order matrices.
 
     Args:
-        field, y0, t, solver: as for `q_blocks`.
+        field: as for `q_blocks`.
+        y0: as for `q_blocks`.
+        t: as for `q_blocks`.
         factors: y_i as rows, (rank, d) or (batch, rank, d); or a function of the final state that gives them, such
             as `cross_entropy_factors`.
+        **solver: as for `q_blocks`.
 
     Raises:
         ValueError: factors of the wrong shape; what `q_blocks` raises.
@@ -83,7 +86,7 @@ def gauss_newton_factors(
     flow, inputs = samples.problem.flow, samples.problem.inputs
     with torch.no_grad():
         x = integrate(flow.field, t, samples.problem.y0, inputs, flow.forward, flow.pace)[0]
-        rows = factors(x[-1]) if callable(factors) else factors
+        rows = factors if isinstance(factors, Tensor) else factors(x[-1])
         if rows.dim() != y0.dim() + 1 or rows.shape[:-2] != y0.shape[:-1] or rows.shape[-1] != samples.d:
             wanted = (*y0.shape[:-1], "rank", samples.d)
             raise ValueError(f"the factors have shape {tuple(rows.shape)}, and need {wanted}: one row per factor")

@@ -57,7 +57,12 @@ def horizon_derivatives(
     Source: arXiv:2109.14158, optimising the integration bound. In units of L per time, and per time squared.
 
     Args:
-        field, y0, t, loss, running_cost, solver: as for `hvp`, with y0 one tensor of any shape.
+        field: as for `hvp`.
+        y0: one tensor, of any shape.
+        t: as for `hvp`.
+        loss: as for `hvp`.
+        running_cost: as for `hvp`.
+        **solver: as for `hvp`.
 
     Raises:
         TypeError: a tuple of states: concatenate them.

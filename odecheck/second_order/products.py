@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ode.fields import Adjoint, Leaves, Tangent
+from ..ode.fields import Adjoint, Leaves, Tangent, vector_jacobian
 from ..ode.start import Start, start
 from ..ode.stepping import integrate
 
@@ -49,12 +49,14 @@ def hvp(
     Source: arXiv:2109.14158, backward equations of second order, in directional form.
 
     Args:
-        field, y0, t: as for `odeint`. θ are the tensors that require gradients: a module's parameters (then those
-            of the running cost), or `adjoint_params`.
+        field: as for `odeint`. θ are the tensors that require gradients: a module's parameters (then those of the
+            running cost), or `adjoint_params`.
+        y0: as for `odeint`.
+        t: as for `odeint`.
         loss: of the states at all the times, as `odeint` returns them; a scalar.
         direction: the part in y0, shaped like y0, and one tensor per parameter, or None for zero.
         running_cost: ℓ(t, y), a scalar; it may read θ.
-        solver: rtol, atol, method, options, their adjoint_ versions, and adjoint_params, as for `odeint`.
+        **solver: rtol, atol, method, options, their adjoint_ versions, and adjoint_params, as for `odeint`.
 
     Raises:
         ValueError: a direction that does not match; and what `odeint` raises.
@@ -70,9 +72,8 @@ def hvp(
     def of_states(*states: Tensor) -> Tensor:
         return loss(states[0] if single else states)
 
-    every = tuple(range(len(y)))
-    value = of_states(*y) + running
-    cotangents, dcotangents = torch.func.jvp(torch.func.grad(of_states, every), tuple(y), tuple(dy))
+    value, cotangents, dcotangents = _expand(of_states, y, dy)
+    value = value + running
     with torch.no_grad():
         a, da, g, dg = _backward(problem, t, y, dy, cotangents, dcotangents, dp or [], moving)
     unwrap = (lambda x: x[0]) if single else tuple
@@ -106,6 +107,21 @@ def _backward(problem: Start, t: Tensor, y, dy, cotangents, dcotangents, dp: Lea
         g = [old + new for old, new in zip(g, out[4 * n : half], strict=True)]
         dg = [old + new for old, new in zip(dg, out[half:], strict=True)]
     return a, da, g, dg
+
+
+def _expand(loss: Callable, y: Leaves, dy: Leaves) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """The loss, its gradient in the states and its Hessian times dy, which is symmetric: reverse mode twice."""
+    with torch.enable_grad():
+        states = [x.detach().requires_grad_() for x in y]
+        value = loss(*states)
+        slopes = vector_jacobian([value], states, [torch.ones_like(value)], live=True)
+        filled = [torch.zeros_like(x) if g is None else g for x, g in zip(y, slopes, strict=True)]
+        bends = vector_jacobian(filled, states, dy, live=False)
+    return (
+        value.detach(),
+        [g.detach() for g in filled],
+        [torch.zeros_like(x) if g is None else g for x, g in zip(y, bends, strict=True)],
+    )
 
 
 def _check_direction(problem: Start, dy0: Leaves, dp: Leaves | None) -> None:

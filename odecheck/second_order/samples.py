@@ -67,7 +67,9 @@ def curvature_of_loss(loss: Callable, y: Tensor, batched: bool) -> tuple[Tensor,
     """Gradient of a loss of the solution and the diagonal blocks of its Hessian, one per time and sample.
 
     Args:
+        loss: of y; a scalar.
         y: (times, d) or (times, batch, d).
+        batched: whether y has a batch.
 
     Returns:
         the gradient, shaped like y, and the blocks, (times, d, d) or (times, batch, d, d).
@@ -99,4 +101,3 @@ def curvature_of_loss(loss: Callable, y: Tensor, batched: bool) -> tuple[Tensor,
             "needed; hvp() takes any loss."
         )
     return gradient(y), (blocks + blocks.mT) / 2
-
