@@ -44,7 +44,7 @@ Subject = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """Subjects that compute one thing, the first is ours; expected: the same at rtol 1e-12; bounds: of ours / theirs."""
+    """Subjects that compute one thing, ours first; expected: the same at rtol 1e-12; bounds: of ours / theirs."""
 
     name: str
     steps: int

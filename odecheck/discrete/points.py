@@ -232,7 +232,9 @@ def _weight(chunk: Chunk) -> Tensor:
 
 def summed(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     """Lists of tensors, added entry by entry."""
-    return [torch.stack(values).sum(0) if len(values) > 1 else values[0] for values in zip(*parts, strict=True)]
+    if len(parts) == 1:
+        return list(parts[0])
+    return [torch.stack(list(values)).sum(0) for values in zip(*parts, strict=True)]
 
 
 def agree(a: Tensor, b: Tensor) -> bool:
