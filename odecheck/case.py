@@ -76,7 +76,7 @@ class Unit:
 def _reproducible(seed: int) -> Generator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
     random.seed(seed)
     try:
         yield

@@ -17,7 +17,6 @@ from .subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-REPEATS = 4
 # relative distance of automatic differentiation from central differences that truncation and round-off explain
 SLOPES = 1e-4
 # numbers that the reference carries in its forward sensitivities of one problem
@@ -142,7 +141,7 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
     with torch.no_grad():
         module(t[-1], y + 0.5)
     # more than once: of a small state dropout can take the same part twice
-    again = torch.stack([_called(module, t[0], y) for _ in range(REPEATS)]).detach()
+    again = torch.stack([_called(module, t[0], y) for _ in range(4)]).detach()
     if not torch.equal(before.expand_as(again), again):
         gap = float((before - again).detach().abs().max())
         raise BadInput(

@@ -147,7 +147,8 @@ def _follow(parent: BaseProcess) -> None:
 
 
 def _close(pool: ProcessPoolExecutor, *, kill: bool) -> None:
-    processes = list((getattr(pool, "_processes", None) or {}).values())
+    living: dict[int, BaseProcess] | None = getattr(pool, "_processes", None)
+    processes = list((living or {}).values())
     pool.shutdown(wait=not kill, cancel_futures=True)
     if kill:
         for process in processes:
