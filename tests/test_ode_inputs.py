@@ -216,7 +216,8 @@ def test_shared_parameters_count_once() -> None:
 
 METHODS = {
     "dopri8": None, "dopri5": None, "bosh3": None, "fehlberg2": None, "adaptive_heun": None,
-    "euler": 0.002, "midpoint": 0.01, "heun2": 0.01, "heun3": 0.01, "rk4": 0.05, "explicit_adams": 0.02, "implicit_adams": 0.02,
+    "euler": 0.002, "midpoint": 0.01, "heun2": 0.01, "heun3": 0.01, "rk4": 0.05, "explicit_adams": 0.02,
+    "implicit_adams": 0.02,
 }  # fmt: skip
 
 

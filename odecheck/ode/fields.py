@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
 Leaves = Sequence[Tensor]
@@ -76,10 +77,10 @@ class Tangent(Field):
             return self.base(t, y, full)
 
         primals, tangents = (y, [p[i] for i in self.moving]), (dy, dp)
-        if forward_ad._current_level < 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+        if forward_ad._current_level < 0 or _functorch.peek_interpreter_stack() is not None:
             return self._ordered(*torch.func.jvp(rates, primals, tangents))
         # torch.func.jvp refuses to run inside a dual_level. The pullback u ↦ Jᵀu is linear; its pullback is J.
-        out, pull = torch.func.vjp(rates, *primals)
+        out, pull = torch.func.vjp(rates, *primals)  # pyright: ignore[reportAssignmentType]
         return self._ordered(out, torch.func.vjp(pull, tuple(map(torch.zeros_like, out)))[1](tangents)[0])
 
     def _halves(self, p: Leaves) -> tuple[list[Tensor], list[Tensor]]:
@@ -165,7 +166,7 @@ class Adjoint(Field):
             return self.base(t, y, full)
 
         self.used = [True] * len(self.wanted)
-        out, pull = torch.func.vjp(rates, y, [p[i] for i in self.wanted])
+        out, pull = torch.func.vjp(rates, y, [p[i] for i in self.wanted])  # pyright: ignore[reportAssignmentType]
         gy, gp = pull(tuple(cotangents))
         return (*out[: self.base.states], *gy, *gp)
 
@@ -274,7 +275,7 @@ class Batched(Field):
 
         def look(y, p):
             rates = tuple(self.base(t, y, p))
-            level = torch._C._functorch.peek_interpreter_stack().level()
+            level = _functorch.peek_interpreter_stack().level()
             reached[:] = [level in batch_levels(x) for x in rates[: self.states]]
             return rates
 
@@ -284,11 +285,11 @@ class Batched(Field):
 
 def batch_levels(x: Tensor) -> set[int]:
     """The torch.func transforms that x takes part in as a batch."""
-    functorch, found = torch._C._functorch, set()
-    while functorch.is_functorch_wrapped_tensor(x):
-        if functorch.is_batchedtensor(x):
-            found.add(functorch.maybe_get_level(x))
-        x = functorch.get_unwrapped(x)
+    found = set()
+    while _functorch.is_functorch_wrapped_tensor(x):
+        if _functorch.is_batchedtensor(x):
+            found.add(_functorch.maybe_get_level(x))
+        x = _functorch.get_unwrapped(x)
     return found
 
 

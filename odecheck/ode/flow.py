@@ -64,7 +64,7 @@ class _Solve(torch.autograd.Function):
         return (None, gt, *gy, *(spread.get(i) for i in range(len(p))))
 
     @staticmethod
-    def jvp(ctx: Any, _: None, dt: Tensor | None, *dtensors: Tensor | None) -> Any:
+    def jvp(ctx: Any, _: None, dt: Tensor | None, *dtensors: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         # torch calls this with forward mode switched off, at every level: the tangents of an enclosing jvp would
         # silently be lost. So switch it on, and take this level's own tangents off the saved tensors.
         with forward_ad._set_fwd_grad_enabled(True):
@@ -72,7 +72,7 @@ class _Solve(torch.autograd.Function):
             return _push_forward(ctx.flow, saved[0], saved[1 : 1 + ctx.inputs], saved[1 + ctx.inputs :], dt, dtensors)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, flow: Flow, t: Tensor, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: tuple, flow: Flow, t: Tensor, *tensors: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         tensors = tuple(x if d is None else x.movedim(d, 0) for x, d in zip(tensors, in_dims[2:], strict=True))
         batched = [d is not None for d in in_dims[2:]]
         n, size = flow.field.states, info.batch_size
@@ -116,7 +116,7 @@ def _pull_back(flow: Flow, t: Tensor, outputs: Leaves, cotangents: Leaves, p: Le
         rates = _rates_at(flow.field, t, outputs, p)
         later = sum((g * r).reshape(len(t), -1).sum(1)[1:] for g, r in zip(cotangents, rates, strict=True))
         first = sum((x * r[0]).sum() for x, r in zip([*a, *b], rates, strict=True))
-        gt = torch.cat([-first.reshape(1), later])  # pyright: ignore[reportAttributeAccessIssue]
+        gt = torch.cat([-first.reshape(1), later])  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     a = [x + g[0] for x, g in zip(a, cotangents, strict=False)]
     seen = adjoint.field.used  # pyright: ignore[reportAttributeAccessIssue]
     return gt, a, [g if used else None for g, used in zip(gp, seen, strict=True)]
@@ -152,8 +152,7 @@ def _in_own_time(flow: Flow, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, .
     unit = torch.tensor([0.0, 1.0], dtype=t.dtype, device=t.device)
     scaled = Flow(Rescaled(flow.field), flow.forward, flow.backward)
     n = flow.field.states
-    kept = [list(y) + [x.new_zeros(shape) for x, shape in zip(y[:1] * len(flow.field.quadratures),
-                                                              flow.field.quadratures, strict=True)]]  # fmt: skip
+    kept = [[*y, *(y[0].new_zeros(shape) for shape in flow.field.quadratures)]]
     for i in range(1, len(t)):
         out = [x[-1] for x in scaled.along(unit, kept[-1][:n], [t[i - 1], t[i], *p])]
         kept.append(out[:n] + [q + x for q, x in zip(kept[-1][n:], out[n:], strict=True)])

@@ -135,7 +135,7 @@ def _step_ends(options: dict, t: Tensor) -> Tensor:
     return ends
 
 
-def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callable[[Tensor], Tensor]:
+def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callable[[Tensor], Any]:
     """The largest root mean square over tensors and independent samples.
 
     A norm given by the caller is used for the field itself, given for the adjoint for the first adjoint; the

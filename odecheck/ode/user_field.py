@@ -5,12 +5,11 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
 from .closure import Substitute, modules_of, swapped, tensors_of
 from .fields import Field, Leaves, Rates, batch_levels
-
-_functorch = torch._C._functorch
 
 
 class UserField(Field):

@@ -48,7 +48,8 @@ class SecondAdjoint(Field):
     tangents = 0
 
     def __init__(self, samples: Samples, form: Form):
-        self.samples, self.form, n = samples, form, samples.n
+        self.samples, n = samples, samples.n
+        self.form: Form = form
         self.base = samples.base
         self.states = 4
         self.quadratures = (torch.Size((n,)), torch.Size((n, n)))

@@ -56,7 +56,7 @@ class FactorField(Field):
         samples, theta = self.samples, self.samples.theta(p)
 
         def of_sample(x: Tensor, q: Tensor) -> tuple[Tensor, ...]:
-            rate, pull = torch.func.vjp(lambda x, theta: samples.rates(t, x, theta, p)[0], x, theta)
+            rate, pull = torch.func.vjp(lambda x, theta: samples.rates(t, x, theta, p)[0], x, theta)  # pyright: ignore[reportAssignmentType]
             return (rate, *torch.func.vmap(pull)(-q))
 
         return samples.over(of_sample)(*y)

@@ -85,8 +85,8 @@ def horizon_derivatives(
     rate, cost = final(end, x)
     drate, dcost = torch.func.jvp(final, (end, x), (torch.ones_like(end), rate))[1]
     along = torch.cat([torch.zeros_like(path[:-1]), rate[None]])
-    slope, bend = torch.func.jvp(torch.func.grad(loss), (path,), (along,))
-    _, pull = torch.func.vjp(lambda x: final(end, x), x)
+    slope, bend = torch.func.jvp(torch.func.grad(loss), (path,), (along,))  # pyright: ignore[reportAssignmentType]
+    _, pull = torch.func.vjp(lambda x: final(end, x), x)  # pyright: ignore[reportAssignmentType]
     cotangent = torch.cat([bend[:-1], (bend[-1] + pull((slope[-1], torch.ones_like(cost)))[0])[None]])
     with torch.enable_grad():
         local = base(end, [x], inputs)

@@ -125,7 +125,7 @@ def _expand(loss: Callable, y: Leaves, dy: Leaves) -> tuple[Tensor, list[Tensor]
 
 
 def _check_direction(problem: Start, dy0: Leaves, dp: Leaves | None) -> None:
-    pairs = [("y0", dy0, problem.y0)]
+    pairs: list[tuple[str, Leaves, Leaves]] = [("y0", dy0, problem.y0)]
     if dp is not None:
         pairs.append(("the parameters", dp, [problem.inputs[i] for i in problem.wanted]))
     for name, given, of in pairs:
