@@ -83,7 +83,7 @@ class Subject:
         Raises Unsupported when the engine has no second derivatives.
         """
         kept = _kept_hessian(self, problem, curved)
-        _charge(kept.cost)
+        charge(kept.cost)
         return kept.value.copy()
 
     def observe(self, problem: Problem, action: Callable[[nn.Module, Tensor, Tensor, Callable[..., Tensor]], T]) -> T:
@@ -131,7 +131,8 @@ def metered() -> Iterator[Meter]:
         _METER.reset(token)
 
 
-def _charge(cost: Meter) -> None:
+def charge(cost: Meter) -> None:
+    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well."""
     meter = _METER.get()
     if meter is not None:
         meter.nfe += cost.nfe
@@ -152,7 +153,7 @@ def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]
     finally:
         handle.remove()
         cost.seconds = time.perf_counter() - begun
-        _charge(cost)
+        charge(cost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +172,7 @@ def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
 
 def _solution(subject: Subject, problem: Problem, run: int) -> Array:
     kept = _kept_solution(subject, problem, run)
-    _charge(kept.cost)
+    charge(kept.cost)
     return kept.value
 
 
@@ -213,7 +214,7 @@ def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
 
 def _gradient(subject: Subject, problem: Problem) -> Derivatives64:
     kept = _kept_gradient(subject, problem)
-    _charge(kept.cost)
+    charge(kept.cost)
     return kept.value
 
 
