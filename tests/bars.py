@@ -175,8 +175,10 @@ def measured(observed: Bounded, truth: Any) -> tuple[float, float]:
 
 
 def rows(seed: int, quantities: tuple[str, ...] | None = None) -> list[Row]:
-    """The quantities of one drawn problem, second derivatives of every fourth; empty where the flow ends before the last
-    time, or the truth is not to be had."""
+    """The quantities of one drawn problem, second derivatives of every fourth.
+
+    Empty where the flow ends before the last time, or the truth is not to be had.
+    """
     if quantities is None:
         quantities = QUANTITIES if seed % 4 == 0 else QUANTITIES[:6]
     try:
@@ -215,7 +217,8 @@ def summary(found: list[list[Row]]) -> None:
         slack = [row.slack for row in of if np.isfinite(row.slack)]
         low, middle, high = np.percentile(slack, [1, 50, 99])
         print(f"{quantity:18} {len(of):6}  outside {sum(r.score > 1 for r in of):4}  worst error/bar "
-              f"{max(r.score for r in of):8.3g}  bar/error 1 %: {low:.3g}, median: {middle:.3g}, 99 %: {high:.3g}", flush=True)  # fmt: skip
+              f"{max(r.score for r in of):8.3g}  bar/error 1 %: {low:.3g}, median: {middle:.3g}, 99 %: {high:.3g}",
+              flush=True)  # fmt: skip
     for row in sorted((r for r in everything if r.score > 1), key=lambda r: -r.score)[:40]:
         print(row)
 

@@ -36,4 +36,7 @@ def test_the_reference_imports_neither_torch_nor_what_is_tested():
 
 def test_what_is_imported_is_seen():
     assert imported('"numpy", "torch"')[1] == "['numpy']"
-    assert imported('"torch"', extra="import types, sys; sys.modules['torch'] = types.ModuleType('torch')\n")[1] == "['torch']"
+    assert (
+        imported('"torch"', extra="import types, sys; sys.modules['torch'] = types.ModuleType('torch')\n")[1]
+        == "['torch']"
+    )

@@ -223,7 +223,7 @@ def _small(step: AnyArray, stages: AnyArray) -> bool:
 
 
 def _mix(matrix: AnyArray, values: AnyArray) -> AnyArray:
-    """matrix @ values along the stages; mpmath numbers as integers of one common exponent, which is ten times quicker."""
+    """matrix @ values along the stages; mpmath numbers as integers of one exponent, which is ten times quicker."""
     if values.dtype != object:
         return np.tensordot(matrix, values, axes=1)
     size = np.max(np.abs(values))

@@ -1,8 +1,9 @@
-"""Every quantity of the reference once more, in 30 digits and by other formulas: the truth its error bars have to cover.
+"""Every quantity of the reference in 30 digits and by other formulas: the truth its error bars have to cover.
 
-Here an observation is y_i = Y(t_i − t0; t0, y0, theta): the flow of the autonomous system in (t, y), whose start t0 is a
-variable like any other. So all derivatives in the times follow from the derivatives of Y in zeta = (t0, y0, theta), given by
-`collocation` or `closed_form`, and from Y' = F, by a linear change of variables. The formulas of `sensitivity` are not used.
+Here an observation is y_i = Y(t_i − t0; t0, y0, theta): the flow of the autonomous system in (t, y), whose start t0 is
+a variable like any other. So all derivatives in the times follow from the derivatives of Y in zeta = (t0, y0, theta),
+given by `collocation` or `closed_form`, and from Y' = F, by a linear change of variables. The formulas of
+`sensitivity` are not used.
 
 All results are arrays of mpmath numbers; nothing here has an error bar.
 """

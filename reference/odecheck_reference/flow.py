@@ -8,11 +8,12 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by the distance to
-the run at ten times its tolerance, or by a tenth of that to the run at a hundred times: errors in proportion to
-the tolerance make the two alike, and a single component may agree with one of them by accident, hardly with both. The other family vouches for the first: whatever distance between the two families
-the second family's own spread does not explain becomes a term of the bar. All distances are taken in the
-largest component of a quantity, so that a component which happens to agree has no smaller bar than its neighbours.
+(Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by the distance
+to the run at ten times its tolerance, or by a tenth of that to the run at a hundred times: errors in proportion to the
+tolerance make the two alike, and a single component may agree with one of them by accident, hardly with both.
+The other family vouches for the first: whatever distance between the two families the second family's own spread does
+not explain becomes a term of the bar. All distances are taken in the largest component of a quantity, so that a
+component which happens to agree has no smaller bar than its neighbours.
 
 A quantity made of the flow, above all a scalar such as a loss, may agree between two runs by accident, or be a small
 difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives can do to it:
@@ -161,7 +162,7 @@ def spread(values: list[Array]) -> Bounded:
 
 @lru_cache(maxsize=128)
 def moved(problem: Problem, order: int) -> tuple[Trajectory, ...]:
-    """The sharpest run with every component moved by its bar, up or down at random; what is known at the start stays."""
+    """The sharpest run with every component moved by its bar, up or down at random; the start is known and stays."""
     rng = np.random.default_rng(0)
     runs = trajectories(problem, order)
     blocks = [b for b in (runs[0].y, runs[0].first, runs[0].second) if b is not None]
