@@ -4,8 +4,8 @@
     def test_something(problem): ...
 
 All numbers are multiples of 1/8, so that a counter-example can be read and typed. Shrinking goes towards a linear
-field of one state, one row, one observation, small whole numbers. The flow of a drawn problem exists and grows little: the
-window is shortened until it is a few of the field's own time scales, so that nothing has to be thrown away.
+field of one state, one row, one observation, small whole numbers. The flow of a drawn problem exists and grows little:
+the window is shortened until it is a few of the field's own time scales, so that nothing has to be thrown away.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _loss(draw: Draw, shape: tuple[int, int, int]) -> losses.Loss:
 
 @st.composite
 def problems(draw: Draw) -> Problem:
-    """A problem with any field, loss and direction of time, 1 to 3 rows and observations, with or without an integral."""
+    """A problem with any field, loss and direction of time, 1 to 3 rows and outputs, with or without an integral."""
     field = draw(vector_fields())
     theta, y0 = _start(draw, field, draw(st.integers(1, 3)))
     ts = _times(draw, field, theta, y0)

@@ -1,7 +1,7 @@
 """Derivatives of the reference against difference quotients in high precision: no formula is shared.
 
-The loss L(y0, theta, ts) is one function of numbers; in 90 digits its first and second difference quotients with a step of
-1e-25 have more than 20 right digits. What is compared is the float64 reference, and its 30-digit twin as well.
+The loss L(y0, theta, ts) is one function of numbers; in 90 digits its first and second difference quotients with a step
+of 1e-25 have more than 20 right digits. What is compared is the float64 reference, and its 30-digit twin as well.
 """
 
 from __future__ import annotations

@@ -67,7 +67,11 @@ class _Rule:
 @lru_cache(maxsize=4)
 def _gauss(stages: int) -> _Rule:
     with mp.workdps(2 * DIGITS):
-        roots = mp.polyroots(mp.taylor(lambda x: mp.legendre(stages, x), 0, stages)[::-1], maxsteps=200, extraprec=400)
+
+        def legendre(x: Any) -> Any:
+            return mp.legendre(stages, x)
+
+        roots = mp.polyroots(mp.taylor(legendre, 0, stages)[::-1], maxsteps=200, extraprec=400)
         c = [(1 + mp.re(root)) / 2 for root in sorted(roots, key=mp.re)]
         powers = mp.matrix(stages, stages)
         moments = mp.matrix(stages, stages)
@@ -235,9 +239,17 @@ def _mix(matrix: AnyArray, values: AnyArray) -> AnyArray:
         return int(mp.ldexp(x, shift))
 
     integers = np.frompyfunc(whole, 1, 1)(values)
-    shifted = np.frompyfunc(lambda x: int(mp.ldexp(x, 4 * DIGITS)), 1, 1)(matrix)
-    product = np.tensordot(shifted, integers, axes=1)
-    return np.asarray(np.frompyfunc(lambda x: mp.ldexp(mp.mpf(x), -shift - 4 * DIGITS), 1, 1)(product), dtype=object)
+
+    def fixed(x: Any) -> int:
+        return int(mp.ldexp(x, 4 * DIGITS))
+
+    shifted = np.frompyfunc(fixed, 1, 1)(matrix)
+    product: AnyArray = np.tensordot(np.asarray(shifted), np.asarray(integers), axes=1)
+
+    def back(x: int) -> Any:
+        return mp.ldexp(mp.mpf(x), -shift - 4 * DIGITS)
+
+    return np.asarray(np.frompyfunc(back, 1, 1)(product), dtype=object)
 
 
 def _along(block: AnyArray, first: AnyArray) -> AnyArray:
@@ -252,7 +264,7 @@ def _solve(matrix: Array, residual: Array) -> Array:
     """Solve for all stages of every row at once: residual (stages, batch, state, ...)."""
     stages, batch, d = residual.shape[:3]
     right = np.moveaxis(residual, 1, 0).reshape(batch, stages * d, -1)
-    found = np.linalg.solve(matrix, right).reshape(batch, stages, d, *residual.shape[3:])
+    found: Array = np.linalg.solve(matrix, right).astype(np.float64).reshape(batch, stages, d, *residual.shape[3:])
     return np.moveaxis(found, 0, 1)
 
 

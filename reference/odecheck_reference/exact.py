@@ -10,6 +10,7 @@ All results are arrays of mpmath numbers; nothing here has an error bar.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,11 @@ class Exact:
         """dL in (y0, theta, ts), one after the other: (batch · state + params + times,)."""
         with mp.workdps(DIGITS):
             slopes = self.problem.loss.gradient(self.flow.y)
-            return self._collect(lambda i, b: slopes[i, b] @ self._first(i, b), 1)
+
+            def block(i: int, b: int) -> AnyArray:
+                return slopes[i, b] @ self._first(i, b)
+
+            return self._collect(block, 1)
 
     def hessian(self) -> AnyArray:
         """The second derivatives of L in (y0, theta, ts)."""
@@ -129,7 +134,7 @@ class Exact:
         out[..., 0] = out[..., 0] - block[..., -1]
         return out
 
-    def _collect(self, part: Any, axes: int) -> AnyArray:
+    def _collect(self, part: Callable[[int, int], AnyArray], axes: int) -> AnyArray:
         """Add up the parts of all observations and rows in the variables of the whole problem."""
         p, d, kept_state = self.problem, self.problem.field.state, self.state
         n, rows = p.field.params, p.batch * self.state
