@@ -153,7 +153,7 @@ class CrossEntropy:
         z = y - np.take_along_axis(y, np.asarray(self.label)[..., None], axis=-1)
         first = np.argmax(np.real(z), axis=-1)[..., None]
         top = np.take_along_axis(z, first, axis=-1)
-        beside: AnyArray = np.asarray(np.arange(y.shape[-1]) != first)
+        beside = np.not_equal(np.arange(y.shape[-1]), first)
         others = fn.exp(z - top) * beside
         return np.sum(self.weight * (top[..., 0] + fn.log1p(np.sum(others, axis=-1))))
 
