@@ -72,10 +72,12 @@ def _rounded(numbers: Array) -> Array:
     return np.round(numbers * 64) / 64
 
 
-def _small_momentum(problem: Problem) -> Problem:
-    """|m(0)| ≤ ½ and v(0) ≥ ¼, so that m(0)² ≤ v(0)."""
+def _on_the_bound(problem: Problem) -> Problem:
+    """v(0) = m(0)² ≥ 1/16: the velocity starts at almost 1, and may never exceed it."""
     y0, parts = problem.y0.copy(), problem.field.parts
-    y0[:, parts["m"]] = _rounded(np.clip(y0[:, parts["m"]], -0.5, 0.5))
+    m = y0[:, parts["m"]]
+    y0[:, parts["m"]] = np.where(m < 0, -1, 1) * np.clip(np.abs(m), 0.25, 1.0)
+    y0[:, parts["v"]] = y0[:, parts["m"]] ** 2
     return problem.with_(y0=y0)
 
 
@@ -125,7 +127,7 @@ _ALL = (
     Family("Adam", Adam(Mlp(2, 2, (3,), time=True), epsilon=0.05)),
     Family("Adam, denominator of the code", Adam(Mlp(2, 2, (3,)), epsilon=0.05, denominator="code")),
     Family("Adam, rates of time", Adam(Mlp(2, 2, (2,)), CLOCK, WEIGHT_OF_TIME, epsilon=0.1)),
-    Family("Adam, equal rates", Adam(Mlp(1, 1, (2,)), Fixed(0.75), Fixed(0.75), 0.01), 2, finish=_small_momentum),
+    Family("Adam, equal rates", Adam(Mlp(1, 1, (2,)), Fixed(0.75), Fixed(0.75), 0.01), 2, finish=_on_the_bound),
     Family("Adam, m faster than v", Adam(Mlp(2, 2, (2,)), Fixed(1.0), Fixed(0.75), 0.01), span=3.0,
            finish=_no_momentum),
     Family("Adam, published rates", Adam(Mlp(1, 1, (2,)), epsilon=1e-3), scale=0.1, span=4.0, finish=_published_rates),

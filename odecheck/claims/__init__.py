@@ -1,6 +1,7 @@
 """All claims, in reading order. A new claim is one function in one file; a new file is one line here."""
 
 from ..claim import Claim
-from . import node, solution
+from . import adam, heavy_ball, node, snopt, solution
 
-ALL: tuple[Claim, ...] = tuple(c for module in (solution, node) for c in vars(module).values() if isinstance(c, Claim))
+MODULES = (solution, node, snopt, heavy_ball, adam)
+ALL: tuple[Claim, ...] = tuple(c for module in MODULES for c in vars(module).values() if isinstance(c, Claim))

@@ -189,7 +189,8 @@ def magnus(problem: Problem) -> tuple[Bounded, ...]:
     """exp(Ω1), exp(Ω1 + Ω2) and exp(Ω1 + … + Ω4) for dy(T)/dy0, each (batch, state, state).
 
     Ω1' = M, Ω2' = ½ [M, Ω1], Ω3' = ½ [M, Ω2] + [Ω1, [Ω1, M]] / 12 and
-    Ω4' = ½ [M, Ω3] + ([Ω1, [Ω2, M]] + [Ω2, [Ω1, M]]) / 12, with M = ∂F/∂y along the solution. Ω1 alone is the plain exponential of the integral, right where all M commute.
+    Ω4' = ½ [M, Ω3] + ([Ω1, [Ω2, M]] + [Ω2, [Ω1, M]]) / 12, with M = ∂F/∂y along the solution.
+    Ω1 alone is the plain exponential of the integral, right where all M commute.
     """
     d = problem.field.state
 

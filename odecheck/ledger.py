@@ -1,0 +1,259 @@
+"""The ledger: one row for each claim of the papers, with the verdict that drawn problems give it.
+
+`build()` judges every claim on problems of `drawn`, `to_markdown` and `to_json` write the rows. A verdict is made of
+records alone: what a claim is expected to give decides nothing but how a conditional verdict is worded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from odecheck_reference import Problem, solution
+from odecheck_reference.losses import Linear
+
+from .claim import Claim
+from .claims import ALL
+from .drawn import draw, families_of
+from .engines.own import Closed
+from .engines.torchdiffeq import Backprop
+from .judge import Verdict
+from .record import Record, evaluate
+from .run import check
+from .solvers import Adaptive
+from .subject import SHIPPED, Subject
+
+CONDITIONAL = "holds under a condition"
+JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
+SUBJECT = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Backprop())
+SECOND_ORDER = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
+
+PAPERS: Mapping[str, str] = {
+    "SOL": "What any solver promises",
+    "NODE": "Neural ODEs: the first derivative (arXiv:1806.07366)",
+    "SNOPT": "Second-Order Neural ODE Optimizer (arXiv:2109.14158)",
+    "HB": "Heavy Ball Neural Ordinary Differential Equations (arXiv:2110.04840)",
+    "ADAM": "AdamNODEs: When Neural ODE Meets Adaptive Moment Estimation (arXiv:2207.06066)",
+}
+# statements of the papers that no claim here judges: rows that say so
+UNJUDGED: Mapping[str, str] = {
+    "SNOPT-6": "A layer's block of the Gauss–Newton matrix is nearly a Kronecker product (an approximation).",
+    "SNOPT-7": "The preconditioner in the factors' eigenbases is a dense solve with A ⊗ B + ε I.",
+    "SNOPT-8": "Re-estimating the spectrum never increases the Frobenius error.",
+    "SNOPT-9": "An undamped Kronecker step is invariant under affine changes of a layer's inputs and outputs.",
+    "SNOPT-12": "The memory of the second-order adjoint does not grow with the number of steps.",
+    "SNOPT-13": "Converges faster than SGD and Adam in wall-clock time.",
+    "HB-9": "Fewer function evaluations than NODE, ANODE and SONODE at equal tolerance and parameter count.",
+    "ADAM-7": "Lower training loss and more stable training than NODE, ANODE, SONODE, HBNODE and GHBNODE.",
+}
+HEAD = """Made by `odecheck claims --verify --write reports`. Every verdict is worked out on drawn problems. The
+bodies of the papers are not quoted: a refuted statement is one that was read literally. *Could hide*: the largest
+relative defect that would have gone unseen. A counter-example is the smallest problem drawn, its numbers made plain."""
+BENCHMARKS = ("SNOPT-13", "HB-9", "ADAM-7")
+
+# families by paper, and how many problems are drawn of those that few of a claim's problems come from
+FAMILIES_OF: Mapping[str, tuple[str, ...]] = {
+    "SOL": ("network of width 1", "linear", "gradient", "second order", "pendulum"),
+    "NODE": ("network of width 1", "linear", "gradient", "network", "second order", "pendulum"),
+    "SNOPT": ("network of width 1", "linear", "heavy ball of width 1", "generalised heavy ball of width 1",
+              "Adam of width 1"),
+    "HB": families_of("heavy ball"),
+    "ADAM": families_of("Adam"),
+}  # fmt: skip
+SEEDS: Mapping[str, int] = {
+    "heavy ball, damping of time": 3,
+    "heavy ball, linear, damping of time": 2,
+    "generalised heavy ball of width 1": 2,
+    "Adam, equal rates": 3,
+    "Adam, m faster than v": 2,
+    "Adam, published rates": 2,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim. problems: how many were judged; held, refuted: of these. resolved: the largest relative defect that a
+    verdict "holds" may hide; score: the largest gap in units of its bar among these. gap: |observed − expected| of
+    the counter-example, and counter_example its problem, the smallest one drawn."""
+
+    claim: str
+    statement: str
+    source: str
+    verdict: str
+    condition: str = ""
+    problems: int = 0
+    held: int = 0
+    refuted: int = 0
+    resolution: float | None = None
+    resolved: float | None = None
+    score: float | None = None
+    gap: float | None = None
+    counter_example: str = ""
+    note: str = ""
+
+
+def paper(claim: str) -> str:
+    return claim.split("-")[0]
+
+
+def build(claims: Sequence[Claim] = ALL, *, workers: int = 2, families: Sequence[str] | None = None) -> list[Row]:
+    """Judge the claims on their drawn problems and make one row of each.
+
+    workers: processes. families: only these; by default those of `FAMILIES_OF`.
+    """
+    records: list[Record] = []
+    for group, names in FAMILIES_OF.items():
+        mine = [claim for claim in claims if paper(claim.id) == group]
+        chosen = [name for name in names if families is None or name in families]
+        pairs = [(_subject(group), draw(name, seed)) for name in chosen for seed in range(SEEDS.get(name, 1))]
+        if mine and pairs:
+            records += check(pairs, claims=mine, workers=workers, door=False)
+    rows = [row(claim, [r for r in records if r.claim == claim.id]) for claim in claims]
+    known = {claim.id for claim in ALL}
+    papers = {paper(claim.id) for claim in claims}
+    rows += [_unjudged(id) for id in UNJUDGED if id not in known and paper(id) in papers]
+    return sorted(rows, key=lambda r: _order(r.claim))
+
+
+def _subject(group: str) -> Subject:
+    return SECOND_ORDER if group == "SNOPT" else SUBJECT
+
+
+def _order(id: str) -> tuple[int, int, str]:
+    number = re.search(r"\d+", id)
+    assert number is not None
+    return list(PAPERS).index(paper(id)), int(number[0]), id[number.end() :]
+
+
+def _unjudged(id: str) -> Row:
+    why = "benchmark claim: not verified here" if id in BENCHMARKS else "not judged by a claim yet"
+    return Row(id, UNJUDGED[id], PAPERS[paper(id)], str(Verdict.NOT_APPLICABLE), note=why)
+
+
+def row(claim: Claim, records: Sequence[Record]) -> Row:
+    """The row of a claim, made of its records."""
+    judged = [r for r in records if r.verdict in JUDGED]
+    held = [r for r in judged if r.verdict == Verdict.HOLDS]
+    refuted = [r for r in judged if r.verdict == Verdict.REFUTED]
+    verdict = _verdict(claim, records)
+    found = Row(
+        claim.id, claim.text, claim.source, verdict, claim.when.text if claim.when else "", len(judged), len(held),
+        len(refuted), claim.resolution, _largest(r.resolved for r in held), _largest(r.score for r in held),
+    )  # fmt: skip
+    if verdict == Verdict.NOT_APPLICABLE and records:
+        return replace(found, note=records[0].message.split("\n")[0])
+    if refuted:
+        problem, record = smallest(claim, [r.problem for r in refuted])
+        return replace(found, gap=abs(record.observed - record.expected), counter_example=typed(problem))
+    return found
+
+
+def _verdict(claim: Claim, records: Sequence[Record]) -> str:
+    verdicts = {r.verdict for r in records if r.verdict not in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)}
+    if not verdicts:
+        return str(Verdict.NOT_APPLICABLE)
+    for worse in (Verdict.ERROR, Verdict.INCONCLUSIVE):
+        if worse in verdicts:
+            return str(worse)
+    if verdicts == {Verdict.HOLDS}:
+        return str(Verdict.HOLDS)
+    met = {r.verdict for r in records if r.verdict in JUDGED and r.expected_verdict == Verdict.HOLDS}
+    beyond = {r.verdict for r in records if r.verdict in JUDGED and r.expected_verdict == Verdict.REFUTED}
+    both = claim.when is not None and met == {Verdict.HOLDS} and beyond == {Verdict.REFUTED}
+    return CONDITIONAL if both and claim.expect == Verdict.HOLDS else str(Verdict.REFUTED)
+
+
+def _largest(values: Iterable[float]) -> float | None:
+    finite = [v for v in values if math.isfinite(v)]
+    return max(finite) if finite else None
+
+
+def smallest(claim: Claim, names: Sequence[str]) -> tuple[Problem, Record]:
+    """The smallest of these problems that refutes a claim, its times and numbers as plain as it stays refuted."""
+    problems = [draw(name.rsplit(" #", 1)[0], int(name.rsplit(" #", 1)[1])) for name in names]
+    problem = min(problems, key=lambda p: (p.y0.size + p.theta.size, p.name))
+    subject = _subject(paper(claim.id))
+    record = evaluate(claim, subject, problem)
+    for plainer in (_at_ends, _one_row, _whole_numbers, _whole_parameters):
+        candidate = plainer(problem)
+        tried = evaluate(claim, subject, candidate)
+        if tried.verdict == Verdict.REFUTED and tried.expected_verdict == Verdict.REFUTED:
+            problem, record = candidate, tried
+    return problem, record
+
+
+def _at_ends(problem: Problem) -> Problem:
+    slope = problem.loss.gradient(solution(problem).value)[-1]
+    loss = Linear(np.stack([0 * slope, np.round(4 * slope) / 4]))
+    return problem.with_(ts=np.array([0.0, max(np.round(problem.ts[-1]), 1.0)]), loss=loss)
+
+
+def _one_row(problem: Problem) -> Problem:
+    if problem.batch == 1 or not isinstance(problem.loss, Linear):
+        return problem
+    return problem.with_(y0=problem.y0[:1], loss=Linear(problem.loss.weight[:, :1]))
+
+
+def _whole_numbers(problem: Problem) -> Problem:
+    return problem.with_(y0=np.round(problem.y0))
+
+
+def _whole_parameters(problem: Problem) -> Problem:
+    return problem.with_(theta=np.round(2 * problem.theta) / 2)
+
+
+def typed(problem: Problem) -> str:
+    """A problem's numbers, so that it can be typed."""
+    y0, ts, theta = (np.array2string(x, separator=", ", max_line_width=10_000, floatmode="unique")
+                     for x in (problem.y0, problem.ts, problem.theta))  # fmt: skip
+    return f"{problem.name}: y0 = {y0}, t = {ts}, theta = {theta}"
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    return json.dumps([asdict(r) for r in rows], indent=1, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> list[Row]:
+    return [Row(**entry) for entry in json.loads(text)]
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """One table for each paper, and the counter-examples below it."""
+    lines = ["# What the papers claim, and what came out", "", HEAD, ""]
+    for prefix, title in PAPERS.items():
+        mine = [r for r in rows if paper(r.claim) == prefix]
+        if not mine:
+            continue
+        lines += [f"## {title}", "", "| claim | statement | verdict | evidence | source |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {r.claim} | {_cell(r.statement)} | {_shown(r)} | {_evidence(r)} | {_cell(r.source)} |" for r in mine
+        ]
+        lines.append("")
+        found = [f"- {r.claim}: off by {r.gap:.2g} on {r.counter_example}" for r in mine if r.counter_example]
+        lines += ["Counter-examples:", "", *found, ""] if found else []
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _shown(r: Row) -> str:
+    if r.verdict == CONDITIONAL:
+        return f"**holds** under the condition: {r.condition}; refuted without it"
+    if r.verdict == Verdict.REFUTED and r.condition:
+        return f"**refuted**; true where {r.condition}" if r.held else "**refuted**"
+    return f"**{r.verdict}**"
+
+
+def _evidence(r: Row) -> str:
+    if not r.problems:
+        return _cell(r.note)
+    parts = [f"{r.problems} problems: {r.held} hold, {r.refuted} refuted"]
+    if r.resolved is not None:
+        parts.append(f"could hide {r.resolved:.1e}")
+    return "; ".join(parts)

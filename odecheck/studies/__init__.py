@@ -1,0 +1,1 @@
+"""Studies: what is measured, not proven. Each writes a table and a picture; pictures need the extra `figures`."""
