@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from odecheck_reference import Problem, solution
@@ -219,6 +220,19 @@ def to_json(rows: Sequence[Row]) -> str:
 
 def from_json(text: str) -> list[Row]:
     return [Row(**entry) for entry in json.loads(text)]
+
+
+def write(rows: Sequence[Row], folder: Path) -> None:
+    """ledger.md and ledger.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ledger.md").write_text(to_markdown(rows), encoding="utf-8")
+    (folder / "ledger.json").write_text(to_json(rows), encoding="utf-8")
+
+
+def to_line(r: Row) -> str:
+    """A row as one line of a terminal."""
+    condition = f" ({r.condition})" if r.condition else ""
+    return f"{r.claim:<9}{r.verdict}{condition}: {r.statement}\n{'':9}{_evidence(r)}"
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
