@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .door import BadInput as BadInput
     from .engines import Engine as Engine
     from .engines import Unsupported as Unsupported
+    from .engines.own import Closed as Closed
+    from .engines.own import Discrete as Discrete
     from .engines.torchdiffeq import Adjoint as Adjoint
     from .engines.torchdiffeq import Backprop as Backprop
     from .judge import Verdict as Verdict
@@ -48,6 +50,8 @@ _HOMES = {
     "BadInput": ".door",
     "Bounded": "odecheck_reference",
     "Claim": ".claim",
+    "Closed": ".engines.own",
+    "Discrete": ".engines.own",
     "Engine": ".engines",
     "FixedStep": ".solvers",
     "Mutant": ".claim",

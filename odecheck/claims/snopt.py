@@ -23,6 +23,7 @@ from ..judge import Verdict
 from ..ladder import ladder
 from ..memory import LiveBytes
 from ..mutants import SCALED_FIELD
+from ..solvers import FixedStep
 from ..subject import Subject, tensor, to_numpy
 
 PAPER = "arXiv:2109.14158"
@@ -74,8 +75,10 @@ def gauss_newton_form(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     size = _size(problem)
     if problem.running is not None:
         raise NotApplicable("the loss has an integral term")
-    whole = slice(0, size)
-    return ladder(subject, lambda s: s.hessian(problem, curved=False)), _block(gauss_newton(problem), whole, whole)
+    truth = _block(gauss_newton(problem), slice(0, size), slice(0, size))
+    if not truth.value.any():
+        raise NotApplicable("the loss is linear: its Gauss-Newton matrix is zero")
+    return ladder(subject, lambda s: s.hessian(problem, curved=False)), truth
 
 
 @claim("SNOPT-3", source=f"{PAPER}: dynamics of second order, read literally", resolution=1e-5, expect=Verdict.REFUTED,

@@ -77,7 +77,7 @@ def _hessian(trajectory: Trajectory, loss: Loss, y0: bool, theta: bool) -> Tenso
         cross = mixed.flatten(1) @ z.flatten(1).T
         result[-count:] += cross
         result[:, -count:] += cross.T
-        result[-count:, -count:] += torch.cat([part.flatten(1) for part in direct], dim=1)
+        result[-count:, -count:] += torch.cat([part.reshape(len(part), -1) for part in direct], dim=1)
     return result
 
 
@@ -114,7 +114,7 @@ def _by_products(trajectory: Trajectory, loss: Loss, y0: bool, theta: bool) -> T
     units = {n: u.reshape(-1, *p.shape) for (n, p), u in zip(trajectory.parameters.items(), parts, strict=theta)}
     products = hvp(trajectory, loss, y0=starts, theta=units)
     columns = [products.y0.flatten(1)] if y0 else []
-    columns += [part.flatten(1) for part in products.theta.values()] if theta else []
+    columns += [part.reshape(len(part), -1) for part in products.theta.values()] if theta else []
     return torch.cat(columns, dim=1)
 
 

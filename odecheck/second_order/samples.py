@@ -89,9 +89,10 @@ def curvature_of_loss(loss: Callable, y: Tensor, batched: bool) -> tuple[Tensor,
         unit = torch.nn.functional.one_hot(k, d).to(y)
         return (product(along * unit * torch.ones_like(y)) * along).sum(0)
 
-    over_k = torch.func.vmap(column, (None, 0), -1)
+    # a loss without curvature gives columns that are not batched, which torch.func only places right at axis 0
+    over_k = torch.func.vmap(column, (None, 0))
     index = torch.arange(times, device=y.device), torch.arange(d, device=y.device)
-    blocks = torch.func.vmap(over_k, (0, None))(*index)
+    blocks = torch.func.vmap(over_k, (0, None))(*index).movedim(1, -1)
     probe = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(0)).to(y.device)
     whole, local = product(probe), (blocks @ probe[..., None])[..., 0]
     if not torch.allclose(whole, local, rtol=1e4 * torch.finfo(y.dtype).eps, atol=1e-12 * float(whole.abs().max())):

@@ -189,7 +189,7 @@ def _torchode(adjoint: str) -> Callable[[nn.Module, Tensor, Tensor], Tensor] | N
     import torchode  # pyright: ignore[reportMissingImports]
 
     def solve(field: nn.Module, y0: Tensor, times: Tensor) -> Tensor:
-        term = torchode.ODETerm(lambda t, y: field(t, y))
+        term = torchode.ODETerm(field)
         method = torchode.Dopri5(term=term)
         control = torchode.IntegralController(term=term, **TOLERANCE)
         problem = torchode.InitialValueProblem(y0=y0[None], t_start=times[:1], t_end=times[1:])
