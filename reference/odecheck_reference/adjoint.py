@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from .bounded import Array, Bounded
-from .flow import RUNS, at_least, integrate, moved, spread, trajectories
+from .flow import NEARBY, RUNS, at_least, integrate, longest, moved, spread, trajectories
 from .problem import Problem
 from .sensitivity import with_cost_as_state
 
@@ -24,37 +24,36 @@ def adjoint_states(problem: Problem) -> Bounded:
     """
     extended = with_cost_as_state(problem)
     forward = trajectories(extended, 0)
+    slopes = [extended.loss.gradient(run.y) for run in forward]
     values = [
-        _backwards(extended, run.y, extended.loss.gradient(run.y), *how)[..., : problem.field.state]
-        for run, how in zip(forward, RUNS, strict=True)
+        _backwards(extended, run.y, slope[:, :, None], *how)[:, :, 0, : problem.field.state]
+        for run, slope, how in zip(forward, slopes, RUNS, strict=True)
     ]
     # the equation is linear in a: what the bar of y does to the slopes of the loss goes back through it by itself
-    y = forward[0].y
-    changes = [extended.loss.gradient(run.y) - extended.loss.gradient(y) for run in moved(extended, 0)]
-    carried = [_backwards(extended, y, change / _size(change), "DOP853", 1e-4) * _size(change) for change in changes]
-    return at_least(spread(values), max(float(np.max(np.abs(c))) for c in carried))
-
-
-def _size(change: Array) -> float:
-    return float(np.max(np.abs(change))) or 1.0
+    changes = np.stack([extended.loss.gradient(run.y) - slopes[0] for run in moved(extended, 0)], axis=2)
+    size = float(np.max(np.abs(changes))) or 1.0
+    carried = _backwards(extended, forward[0].y, changes / size, *NEARBY) * size
+    return at_least(spread(values), float(np.max(np.abs(carried[..., : problem.field.state]))))
 
 
 def _backwards(problem: Problem, y: Array, slopes: Array, method: str, tolerance: float) -> Array:
+    """Several adjoints at once, driven by their own slopes: (times, batch, adjoints, state), like `slopes`."""
     shape, size = problem.y0.shape, problem.y0.size
 
     def rhs(t: float, w: Array) -> Array:
-        state, a = w[:size].reshape(shape), w[size:].reshape(shape)
+        state, a = w[:size].reshape(shape), w[size:].reshape(slopes.shape[1:])
         jet = problem.field.jet(t, state, problem.theta, 1)
         assert jet.first is not None
-        pulled = np.einsum("bij,bi->bj", jet.first[:, :, 1 : 1 + shape[1]], a)
+        pulled = a @ jet.first[:, :, 1 : 1 + shape[1]]
         return np.concatenate([jet.value.ravel(), -pulled.ravel()])
 
-    result = np.empty_like(y)
+    result = np.empty_like(slopes)
     result[-1] = slopes[-1]
     for i in range(len(problem.ts) - 2, -1, -1):
         start = np.concatenate([y[i + 1].ravel(), result[i + 1].ravel()])
         span = (float(problem.ts[i + 1]), float(problem.ts[i]))
-        result[i] = integrate(rhs, span, start, method, tolerance, problem.name)[size:].reshape(shape) + slopes[i]
+        after = integrate(rhs, span, start, method, tolerance, problem.name, longest=longest(problem))[size:]
+        result[i] = after.reshape(slopes.shape[1:]) + slopes[i]
     return result
 
 
@@ -72,7 +71,7 @@ def volume(problem: Problem) -> Bounded:
     def once(method: str, tolerance: float) -> Array:
         w = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
         span = (float(problem.ts[0]), float(problem.ts[-1]))
-        return integrate(rhs, span, w, method, tolerance, problem.name)[size:]
+        return integrate(rhs, span, w, method, tolerance, problem.name, longest=longest(problem))[size:]
 
     logarithm = spread([once(*run) for run in RUNS])
     value = np.exp(logarithm.value)

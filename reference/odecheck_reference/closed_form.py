@@ -29,17 +29,29 @@ def closed_flow(field: Field, theta: Array, y0: Array, ts: Array, *, order: int)
 
     Raises TypeError for a field that has no closed form here.
     """
-    with mp.workdps(DIGITS + 12):
+    if not has_closed_form(field):
+        raise TypeError(f"{type(field).__name__} has no closed form")
+    lost = _cancelled(field, theta, ts)
+    with mp.workdps(DIGITS + 12 + 2 * lost):
         if isinstance(field, Logistic):
             return _logistic(exactly(theta), exactly(y0), exactly(ts), order)
         if isinstance(field, Linear):
-            return _linear(field.state, field.time, exactly(theta), exactly(y0), exactly(ts), order)
-        if isinstance(field, Mlp) and field.hidden == ():
-            return _affine_network(field, exactly(theta), exactly(y0), exactly(ts), order)
-        raise TypeError(f"{type(field).__name__} has no closed form")
+            return _linear(field.state, field.time, exactly(theta), exactly(y0), exactly(ts), order, lost)
+        assert isinstance(field, Mlp)
+        return _affine_network(field, exactly(theta), exactly(y0), exactly(ts), order, lost)
 
 
-def _linear(d: int, moving: bool, theta: AnyArray, y0: AnyArray, ts: AnyArray, order: int) -> Flow:
+def _cancelled(field: Field, theta: Array, ts: Array) -> int:
+    """Half of the digits that the exponential series of a linear field may lose: terms up to e^ρ add up to e^(−ρ)."""
+    if isinstance(field, Logistic):
+        return 0
+    width = field.state + int(isinstance(field, Mlp) and field.time)
+    matrix = theta[: field.state * width].reshape(field.state, width)[:, : field.state]
+    reach = float(np.max(np.sum(np.abs(matrix), axis=1)) * np.max(np.abs(ts - ts[0])))
+    return int(reach / np.log(10)) + 1
+
+
+def _linear(d: int, moving: bool, theta: AnyArray, y0: AnyArray, ts: AnyArray, order: int, lost: int) -> Flow:
     """y' = A y + b + c t, by the series of exp(τ M), M = [[A, b + c t0, c], [0, 0, 1·…], [0, 0, 0]], on (y0, 1, 0).
 
     The coefficients of τ^k, and with them their first and second derivatives in zeta = (t0, y0, A, b, c) — the Fréchet
@@ -97,13 +109,13 @@ def _linear(d: int, moving: bool, theta: AnyArray, y0: AnyArray, ts: AnyArray, o
             row[:] = [s + term * power for s, term in zip(row, terms, strict=True)]
         if k > 2 * reach + 4 and k % 4 == 0:
             furthest = max(abs(power) for power in powers)
-            if max(float(np.max(np.abs(term)) * furthest) for term in terms) < 10.0 ** (-DIGITS - 8):
+            if max(np.max(np.abs(term)) * furthest for term in terms) < mp.mpf(10) ** (-DIGITS - 8 - lost):
                 break
     stacked = [np.stack([row[i] for row in sums]) for i in range(order + 1)]
     return Flow(*stacked)
 
 
-def _affine_network(field: Mlp, theta: AnyArray, y0: AnyArray, ts: AnyArray, order: int) -> Flow:
+def _affine_network(field: Mlp, theta: AnyArray, y0: AnyArray, ts: AnyArray, order: int, lost: int) -> Flow:
     """A network without hidden layers is a linear field whose weights are numbered row by row: [A c], then b."""
     d = field.state
     width = d + int(field.time)
@@ -113,7 +125,7 @@ def _affine_network(field: Mlp, theta: AnyArray, y0: AnyArray, ts: AnyArray, ord
     order_of = [numbers[:, :d].ravel(), d * width + np.arange(d), *([numbers[:, d]] if field.time else [])]
     here = np.argsort(np.concatenate(order_of))  # where the network's parameters sit in the linear field's
     kept = np.concatenate([np.arange(1 + d), 1 + d + here])
-    f = _linear(d, field.time, np.concatenate(parts), y0, ts, order)
+    f = _linear(d, field.time, np.concatenate(parts), y0, ts, order, lost)
     first = None if f.first is None else f.first[..., kept]
     second = None if f.second is None else f.second[..., kept, :][..., kept]
     return Flow(f.y, first, second)

@@ -26,7 +26,7 @@ mp: Any = mpmath
 DIGITS = 40  # of the arithmetic; the results are meant to have 30
 AGREEMENT = 1e-24  # of two meshes; the finer is better than that by a factor of about 2^32
 STAGES = 16
-MAX_ELEMENTS = 256
+MAX_ELEMENTS = 512
 
 
 class ExactError(ArithmeticError):
@@ -232,7 +232,7 @@ def _mix(matrix: AnyArray, values: AnyArray) -> AnyArray:
         return np.tensordot(matrix, values, axes=1)
     size = np.max(np.abs(values))
     if size == 0:
-        return 0 * values
+        return np.full((*matrix.shape[:-1], *values.shape[1:]), mp.mpf(0), dtype=object)
     shift = 4 * DIGITS - mp.frexp(size)[1]
 
     def whole(x: Any) -> int:

@@ -81,7 +81,7 @@ class Exact:
     def volume(self) -> AnyArray:
         """det dy(ts[-1])/dy(ts[0]) of every row: (batch,)"""
         with mp.workdps(DIGITS):
-            return np.array([mp.det(mp.matrix(m.tolist())) for m in self.transition()[-1]], dtype=object)
+            return np.array([_determinant(m) for m in self.transition()[-1]], dtype=object)
 
     def _of_start(self) -> AnyArray:
         assert self.flow.first is not None
@@ -151,6 +151,14 @@ class Exact:
                 at = at[:-1]
             total[np.ix_(*(at,) * axes)] += block
         return total
+
+
+def _determinant(matrix: AnyArray) -> Any:
+    """By expansion along the first row: exact enough for any scale of the entries, and the matrices are small."""
+    if len(matrix) == 1:
+        return matrix[0, 0]
+    minors = (np.delete(matrix[1:], j, axis=1) for j in range(len(matrix)))
+    return sum((-1) ** j * matrix[0, j] * _determinant(minor) for j, minor in enumerate(minors))
 
 
 def solve(problem: Problem, *, order: int) -> Exact:

@@ -11,7 +11,7 @@ The bar. Two solver families, explicit Runge–Kutta of order 8 at three toleran
 (Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by the distance
 to the run at ten times its tolerance, or by a tenth of that to the run at a hundred times: errors in proportion to the
 tolerance make the two alike, and a single component may agree with one of them by accident, hardly with both.
-The other family vouches for the first: whatever distance between the two families the second family's own spread does
+The other family vouches for the first: a distance between the two families that the second family's own spread does
 not explain becomes a term of the bar. All distances are taken in the largest component of a quantity, so that a
 component which happens to agree has no smaller bar than its neighbours.
 
@@ -26,15 +26,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.integrate import solve_ivp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from .bounded import Array, Bounded
 from .fields.field import AnyArray, Field
 from .problem import Problem
 
+_solve_ivp = cast(Any, solve_ivp)
 SHARP = ("DOP853", 1e-13)
 NEARBY = ("DOP853", 1e-12)
 FARTHER = ("DOP853", 1e-11)
@@ -69,7 +70,8 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
     w = system.start(problem.y0)
     rows = [w]
     for start, stop in zip(problem.ts[:-1], problem.ts[1:], strict=True):
-        w = integrate(system, (float(start), float(stop)), w, method, tolerance, problem.name)
+        span = (float(start), float(stop))
+        w = integrate(system, span, w, method, tolerance, problem.name, longest=longest(problem))
         rows.append(w)
     blocks = system.blocks(np.stack(rows))
     assert all(b.shape[1:3] == (batch, d) for b in blocks) and n == problem.field.params
@@ -77,8 +79,11 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 
 
 def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w: Array,
-              method: str, tolerance: float, name: str) -> Array:  # fmt: skip
-    """The state at span[1]: (size,). The last step ends there, nothing is interpolated."""
+              method: str, tolerance: float, name: str, *, longest: float = np.inf) -> Array:  # fmt: skip
+    """The state at span[1]: (size,). The last step ends there, nothing is interpolated.
+
+    longest: the longest step that the multistep family may take; see the function of that name.
+    """
     calls = 0
 
     def counted(t: float, state: Array) -> Array:
@@ -90,12 +95,21 @@ def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w
         return rhs(t, state)
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        result: Any = solve_ivp(counted, span, w, method=method, rtol=tolerance, atol=0.1 * tolerance,
-                                t_eval=[span[1]])  # fmt: skip
+        result: Any = _solve_ivp(counted, span, w, method=method, rtol=tolerance, atol=0.1 * tolerance,
+                                t_eval=[span[1]], max_step=longest if method == OTHER[0] else np.inf)  # fmt: skip
     if not result.success or not np.isfinite(result.y).all():
         raise FlowError(f"problem {name!r}: {method} at tolerance {tolerance:g} did not reach t = {span[1]:g} from "
                         f"{span[0]:g} ({result.message}). The solution may end there; shorten the times.")  # fmt: skip
     return result.y[:, -1]
+
+
+def longest(problem: Problem) -> float:
+    """The longest step of the multistep family, a hundredth of the window.
+
+    All solvers grow their steps where nothing happens, and then step over a short feature together. One family that
+    may not do so disagrees with the other, and the bar shows it.
+    """
+    return float(abs(problem.ts[-1] - problem.ts[0])) / 100
 
 
 class _System:
@@ -154,10 +168,11 @@ def spread(values: list[Array]) -> Bounded:
         return float(np.max(np.abs(a - b), initial=0.0))
 
     truncation = 2 * max(distance(sharp, nearby), distance(sharp, farther) / 10)
-    unexplained = distance(sharp, other) - 3 * distance(other, other_nearby) - truncation
+    apart, explained = distance(sharp, other), 3 * distance(other, other_nearby)
+    disagree = apart + explained if apart > explained + truncation else 0.0  # then nobody knows which of them is right
     # a sum of s step increments, each rounded, at the scale of the largest component
     roundoff = 32 * np.finfo(np.float64).eps * float(np.max(np.abs(sharp), initial=0.0))
-    return Bounded(sharp, {"truncation": truncation, "families disagree": max(unexplained, 0.0), "roundoff": roundoff})
+    return Bounded(sharp, {"truncation": truncation, "families disagree": disagree, "roundoff": roundoff})
 
 
 @lru_cache(maxsize=128)

@@ -153,8 +153,8 @@ class CrossEntropy:
         z = y - np.take_along_axis(y, np.asarray(self.label)[..., None], axis=-1)
         first = np.argmax(np.real(z), axis=-1)[..., None]
         top = np.take_along_axis(z, first, axis=-1)
-        beside = np.not_equal(np.arange(y.shape[-1]), first)
-        others = fn.exp(z - top) * beside
+        others = fn.exp(z - top)
+        np.put_along_axis(others, first, 0 * top, axis=-1)
         return np.sum(self.weight * (top[..., 0] + fn.log1p(np.sum(others, axis=-1))))
 
     def gradient(self, y: AnyArray) -> AnyArray:

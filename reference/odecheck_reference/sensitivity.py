@@ -18,7 +18,7 @@ import numpy as np
 
 from .bounded import Array, Bounded
 from .fields.field import AnyArray, Jet
-from .flow import Trajectory, bounded
+from .flow import Trajectory, bounded, trajectories
 from .losses import Loss, RunningCost
 from .problem import Problem
 
@@ -125,7 +125,29 @@ def gradient(problem: Problem) -> Gradient:
 
     y0 = part(slice(0, size))
     y0 = Bounded(y0.value.reshape(problem.y0.shape), {k: b.reshape(problem.y0.shape) for k, b in y0.budget.items()})
-    return Gradient(y0, part(slice(size, size + n)), part(slice(size + n, None)))
+    ts = part(slice(size + n, None))
+    rounded = Bounded(ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)})
+    return Gradient(y0, part(slice(size, size + n)), rounded)
+
+
+def _rates_rounded(problem: Problem) -> float:
+    """How much of dL/dts may be round-off of F itself: 32 eps Σ |F_z| |z| for each F, z = (t, y, theta).
+
+    F may be a small difference of large terms, at an equilibrium for one, that no bar of the state knows of.
+    """
+    run = trajectories(problem, 1)[0]
+    assert run.first is not None
+    slopes, d = problem.loss.gradient(run.y), problem.field.state
+    pulled = np.einsum("tbi,tbij->bj", slopes, run.first[..., :d])
+    weights = [pulled, *slopes[1:]]  # of F at the start, and at each later time
+    worst = 0.0
+    for t, y, weight in zip(problem.ts, run.y, weights, strict=True):
+        jet = problem.field.jet(float(t), y, problem.theta, 1)
+        assert jet.first is not None
+        z = np.concatenate([np.full((len(y), 1), t), y, np.tile(problem.theta, (len(y), 1))], axis=1)
+        size = np.einsum("bip,bp->bi", np.abs(jet.first), np.abs(z))
+        worst = max(worst, float(np.sum(np.abs(weight) * size)))
+    return 32 * float(np.finfo(np.float64).eps) * worst
 
 
 def hessian(problem: Problem) -> Bounded:
