@@ -143,4 +143,3 @@ class FixedStep:
 
     def with_step(self, step: float) -> FixedStep:
         return replace(self, step=step)
-

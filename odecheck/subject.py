@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Subject:
     field: FieldFactory | None
     solver: Solver
     engine: Engine
-    expected_failures: Mapping[str, str] = field(default_factory=dict[str, str], hash=False, compare=False)
+    expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str], hash=False, compare=False)
     label: str = ""
     around: tuple[Callable[[nn.Module], nn.Module], ...] = ()
 
@@ -121,7 +122,7 @@ _METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
+def metered() -> Generator[Meter]:
     """Count what the subject does within this block. An observation that was kept from before counts as done again."""
     meter = Meter()
     token = _METER.set(meter)
@@ -241,7 +242,8 @@ class Tangent(nn.Module):
             value = self.inner(t, y)
             # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ: reverse mode twice
             u = torch.zeros_like(value, requires_grad=True)
-            (pulled,) = torch.autograd.grad(value, y, u, create_graph=True, allow_unused=True)
+            # torch's types do not know that allow_unused gives None
+            pulled = cast(Tensor | None, torch.autograd.grad(value, y, u, create_graph=True, allow_unused=True)[0])
             if pulled is None or not pulled.requires_grad:
                 return torch.cat([value.detach(), torch.zeros_like(delta)], dim=-1)
             (pushed,) = torch.autograd.grad(pulled, u, delta)

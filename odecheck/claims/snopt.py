@@ -13,7 +13,7 @@ import torch
 from odecheck_reference import Bounded, Problem, gauss_newton, gradient, hessian
 from odecheck_reference.bounded import Array
 from odecheck_reference.flow import Trajectory, bounded
-from odecheck_reference.losses import CrossEntropy, SquaredError
+from odecheck_reference.losses import CrossEntropy, Loss, SquaredError
 from torch import Tensor
 
 from .. import mutants_second as wrong
@@ -93,7 +93,7 @@ def gauss_newton_is_the_hessian(subject: Subject, problem: Problem) -> tuple[Bou
     return ladder(subject, lambda s: s.hessian(problem, curved=False)), _block(hessian(problem), whole, whole)
 
 
-def _terminal(problem: Problem) -> Problem:
+def terminal(problem: Problem) -> Problem:
     """The problem observed at its last time only, without an integral term."""
     loss = problem.loss
     if not isinstance(loss, SquaredError | CrossEntropy):
@@ -103,11 +103,12 @@ def _terminal(problem: Problem) -> Problem:
     return problem.with_(loss=replace(loss, weight=weight), running=None)
 
 
-def _rows(loss: SquaredError | CrossEntropy, y: Array) -> Array:
+def factor_rows(loss: Loss, y: Array) -> Array:
     """y_i with Φ_yy(T) = Σ_i y_i y_iᵀ of every row, at y (batch, state): (batch, rank, state).
 
     Squared error: √w_i e_i. Cross-entropy: √(w p_c) (e_c − p), because Σ_c p_c (e_c − p)(e_c − p)ᵀ = diag p − p pᵀ.
     """
+    assert isinstance(loss, SquaredError | CrossEntropy)
     unit = np.eye(y.shape[1])
     if isinstance(loss, SquaredError):
         return np.sqrt(loss.weight[-1])[:, :, None] * unit
@@ -116,7 +117,7 @@ def _rows(loss: SquaredError | CrossEntropy, y: Array) -> Array:
     return np.sqrt(loss.weight[-1][:, None] * p)[:, :, None] * (unit - p[:, None, :])
 
 
-def _subject_rows(loss: SquaredError | CrossEntropy, y: Tensor) -> Tensor:
+def subject_rows(loss: SquaredError | CrossEntropy, y: Tensor) -> Tensor:
     """The same, in torch."""
     weight, unit = tensor(loss.weight[-1]), torch.eye(y.shape[1], dtype=y.dtype)
     if isinstance(loss, SquaredError):
@@ -132,18 +133,18 @@ def low_rank_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 
     Compared factor by factor: at t0 these are q_i = (∂y(T)/∂y0)ᵀ y_i and p_i = (∂y(T)/∂theta)ᵀ y_i.
     """
-    engine, ended = factors_of(subject.engine), _terminal(problem)
+    engine, ended = factors_of(subject.engine), terminal(problem)
     loss = ended.loss
     assert isinstance(loss, SquaredError | CrossEntropy)
 
     def observe(s: Subject) -> Array:
         found = s.observe(ended, lambda m, y0, ts, _: factors_of(s.engine).factors(
-            m, s.solver, y0, ts, lambda y: _subject_rows(loss, y)))  # fmt: skip
+            m, s.solver, y0, ts, lambda y: subject_rows(loss, y)))  # fmt: skip
         return np.concatenate([to_numpy(x[0]) for x in found], axis=-1)
 
     def truth(run: Trajectory) -> Array:
         assert run.first is not None
-        return _rows(loss, run.y[-1]) @ run.first[-1]
+        return factor_rows(loss, run.y[-1]) @ run.first[-1]
 
     assert engine is subject.engine
     return ladder(subject, observe), bounded(ended, 1, truth)
@@ -190,11 +191,13 @@ def memory_is_flat(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
     """The memory of a second derivative of the flow does not grow with the number of steps, within five per cent.
 
     Measured as the largest number of bytes of tensors alive at one time during one Hessian, at this tolerance or step
-    and three rungs finer.
+    and two rungs finer.
     """
     _size(problem)
     if subject.engine.target == "steps":
         raise NotApplicable("an engine that differentiates its steps has to keep them, or to repeat them")
+    if isinstance(subject.solver, FixedStep):
+        raise NotApplicable("a fixed-step solver keeps the grid of its steps, a number for each")
     finer = subject.refined().refined()
     coarse = _peak(subject, problem)
     return Bounded(_peak(finer, problem)), Bounded(coarse, {"five per cent": 0.05 * coarse})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +158,20 @@ def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded
 
 # loosest and tightest tolerance by stated order: a method of low order pays for each digit with many steps
 _TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
-_ROOT = wrong.Mutant("tolerance to the power of one half", lambda s: replace(s, solver=_RootTolerance(s.solver)))
+
+
+def _root_tolerance(subject: Subject) -> Subject:
+    if not isinstance(subject.solver, Adaptive):
+        raise NotApplicable("a fixed-step solver has no tolerance")
+    return replace(subject, solver=_RootTolerance(subject.solver))
+
+
+def _fit(x: Array, y: Array) -> Any:
+    """Least-squares line: slope and stderr."""
+    return stats.linregress(x, y)
+
+
+_ROOT = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
 
 
 @claim(
@@ -201,7 +215,7 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     if not float(np.min(errors)) > 10 * known:
         return Bounded(1.0, {"errors at the level of the reference": np.inf}), Bounded(1.0)
     x, y = np.log(tolerances), np.log(errors)
-    fit, loose, tight = (stats.linregress(x[part], y[part]) for part in (slice(0, 9), slice(0, 5), slice(4, 9)))
+    fit, loose, tight = (_fit(x[part], y[part]) for part in (slice(0, 9), slice(0, 5), slice(4, 9)))
     noise = float(stats.t.ppf(0.995, df=7)) * float(fit.stderr)
     budget = {"fit": noise, "not yet asymptotic": abs(float(tight.slope) - float(loose.slope))}
     return Bounded(min(float(tight.slope), 1.0), budget), Bounded(1.0, {"half an order": 1 / 6})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +103,7 @@ class OdeIntEngine:
         params = [p for p in module.parameters() if p.requires_grad]
         value = loss(solver.solve(self.odeint, module, y0, ts))
         grads = torch.autograd.grad(value, [y0, ts, *params], allow_unused=True)
-        whole = [torch.zeros_like(x) if g is None else g for x, g in zip([y0, ts, *params], grads, strict=True)]
+        missing = cast(tuple[Tensor | None, ...], grads)  # torch's types do not know allow_unused
+        whole = [torch.zeros_like(x) if g is None else g for x, g in zip([y0, ts, *params], missing, strict=True)]
         theta = torch.cat([g.reshape(-1) for g in whole[2:]]) if params else y0.new_zeros(0)
         return Derivatives(whole[0], theta, whole[1])

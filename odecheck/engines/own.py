@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from .. import discrete, second_order
-from ..ode import odeint
-from ..solvers import Solver
+from .. import discrete
+from .. import ode as _ode
+from .. import second_order as _second_order
+from ..solvers import OdeInt, Solver
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
 
-_CLOSED = OdeIntEngine("odecheck.odeint", "flow", odeint)
+second_order: Any = _second_order  # its functions take any callable
+_CLOSED = OdeIntEngine("odecheck.odeint", "flow", cast(OdeInt, cast(Any, _ode).odeint))
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ClosedEngine:
         return solver.solve(solve, module, y0, ts)
 
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
-        found: list[second_order.Factors] = []
+        found: list[_second_order.Factors] = []
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
             found.append(second_order.gauss_newton_factors(field, start, times, rows, **how))
@@ -51,7 +53,7 @@ class ClosedEngine:
 
     def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
         """(exact, paper's form), each [Q_T, Q_TT, Q_Ttheta]: (2 + params,)."""
-        found: list[second_order.Horizon] = []
+        found: list[_second_order.Horizon] = []
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
             found.append(second_order.horizon_derivatives(field, start, times, loss, **how))

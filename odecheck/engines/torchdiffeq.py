@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import torchdiffeq
+from typing import Any
+
+import torchdiffeq as _torchdiffeq  # pyright: ignore[reportMissingTypeStubs]
 
 from .base import OdeIntEngine
 
-BACKPROP = OdeIntEngine("torchdiffeq backprop", "steps", torchdiffeq.odeint, unsupported_methods=("scipy_solver",))
-ADJOINT = OdeIntEngine("torchdiffeq adjoint", "flow", torchdiffeq.odeint_adjoint)
+_library: Any = _torchdiffeq  # it has no types
+
+BACKPROP = OdeIntEngine("torchdiffeq backprop", "steps", _library.odeint, unsupported_methods=("scipy_solver",))
+ADJOINT = OdeIntEngine("torchdiffeq adjoint", "flow", _library.odeint_adjoint)
 
 
 def Backprop() -> OdeIntEngine:

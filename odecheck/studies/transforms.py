@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+from torch.utils._pytree import tree_leaves
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-11}
 CLOSE = 1e-5
@@ -78,7 +79,7 @@ def _leaves() -> list[Tensor]:
 
 
 def _flat(parts: Any) -> Tensor:
-    leaves = torch.utils._pytree.tree_leaves(parts)
+    leaves = tree_leaves(parts)
     return torch.cat([x.detach().reshape(-1) for x in leaves])
 
 
@@ -171,7 +172,7 @@ def _torch_libraries() -> dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor
 
     from odecheck.ode import odeint
 
-    def through(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    def through(function: Callable[..., Any]) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
         return lambda field, y0, times: function(field, y0, times, method="dopri5", **TOLERANCE)[-1]
 
     return {

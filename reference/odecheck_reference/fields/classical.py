@@ -17,7 +17,7 @@ from .functions import cos, exp, sin
 class Classical:
     """A field of fixed size: the state is one part, `names` are the components of theta."""
 
-    state: ClassVar[int]
+    size: ClassVar[int]
     names: ClassVar[tuple[str, ...]]
 
     @property
@@ -27,6 +27,10 @@ class Classical:
     @property
     def outputs(self) -> int:
         return self.state
+
+    @property
+    def state(self) -> int:
+        return self.size
 
     @property
     def params(self) -> int:
@@ -47,7 +51,7 @@ class Classical:
 class Logistic(Classical):
     """y' = r y (1 - y / K). theta = r, K."""
 
-    state: ClassVar[int] = 1
+    size: ClassVar[int] = 1
     names: ClassVar[tuple[str, ...]] = ("r", "K")
 
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
@@ -76,7 +80,7 @@ class Logistic(Classical):
 class LotkaVolterra(Classical):
     """x' = alpha x - beta x y, y' = delta x y - gamma y. theta = alpha, beta, gamma, delta."""
 
-    state: ClassVar[int] = 2
+    size: ClassVar[int] = 2
     names: ClassVar[tuple[str, ...]] = ("alpha", "beta", "gamma", "delta")
 
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
@@ -110,7 +114,7 @@ class LotkaVolterra(Classical):
 class VanDerPol(Classical):
     """x' = v, v' = mu (1 - x^2) v - x. theta = mu."""
 
-    state: ClassVar[int] = 2
+    size: ClassVar[int] = 2
     names: ClassVar[tuple[str, ...]] = ("mu",)
 
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
@@ -125,7 +129,7 @@ class VanDerPol(Classical):
 class Pendulum(Classical):
     """Damped and forced in time: q' = p, p' = -k sin q - c p + a cos(w t). theta = k, c, a, w."""
 
-    state: ClassVar[int] = 2
+    size: ClassVar[int] = 2
     names: ClassVar[tuple[str, ...]] = ("k", "c", "a", "w")
 
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
@@ -159,7 +163,7 @@ class Pendulum(Classical):
 class Lorenz(Classical):
     """x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z. theta = sigma, rho, beta."""
 
-    state: ClassVar[int] = 3
+    size: ClassVar[int] = 3
     names: ClassVar[tuple[str, ...]] = ("sigma", "rho", "beta")
 
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
