@@ -105,11 +105,11 @@ def _undriven(problem: Problem) -> Problem:
 
 
 _ALL = (
-    Family("network of width 1", Mlp(1, 1, (2,))),
+    Family("network of width 1", Mlp(1, 1, (2,)), 2),
     Family("linear", Linear(2, time=True), 2),
     Family("gradient", GradientFlow(2, 3), 2),
     Family("network", Mlp(2, 2, (3,), time=True), 2),
-    Family("second order", SecondOrder(Mlp(4, 2, (3,), "sine"))),
+    Family("second order", SecondOrder(Mlp(4, 2, (3,), "sine")), 2),
     Family("pendulum", Pendulum(), 1),
     Family("heavy ball of width 1", HeavyBall(Mlp(1, 1, (2,)))),
     Family("heavy ball, linear", HeavyBall(Linear(2), Learnt())),

@@ -30,8 +30,8 @@ from .subject import SHIPPED, Subject
 
 CONDITIONAL = "holds under a condition"
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
-SUBJECT = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Backprop())
-SECOND_ORDER = Subject(SHIPPED, FixedStep("rk4", step=0.05), Closed())
+SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7, land=True), Backprop())
+SECOND_ORDER = Subject(SHIPPED, FixedStep("rk4", step=0.1), Closed())
 # the subjects that a paper's claims are asked of: a claim goes on to the next one where it has nothing to say
 SUBJECTS: Mapping[str, tuple[Subject, ...]] = {
     "SOL": (SUBJECT, Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop())),
@@ -63,7 +63,7 @@ BENCHMARKS = ("SNOPT-13", "HB-9", "ADAM-7")
 
 # families by paper, and how many problems are drawn of those that few of a claim's problems come from
 FAMILIES_OF: Mapping[str, tuple[str, ...]] = {
-    "SOL": ("network of width 1", "linear", "gradient", "second order", "pendulum"),
+    "SOL": ("network of width 1", "linear", "gradient", "network", "second order", "pendulum"),
     "NODE": ("network of width 1", "linear", "gradient", "network", "second order", "pendulum"),
     "SNOPT": ("network of width 1", "linear", "heavy ball of width 1", "generalised heavy ball of width 1",
               "Adam of width 1"),

@@ -8,15 +8,25 @@ trajectory, a = dL/d(h, m). A sentence that is false read literally is stated so
 from __future__ import annotations
 
 import numpy as np
-from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference import Bounded, Problem
 from odecheck_reference import heavy_ball as exact
 from odecheck_reference.bounded import Array
-from odecheck_reference.fields import Fixed, Free, Learnt
 
 from .. import mutants as wrong
 from .. import mutants_models as models
 from ..adjoint_states import adjoint_states, early, unit_losses
-from ..claim import Condition, NotApplicable, claim
+from ..claim import NotApplicable, claim
+from ..conditions import (
+    COMMUTING,
+    CONSTANT_DAMPING,
+    CONSTANT_JACOBIAN,
+    SYMMETRIC_JACOBIAN,
+    commuting,
+    constant_damping,
+    constant_jacobian,
+    heavy_ball,
+    linearised,
+)
 from ..judge import Verdict
 from ..ladder import ROUNDOFF, ladder
 from ..subject import Subject
@@ -26,53 +36,8 @@ PAPER = "arXiv:2110.04840, heavy-ball neural ODEs"
 ADJOINT_MUTANTS = [models.GAMMA_DOUBLED, models.GAMMA_FLIPPED, models.MOMENTUM_SIGN, models.TRANSPOSED_FORCE]
 
 
-def _heavy_ball(problem: Problem, *, plain: bool = False) -> exact.Pieces:
-    try:
-        pieces = exact.pieces(problem)
-    except TypeError as reason:
-        raise NotApplicable(str(reason)) from None
-    if plain and not pieces.plain:
-        raise NotApplicable("the field has a spring or an activation of its momentum: see HB-8")
-    return pieces
-
-
 def _but_last(truth: Bounded) -> Bounded:
     return Bounded(truth.value[:-1], {name: term[:-1] for name, term in truth.budget.items()})
-
-
-def _jets(problem: Problem) -> tuple[exact.Pieces, list[tuple[float, Array]]]:
-    return _heavy_ball(problem), [(float(t), y) for t, y in zip(problem.ts, solution(problem).value, strict=True)]
-
-
-def _constant_damping(problem: Problem) -> bool:
-    return isinstance(_heavy_ball(problem).field.gamma, Fixed | Free | Learnt)
-
-
-def _constant_jacobian(problem: Problem) -> bool:
-    p, points = _jets(problem)
-    size = max(np.max(np.abs(p.jacobian(t, y)), initial=0.0) for t, y in points)
-    return all(np.max(np.abs(p.jacobian_rate(t, y))) <= ROUNDOFF * size for t, y in points)
-
-
-def _symmetric_jacobian(problem: Problem) -> bool:
-    p, points = _jets(problem)
-    all_j = np.stack([p.jacobian(t, y) for t, y in points])
-    return bool(np.max(np.abs(all_j - np.swapaxes(all_j, -1, -2))) <= ROUNDOFF * np.max(np.abs(all_j)))
-
-
-def _commuting(problem: Problem) -> bool:
-    _, points = _jets(problem)
-    d = problem.field.state
-    jets = [problem.field.jet(t, y, problem.theta, 1).first for t, y in points]
-    m = np.stack([first[:, :, 1 : 1 + d] for first in jets if first is not None])
-    brackets = m[:, None] @ m[None] - m[None] @ m[:, None]
-    return bool(np.max(np.abs(brackets)) <= ROUNDOFF * np.max(np.abs(m)) ** 2)
-
-
-CONSTANT_DAMPING = Condition("the damping does not depend on time", _constant_damping)
-CONSTANT_JACOBIAN = Condition("J is constant along the trajectory", _constant_jacobian)
-SYMMETRIC_JACOBIAN = Condition("f is a gradient field: J is symmetric", _symmetric_jacobian)
-COMMUTING = Condition("the matrices M(t) of the linearised system commute", _commuting)
 
 
 @claim(
@@ -86,7 +51,7 @@ def second_order_equation(subject: Subject, problem: Problem) -> tuple[Bounded, 
 
     The reference solves the latter with an integrating factor, h' = e^{−∫γ} u and u' = e^{∫γ} f: no momentum occurs.
     """
-    _heavy_ball(problem, plain=True)
+    heavy_ball(problem, plain=True)
     return ladder(subject, lambda s: s.solution(problem)), exact.by_integrating_factor(problem)
 
 
@@ -98,7 +63,7 @@ def second_order_equation(subject: Subject, problem: Problem) -> tuple[Bounded, 
 )
 def adjoint_of_the_system(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a_h' = −Jᵀ a_m and a_m' = −a_h + γ a_m."""
-    _heavy_ball(problem, plain=True)
+    heavy_ball(problem, plain=True)
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(exact.adjoint(problem))
 
 
@@ -106,7 +71,7 @@ def adjoint_of_the_system(subject: Subject, problem: Problem) -> tuple[Bounded, 
        when=CONSTANT_DAMPING, mutants=ADJOINT_MUTANTS)  # fmt: skip
 def momentum_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a_m'' − γ a_m' = Jᵀ a_m, in reversed time a heavy ball with the same γ; and a_h = γ a_m − a_m'."""
-    _heavy_ball(problem, plain=True)
+    heavy_ball(problem, plain=True)
     expected = exact.momentum_adjoint(problem, with_rate_of_damping=False)
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(expected)
 
@@ -115,7 +80,7 @@ def momentum_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
        expect=Verdict.REFUTED, when=CONSTANT_JACOBIAN, mutants=ADJOINT_MUTANTS)  # fmt: skip
 def position_adjoint_literally(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Read literally as a statement about ∂L/∂h: a_h'' − γ a_h' = Jᵀ a_h."""
-    p = _heavy_ball(problem, plain=True)
+    p = heavy_ball(problem, plain=True)
     literal, _ = exact.position_adjoint_read_literally(problem)
     return ladder(subject, lambda s: adjoint_states(s, problem)[..., : p.d]), _but_last(literal)
 
@@ -131,8 +96,8 @@ def position_adjoint_residual(subject: Subject, problem: Problem) -> tuple[Bound
 
     Compared is what this residual makes of the literal solution: observed minus literal a_h, against the prediction.
     """
-    p = _heavy_ball(problem, plain=True)
-    if _constant_jacobian(problem):
+    p = heavy_ball(problem, plain=True)
+    if constant_jacobian(problem):
         raise NotApplicable("J is constant along the trajectory: the residual is zero, HB-4 itself holds")
     literal, defect = exact.position_adjoint_read_literally(problem)
     size = float(np.max(np.abs(literal.value)))
@@ -153,7 +118,7 @@ def eigenvalues_pair(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     A spectrum is symmetric about −γ/2 exactly when all odd powers of M + γ/2 have trace zero, up to the power 2d − 1.
     The integral is that of the Gauss rule, with which M and γ are integrated alike. Matrices have norm one.
     """
-    p = _heavy_ball(problem)
+    p = heavy_ball(problem)
     nodes, weights = np.polynomial.legendre.leggauss(6)
     start, end = problem.ts[0], problem.ts[-1]
     times = start + (end - start) * np.concatenate([[-1.0], nodes, [1.0]]) / 2 + (end - start) / 2
@@ -178,7 +143,7 @@ def eigenvalues_pair(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 )
 def plain_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Read literally with a plain exponential: a(t0) = exp(∫ M dt)ᵀ a(T)."""
-    _heavy_ball(problem)
+    heavy_ball(problem)
     plain, *_ = exact.magnus(problem)
     return ladder(subject, lambda s: _transition(s, problem)), plain
 
@@ -196,7 +161,7 @@ def _transition(subject: Subject, problem: Problem) -> Array:
 )
 def ordered_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a(t0) = (T exp ∫ M dt)ᵀ a(T) with the time-ordered exponential, the limit of products of exponentials."""
-    _heavy_ball(problem)
+    heavy_ball(problem)
     return ladder(subject, lambda s: _transition(s, problem)), exact.ordered_exponential(problem)
 
 
@@ -207,20 +172,26 @@ def ordered_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Bo
     mutants=[models.GAMMA_DOUBLED, models.TRANSPOSED_FORCE, wrong.scaled("y0", 1.01)],
 )
 def commutator(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
-    """What the plain exponential of HB-6 is off by is ½ ∫∫_{s<t} [M(t), M(s)], up to terms of higher order in T − t0.
+    """What the plain exponential of HB-6 is off by are Magnus' commutator terms, the first ½ ∫∫_{s<t} [M(t), M(s)].
 
-    Over the first seventh of the interval: observed minus exp(∫ M), against exp(∫ M + that) − exp(∫ M). Twice what the
-    third and fourth Magnus terms add is the bar: both are of order (T − t0)⁵, and all further ones of order (T − t0)⁷.
+    Over the first seventh of the interval, of length τ: observed minus exp(∫ M), against the same with four terms in
+    the exponent. Third and fourth are of the size of (τ|M|)² times the second, and the next two again so: twice that is
+    the bar.
     """
-    _heavy_ball(problem)
-    if _commuting(problem):
+    heavy_ball(problem)
+    if commuting(problem):
         raise NotApplicable("the matrices M(t) commute: there is no defect, HB-6 itself holds")
     short = early(problem, 1 / 7)
     plain, second, fourth = exact.magnus(short)
     size = float(np.max(np.abs(plain.value)))
     observed = ladder(subject, lambda s: _transition(s, short) - plain.value, scale=size)
-    budget = {"further Magnus terms": 2 * np.max(np.abs(fourth.value - second.value)), "references": 3 * plain.radius}
-    return observed, Bounded(second.value - plain.value, budget)
+    reach = float(short.ts[-1] - short.ts[0]) * _largest_norm(short)
+    further = 2 * reach**2 * float(np.max(np.abs(fourth.value - second.value)))
+    return observed, Bounded(fourth.value - plain.value, {"further terms": further, "references": 3 * plain.radius})
+
+
+def _largest_norm(problem: Problem) -> float:
+    return float(np.max(np.linalg.norm(linearised(problem), 2, axis=(-2, -1))))
 
 
 @claim(
@@ -231,7 +202,7 @@ def commutator(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
 )
 def volume(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """det ∂(h, m)(T)/∂(h, m)(t) = exp(−d ∫ γ dt), whatever f is."""
-    p = _heavy_ball(problem)
+    p = heavy_ball(problem)
     damping = exact.damping_to_the_end(problem)
     value = np.exp(-p.d * damping.value[:-1])
     expected = np.tile(value[:, None], (1, problem.batch))
@@ -249,7 +220,7 @@ def volume(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
 )
 def conformally_symplectic(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Pᵀ Ω P = e^{−∫γ} Ω with P = ∂(h, m)(T)/∂(h, m)(t) and Ω = [[0, I], [−I, 0]]."""
-    p = _heavy_ball(problem)
+    p = heavy_ball(problem)
     eye = np.eye(p.d)
     omega = np.block([[0 * eye, eye], [-eye, 0 * eye]])
     damping = exact.damping_to_the_end(problem)
@@ -278,7 +249,7 @@ def conformally_symplectic(subject: Subject, problem: Problem) -> tuple[Bounded,
 )
 def generalised_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """GHBNODE: a_h' = −(J − ξ I)ᵀ a_m and a_m' = −s'(m) ⊙ a_h + γ a_m."""
-    if _heavy_ball(problem).plain:
+    if heavy_ball(problem).plain:
         raise NotApplicable("the field has neither a spring nor an activation of its momentum: see HB-2")
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(exact.adjoint(problem))
 
@@ -291,8 +262,8 @@ def generalised_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bo
 )
 def damping_of_time(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """With a damping γ(t), a_m'' − γ a_m' − γ' a_m = Jᵀ a_m and a_h = γ a_m − a_m'; HB-2 and HB-7 stay as they are."""
-    _heavy_ball(problem, plain=True)
-    if _constant_damping(problem):
+    heavy_ball(problem, plain=True)
+    if constant_damping(problem):
         raise NotApplicable("the damping is constant: see HB-3")
     expected = exact.momentum_adjoint(problem, with_rate_of_damping=True)
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(expected)
