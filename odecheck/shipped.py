@@ -5,6 +5,7 @@ from __future__ import annotations
 from odecheck_reference import Problem, catalogue
 
 from .engines.base import Engine
+from .engines.own import Closed, Discrete
 from .engines.torchdiffeq import Adjoint, Backprop
 from .solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from .subject import SHIPPED, Subject
@@ -47,12 +48,12 @@ def _quick() -> tuple[Subject, ...]:
         Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8), Backprop()),
         Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8), Adjoint()),
         Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop(), expected_failures={"NODE-3": STEP_TIMES}),
-        Subject(SHIPPED, FixedStep("rk4", step=0.05), Adjoint()),
+        Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Discrete()),
     )
 
 
 def _full() -> tuple[Subject, ...]:
-    """Every method of torchdiffeq with both of its derivatives."""
+    """Every method of torchdiffeq with both of its derivatives, and odecheck's own engines."""
     found = []
     for method, order in ADAPTIVE.items():
         for engine in (Backprop(), Adjoint()):
@@ -61,12 +62,16 @@ def _full() -> tuple[Subject, ...]:
     for method, order in FIXED_STEP.items():
         for engine in (Backprop(), Adjoint()):
             known = {"NODE-3": STEP_TIMES} if engine.target == "steps" else {}
+            if method == "explicit_adams":
+                known = {**known, "SOL-3": DIVERGES}
             found.append(Subject(SHIPPED, FixedStep(method, step=_STEP[order]), engine, expected_failures=known))
     return (
         *found,
         Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Backprop()),
         Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Adjoint()),
         Subject(SHIPPED, Adaptive("scipy_solver", rtol=1e-8), Adjoint()),
+        Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Closed()),
+        Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Discrete()),
     )
 
 

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from .record import Record
 
-Outcome = Literal["passed", "failed", "inconclusive", "expected failure", "not applicable"]
+Outcome = Literal["passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable"]
 
 
 def outcome(record: Record, *, strict: bool = False) -> Outcome:
-    """What a record means to somebody who waits for green or red. strict: inconclusive counts as failed."""
+    """What a record means to somebody who waits for green or red. strict: inconclusive counts as failed.
+
+    "refuted as stated": a sentence that is false when read literally, and was found to be.
+    """
     if record.verdict in ("not applicable", "unsupported"):
         return "not applicable"
     if record.ok:
-        return "expected failure" if record.expected_failure else "passed"
+        if record.expected_failure:
+            return "expected failure"
+        return "refuted as stated" if record.verdict == "refuted" else "passed"
     if record.verdict == "inconclusive" and not strict:
         return "inconclusive"
     return "failed"
@@ -66,6 +71,7 @@ def by_claim(records: Sequence[Record]) -> list[ClaimRow]:
 
 COLUMNS: tuple[tuple[str, Outcome, str], ...] = (
     ("holds", "passed", "green"),
+    ("false as read", "refuted as stated", "green"),
     ("failed", "failed", "bold red"),
     ("inconclusive", "inconclusive", "yellow"),
     ("known failure", "expected failure", "magenta"),
@@ -84,11 +90,18 @@ def table(records: Sequence[Record]) -> Any:
         made.add_column(title, justify="right")
     for title in ("would have seen", "NFE", "seconds"):
         made.add_column(title, justify="right")
-    for row in by_claim(records):
+    rows = by_claim(records)
+    silent = [row.claim for row in rows if set(row.counts) <= {"not applicable"}]
+    for row in rows:
+        if row.claim in silent:
+            continue
         cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
         style = "bold red" if row.failed else ""
         made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+    if silent:
+        made.caption = f"No case for: {', '.join(silent)}."
+        made.caption_justify = "left"
     return made
 
 
