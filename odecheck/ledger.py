@@ -30,8 +30,8 @@ from .subject import SHIPPED, Subject
 
 CONDITIONAL = "holds under a condition"
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
-SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7, land=True), Backprop())
-SECOND_ORDER = Subject(SHIPPED, FixedStep("rk4", step=0.1), Closed())
+SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8, land=True), Backprop())
+SECOND_ORDER = Subject(SHIPPED, FixedStep("rk4", step=0.05), Closed())
 # the subjects that a paper's claims are asked of: a claim goes on to the next one where it has nothing to say
 SUBJECTS: Mapping[str, tuple[Subject, ...]] = {
     "SOL": (SUBJECT, Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop())),
@@ -152,7 +152,7 @@ def row(claim: Claim, records: Sequence[Record]) -> Row:
     if verdict == Verdict.NOT_APPLICABLE and records:
         return replace(found, note=records[0].message.split("\n")[0])
     if refuted:
-        problem, record = smallest(claim, [r.problem for r in refuted])
+        problem, record = smallest(claim, refuted)
         return replace(found, gap=abs(record.observed - record.expected), counter_example=typed(problem))
     return found
 
@@ -177,11 +177,12 @@ def _largest(values: Iterable[float]) -> float | None:
     return max(finite) if finite else None
 
 
-def smallest(claim: Claim, names: Sequence[str]) -> tuple[Problem, Record]:
-    """The smallest of these problems that refutes a claim, its times and numbers as plain as it stays refuted."""
-    problems = [draw(name.rsplit(" #", 1)[0], int(name.rsplit(" #", 1)[1])) for name in names]
+def smallest(claim: Claim, records: Sequence[Record]) -> tuple[Problem, Record]:
+    """The smallest problem of these refutations, its times and numbers as plain as it stays refuted."""
+    problems = [draw(family, int(seed)) for family, seed in (r.problem.rsplit(" #", 1) for r in records)]
     problem = min(problems, key=lambda p: (p.y0.size + p.theta.size, p.name))
-    subject = SUBJECTS.get(paper(claim.id), (SUBJECT,))[0]
+    subjects = SUBJECTS.get(paper(claim.id), (SUBJECT,))
+    subject = next(s for s in subjects if s.name == records[0].subject)
     record = evaluate(claim, subject, problem)
     for plainer in (_at_ends, _one_row, _whole_numbers, _whole_parameters):
         candidate = plainer(problem)
