@@ -197,7 +197,8 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
         raise NotApplicable("a fixed-step solver has no tolerance; see SOL-3")
     ratio = 0.01 if adaptive.atol is None else adaptive.atol / adaptive.rtol
     tolerances = np.geomspace(*_TOLERANCES[adaptive.order], 9)
-    outputs = 1 if adaptive.land else 20  # a solver that lands on its outputs would take its steps from them
+    lands = adaptive.land or getattr(subject.engine, "lands", False)
+    outputs = 1 if lands else 20  # a solver that lands on its outputs would take its steps from them
     times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
     asked = problem.with_(ts=times, loss=_silent(problem, 1 + outputs), running=None)
     truth = solution(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class ClosedEngine:
 
     name: str = "odecheck.odeint"
     target: Literal["flow", "steps"] = "flow"
+    lands: ClassVar[bool] = True  # steps end on every output
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
         return _CLOSED.solution(module, solver, y0, ts)
@@ -74,6 +75,7 @@ class DiscreteEngine:
 
     name: str = "odecheck.discrete"
     target: Literal["flow", "steps"] = "steps"
+    lands: ClassVar[bool] = True
 
     def _record(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> discrete.Trajectory:
         found: list[discrete.Trajectory] = []
