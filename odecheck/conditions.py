@@ -27,6 +27,15 @@ def _jets(problem: Problem) -> tuple[exact.Pieces, list[tuple[float, Array]]]:
     return heavy_ball(problem), [(float(t), y) for t, y in zip(problem.ts, solution(problem).value, strict=True)]
 
 
+def clearly_false(literal: Array, truth: Array, condition: Condition, problem: Problem) -> None:
+    """Raises NotApplicable where a condition is not met, but so nearly that the sentence is off by less than 1e-3."""
+    off = float(np.max(np.abs(literal - truth))) / max(float(np.max(np.abs(truth))), np.finfo(np.float64).tiny)
+    if off < 1e-3 and not condition.met(problem):
+        raise NotApplicable(
+            f"{condition.text}: hardly violated here, the sentence is off by {off:.1e}. Too little to tell"
+        )
+
+
 def constant_damping(problem: Problem) -> bool:
     return isinstance(heavy_ball(problem).field.gamma, Fixed | Free | Learnt)
 

@@ -20,6 +20,7 @@ from .. import mutants as wrong
 from .. import mutants_models as models
 from ..adjoint_states import adjoint_states, ended
 from ..claim import Condition, NotApplicable, claim
+from ..conditions import clearly_false
 from ..judge import Verdict
 from ..ladder import ladder
 from ..subject import Subject, tensor, to_numpy
@@ -89,6 +90,8 @@ def adjoint_literally(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     """Read literally as 'in reversed time (a_h, a_m, a_v) is an AdamODE': a_v averages the square of what a_m does."""
     p = _adam(problem)
     expected = exact.one_driver(problem)
+    right = np.einsum("bk,tbkj->tbj", exact.last_slope(problem), exact.adjoint(problem).value)[..., p.d :]
+    clearly_false(expected.value, right, UNDRIVEN, problem)
     return ladder(subject, lambda s: np.stack([s.gradient(part).y0[:, p.d :] for part in ended(problem)])), _but_last(
         expected
     )
@@ -184,7 +187,7 @@ def bounded_velocity_literally(subject: Subject, problem: Problem) -> tuple[Boun
     """
     p = _adam(problem)
     sampled = _sampled(problem)
-    if exact.velocity_bound(problem) != 1.0 and _fastest(sampled, p) <= 1:
+    if exact.velocity_bound(problem) != 1.0 and _fastest(sampled, p) < 1.001:
         raise NotApplicable("the exact velocity stays below 1 here: no counter-example")
     observed = ladder(subject, lambda s: _overshoot(s, sampled, p.d, 1.0), scale=1.0)
     return observed, Bounded(np.zeros_like(observed.value))

@@ -21,6 +21,7 @@ from ..conditions import (
     CONSTANT_DAMPING,
     CONSTANT_JACOBIAN,
     SYMMETRIC_JACOBIAN,
+    clearly_false,
     commuting,
     constant_damping,
     constant_jacobian,
@@ -73,6 +74,7 @@ def momentum_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     """a_m'' − γ a_m' = Jᵀ a_m, in reversed time a heavy ball with the same γ; and a_h = γ a_m − a_m'."""
     heavy_ball(problem, plain=True)
     expected = exact.momentum_adjoint(problem, with_rate_of_damping=False)
+    clearly_false(expected.value, exact.adjoint(problem).value, CONSTANT_DAMPING, problem)
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(expected)
 
 
@@ -82,6 +84,7 @@ def position_adjoint_literally(subject: Subject, problem: Problem) -> tuple[Boun
     """Read literally as a statement about ∂L/∂h: a_h'' − γ a_h' = Jᵀ a_h."""
     p = heavy_ball(problem, plain=True)
     literal, _ = exact.position_adjoint_read_literally(problem)
+    clearly_false(literal.value, exact.adjoint(problem).value[..., : p.d], CONSTANT_JACOBIAN, problem)
     return ladder(subject, lambda s: adjoint_states(s, problem)[..., : p.d]), _but_last(literal)
 
 
@@ -145,6 +148,7 @@ def plain_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     """Read literally with a plain exponential: a(t0) = exp(∫ M dt)ᵀ a(T)."""
     heavy_ball(problem)
     plain, *_ = exact.magnus(problem)
+    clearly_false(plain.value, exact.adjoint(problem).value[0], COMMUTING, problem)
     return ladder(subject, lambda s: _transition(s, problem)), plain
 
 
@@ -226,13 +230,14 @@ def conformally_symplectic(subject: Subject, problem: Problem) -> tuple[Bounded,
     damping = exact.damping_to_the_end(problem)
     value = np.exp(-damping.value[:-1])[:, None, None, None]
 
-    def observe(s: Subject) -> Array:
-        matrix = adjoint_states(s, problem)
+    def form(matrix: Array) -> Array:
         return np.swapaxes(matrix, -1, -2) @ omega @ matrix
 
+    clearly_false(value * omega, form(exact.adjoint(problem).value[:-1]), SYMMETRIC_JACOBIAN, problem)
     shape = (len(problem.ts) - 1, problem.batch, 2 * p.d, 2 * p.d)
     bar = np.broadcast_to(value * damping.radius[:-1, None, None, None], shape)
-    return ladder(subject, observe), Bounded(np.broadcast_to(value * omega, shape), {"damping": bar})
+    observed = ladder(subject, lambda s: form(adjoint_states(s, problem)))
+    return observed, Bounded(np.broadcast_to(value * omega, shape), {"damping": bar})
 
 
 @claim(
