@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .assembly import Assembly, Index, Map, span
+from .assembly import Assembly, Index, Map, OwnRate, span
 from .coefficients import RATE, Coefficient
 from .field import AnyArray, Jet
 from .functions import sigmoid, softplus, sqrt
@@ -17,7 +17,7 @@ Denominator = Literal["paper", "code"]
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(OwnRate):
     """h' = -m / D(v), m' = alpha1 (-f(t, h) - m), v' = alpha2 (f(t, h)^2 - v), elementwise.
 
     denominator: "paper" D = sqrt(v + epsilon); "code" D = sqrt(softplus(v)) + epsilon.
@@ -43,14 +43,6 @@ class Adam:
     @property
     def state(self) -> int:
         return 3 * self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.state
-
-    @property
-    def outputs(self) -> int:
-        return self.state
 
     @property
     def params(self) -> int:

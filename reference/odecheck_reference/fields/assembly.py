@@ -33,6 +33,22 @@ class Map(Protocol):
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet: ...
 
 
+class OwnRate:
+    """A field as a map: as many numbers out as in."""
+
+    @property
+    def state(self) -> int:
+        raise NotImplementedError("a field says how many components one row of its state has")
+
+    @property
+    def inputs(self) -> int:
+        return self.state
+
+    @property
+    def outputs(self) -> int:
+        return self.state
+
+
 def indices(count: int) -> Index:
     return np.arange(count, dtype=np.intp)
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .assembly import Map
+from .assembly import Map, OwnRate
 from .field import AnyArray, Jet
 
 
 @dataclass(frozen=True)
-class Augmented:
+class Augmented(OwnRate):
     """(h, a)' = f(t, (h, a)); the last `extra` components are the augmentation a.
 
     theta = that of `inner`.
@@ -30,14 +30,6 @@ class Augmented:
     @property
     def state(self) -> int:
         return self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.state
-
-    @property
-    def outputs(self) -> int:
-        return self.state
 
     @property
     def params(self) -> int:

@@ -8,25 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .assembly import Table, from_table
+from .assembly import OwnRate, Table, from_table
 from .field import AnyArray, Jet
 from .functions import cos, exp, sin
 
 
 @dataclass(frozen=True)
-class Classical:
+class Classical(OwnRate):
     """A field of fixed size: the state is one part, `names` are the components of theta."""
 
     size: ClassVar[int]
     names: ClassVar[tuple[str, ...]]
-
-    @property
-    def inputs(self) -> int:
-        return self.state
-
-    @property
-    def outputs(self) -> int:
-        return self.state
 
     @property
     def state(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .assembly import Assembly, Index, Map, span
+from .assembly import Assembly, Index, Map, OwnRate, span
 from .coefficients import NONE, RATE, WEIGHT, Coefficient
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
@@ -17,7 +17,7 @@ Signs = Literal["paper", "code"]
 
 
 @dataclass(frozen=True)
-class HeavyBall:
+class HeavyBall(OwnRate):
     """h' = s(m), m' = -gamma m + f(t, h) - xi h.
 
     The heavy-ball ODE has s = identity and xi = Fixed(0), as here by default; the generalised one a bounded s
@@ -44,14 +44,6 @@ class HeavyBall:
     @property
     def state(self) -> int:
         return 2 * self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.state
-
-    @property
-    def outputs(self) -> int:
-        return self.state
 
     @property
     def params(self) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly, Map, indices, span
+from .assembly import Assembly, Map, OwnRate, indices, span
 from .field import AnyArray, Jet
 
 
 @dataclass(frozen=True)
-class SecondOrder:
+class SecondOrder(OwnRate):
     """x' = v, v' = f(t, x, v) or f(t, x).
 
     inner: d numbers out; 2d in for f(t, x, v) with x first, or d in for f(t, x). theta is that of `inner`.
@@ -33,14 +33,6 @@ class SecondOrder:
     @property
     def state(self) -> int:
         return 2 * self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.state
-
-    @property
-    def outputs(self) -> int:
-        return self.state
 
     @property
     def params(self) -> int:
