@@ -8,12 +8,12 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by the distance
-to the run at ten times its tolerance, or by a tenth of that to the run at a hundred times: errors in proportion to the
-tolerance make the two alike, and a single component may agree with one of them by accident, hardly with both.
-The other family vouches for the first: a distance between the two families that the second family's own spread does
-not explain becomes a term of the bar. All distances are taken in the largest component of a quantity, so that a
-component which happens to agree has no smaller bar than its neighbours.
+(Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by three times
+the distance to the run at ten times its tolerance, or a tenth of that to the run at a hundred times: errors in
+proportion to the tolerance make the two alike, and a single component may agree with one of them by accident, hardly
+with both. The other family vouches for the first: a distance between the two families that the second family's own
+spread does not explain becomes a term of the bar. All distances are taken in the largest component of a quantity, so
+that a component which happens to agree has no smaller bar than its neighbours.
 
 A quantity made of the flow, above all a scalar such as a loss, may agree between two runs by accident, or be a small
 difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives can do to it:
@@ -167,7 +167,7 @@ def spread(values: list[Array]) -> Bounded:
     def distance(a: Array, b: Array) -> float:
         return float(np.max(np.abs(a - b), initial=0.0))
 
-    truncation = 2 * max(distance(sharp, nearby), distance(sharp, farther) / 10)
+    truncation = 3 * max(distance(sharp, nearby), distance(sharp, farther) / 10)
     apart, explained = distance(sharp, other), 3 * distance(other, other_nearby)
     disagree = apart + explained if apart > explained + truncation else 0.0  # then nobody knows which of them is right
     # a sum of s step increments, each rounded, at the scale of the largest component

@@ -131,7 +131,7 @@ def gradient(problem: Problem) -> Gradient:
 
 
 def _rates_rounded(problem: Problem) -> float:
-    """How much of dL/dts may be round-off of F itself: 32 eps Σ |F_z| |z| for each F, z = (t, y, theta).
+    """How much of dL/dts may be round-off of F itself: 8 eps Σ |F_z| |z| for each F, z = (t, y, theta).
 
     F may be a small difference of large terms, at an equilibrium for one, that no bar of the state knows of.
     """
@@ -147,7 +147,7 @@ def _rates_rounded(problem: Problem) -> float:
         z = np.concatenate([np.full((len(y), 1), t), y, np.tile(problem.theta, (len(y), 1))], axis=1)
         size = np.einsum("bip,bp->bi", np.abs(jet.first), np.abs(z))
         worst = max(worst, float(np.sum(np.abs(weight) * size)))
-    return 32 * float(np.finfo(np.float64).eps) * worst
+    return 8 * float(np.finfo(np.float64).eps) * worst
 
 
 def hessian(problem: Problem) -> Bounded:
