@@ -154,7 +154,9 @@ class _Transpose(torch.autograd.Function):
                 torch.autograd.grad(value[..., i].sum(), y, retain_graph=True, allow_unused=True)[0] for i in range(d)
             ]
             jacobian = torch.stack([torch.zeros_like(y) if r is None else r for r in rows], dim=-2)
-            others = torch.autograd.grad(value, [t, *ctx.params], g, allow_unused=True)
+            free = [x for x in (t, *ctx.params) if x.requires_grad]  # an engine may hold the parameters fixed
+            found = iter(torch.autograd.grad(value, free, g, allow_unused=True))
+            others = [next(found) if x.requires_grad else None for x in (t, *ctx.params)]
         return None, others[0], (jacobian @ g[..., None])[..., 0], *others[1:]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .. import discrete
 from .. import ode as _ode
 from .. import second_order as _second_order
-from ..solvers import OdeInt, Solver
+from ..solvers import FixedStep, OdeInt, Solver
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
 
 second_order: Any = _second_order  # its functions take any callable
@@ -86,6 +86,10 @@ class DiscreteEngine:
 
         if getattr(solver, "method", "") in ("scipy_solver", "explicit_adams", "implicit_adams", "fixed_adams"):
             raise Unsupported(f"{solver.name} is no explicit Runge-Kutta method: its steps are not recorded")
+        if isinstance(solver, FixedStep):
+            places = ((ts - ts[0]).abs() / solver.step).detach()
+            if bool(((places - places.round()).abs()[:-1] > 1e-9).any()):
+                raise Unsupported(f"{self.name}: an output between the ends of {solver.name}'s steps is no step")
         solver.solve(solve, module, y0.detach(), ts.detach())
         return found[0]
 
