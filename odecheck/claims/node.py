@@ -16,6 +16,12 @@ from ..claim import NotApplicable, claim
 from ..ladder import ladder
 from ..subject import Subject
 
+WRONG_ADJOINTS = (
+    wrong.TRANSPOSED_JACOBIAN,
+    wrong.FORGOTTEN_OBSERVATION,
+    wrong.OFF_BY_ONE,
+    wrong.WRONG_INTERVAL,
+)
 PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
 
 
@@ -23,14 +29,7 @@ PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential 
     "NODE-1",
     source=f"{PONTRYAGIN}: the adjoint equation",
     resolution=1e-5,
-    mutants=[
-        wrong.scaled("y0", 1.0002),
-        wrong.scaled("y0", -1.0),
-        wrong.TRANSPOSED_JACOBIAN,
-        wrong.FORGOTTEN_OBSERVATION,
-        wrong.OFF_BY_ONE,
-        wrong.WRONG_INTERVAL,
-    ],
+    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS],
 )
 def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a(t) = dL/dy(t) solves −a' = F_yᵀ a + ℓ_y with a(T) = Φ_y and a jump of Φ_y at every observation.
@@ -53,14 +52,7 @@ def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     "NODE-2",
     source=f"{PONTRYAGIN}: the gradient in the parameters",
     resolution=1e-5,
-    mutants=[
-        wrong.scaled("theta", 1.0002),
-        wrong.scaled("theta", -1.0),
-        wrong.TRANSPOSED_JACOBIAN,
-        wrong.FORGOTTEN_OBSERVATION,
-        wrong.OFF_BY_ONE,
-        wrong.WRONG_INTERVAL,
-    ],
+    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS],
 )
 def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dtheta = ∫ (F_thetaᵀ a + ℓ_theta) dt; the reference has it from forward sensitivities instead."""
