@@ -31,7 +31,7 @@ def modules_of(func: Any) -> list[nn.Module]:
         elif inspect.ismethod(x):
             for part in (x.__func__, x.__self__, *getattr(x.__self__, "__dict__", {}).values()):
                 visit(part)
-        elif inspect.isfunction(x) and not x.__module__.startswith("torch."):
+        elif inspect.isfunction(x) and not (x.__module__ or "").startswith("torch."):
             names = inspect.getclosurevars(x)
             for part in (*names.nonlocals.values(), *names.globals.values(), *(x.__defaults__ or ())):
                 visit(part)
