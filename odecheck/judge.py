@@ -56,11 +56,11 @@ def judge(observed: Bounded, expected: Bounded, *, resolution: float, scale: flo
     # not a number anywhere in the observed value is a refutation, whatever the bar
     gap = np.where(np.isnan(gap), np.inf, gap)
     finite_bar = np.where(np.isnan(bar), np.inf, bar)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         score = np.where(gap == 0, 0.0, np.where(np.isinf(gap), np.inf, gap / finite_bar))
     worst = np.unravel_index(int(np.argmax(score)), score.shape)
     size = float(np.max(np.abs(expected.value))) if scale is None else scale
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         resolved = float(np.float64(np.max(finite_bar + gap)) / size) if size > 0 else float("inf")
     if score[worst] > 1:
         verdict = Verdict.REFUTED

@@ -54,7 +54,7 @@ def second_order_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, B
     return ladder(subject, lambda s: s.hessian(problem)), _block(hessian(problem), whole, whole)
 
 
-@claim("SNOPT-1b", source="symmetry of second derivatives", resolution=1e-10,
+@claim("SNOPT-1.1", source="symmetry of second derivatives", resolution=1e-10,
        mutants=[wrong.FORGOTTEN_SYMMETRIC, wrong.TRANSPOSED_BLOCK, wrong.HALF_MIXED])  # fmt: skip
 def hessian_is_symmetric(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The Hessian is symmetric to round-off, at whatever tolerance it was solved."""
