@@ -34,7 +34,11 @@ SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8, land=True), Backprop())
 SECOND_ORDER = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
 # the subjects that a paper's claims are asked of: a claim goes on to the next one where it has nothing to say
 SUBJECTS: Mapping[str, tuple[Subject, ...]] = {
-    "SOL": (SUBJECT, Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop())),
+    # outputs between steps too: a solver that lands on its outputs takes steps that its tolerance does not choose
+    "SOL": (
+        replace(SUBJECT, solver=Adaptive("dopri5", rtol=1e-8)),
+        Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop()),
+    ),
     "SNOPT": (SECOND_ORDER, Subject(SHIPPED, Adaptive("dopri5", rtol=1e-4), Closed())),
 }
 
