@@ -37,7 +37,8 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
     refers, by default the largest component of the observed value.
     """
     rung = subject
-    values, work = [], []
+    values: list[Array] = []
+    work: list[int] = []
     truncation = np.inf
     while len(values) < MAX_RUNGS:
         rung = rung.refined() if values else subject
