@@ -6,7 +6,6 @@ import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from odecheck_reference import Bounded, Problem
 
@@ -104,8 +103,3 @@ def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant],
         return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when)
 
     return define
-
-
-def as_claims(claims: Any) -> tuple[Claim, ...]:
-    """One claim or several as a tuple."""
-    return (claims,) if isinstance(claims, Claim) else tuple(claims)

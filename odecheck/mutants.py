@@ -287,11 +287,3 @@ def _mislabel(subject: Subject) -> Subject:
 
 
 LOWER_ORDER = Mutant("a method of lower order under this name", _mislabel)
-
-
-def _late_stages(inner: nn.Module, t: Tensor, y: Tensor) -> Tensor:
-    # every evaluation a thousandth of the time late: the limit of small steps is another flow
-    return inner(t + 1e-3, y)
-
-
-LATE_TIME = wrong_field("time late by 0.001", _late_stages)

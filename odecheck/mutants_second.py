@@ -140,7 +140,6 @@ HALF_QTTHETA = _mutant(
 ROUGH_HORIZON = _mutant(
     "squares of first derivatives passed off as Q_TT and Q_Ttheta", wrong_horizon=lambda exact, rough: (rough, rough)
 )
-EXACT_HORIZON = _mutant("exact Q_TT passed off as the square", wrong_horizon=lambda exact, rough: (exact, exact))
 
 
 class KeepsSteps(nn.Module):
