@@ -1,0 +1,1 @@
+"""The commands: one file each, its heavy imports inside the function."""

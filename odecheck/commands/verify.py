@@ -1,0 +1,130 @@
+"""odecheck verify: judge every claim on every subject and problem."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import INTERRUPTED, Progress, cores, last_run, new_run, refuse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..case import Unit
+    from ..record import Record
+
+
+def verify(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET", help="package.module:name or path/to/file.py:name; none: the shipped subjects."
+        ),
+    ] = None,
+    tier: Annotated[str, typer.Option(help="Shipped subjects and problems: quick or full.")] = "quick",
+    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
+    subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
+    problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
+    state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
+    times: Annotated[str | None, typer.Option(metavar="LIST", help="Times for a plain module.")] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one for each core.")] = 0,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
+    ] = False,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
+    ] = None,
+    junit: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a JUnit report.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
+) -> None:
+    """Judge every claim on every subject and problem. Exit status 0: as expected; 1: not; 2: bad input.
+
+    A target is a Subject, a list of them, (subject, problem) pairs, a function
+    that returns these, or an nn.Module with an example state. Subjects with a
+    field of their own find their problems in `problems` beside them.
+
+    \b
+    odecheck verify
+    odecheck verify --claim NODE-2 --claim NODE-3 --problem pendulum
+    odecheck verify my_package.my_model:subjects --workers 4
+    odecheck verify my_model.py:net --state "[[1.0, 0.5]]" --times "[0, 1, 2]"
+    odecheck verify --tier full --run runs/full --junit report.xml
+    odecheck verify --tier full --run runs/full --resume
+    """
+    from ..door import BadInput
+    from ..export import write_json, write_junit
+    from ..run import check
+    from ..summary import exit_status
+
+    source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
+    folder = run or (last_run() if resume else new_run())
+    try:
+        units = _units(source, claim, subject, problem)
+        done = Progress(sum(len(unit.claims) for unit in units))
+        with done:
+            records = check(
+                [(unit.subject, unit.problem) for unit in units],
+                claims=units[0].claims,
+                workers=workers or cores(),
+                folder=folder,
+                resume=resume,
+                progress=done,
+                seed=seed,
+                facts={"source": source},
+            )
+    except BadInput as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    if json:
+        from dataclasses import asdict
+
+        from ..store import read_facts
+
+        write_json(json, map(asdict, records), read_facts(folder))
+    if junit:
+        write_junit(junit, records, strict=strict)
+    _report(records, folder, strict, stderr=json == "-")
+    raise typer.Exit(exit_status(records, strict=strict))
+
+
+def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
+    """The units asked for. Raises BadInput when nothing is left of them."""
+    from ..case import plan
+    from ..claims import ALL
+    from ..door import BadInput
+    from ..shipped import TIERS
+    from ..target import pairs
+
+    if source["tier"] not in TIERS:
+        raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
+    found = pairs(**source)
+    left = [p for p in found if subject.lower() in p[0].name.lower() and problem.lower() in p[1].name.lower()]
+    if not left:
+        names = sorted({p[0].name for p in found}) + sorted({p[1].name for p in found})
+        raise BadInput(
+            f"no case has a subject with {subject!r} and a problem with {problem!r} in its name",
+            "a misspelt name, or one of another tier",
+            f"--subject or --problem with a part of one of: {'; '.join(names)}",
+        )
+    return plan(left, None, claim or ALL)
+
+
+def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:
+    from rich.console import Console
+
+    from ..summary import details, table
+
+    console: Console = Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
+    for line in details(records, strict=strict):
+        console.print(line, markup=False, highlight=False)
+    console.print(table(records))
+    console.print(
+        f"\n{len(records)} records in {folder}; odecheck show NAME --run {folder}", highlight=False, soft_wrap=True
+    )
