@@ -1,0 +1,32 @@
+"""Training tasks with real data: one file each, found by itself.
+
+from odecheck import tasks
+
+task = tasks.find("digits")
+for row in tasks.train(task, "HBNODE", "adam", seed=0): ...
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .task import Task
+
+
+def every() -> dict[str, Task]:
+    """All tasks by name: what the modules of this folder have in their tuples `TASKS`."""
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    return {task.name: task for module in modules for task in getattr(module, "TASKS", ())}
+
+
+def find(name: str) -> Task:
+    """A task by its name. Raises BadInput for one that is not there."""
+    known = every()
+    if name not in known:
+        from ..door import BadInput
+
+        raise BadInput(f"there is no task {name!r}", "a misspelt name", f"one of: {', '.join(sorted(known))}")
+    return known[name]
