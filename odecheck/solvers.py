@@ -143,3 +143,36 @@ class FixedStep:
 
     def with_step(self, step: float) -> FixedStep:
         return replace(self, step=step)
+
+
+@dataclass(frozen=True)
+class GivenSteps:
+    """A fixed-step method whose steps end on the times asked for and nowhere else: the way to a grid that is not even.
+
+    halvings: how often every step is halved; the outputs stay those asked for. Raises ValueError for an unknown method.
+    """
+
+    method: str = "rk4"
+    halvings: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in FIXED_STEP:
+            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(FIXED_STEP)}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}(given steps{f', halved {self.halvings}' if self.halvings else ''})"
+
+    @property
+    def order(self) -> int:
+        return FIXED_STEP[self.method]
+
+    def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        grid = ts
+        for _ in range(self.halvings):
+            middle = (grid[1:] + grid[:-1]) / 2
+            grid = torch.cat([grid[:1], torch.stack([middle, grid[1:]], dim=1).flatten()])
+        return odeint(module, y0, grid, method=self.method, options={})[:: 2**self.halvings]
+
+    def refined(self) -> GivenSteps:
+        return replace(self, halvings=self.halvings + 1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..solvers import OdeInt, Solver
 
 LossFn = Callable[[Tensor], Tensor]
+EventFn = Callable[[Tensor, Tensor], Tensor]
 
 
 class Unsupported(NotImplementedError):
@@ -69,6 +70,65 @@ class FactorEngine(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class GraphEngine(Engine, Protocol):
+    """An engine whose solution is a function in torch's graph, as its library's users have it.
+
+    What a user does with a solution beyond one gradient (differentiate twice, add up two solves, freeze a parameter,
+    solve for a tuple) is asked of this.
+    """
+
+    def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
+        """The states (times, batch, state), attached to y0, ts and the parameters of the module.
+
+        y0: a tensor, or a tuple of tensors; then the result is a tuple. Of any dtype that the library takes. Raises
+        Unsupported for a kind of state that the library does not take.
+        """
+        ...
+
+
+@runtime_checkable
+class EventEngine(Engine, Protocol):
+    """An engine that finds the time at which an event function vanishes."""
+
+    def event(self, module: nn.Module, solver: Solver, y0: Tensor, t0: Tensor, event: EventFn) -> tuple[Tensor, Tensor]:
+        """The time, a scalar, and the state (batch, state) at it, both attached to y0, t0 and the parameters.
+
+        event: (t, y) → a scalar, that changes its sign once after t0.
+        """
+        ...
+
+
+@runtime_checkable
+class JumpEngine(Engine, Protocol):
+    """An engine whose solver can be told where the field is discontinuous in time."""
+
+    def told(self, solver: Solver, jumps: Tensor) -> Solver:
+        """The solver that knows of jumps (n,). Raises Unsupported for a solver that has no such option."""
+        ...
+
+
+def graph_of(engine: Engine) -> GraphEngine:
+    """The engine itself. Raises Unsupported when its solutions are no part of torch's graph."""
+    if not isinstance(engine, GraphEngine):
+        raise Unsupported(f"{engine.name} has no solution in torch's graph")
+    return engine
+
+
+def events_of(engine: Engine) -> EventEngine:
+    """The engine itself. Raises Unsupported when it finds no events."""
+    if not isinstance(engine, EventEngine):
+        raise Unsupported(f"{engine.name} finds no events")
+    return engine
+
+
+def jumps_of(engine: Engine) -> JumpEngine:
+    """The engine itself. Raises Unsupported when it cannot be told of discontinuities."""
+    if not isinstance(engine, JumpEngine):
+        raise Unsupported(f"{engine.name} cannot be told where the field jumps")
+    return engine
+
+
 def second_order_of(engine: Engine) -> SecondOrderEngine:
     """The engine itself. Raises Unsupported when it has no second derivatives."""
     if not isinstance(engine, SecondOrderEngine):
@@ -95,6 +155,11 @@ class OdeIntEngine:
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
         with torch.no_grad():
             return solver.solve(self.odeint, module, y0, ts)
+
+    def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
+        if getattr(solver, "method", None) in self.unsupported_methods:
+            raise Unsupported(f"{self.name} has no gradient through {solver.name}")
+        return solver.solve(self.odeint, module, y0, ts)
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
         if getattr(solver, "method", None) in self.unsupported_methods:

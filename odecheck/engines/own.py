@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .. import discrete
 from .. import ode as _ode
 from .. import second_order as _second_order
-from ..solvers import FixedStep, OdeInt, Solver
+from ..solvers import Adaptive, FixedStep, OdeInt, Solver
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
 
 second_order: Any = _second_order  # its functions take any callable
@@ -31,6 +31,14 @@ class ClosedEngine:
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
         return _CLOSED.gradient(module, solver, y0, ts, loss)
+
+    def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
+        return _CLOSED.attached(module, solver, y0, ts)
+
+    def told(self, solver: Solver, jumps: Tensor) -> Solver:
+        if not isinstance(solver, Adaptive):
+            raise Unsupported(f"{solver.name} has no jump_t")
+        return replace(solver, options={**solver.options, "jump_t": jumps})
 
     def hessian(
         self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
