@@ -12,10 +12,11 @@ import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 from odecheck_reference import Problem
-from odecheck_reference.fields import Linear, Mlp
+from odecheck_reference.fields import GradientFlow, Linear, Mlp
 from odecheck_reference.losses import Linear as LinearLoss
+from odecheck_reference.losses import SquaredError
 
-from odecheck.claims import ALL, node
+from odecheck.claims import ALL, layers, node
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.judge import Verdict
 from odecheck.record import Record, evaluate
@@ -79,6 +80,14 @@ def test_backpropagation_through_a_solution_at_rest_is_refuted():
     assert steps.verdict == Verdict.REFUTED
     assert unseen(steps, CORRECT[0], at_rest)
     assert flow.verdict != Verdict.REFUTED
+
+
+def test_a_layer_whose_weight_is_used_twice_has_no_factor_of_its_own():
+    """In −Wᵀ s(W y + b) the weight acts outside the layer too: ∫ g zᵀ dt is only a part of the derivative."""
+    weight = np.array([[[0.0]], [[0.125]]])
+    problem = Problem("weight used twice", GradientFlow(1, 1, "identity"), np.zeros((1, 1)), np.array([0.0, 0.125]),
+                      np.array([0.0, 0.125]), SquaredError(weight, np.zeros((2, 1, 1))))  # fmt: skip
+    assert evaluate(layers.layer_factors, CORRECT[0], problem).verdict == Verdict.NOT_APPLICABLE
 
 
 @settings(max_examples=50)

@@ -60,6 +60,8 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     layers = [m for m in module.modules() if isinstance(m, nn.Linear)]
     if not layers:
         raise NotApplicable("the field has no linear layer")
+    if not _only_in_layers(module, layers, ended):
+        raise NotApplicable("a linear layer's weight enters the field in another way too than h = W z + b")
     end = solution(ended).value[-1]
     rows = factor_rows(ended.loss, end)
     rank, d = rows.shape[1], ended.field.state
@@ -82,6 +84,36 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
         return (rows @ run.first[-1])[:, :, kept].reshape(rank * len(end), -1)
 
     return ladder(subject, observe), bounded(ended, 1, truth)
+
+
+def _only_in_layers(module: nn.Module, layers: list[nn.Linear], problem: Problem) -> bool:
+    """Whether the weights of these layers act through h = W z + b alone; in a gradient flow −Wᵀ s(W y + b) they do not.
+
+    Then the derivative of F·q in a weight, at any state, is Σ g zᵀ over the layer's calls, to round-off.
+    """
+    rng = np.random.default_rng(0)
+    y, q = (tensor(rng.standard_normal(problem.y0.shape)) for _ in range(2))
+    y, calls = y.requires_grad_(), list[tuple[nn.Module, Tensor, Tensor]]()
+
+    def see(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((layer, inputs[0], output))
+
+    handles = [layer.register_forward_hook(see) for layer in layers]
+    try:
+        pulled = (module(tensor(problem.ts[0]), y) * q).sum()
+    finally:
+        for handle in handles:
+            handle.remove()
+    weights = [layer.weight for layer in layers]
+    whole = torch.autograd.grad(pulled, [*weights, *(h for _, _, h in calls)], allow_unused=True)
+    parts = {id(layer): torch.zeros_like(layer.weight) for layer in layers}
+    for (layer, z, _), g in zip(calls, whole[len(weights) :], strict=True):
+        if g is not None:
+            parts[id(layer)] += g.flatten(0, -2).T @ z.flatten(0, -2)
+    return all(
+        torch.allclose(parts[id(x)], torch.zeros_like(x.weight) if w is None else w, rtol=1e-9, atol=1e-12)
+        for x, w in zip(layers, whole, strict=False)
+    )
 
 
 def _places(module: nn.Module, layers: list[nn.Linear]) -> NDArray[np.intp]:
