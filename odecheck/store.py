@@ -70,7 +70,7 @@ class Store:
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self.folder, self.facts = folder, facts
-        self.records, self.damaged = _records(folder)
+        self.records, self.damaged = read_records(folder)
         self._journal: IO[str] | None = None
 
     @classmethod
@@ -194,11 +194,11 @@ def _made_by(facts: Any) -> str:
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
     """A run folder's facts and records, whether the run has ended or not. Raises BadInput as `read_facts`."""
     facts = read_facts(folder)
-    return facts, _records(Path(folder))[0]
+    return facts, read_records(Path(folder))[0]
 
 
-def _records(folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of a folder, each case once, and what could not be read."""
+def read_records(folder: Path) -> tuple[list[Record], list[str]]:
+    """The records of a folder, each case once, and in words what could not be read."""
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     table, journal = folder / "records.parquet", folder / "journal.jsonl"
@@ -220,7 +220,11 @@ def _records(folder: Path) -> tuple[list[Record], list[str]]:
         if not isinstance(row, dict) or set(row) != set(COLUMNS):
             damaged.append(f"a row without the columns of a record: {str(row)[:60]}")
             continue
-        record = Record(**{**row, "verdict": Verdict(row["verdict"])})
+        try:
+            record = Record(**{**row, "verdict": Verdict(row["verdict"])})
+        except ValueError:
+            damaged.append(f"a row of no known verdict: {str(row['verdict'])[:60]!r}")
+            continue
         kept[record.key] = record
     return list(kept.values()), damaged
 

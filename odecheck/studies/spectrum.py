@@ -1,9 +1,12 @@
 """Vanishing gradients: ‖∂L/∂h(t)‖ over long horizons, and the eigenvalues that explain it.
 
-NODE, HBNODE and GHBNODE over the same inner networks f = −∇U, convex U, so that J is negative semidefinite. In a NODE
+NODE, HBNODE, GHBNODE and AdamNODE over the same inner networks f = −∇U, convex U, so that J is negative semidefinite. In a NODE
 every direction of the gradient then decays at the rate of an eigenvalue of J. In a heavy ball the eigenvalues of
 M = [[0, I], [J, −γ I]] pair up with sum −γ (HB-5): one of every pair has a real part of at least −γ/2, and the
 determinant decays as e^{−γ d (T − t)} whatever J is (HB-7). Over long times that is much slower than J's own decay.
+An AdamNODE, here with the denominator D = √softplus(v) + ε of the authors' code, is a heavy ball of damping α1 where f
+has faded: m and v are near 0 there, and λ² + α1 λ − α1 j/D = 0 for each eigenvalue j of J, so that one of every pair
+has a real part of at least −α1/2.
 
     python -m odecheck.studies.spectrum reports
 """
@@ -19,16 +22,18 @@ from typing import Any
 
 import numpy as np
 from odecheck_reference.bounded import Array
-from odecheck_reference.fields import Field, Fixed, GeneralisedHeavyBall, GradientFlow, HeavyBall
+from odecheck_reference.fields import Adam, Field, Fixed, GeneralisedHeavyBall, GradientFlow, HeavyBall
 from scipy.integrate import solve_ivp
 
-GAMMA = 0.1
+GAMMA, ALPHA = 0.1, 0.5
 END, POINTS, SEEDS = 20.0, 41, 12
+COLOURS = ("#d55e00", "#0072b2", "#e69f00", "#cc79a7")
 MODELS: Mapping[str, Any] = MappingProxyType(
     {
         "NODE": lambda f: f,
         "HBNODE": lambda f: HeavyBall(f, Fixed(GAMMA)),
         "GHBNODE": lambda f: GeneralisedHeavyBall(f, Fixed(GAMMA), Fixed(0.0)),
+        "AdamNODE": lambda f: Adam(f, Fixed(ALPHA), Fixed(0.75), 1e-3, "code"),
     }
 )
 
@@ -94,6 +99,29 @@ def to_markdown(found: Sequence[Horizon]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def norms_table(found: Sequence[Horizon]) -> Any:
+    """A pandas DataFrame: model, seed, back (T − t), norm (‖∂L/∂h(t)‖)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [(f.model, f.seed, back, norm) for f in found for back, norm in zip(f.back, f.norms, strict=True)],
+        columns=["model", "seed", "back", "norm"],
+    )
+
+
+def eigenvalues_table(found: Sequence[Horizon]) -> Any:
+    """A pandas DataFrame: model, seed, back (T − t), real, imag: one row for each eigenvalue of ∂F/∂y."""
+    import pandas as pd
+
+    rows = [
+        (f.model, f.seed, back, one.real, one.imag)
+        for f in found
+        for back, many in zip(f.back, f.eigenvalues, strict=True)
+        for one in many
+    ]
+    return pd.DataFrame(rows, columns=["model", "seed", "back", "real", "imag"])
+
+
 def picture(found: Sequence[Horizon], path: Path) -> None:
     """Left: norms of the gradient, median and quartiles. Right: eigenvalues along the solutions."""
     import matplotlib as mpl
@@ -102,7 +130,7 @@ def picture(found: Sequence[Horizon], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-    for model, colour in zip(dict.fromkeys(f.model for f in found), ("#8c2f39", "#2f6690", "#e09f3e"), strict=False):
+    for model, colour in zip(dict.fromkeys(f.model for f in found), COLOURS, strict=False):
         mine = [f for f in found if f.model == model]
         low, middle, high = np.quantile(np.stack([f.norms for f in mine]), (0.25, 0.5, 0.75), axis=0)
         left.plot(mine[0].back, middle, color=colour, label=model)
@@ -130,6 +158,8 @@ def main(folder: str = "reports") -> None:
     text = to_markdown(found) + "\n![gradients over long horizons](spectrum.png)\n"
     (target / "spectrum.md").write_text(text, encoding="utf-8")
     picture(found, target / "spectrum.png")
+    norms_table(found).to_parquet(target / "gradient_norms.parquet", index=False)
+    eigenvalues_table(found).to_parquet(target / "eigenvalues.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -155,6 +155,14 @@ def to_markdown(findings: Sequence[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_table(findings: Sequence[Finding]) -> Any:
+    """A pandas DataFrame, one row for each finding; outcome: one of OUTCOMES in words."""
+    import pandas as pd
+
+    rows = [{**asdict(f), "outcome": OUTCOMES[f.outcome]} for f in findings]
+    return pd.DataFrame(rows, columns=[field.name for field in fields(Finding)])
+
+
 def picture(findings: Sequence[Finding], path: Path) -> None:
     """One panel for each pass: models and forces down, solvers across, the worst outcome as colour."""
     import matplotlib as mpl
@@ -213,6 +221,7 @@ def main(folder: str = "reports") -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "stability.md").write_text(to_markdown(findings) + "\n![stability](stability.png)\n", encoding="utf-8")
     picture(findings, target / "stability.png")
+    to_table(findings).to_parquet(target / "stability.parquet", index=False)
 
 
 if __name__ == "__main__":
