@@ -1,7 +1,19 @@
-"""All claims, in reading order. A new claim is one function in one file; a new file is one line here."""
+"""All claims, in reading order. A new claim is one function in one file; a new file is one line here.
+
+ALL: what the papers state and what any solve has to meet, run by `odecheck verify`. CONFORMANCE: what a solver library
+has to meet beyond that, run by `odecheck conformance` on the problems of `posed.problems`.
+"""
 
 from ..claim import Claim
-from . import adam, heavy_ball, layers, node, snopt, solution
+from . import adam, derivatives, heavy_ball, layers, node, snopt, solution, steps
 
 MODULES = (solution, node, snopt, layers, heavy_ball, adam)
-ALL: tuple[Claim, ...] = tuple(c for module in MODULES for c in vars(module).values() if isinstance(c, Claim))
+CONFORMANCE_MODULES = (steps, derivatives)
+
+
+def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:
+    return tuple(c for module in modules for c in vars(module).values() if isinstance(c, Claim))
+
+
+ALL: tuple[Claim, ...] = _claims(MODULES)
+CONFORMANCE: tuple[Claim, ...] = _claims(CONFORMANCE_MODULES)

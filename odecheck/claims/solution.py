@@ -93,42 +93,67 @@ def _lipschitz(problem: Problem) -> float:
     )
 
 
-def _order(subject: Subject, problem: Problem, where: float, stated: int) -> tuple[Bounded, Bounded]:
-    """Observed order of a fixed-step method at t0 + where · (T − t0), from four step sizes, each half the last.
+def cells_of(problem: Problem) -> int:
+    """How many steps a fixed-step method begins with: four to each of the field's own time scales, eight at least.
 
-    With E = c hᵖ (1 + O(h)) the slopes log2(E_j / E_{j+1}) approach p geometrically with ratio ½ and the last one is
-    off by |s3 − s2|; three times that, or 1.5 times the distance before it, is the bar. A slope above the stated order
-    is no defect and counts as the stated order; below zero means divergence and counts as zero.
+    Raises NotApplicable for more than 400: the finest of four grids would cost too much.
+    """
+    length = abs(problem.ts[-1] - problem.ts[0])
+    cells = max(8, int(np.ceil(4 * length * _lipschitz(problem))))
+    cells += cells % 3 == 0  # then L/3 lies at 1/3 or 2/3 of its cell at every level, where an interpolant errs alike
+    if cells > 400:
+        raise NotApplicable(f"steps would have to be shorter than 1/400 of the interval ({cells})")
+    return cells
+
+
+def observed_order(subject: Subject, problem: Problem, where: float, stated: int,
+                   remainder: float = 0.0) -> tuple[Bounded, Bounded]:  # fmt: skip
+    """Observed order of a fixed-step method at t0 + where · (T − t0), from four step sizes, each about half the last.
+
+    remainder: the interval is so many steps longer than a whole number of them.
     """
     solver = subject.solver
     if not isinstance(solver, FixedStep):
         raise NotApplicable("an adaptive solver has no order in its step; see SOL-5")
     start, end = problem.ts[0], problem.ts[-1]
-    length = abs(end - start)
-    cells = max(8, int(np.ceil(4 * length * _lipschitz(problem))))
-    cells += cells % 3 == 0  # then L/3 lies at 1/3 or 2/3 of its cell at every level, where an interpolant errs alike
-    if cells > 400:
-        raise NotApplicable(f"steps would have to be shorter than 1/400 of the interval ({cells})")
+    cells = cells_of(problem)
     times = np.unique([start, start + where * (end - start), end])
     times = times if end > start else times[::-1]
-    asked = problem.with_(ts=times, loss=_silent(problem, len(times)))
+    asked = problem.with_(ts=times, loss=silent(problem, len(times)))
     truth = solution(asked)
     at = int(np.argmin(np.abs(times - (start + where * (end - start)))))
-    steps = [length / (cells * 2**j) for j in range(4)]
+    steps = [abs(end - start) / (cells * 2**j + remainder) for j in range(4)]
     errors = np.array([_error(subject, solver.with_step(h), asked, truth.value, at) for h in steps])
-    known = float(np.max(truth.radius[at])) + EPS * float(np.max(np.abs(truth.value[at])))
+    return slope_of(np.array(steps), errors, at_time(truth, at), stated)
+
+
+def at_time(truth: Bounded, at: int) -> Bounded:
+    """One of the observed times of a solution."""
+    return Bounded(truth.value[at], {name: term[at] for name, term in truth.budget.items()})
+
+
+def slope_of(steps: Array, errors: Array, truth: Bounded, stated: int) -> tuple[Bounded, Bounded]:
+    """The order that the errors of four steps show, each about half the last.
+
+    With E = c hᵖ (1 + O(h)) the slopes log(E_j / E_{j+1}) / log(h_j / h_{j+1}) approach p geometrically with ratio ½
+    and the last one is off by |s3 − s2|; three times that, or 1.5 times the distance before it, is the bar. A slope
+    above the stated order is no defect and counts as the stated order; below zero means divergence, counted as zero.
+    """
+    known = float(np.max(truth.radius)) + EPS * float(np.max(np.abs(truth.value)))
     if np.isfinite(errors).all() and (errors < 100 * known).any():
         spread = np.inf  # the errors are as small as the reference's own: nothing is seen of the order
         slopes = np.full(3, float(stated))
     else:
         with np.errstate(all="ignore"):
-            raw = np.nan_to_num(np.log2(errors[:-1] / errors[1:]), nan=0.0, neginf=0.0, posinf=0.0)
+            raw = np.nan_to_num(
+                np.log(errors[:-1] / errors[1:]) / np.log(steps[:-1] / steps[1:]), nan=0.0, neginf=0.0, posinf=0.0
+            )
         slopes = np.clip(raw, 0.0, stated)
         spread = 3 * max(abs(slopes[2] - slopes[1]), abs(slopes[1] - slopes[0]) / 2)
     return Bounded(slopes[-1], {"not yet asymptotic": spread}), Bounded(float(stated), {"band": 0.1})
 
 
-def _silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
+def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
     """A loss that looks at nothing, for questions about the solution alone."""
     return Linear(np.zeros((times, batch or problem.batch, problem.field.state)))
 
@@ -145,7 +170,7 @@ _OTHER_FLOW = wrong.wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, 
        mutants=[wrong.LOWER_ORDER, _OTHER_FLOW])  # fmt: skip
 def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A fixed-step method converges at step ends with its stated order, within 0.1."""
-    return _order(subject, problem, 1.0, subject.solver.order)
+    return observed_order(subject, problem, 1.0, subject.solver.order)
 
 
 @claim("SOL-4", source="the order that the solver states, or that of its interpolant", resolution=0.6, scale=1.0,
@@ -153,7 +178,7 @@ def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A fixed-step method converges between step ends with the order of its steps or of its interpolant, within 0.1."""
     stated = subject.solver.dense_order if isinstance(subject.solver, FixedStep) else 0
-    return _order(subject, problem, 1 / 3, stated)
+    return observed_order(subject, problem, 1 / 3, stated)
 
 
 # loosest and tightest tolerance by stated order: a method of low order pays for each digit with many steps
@@ -200,7 +225,7 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     lands = adaptive.land or getattr(subject.engine, "lands", False)
     outputs = 1 if lands else 20  # a solver that lands on its outputs would take its steps from them
     times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
-    asked = problem.with_(ts=times, loss=_silent(problem, 1 + outputs), running=None)
+    asked = problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
     truth = solution(asked)
     errors, evaluations = np.zeros(9), np.zeros(9)
     for i, tolerance in enumerate(tolerances):
@@ -242,7 +267,7 @@ class _RootTolerance:
 )
 def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving forwards and then backwards from where one arrived returns to the start."""
-    whole = problem.with_(ts=problem.ts[[0, -1]], loss=_silent(problem, 2))
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
 
     def observe(s: Subject) -> Array:
         arrived = s.solution(whole)[-1]
@@ -255,7 +280,7 @@ def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
 def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving over an interval at once or in two pieces gives the same end."""
     start, end = problem.ts[0], problem.ts[-1]
-    whole = problem.with_(ts=np.array([start, end]), loss=_silent(problem, 2))
+    whole = problem.with_(ts=np.array([start, end]), loss=silent(problem, 2))
     middle = start + 0.4 * (end - start)
 
     def pieces(s: Subject) -> Array:
@@ -270,8 +295,8 @@ def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     """A batch is solved as each of its rows alone."""
     if problem.batch < 2:
         raise NotApplicable("the batch has one row")
-    silent = _silent(problem, len(problem.ts), batch=1)
-    alone = [problem.with_(y0=problem.y0[i : i + 1], loss=silent, running=None) for i in range(problem.batch)]
+    unseen = silent(problem, len(problem.ts), batch=1)
+    alone = [problem.with_(y0=problem.y0[i : i + 1], loss=unseen, running=None) for i in range(problem.batch)]
     rows = ladder(subject, lambda s: np.concatenate([s.solution(p) for p in alone], axis=1))
     return rows, ladder(subject, lambda s: s.solution(problem))
 

@@ -76,3 +76,16 @@ class Lorenz(nn.Module):
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         u, v, w = y.unbind(-1)
         return torch.stack([self.sigma * (v - u), u * (self.rho - w) - v, u * v - self.beta * w], dim=-1)
+
+
+class Switched(nn.Module):
+    """y' = a y for t < at, y' = b y from then on."""
+
+    def __init__(self, at: float, a: float = -1.0, b: float = 1.0) -> None:
+        super().__init__()
+        self.at = at
+        self.a = nn.Parameter(torch.tensor(float(a)))
+        self.b = nn.Parameter(torch.tensor(float(b)))
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.where(t < self.at, self.a, self.b) * y

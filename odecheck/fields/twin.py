@@ -123,6 +123,11 @@ def _(field: exact.Lorenz) -> nn.Module:
 
 
 @build.register
+def _(field: exact.Switched) -> nn.Module:
+    return classical.Switched(field.at)
+
+
+@build.register
 def _(given: exact.Fixed) -> nn.Module:
     return coefficients.Fixed(given.number)
 

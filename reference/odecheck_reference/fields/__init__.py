@@ -12,6 +12,7 @@ from .heavy_ball import GeneralisedHeavyBall, HeavyBall
 from .linear import Linear
 from .mlp import Mlp
 from .second_order import SecondOrder
+from .switched import Switched
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,6 +37,7 @@ __all__ = [
     "OfTime",
     "Pendulum",
     "SecondOrder",
+    "Switched",
     "VanDerPol",
     "split",
     "zeros",
