@@ -1,0 +1,290 @@
+"""Gathering what layers see along adjoint solves: hooks that are there for one training step, and gone after it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from .layers import Rows, Shape, layers_of, rows_of
+from .steps import Evaluation, Starts, Steps
+
+Which = Literal["ode", "all"]
+FORWARD = ("callback_step", "callback_accept_step", "callback_reject_step")
+SILENCED = r"Solver '.*' does not support callbacks"  # a method of fixed steps says so of two of the five
+
+
+class CurvatureError(RuntimeError):
+    """No curvature can be had of what was run: what was seen, its usual cause, and what to do."""
+
+
+class Sink(Protocol):
+    """What is done with the rows that layers see."""
+
+    def along(self, layer: nn.Module, rows: Rows, weight: float, calls: int, batch: int, passed: int) -> None:
+        """A call at a stage that counts `weight` in the time integral.
+
+        calls: how often the layer was called in this evaluation of the field. batch: rows of the state. passed: a
+        number for each backward pass.
+        """
+        ...
+
+    def once(self, layer: nn.Module, rows: Rows, batch: int, passed: int) -> None:
+        """A call outside of ODE solves."""
+        ...
+
+
+def nothing(*_: Any) -> None:
+    """What becomes of a callback in a copy of a module that is being watched."""
+
+
+def _nothing() -> Callable[..., None]:
+    return nothing
+
+
+class _Callback:
+    """An attribute that a solver looks for on its field; one that the user had set is called too."""
+
+    def __init__(self, tell: Callable[..., None], before: Any) -> None:
+        self.tell, self.before = tell, before
+
+    def __call__(self, t0: Tensor, state: Any, dt: Tensor) -> Any:
+        self.tell(t0, state, dt)
+        return None if self.before is None else self.before(t0, state, dt)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return _nothing, ()  # a copied or saved module takes no part
+
+
+class _Hook:
+    """A forward hook, likewise idle in a copy."""
+
+    def __init__(self, see: Callable[..., None]) -> None:
+        self.see = see
+
+    def __call__(self, *args: Any) -> None:
+        self.see(*args)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
+        return _nothing, ()
+
+
+class Gather:
+    """While installed, hands every call of a layer in an adjoint solve to a sink, with its weight in the integral.
+
+    A solve is found when it calls the field's callbacks, so any module inside `model` (or of `fields`) may be a field.
+    Solves are those of `torchdiffeq.odeint_adjoint` and `odecheck.odeint`; they have to begin, forwards, after
+    `install`. Neither their steps nor their gradients change by a bit.
+
+    Args:
+        model: where fields and layers are looked for.
+        sink: what is done with the calls.
+        layers: those of fields alone, or "all" of the model.
+        fields: more fields, that `model` does not hold; functions too.
+    """
+
+    def __init__(
+        self, model: nn.Module, sink: Sink, *, layers: Which = "ode", fields: Sequence[Callable] = ()
+    ) -> None:
+        self.model, self.sink, self.which = model, sink, layers
+        self.candidates: list[Any] = [*model.modules()]
+        self.candidates += [m for f in fields for m in (f.modules() if isinstance(f, nn.Module) else [f])]
+        roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
+        self.shapes = {layer: Shape.of(layer) for layer in layers_of(roots).values()}
+        self.steps: dict[Any, Steps] = {}
+        self.of_field: set[nn.Module] = set()
+        self._starts: dict[Any, Starts] = {}
+        self._handles: dict[Any, list[Any]] = {}
+        self._kept: list[tuple[dict, str, bool, Any]] = []
+        self._silence: Any = None
+        self._open: tuple[Any, Evaluation] | None = None
+        self._passed, self._backprop, self.active = -1, False, False
+
+    # --- coming and going
+
+    def install(self) -> Self:
+        """Raises RuntimeError when it is installed already."""
+        if self.active:
+            raise RuntimeError("this Gather is installed already")
+        self.active = True
+        for module in dict.fromkeys(self.candidates):
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            self._call_back(module)
+        if self.which == "all":
+            for layer in self.shapes:
+                self._watch_layer(layer)
+        warnings.filterwarnings("ignore", message=SILENCED, category=UserWarning)
+        self._silence = warnings.filters[0]
+        return self
+
+    def remove(self) -> None:
+        """Leave every module as it was found."""
+        self.active = False
+        for place, name, was_there, before in reversed(self._kept):
+            if was_there:
+                place[name] = before
+            else:
+                place.pop(name, None)
+        for handles in self._handles.values():
+            for handle in handles:
+                handle.remove()
+        self._kept.clear()
+        self._handles.clear()
+        if self._silence in warnings.filters:
+            warnings.filters.remove(self._silence)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def reset(self) -> None:
+        """Forget all that was seen."""
+        self.steps.clear()
+        self._starts.clear()
+        self.of_field.clear()
+        self._open, self._passed, self._backprop = None, -1, False
+
+    def __enter__(self) -> Self:
+        return self.install()
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def finish(self) -> None:
+        """Take the last steps into account. Raises CurvatureError if the integrals are not what they should be."""
+        self._open = None
+        for steps in self.steps.values():
+            steps.finish()
+        failure = next((s.failure for s in self.steps.values() if s.failure), "")
+        if failure:
+            raise CurvatureError(failure)
+        if not any(s.accepted for s in self.steps.values()) and (self.which == "ode" or self._backprop):
+            raise CurvatureError(self._why_nothing())
+
+    def _why_nothing(self) -> str:
+        if self._backprop:
+            return (
+                "the ODE layer was backpropagated through its steps, and curvature is an integral along an adjoint "
+                "solve. Use torchdiffeq.odeint_adjoint, or odecheck.odeint, in place of torchdiffeq.odeint."
+            )
+        if self.steps:
+            return (
+                "an ODE layer was solved, and no adjoint solve of it was seen. Usual causes: loss.backward() was not "
+                "called in between, nothing of the field needs a gradient, the callbacks on the field were "
+                "overwritten, or the method is scipy_solver, which says nothing of its steps."
+            )
+        return (
+            "no ODE solve was seen. Usual causes: the forward pass was made before gathering began, or the field that "
+            "is given to odeint is made anew in every forward pass. Keep it as a submodule of the model, or pass "
+            "fields=[field]."
+        )
+
+    # --- what is heard
+
+    def _call_back(self, module: Any) -> None:
+        place = vars(module)
+        for adjoint in (False, True):
+            for name in FORWARD:
+                full = name + ("_adjoint" if adjoint else "")
+                told = partial(self._told, module, name, adjoint)
+                self._kept.append((place, full, full in place, place.get(full)))
+                place[full] = _Callback(told, getattr(module, full, None))
+
+    def _told(self, field: Any, name: str, adjoint: bool, t0: Tensor, state: Any, dt: Tensor) -> None:
+        if not self.active:
+            return
+        if field not in self.steps:
+            self._discover(field)
+        if not adjoint:
+            starts = self._starts[field]
+            self._backprop |= torch.is_grad_enabled()
+            if name == "callback_reject_step":
+                starts.reject()
+            else:
+                (starts.step if name == "callback_step" else starts.accept)(t0.item(), dt.item())
+            return
+        self._turn_to(_backward_pass())
+        steps = self.steps[field]
+        if name == "callback_step":
+            steps.begin(t0, state, dt)
+        elif name == "callback_accept_step":
+            steps.accept(t0, dt)
+        else:
+            steps.reject()
+
+    def _discover(self, field: Any) -> None:
+        self._starts[field] = Starts()
+        self.steps[field] = Steps(partial(self._emit, field), self._starts[field])
+        if isinstance(field, nn.Module):
+            self._handles[field] = [
+                field.register_forward_pre_hook(_Hook(self._enter)),
+                field.register_forward_hook(_Hook(self._leave)),
+            ]
+            for layer in set(field.modules()) & set(self.shapes):
+                self.of_field.add(layer)
+                self._watch_layer(layer)
+
+    def _watch_layer(self, layer: nn.Module) -> None:
+        if layer not in self._handles:
+            self._handles[layer] = [layer.register_forward_hook(_Hook(self._see))]
+
+    # --- what is seen
+
+    def _enter(self, field: nn.Module, args: tuple[Any, ...]) -> None:
+        if not self.active or field not in self.steps or (self._open and self._open[0] is not field):
+            return
+        if not torch.is_grad_enabled():
+            self._starts[field].evaluated()
+        elif _within_backward():
+            self._turn_to(_backward_pass())
+            state = args[1] if isinstance(args[1], Tensor) else args[1][0]
+            samples = len(state) if state.dim() > 1 else 1
+            self._open = field, Evaluation(args[0].detach(), samples)
+
+    def _leave(self, field: nn.Module, _args: Any, _output: Any) -> None:
+        if self._open is not None and self._open[0] is field:
+            (_, evaluation), self._open = self._open, None
+            self.steps[field].evaluated(evaluation)
+
+    def _turn_to(self, passed: int) -> None:
+        if passed != self._passed:
+            for steps in self.steps.values():
+                steps.finish()
+            self._passed = passed
+
+    def _see(self, layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if not self.active or layer not in self.shapes or not torch.is_grad_enabled() or not output.requires_grad:
+            return
+        z = args[0].detach()
+        if self._open is not None:
+            output.register_hook(partial(self._along, self._open[1], layer, z))
+        elif self.which == "all" and layer not in self.of_field:
+            output.register_hook(partial(self._once, layer, z))
+
+    def _along(self, evaluation: Evaluation, layer: nn.Module, z: Tensor, g: Tensor) -> None:
+        # a field that differentiates itself, for its divergence, comes by here before it has returned
+        if self._open is None or self._open[1] is not evaluation:
+            evaluation.calls.append((layer, z, g.detach()))
+
+    def _once(self, layer: nn.Module, z: Tensor, g: Tensor) -> None:
+        if self.active:
+            rows = rows_of(layer, self.shapes[layer], z, g.detach(), len(z) if z.dim() > 1 else 1)
+            self.sink.once(layer, rows, rows.samples, _backward_pass())
+
+    def _emit(self, field: Any, evaluation: Evaluation, weight: float) -> None:
+        counts: dict[nn.Module, int] = {}
+        for layer, _, _ in evaluation.calls:
+            counts[layer] = counts.get(layer, 0) + 1
+        for layer, z, g in evaluation.calls:
+            rows = rows_of(layer, self.shapes[layer], z, g, evaluation.samples)
+            self.sink.along(layer, rows, weight, counts[layer], evaluation.samples, self._passed)
+
+
+def _backward_pass() -> int:
+    """A number that the outermost call of backward() has to itself, −1 outside."""
+    return torch._C._current_graph_task_id()
+
+
+def _within_backward() -> bool:
+    return _backward_pass() >= 0

@@ -1,0 +1,54 @@
+"""One call for the factors of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from .factors import Factors, KroneckerSums, Reduction
+from .gather import Gather, Which
+from .layers import layers_of
+
+
+def kronecker_factors(
+    model: nn.Module,
+    backward: Callable[[], object],
+    *,
+    layers: Which = "ode",
+    reduction: Reduction = "mean",
+    rank: int = 1,
+    fields: Sequence[Callable] = (),
+) -> dict[str, Factors]:
+    """Name of each layer → its factors A and B, gathered while `backward()` runs.
+
+    Args:
+        model: a module that holds ODE fields.
+        backward: makes a forward pass, and `rank` backward passes: of the loss, or of one factor y_i of the Hessian of
+            the loss after the other.
+        layers: those of fields, or "all".
+        reduction: of the loss over samples.
+        rank: how many backward passes `backward` makes over the same samples.
+        fields: fields that are not inside the model.
+
+    Raises:
+        CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights.
+
+    Example:
+        >>> import torch, torchdiffeq
+        >>> field = torch.nn.Sequential(torch.nn.Linear(2, 2))
+        >>> class Autonomous(torch.nn.Module):
+        ...     def __init__(self): super().__init__(); self.net = field
+        ...     def forward(self, t, y): return self.net(y)
+        >>> f, y0, t = Autonomous(), torch.ones(3, 2), torch.tensor([0.0, 1.0])
+        >>> found = kronecker_factors(f, lambda: torchdiffeq.odeint_adjoint(f, y0, t)[-1].square().sum(1).mean().backward())
+        >>> found["net.0"].A.shape, found["net.0"].B.shape
+        (torch.Size([3, 3]), torch.Size([2, 2]))
+    """
+    gather = Gather(model, sums := KroneckerSums(), layers=layers, fields=fields)
+    with gather:
+        backward()
+    gather.finish()
+    roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
+    found = sums.factors(along=gather.of_field, reduction=reduction, rank=rank)
+    return {name: found[layer] for name, layer in layers_of(roots).items() if layer in found}

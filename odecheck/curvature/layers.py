@@ -1,0 +1,110 @@
+"""Layers h = W z + b as matrices: rows of inputs, rows of cotangents, and the gradient of (W, b) as one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Layer = nn.Linear | nn.Conv2d
+
+
+def supported(module: nn.Module) -> bool:
+    """Whether curvature is known of a module: Linear, and Conv2d that is not grouped."""
+    if not isinstance(module, Layer) or isinstance(module.weight, nn.UninitializedParameter):
+        return False
+    return not (isinstance(module, nn.Conv2d) and module.groups != 1)
+
+
+def layers_of(modules: Iterable[nn.Module]) -> dict[str, nn.Module]:
+    """The supported layers with a weight to be trained: name → layer, each once."""
+    found: dict[nn.Module, str] = {}
+    for root in modules:
+        for name, module in root.named_modules():
+            if supported(module) and module.weight.requires_grad:  # pyright: ignore[reportAttributeAccessIssue]
+                found.setdefault(module, name)
+    return {name or type(module).__name__: module for module, name in found.items()}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a layer's parameters are a matrix (outputs, inputs + 1 if there is a trained bias).
+
+    Its columns are those of the weight as a matrix, for a convolution (out, in · height · width), then the bias.
+    """
+
+    outputs: int
+    inputs: int
+    bias: bool
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Shape:
+        assert isinstance(layer, Layer)
+        weight, bias = layer.weight, layer.bias
+        return cls(weight.shape[0], weight[0].numel(), bias is not None and bias.requires_grad)
+
+    @property
+    def columns(self) -> int:
+        return self.inputs + self.bias
+
+    def matrix(self, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """(outputs, columns) of tensors shaped as the layer's weight and bias."""
+        flat = weight.reshape(self.outputs, self.inputs)
+        return torch.cat([flat, bias[:, None]], 1) if self.bias and bias is not None else flat
+
+    def parts(self, matrix: Tensor, weight: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The reverse: tensors shaped as `weight` and the bias."""
+        bias = matrix[:, self.inputs] if self.bias else None
+        return matrix[:, : self.inputs].reshape(weight.shape), bias
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One call of a layer, W z + b in every row.
+
+    inputs: (rows, columns), with a last column of ones if there is a bias. cotangents: (rows, outputs). samples: how
+    many samples the rows belong to; positions: rows of one sample. shared: how many samples of the state see the
+    same row, where a layer is called once for all of them, as with the time alone.
+    """
+
+    inputs: Tensor
+    cotangents: Tensor
+    samples: int
+    positions: int
+    shared: int
+
+
+def rows_of(layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> Rows:
+    """The rows of a call with input z and cotangent g of its output.
+
+    Axes of z between the first and the features are positions, as pixels are (Grosse & Martens, arXiv:1602.01407); for
+    a convolution the inputs are the patches under its kernel. samples: of the state of the solve.
+    """
+    if isinstance(layer, nn.Conv2d):
+        lead = len(z) if z.dim() == 4 else 1
+        inputs = _patches(layer, z)
+        cotangents = (g if g.dim() == 4 else g[None]).flatten(2).transpose(1, 2).reshape(-1, shape.outputs)
+    else:
+        lead = len(z) if z.dim() > 1 else 1
+        inputs, cotangents = z.reshape(-1, shape.inputs), g.reshape(-1, shape.outputs)
+    if shape.bias:
+        inputs = functional.pad(inputs, (0, 1), value=1.0)
+    if samples % lead == 0:  # one row for each sample, or for all of them
+        own = lead
+    else:
+        own = samples if len(inputs) % samples == 0 else lead
+    return Rows(inputs, cotangents, own, len(inputs) // own, max(samples // own, 1))
+
+
+def _patches(layer: nn.Conv2d, z: Tensor) -> Tensor:
+    """(batch · pixels of the output, in · height · width)."""
+    z = z if z.dim() == 4 else z[None]
+    padding = layer.padding
+    if layer.padding_mode != "zeros" or isinstance(padding, str):
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        z, padding = functional.pad(z, layer._reversed_padding_repeated_twice, mode=mode), 0
+    patches = functional.unfold(z, layer.kernel_size, layer.dilation, padding, layer.stride)
+    return patches.transpose(1, 2).reshape(-1, patches.shape[1])

@@ -1,0 +1,187 @@
+"""What a solver says about the steps of adjoint solves, turned into evaluations with weights.
+
+torchdiffeq, and `odecheck.odeint` which steps with it, tells a field of every step that begins, is accepted or is
+rejected; the field's evaluations are seen by hooks. Nothing but the stages of two steps is held at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .quadrature import Rule, UnknownMethod, rule_of
+
+ROUND = 1e-9  # relative to a step: two float64 times that are the same
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """One evaluation of a field in an adjoint solve.
+
+    time: as the field was given it. samples: rows of the state. calls: layer, its input, and the cotangent of its
+    output, in the order in which gradients arrived.
+    """
+
+    time: Tensor
+    samples: int
+    calls: list[tuple[nn.Module, Tensor, Tensor]] = attribute(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Step:
+    t0: float
+    dt: float
+    first: Evaluation | None = None  # of an adaptive method: evaluated before the step began
+    stages: list[Evaluation] = attribute(default_factory=list)
+    adaptive: bool = False
+
+
+class Starts:
+    """Where the forward solves of a field began: where its adjoint solves end."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self._reached: tuple[float, ...] = ()
+        self._open = self._looked = False
+
+    def evaluated(self) -> None:
+        self._looked |= not self._open  # outside of a step: a solve begins
+
+    def step(self, t0: float, dt: float) -> None:
+        if self._looked or not any(abs(t0 - t) <= ROUND * dt for t in self._reached):
+            self.times.append(t0)
+        self._reached = (t0, t0 + dt, t0 - dt)  # gone on from, or tried again after a rejection
+        self._open, self._looked = True, False
+
+    def accept(self, t0: float, dt: float) -> None:
+        self._reached, self._open = (t0 + dt, t0 - dt), False
+
+    def reject(self) -> None:
+        self._open = False
+
+
+class Steps:
+    """Follows the adjoint solves of one field, and calls `emit(evaluation, weight)` for each stage that counts.
+
+    failure: why no integral can be had, or empty. accepted: number of steps so far.
+    """
+
+    def __init__(self, emit: Callable[[Evaluation, float], None], starts: Starts) -> None:
+        self.emit, self.starts = emit, starts
+        self.failure, self.accepted = "", 0
+        self._ends: list[float] | None = None  # starts of forward solves that no adjoint solve has come back to yet
+        self._loose: list[Evaluation] = []  # evaluated, and no step has begun since
+        self._first: Evaluation | None = None  # the first stage of the next step
+        self._step: _Step | None = None  # begun
+        self._done: _Step | None = None  # accepted; where it ends is known when the next begins
+        self._rule: Rule | None = None
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        (self._loose if self._step is None else self._step.stages).append(evaluation)
+
+    def begin(self, t0: Tensor, state: Any, dt: Tensor) -> None:
+        start, length = t0.item(), dt.item()
+        if self._step is not None:  # neither accepted nor rejected: a method of fixed steps
+            self._done, self._step = self._step, None
+        fresh = bool(self._loose)
+        if fresh:
+            self._first = self._stage_at(start, length)
+            self._loose.clear()
+        self._flush(start, state)
+        self._step = _Step(start, length, self._first)
+
+    def accept(self, t0: Tensor, dt: Tensor) -> None:
+        step = self._step
+        if step is not None:
+            step.dt, step.adaptive = dt.item(), True
+            self._first = step.stages[-1] if step.stages else None  # first same as last
+            self._done, self._step = step, None
+
+    def reject(self) -> None:
+        if self._step is not None:
+            self._first, self._step = self._step.first, None
+
+    def finish(self) -> None:
+        """No step is to come in this backward pass."""
+        if self._step is not None:
+            self._done, self._step = self._step, None
+        self._flush(None, None)
+        self._loose.clear()
+        self._first = self._rule = self._ends = None
+
+    def _stage_at(self, t0: float, dt: float) -> Evaluation:
+        """The evaluation that a step is handed: the last one made at its start.
+
+        After it, a solver in search of its first step looks a little ahead; before it, one that was at a discontinuity
+        has looked at the other side.
+        """
+        times = torch.stack([e.time for e in self._loose]).flatten().tolist()
+        near = 4 * torch.finfo(self._loose[0].time.dtype).eps * max(abs(t0), dt)
+        at = [e for e, t in zip(self._loose, times, strict=True) if abs(t - t0) <= near]
+        return at[-1] if at else self._loose[max(len(self._loose) - 2, 0)]
+
+    def _flush(self, following: float | None, state: Any) -> None:
+        step, self._done = self._done, None
+        if step is None or self.failure:
+            return
+        times = torch.stack([e.time for e in step.stages]).flatten().tolist() if step.stages else []
+        moves = [(t - step.t0) / step.dt for t in times]
+        slack = 1e-6 + 8 * _resolution(step)
+        try:
+            rule = rule_of(
+                [abs(x) for x in moves], adaptive=step.adaptive, slack=slack, known=self._rule
+            )
+        except UnknownMethod as error:
+            self.failure = str(error)
+            return
+        self._rule, self.accepted = rule, self.accepted + 1
+        sign = -1.0 if any(x < -slack for x in moves) else 1.0
+        theta = self._share(step, sign, following, state) if step.adaptive else 1.0
+        stages = ([step.first] if step.adaptive else []) + step.stages[: len(rule.seen)]
+        for stage, weight in zip(stages, rule.weights(theta), strict=True):
+            if stage is None:
+                self.failure = "an adjoint solve was under way when gathering began: begin before the forward pass"
+                return
+            if weight:
+                self.emit(stage, weight * step.dt)
+
+    def _share(self, step: _Step, sign: float, following: float | None, state: Any) -> float:
+        """Which fraction of an accepted step lies within the interval of its solve."""
+        if self._ends is None:
+            self._ends = list(self.starts.times)
+        if following is not None:
+            x = sign * (following - step.t0) / step.dt
+            if ROUND < x < 1 - ROUND and not _is_new(state):
+                return x  # the next interval of the same solve begins inside this step
+            if abs(x - 1) > ROUND:
+                self._rule = None  # another solve, maybe with another method
+        for i in reversed(range(len(self._ends))):
+            x = sign * (self._ends[i] - step.t0) / step.dt
+            if ROUND < x <= 1 + ROUND and (following is None or _beyond(step, sign, following, x)):
+                del self._ends[i]
+                return min(x, 1.0) if x < 1 - ROUND else 1.0
+        return 1.0
+
+
+def _beyond(step: _Step, sign: float, following: float, end: float) -> bool:
+    """Whether a solve that ends at the fraction `end` of its step is over, given where the next step begins."""
+    x = sign * (following - step.t0) / step.dt
+    return abs(x - 1) > ROUND or abs(end - 1) <= ROUND
+
+
+def _resolution(step: _Step) -> float:
+    """Round-off of the times that a field is given, in units of the step."""
+    first = step.stages[0].time if step.stages else None
+    eps = torch.finfo(first.dtype).eps if first is not None else 0.0
+    return eps * max(abs(step.t0), step.dt) / step.dt
+
+
+def _is_new(state: Sequence[Tensor]) -> bool:
+    """Whether an adjoint state (time, y, a, gradients…) has gathered no gradient yet: it begins a solve."""
+    gradients = state[3:]
+    return bool(gradients) and not any(bool(g.any()) for g in gradients)
