@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from .commands.claims import claims
+from .commands.report import report
 from .commands.show import show
 from .commands.verify import verify
 
-COMMANDS = (verify, claims, show)
+COMMANDS = (verify, claims, show, report)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,6 +42,7 @@ def odecheck(
     odecheck verify my_model.py:subjects    yours
     odecheck claims                         what is claimed, with sources
     odecheck show NODE-2                    the whole story of a verdict
+    odecheck report                         a page that people read
     """
 
 

@@ -1,0 +1,40 @@
+"""The ledger: what the papers claim, and what came out on drawn problems."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ..blocks import Column, Section, Table
+from ..tables import Found, tidy
+
+COLUMNS = (
+    Column("claim", "claim"),
+    Column("statement", "statement"),
+    Column("verdict", "verdict", "verdict"),
+    Column("condition", "true where"),
+    Column("problems", "problems", "count"),
+    Column("held", "hold", "count"),
+    Column("refuted", "refuted", "count"),
+    Column("resolved", "could hide", "number"),
+    Column("counter_example", "counter-example"),
+    Column("note", "note"),
+    Column("source", "source"),
+)
+
+
+def section(found: Found) -> Section | None:
+    if not found.ledger:
+        return None
+    import pandas as pd
+
+    rows = pd.DataFrame([{k: tidy(v) if isinstance(v, str) else v for k, v in asdict(r).items()} for r in found.ledger])
+    for column in COLUMNS:
+        if column.kind in ("number", "count"):
+            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype(float)
+    verdicts = rows["verdict"].value_counts()
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+    lead = (
+        f"{len(rows)} statements: {counts}. Every verdict is worked out on drawn problems; a refuted statement is one "
+        "that was read literally. Made again by: odecheck claims --verify --write reports"
+    )
+    return Section("ledger", "What the papers claim", lead, (Table("ledger", "The ledger", COLUMNS, rows),))

@@ -1,0 +1,91 @@
+"""Training curves, and what an epoch costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..blocks import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip
+from ..tables import Found
+
+IDENTITY = ("model", "optimizer", "learning_rate")
+COLUMNS = (
+    *(Column(name, name) for name in ("task", "model", "optimizer", "split")),
+    Column("learning_rate", "learning rate", "number"),
+    Column("seed", "seed", "count"),
+    Column("parameters", "parameters", "count"),
+    Column("step", "step", "count"),
+    Column("epoch", "epoch", "number"),
+    Column("loss", "loss", "number"),
+    Column("accuracy", "accuracy", "number"),
+    Column("nfe_forward", "forward NFE", "count"),
+    Column("nfe_backward", "backward NFE", "count"),
+    Column("cpu_seconds", "CPU seconds", "number"),
+    Column("wall_seconds", "seconds", "number"),
+    Column("peak_bytes", "peak bytes", "count"),
+)
+
+
+def section(found: Found) -> Section | None:
+    rows = found.frames.get("training")
+    if rows is None or rows.empty:
+        return None
+    blocks = [chart for task in dict.fromkeys(rows["task"]) for chart in _of_task(task, rows[rows["task"] == task])]
+    lead = "Median over seeds, and the range from the lowest to the highest seed. Evaluation is not part of any time."
+    table = Table("training-rows", "Every measurement", COLUMNS, rows)
+    return Section("training", "Training", lead, (*blocks, table))
+
+
+def _of_task(task: str, rows: Any) -> list[Chart]:
+    charts = []
+    number = f"{rows.groupby([*IDENTITY, 'seed'], dropna=False).ngroups} trainings, {len(rows):,} measurements"
+    again = f"odecheck train {clip(task)}, then odecheck report RUN"
+    panels = [
+        _panel(rows[rows["split"] == split], x, y, split)
+        for split in dict.fromkeys(rows["split"])
+        for y in ("loss", "accuracy")
+        for x in ("step", "cpu_seconds")
+        if rows.loc[rows["split"] == split, y].notna().any() and rows[x].notna().any()
+    ]
+    if panels:
+        caption = Caption("Lower is better for a loss, higher for an accuracy; compare at equal steps and at equal "
+                          "CPU time.", "the task's own loss; accuracy as a fraction; seconds of CPU time", number, again)  # fmt: skip
+        charts.append(Chart(f"training-{_slug(task)}", f"{task}: training curves", caption, tuple(panels)))
+    counted = [c for c in ("nfe_forward", "nfe_backward") if rows[c].notna().any()]
+    split = next(iter(dict.fromkeys(rows["split"])))
+    panels = [_panel(rows[rows["split"] == split], _abscissa(rows), c, split) for c in counted]
+    if panels:
+        caption = Caption("How many evaluations of the field a step takes as training goes on: a model whose field "
+                          "grows stiff shows here first.", "evaluations of the field", number, again)  # fmt: skip
+        charts.append(Chart(f"nfe-{_slug(task)}", f"{task}: evaluations as training goes on", caption, tuple(panels)))
+    return charts
+
+
+def _abscissa(rows: Any) -> str:
+    return "epoch" if rows["epoch"].notna().any() else "step"
+
+
+TITLES = {"nfe_forward": "forward NFE", "nfe_backward": "backward NFE", "cpu_seconds": "CPU seconds"}
+
+
+def _panel(rows: Any, x: str, y: str, split: str) -> Panel:
+    """One line for each model and optimizer. Over time, seeds are joined step by step at their median time."""
+    made = []
+    for key, mine in rows.groupby(list(IDENTITY), dropna=False, sort=False):
+        model, optimizer, rate = key
+        name = ", ".join(str(p) for p in (model, optimizer, f"rate {rate:g}" if rate == rate else "") if p)
+        groups = mine.dropna(subset=[y]).groupby("epoch" if x == "epoch" else "step")
+        if not len(groups):
+            continue
+        at = groups[x].median()
+        low, middle, high = groups[y].min(), groups[y].median(), groups[y].max()
+        several = mine["seed"].nunique() > 1
+        made.append(Series(clip(name), [*at], [*middle], marks=len(at) < 40, band=True,
+                           low=[*low] if several else None, high=[*high] if several else None))  # fmt: skip
+    positive = bool((rows[y].dropna() > 0).all())
+    title = TITLES.get(y, y)
+    return Panel(f"{title}, {split}" if split else title, Axis(TITLES.get(x, x)),
+                 Axis(title, log=positive and y == "loss"), tuple(made))  # fmt: skip
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())[:40] or "task"

@@ -1,0 +1,71 @@
+"""Verdict first: what has to be read before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...summary import Outcome
+from ..blocks import Column, Section, Table
+from ..tables import Found
+
+# in the order in which they are to be read; the rest is as expected
+READ_FIRST: tuple[Outcome, ...] = ("failed", "inconclusive", "expected failure", "refuted as stated")
+WORDS: Mapping[Outcome, str] = {
+    "passed": "hold",
+    "refuted as stated": "false as read, and found so",
+    "failed": "failed",
+    "inconclusive": "inconclusive",
+    "expected failure": "known to fail",
+    "not applicable": "not applicable",
+}
+COLUMNS = (
+    Column("record", "story", "record"),
+    Column("outcome", "outcome", "verdict"),
+    Column("claim", "claim"),
+    Column("problem", "problem"),
+    Column("subject", "subject"),
+    Column("score", "gap / bar", "number"),
+    Column("resolved", "would have seen", "number"),
+    Column("why", "why"),
+)
+
+
+def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]:
+    """The verdict in a sentence, whether all is as expected, and how many records of each outcome."""
+    if not found.runs or found.records.empty:
+        return "No verdicts: these tables hold measurements only.", None, ()
+    outcomes = found.records["outcome"]
+    counts = {kind: int((outcomes == kind).sum()) for kind in WORDS}
+    shown = [(WORDS[kind], n) for kind, n in counts.items() if n]
+    judged = len(outcomes) - counts["not applicable"]
+    unfinished = [run.name for run in found.runs if not run.facts.get("finished")]
+    tail = f" The run {', '.join(unfinished)} has not ended." if unfinished else ""
+    if counts["failed"]:
+        return f"Not as expected: {counts['failed']:,} of {judged:,} verdicts.{tail}", False, shown
+    if counts["inconclusive"]:
+        return (
+            f"Nothing is refuted that should hold; {counts['inconclusive']:,} of {judged:,} verdicts are inconclusive."
+            f"{tail}",
+            None,
+            shown,
+        )
+    return f"All {judged:,} verdicts are as expected.{tail}", None if unfinished else True, shown
+
+
+def section(found: Found) -> Section | None:
+    if not found.runs:
+        return None
+    records = found.records
+    chosen = records[records["outcome"].isin(READ_FIRST)].copy()
+    chosen["rank"] = [READ_FIRST.index(kind) for kind in chosen["outcome"]]
+    chosen = chosen.sort_values("rank", kind="stable")
+    chosen["why"] = [known or message for known, message in zip(chosen["expected_failure"], chosen["message"])]
+    lead = (
+        "Each row leads to its story: what was compared, every term of the bar, and the Python that runs it again. "
+        "Known to fail: a defect of a library that these claims have found; the day it is mended the run fails. "
+        "False as read: a sentence of a paper that is not true as it stands, beside the corrected one that holds."
+    )
+    if chosen.empty:
+        return Section("verdict", "What has to be read", "Nothing: no row is refuted or inconclusive.", ())
+    table = Table("attention", "Refuted, inconclusive and known to fail", COLUMNS, chosen)
+    return Section("verdict", "What has to be read", lead, (table,))

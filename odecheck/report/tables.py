@@ -1,0 +1,260 @@
+"""What a report is made from: the tables of run folders, and in words what could not be read of them.
+
+A folder is a run of `odecheck verify`, or holds one or more of the tables named in `KINDS`, itself or in the folders
+right below it. A torn file, a missing column or a word where a number belongs never stops a report: it is said there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..door import BadInput
+from ..judge import Verdict
+from ..store import frame, read_facts, read_records
+from ..summary import identifier, outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..ledger import Row
+    from ..record import Record
+
+LONGEST_TEXT = 4_000
+MOST_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Columns of a table. needed: without these it says nothing."""
+
+    text: tuple[str, ...]
+    numbers: tuple[str, ...]
+    needed: tuple[str, ...]
+
+
+STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
+KINDS: Mapping[str, Kind] = {
+    "conformance": Kind(
+        ("library", "version", "engine", "method", "claim", "problem", "verdict", "resolved", "message",
+         "expected_failure", "row"),
+        ("error", "error_over_tolerance", "score", "observed", "expected", "bar", "nfe", "seconds"),
+        ("library", "claim", "verdict"),
+    ),
+    "cost": Kind(
+        ("model", "problem", "library", "engine", "method", "quantity", "device", "dtype"),
+        ("rtol", "achieved_error", "nfe_forward", "nfe_backward", *STEPS, "dense_evaluations", "saved_bytes",
+         "peak_bytes", "cpu_seconds", "wall_seconds"),
+        ("method", "quantity", "achieved_error"),
+    ),
+    "training": Kind(
+        ("task", "model", "optimizer", "split"),
+        ("learning_rate", "seed", "parameters", "step", "epoch", "loss", "accuracy", "nfe_forward", "nfe_backward",
+         *STEPS, "cpu_seconds", "wall_seconds", "peak_bytes"),
+        ("task", "model", "step", "loss"),
+    ),
+    "gradient_norms": Kind(("model",), ("seed", "back", "norm"), ("model", "back", "norm")),
+    "eigenvalues": Kind(("model",), ("seed", "back", "real", "imag"), ("model", "real", "imag")),
+    "stability": Kind(
+        ("model", "inner", "solver", "what", "outcome", "message"),
+        ("failed", "runs", "smallest_v", "largest_h"),
+        ("model", "solver", "what", "outcome"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with records. name: short, different for every run of a report."""
+
+    name: str
+    folder: Path
+    facts: Mapping[str, Any]
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All that was read. frames: by the names of `KINDS`, with a column `run`; sources: the folders of each."""
+
+    runs: Sequence[Run]
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ledger: Sequence[Row] = ()
+    damaged: Sequence[str] = ()
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """The records of all runs: the columns of a record, run, id, anchor and outcome."""
+        import pandas as pd
+
+        return pd.concat([_frame(i, run) for i, run in enumerate(self.runs)], ignore_index=True)
+
+
+def anchor(number: int, record: Record) -> str:
+    """Where the story of a record of the run of this number is found on the page."""
+    return f"record-{number}-{identifier(record)}"
+
+
+def _frame(number: int, run: Run) -> pd.DataFrame:
+    made = frame(run.records)
+    for name in ("claim", "subject", "problem", "message", "source", "expected_failure"):
+        made[name] = [tidy(text) for text in made[name]]
+    made.insert(0, "run", run.name)
+    made.insert(1, "record", [anchor(number, r) for r in run.records])
+    made.insert(2, "outcome", [outcome(r) for r in run.records])
+    return made
+
+
+def sound(record: Record) -> Record:
+    """The record with every column of its type: words where words belong, and NaN for what is no number."""
+    changed: dict[str, Any] = {}
+    for column in fields(record):
+        value = getattr(record, column.name)
+        if column.type in ("str", "Verdict"):
+            right: Any = "" if value is None or value != value else str(value).encode("utf-8", "replace").decode()
+            right = Verdict(right) if column.type == "Verdict" else right
+        elif column.type == "bool":
+            right = bool(value)
+        else:
+            right = _number(value)
+            right = int(right) if column.type == "int" and math.isfinite(right) else right
+        changed[column.name] = right
+    try:
+        terms = {str(k): _number(v) for k, v in json.loads(changed["budget"]).items()}
+    except (ValueError, AttributeError):
+        terms = {}
+    return type(record)(**{**changed, "budget": json.dumps(terms)})
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def tidy(text: Any) -> str:
+    """Text that every file format takes, not longer than anybody reads."""
+    if text is None or text != text:
+        return ""
+    whole = str(text)
+    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in whole[:LONGEST_TEXT])
+    cut = f" … ({len(whole):,} characters in all)" if len(whole) > LONGEST_TEXT else ""
+    return kept + cut
+
+
+def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
+    """Everything in these folders.
+
+    Raises BadInput where a folder holds nothing, or a run of another version of the format.
+    """
+    runs: list[Run] = []
+    parts: dict[str, list[pd.DataFrame]] = {}
+    sources: dict[str, list[str]] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
+    ledger: list[Row] = []
+    damaged: list[str] = []
+    for folder in map(Path, folders):
+        found = 0
+        for place in (folder, *(p for p in sorted(folder.glob("*/")) if not p.name.startswith("."))):
+            name = _name(place, facts)
+            if _holds_records(place):
+                mine = read_facts(place)
+                records, torn = read_records(place)
+                damaged += [f"{name}: {tidy(what)}" for what in torn]
+                runs.append(Run(name, place, mine, [sound(r) for r in records]))
+                facts[name] = mine
+                found += 1
+            for kind in KINDS:
+                path = place / f"{kind}.parquet"
+                if path.exists():
+                    found += 1
+                    table, problems = _read(path, kind)
+                    damaged += [f"{name}, {kind}.parquet: {problem}" for problem in problems]
+                    if table is not None:
+                        table.insert(0, "run", name)
+                        parts.setdefault(kind, []).append(table)
+                        sources.setdefault(kind, []).append(str(place))
+                        facts.setdefault(name, _facts(place))
+            if (place / "ledger.json").exists():
+                found += 1
+                ledger += _ledger(place / "ledger.json", damaged)
+        if not found:
+            raise BadInput(
+                f"there is nothing to report in {folder}",
+                "another folder, or a run that has not begun",
+                f"odecheck verify --run DIR, or a folder with one of: {', '.join(f'{k}.parquet' for k in KINDS)}",
+            )
+    import pandas as pd
+
+    frames = {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
+    return Found(runs, frames, sources, facts, ledger, damaged)
+
+
+def _holds_records(folder: Path) -> bool:
+    return (folder / "run.json").exists() and any(
+        (folder / name).exists() for name in ("records.parquet", "journal.jsonl")
+    )
+
+
+def _name(folder: Path, taken: Mapping[str, Any]) -> str:
+    name = folder.resolve().name
+    names = [name, *(f"{name} ({n})" for n in range(2, 1000))]
+    return next(n for n in names if n not in taken)
+
+
+def _facts(folder: Path) -> Mapping[str, Any]:
+    """run.json of a folder of tables, where there is one that can be read."""
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _read(path: Path, name: str) -> tuple[pd.DataFrame | None, list[str]]:
+    """A table with all columns of its kind, and what is wrong with it."""
+    import pandas as pd
+
+    kind, problems = KINDS[name], []
+    try:
+        read = pd.read_parquet(path)
+    except Exception as error:  # whatever pyarrow makes of a torn file
+        return None, [f"cannot be read, so it is not shown: {tidy(str(error).splitlines()[0])[:200]}"]
+    lacking = [column for column in kind.needed if column not in read]
+    if lacking:
+        return None, [f"has no column {', '.join(lacking)}, so it is not shown"]
+    empty = [column for column in (*kind.text, *kind.numbers) if column not in read]
+    if empty:
+        problems.append(f"has no column {', '.join(empty)}: shown empty")
+    if len(read) > MOST_ROWS:
+        problems.append(f"{len(read):,} rows, of which the first {MOST_ROWS:,} are shown")
+        read = read.head(MOST_ROWS)
+    made = pd.DataFrame(index=range(len(read)))
+    for column in kind.text:
+        made[column] = [tidy(v) for v in read[column]] if column in read else ""
+    for column in kind.numbers:
+        values = read[column].to_numpy() if column in read else float("nan")
+        numbers = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce").astype(float)
+        bad = int((numbers.isna() & pd.Series(values, index=made.index).notna()).sum())
+        if bad:
+            problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")
+        made[column] = numbers
+    return made, problems
+
+
+def _ledger(path: Path, damaged: list[str]) -> list[Row]:
+    from ..ledger import from_json
+
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        damaged.append(f"{path.name} cannot be read, so it is not shown: {tidy(str(error))[:200]}")
+        return []
