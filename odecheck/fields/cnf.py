@@ -1,0 +1,169 @@
+"""Continuous normalizing flows (arXiv:1806.07366, FFJORD arXiv:1810.01367): a field, its divergence, a density.
+
+    x' = f(t, x), t0 ≤ t ≤ t1:    log p(x(t1)) = log p(x(t0)) − ∫ tr ∂f/∂x dt
+
+With ℓ' = tr ∂f/∂x solved along with x from t1 back to t0, and ℓ(t1) = 0, that is log p(x(t1)) = log p(x(t0)) + ℓ(t0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+
+from ..solvers import OdeInt, Solver
+from .layer import ADJOINT, DEFAULT_SOLVER
+from .parts import FieldError
+
+Divergence = Literal["exact", "rademacher", "gaussian"]
+# what torchdiffeq looks for on the field that it is given, which here is made anew for each solve
+CALLBACKS = tuple(f"callback_{what}step{end}" for what in ("", "accept_", "reject_") for end in ("", "_adjoint"))
+
+
+class ConcatSquashLinear(nn.Module):
+    """h ↦ (W h + b) ⊙ sigmoid(g t + a) + c t; g, a and c are the same for all rows."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.gate = nn.Linear(1, outputs)
+        self.shift = nn.Linear(1, outputs, bias=False)
+
+    def forward(self, t: Tensor, h: Tensor) -> Tensor:
+        clock = t.to(h.dtype).reshape(-1, 1)
+        return self.linear(h) * torch.sigmoid(self.gate(clock)) + self.shift(clock)
+
+
+class ConcatSquash(nn.Module):
+    """f(t, x): layers `ConcatSquashLinear` of these widths, with the activation between them (not after the last)."""
+
+    def __init__(self, widths: Sequence[int], activation: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ConcatSquashLinear(a, b) for a, b in pairwise(widths))
+        self.activation = nn.Tanh() if activation is None else activation
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            x = layer(t, self.activation(x) if i else x)
+        return x
+
+
+class WithDivergence(nn.Module):
+    """(x, ℓ)' = (f, tr ∂f/∂x), or εᵀ(∂f/∂x)ε in place of the trace: the field of one solve.
+
+    noise: ε, shaped like x, with E εεᵀ = 1; None for the exact trace, which takes one pullback for each dimension.
+    It belongs to one solve, since an adjoint solve asks for it again long after the forward one: a new solve takes
+    a new `WithDivergence`. One evaluation of it is one evaluation of the field, which sees whole rows x.
+    """
+
+    noise: Tensor | None
+
+    def __init__(self, field: nn.Module, noise: Tensor | None) -> None:
+        super().__init__()
+        self.field = field
+        self.register_buffer("noise", noise, persistent=False)
+        for name in CALLBACKS:
+            if hasattr(field, name):
+                setattr(self, name, getattr(field, name))
+
+    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        x = state[..., :-1]
+        live = torch.is_grad_enabled()
+        # torch.func inside its own transforms, and where only it can tell whether anything is differentiated here
+        if _functorch.peek_interpreter_stack() is not None or (live and not x.requires_grad):
+            f, trace = self._transformed(t, x)
+        else:
+            f, trace = self._plain(t, x, live)
+        return torch.cat([f, trace[..., None]], dim=-1)
+
+    def _plain(self, t: Tensor, x: Tensor, live: bool) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x if live else x.detach().requires_grad_()
+            f = self.field(t, x)
+            pulls = [torch.autograd.grad(f, x, v, create_graph=live, retain_graph=True)[0] for v in self._vectors(x)]
+            trace = self._trace(pulls)
+        return (f, trace) if live else (f.detach(), trace.detach())
+
+    def _transformed(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        f, pull = torch.func.vjp(lambda x: self.field(t, x), x)  # pyright: ignore[reportAssignmentType]
+        return f, self._trace([pull(v)[0] for v in self._vectors(x)])
+
+    def _vectors(self, x: Tensor) -> Sequence[Tensor]:
+        if self.noise is not None:
+            return [self.noise]
+        unit = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        return [row.expand_as(x) for row in unit]
+
+    def _trace(self, pulls: Sequence[Tensor]) -> Tensor:
+        if self.noise is not None:
+            return (pulls[0] * self.noise).sum(-1)
+        return torch.stack([pull[..., i] for i, pull in enumerate(pulls)]).sum(0)
+
+
+class CNF(nn.Module):
+    """A density on rows x = x(t1) by a flow that takes them to a standard normal z = x(t0).
+
+    field: f, a module called as field(t, x) with x (batch, features), in which rows do not see each other.
+    divergence: "exact", or Hutchinson's estimate with "rademacher" (±1) or "gaussian" noise, drawn for every solve from
+        torch's random numbers. An estimate of log p is unbiased; its gradient is that of the estimate.
+    span: (t0, t1). solver, odeint: how it is solved, and differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or
+        `odecheck.odeint`.
+
+    Raises FieldError for an unknown divergence, or rows that are no (batch, features).
+    """
+
+    def __init__(
+        self,
+        field: nn.Module,
+        *,
+        divergence: Divergence = "exact",
+        span: tuple[float, float] = (0.0, 1.0),
+        solver: Solver = DEFAULT_SOLVER,
+        odeint: OdeInt = ADJOINT,
+    ) -> None:
+        super().__init__()
+        if divergence not in ("exact", "rademacher", "gaussian"):
+            raise FieldError(f"divergence is {divergence!r}; it is 'exact', 'rademacher' or 'gaussian'")
+        self.field, self.divergence, self.span = field, divergence, span
+        self.solver, self.odeint = solver, odeint
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x) in nats: (batch, features) → (batch,)."""
+        z, change = self(x)
+        return standard_normal(z) + change
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Data to noise: z (batch, features), and log p(x) − log p(z) = −∫ tr ∂f/∂x dt, (batch,)."""
+        return self._solve(x, self.span[::-1])
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise to data: x (batch, features), and log p(z) − log p(x) = ∫ tr ∂f/∂x dt, (batch,).
+
+        Rows of the density are inverse(torch.randn(count, features))[0].
+        """
+        return self._solve(z, self.span)
+
+    def _solve(self, x: Tensor, span: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        if x.dim() != 2:
+            raise FieldError(f"the rows have shape {tuple(x.shape)}; give x (batch, features)")
+        flow = WithDivergence(self.field, self._noise(x))
+        times = torch.tensor(span, dtype=x.dtype, device=x.device)
+        end = self.solver.solve(self.odeint, flow, torch.cat([x, torch.zeros_like(x[:, :1])], dim=1), times)[-1]
+        return end[:, :-1], end[:, -1]
+
+    def _noise(self, x: Tensor) -> Tensor | None:
+        if self.divergence == "exact":
+            return None
+        if self.divergence == "gaussian":
+            return torch.randn_like(x)
+        return torch.randint_like(x, 2) * 2 - 1
+
+
+def standard_normal(z: Tensor) -> Tensor:
+    """log density of (batch, features) rows under N(0, 1): (batch,)."""
+    return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
