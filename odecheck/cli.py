@@ -9,9 +9,11 @@ import typer
 from .commands.claims import claims
 from .commands.report import report
 from .commands.show import show
+from .commands.tasks import tasks
+from .commands.train import train
 from .commands.verify import verify
 
-COMMANDS = (verify, claims, show, report)
+COMMANDS = (verify, claims, show, report, tasks, train)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,16 +61,13 @@ class Spheres(Task):
         return Outcome((said - target).square().mean(), (said.sign() == target).float().mean())
 
 
+RATE = {"adam": 0.01, "sgd": 0.02, "snopt": 0.02}
+DEFAULT = Setting("default", SIZE, batch=50, epochs=300, tolerance=1e-3, rate=RATE, evaluate_every=20)
 TASKS = (
     Spheres(
         name="spheres",
         summary="two classes of points in the plane: a disc inside a ring",
         source="arXiv:2110.04840, section 5.1; augmentation: arXiv:1904.01681",
-        settings=(
-            Setting("default", SIZE, batch=50, epochs=300, tolerance=1e-3, rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02},
-                    evaluate_every=20),
-            Setting("published", SIZE, batch=50, epochs=1000, tolerance=1e-7,
-                    rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02}, evaluate_every=20),
-        ),
+        settings=(DEFAULT, replace(DEFAULT, name="published", epochs=1000, tolerance=1e-7)),
     ),
-)  # fmt: skip
+)

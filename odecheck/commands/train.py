@@ -1,0 +1,114 @@
+"""odecheck train: train models on a task, and record what every step costs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import INTERRUPTED, Progress, new_run, refuse
+
+
+def train(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="One of `odecheck tasks`.")],
+    model: Annotated[str, typer.Option(metavar="NAMES", help="Models, with commas between; all: every one.")] = "all",
+    optimizer: Annotated[str, typer.Option(metavar="NAMES", help="sgd, adam, snopt; with commas between.")] = "adam",
+    rate: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Learning rates, with commas between; by default the task's.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="N", help="Seeds: 5 for 0 to 4, or 0,3,7.")] = "1",
+    setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="In place of the setting's.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Data directory; by default that in ODECHECK_DATA.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    checkpoint: Annotated[float, typer.Option(metavar="SECONDS", help="Training between two checkpoints.")] = 20.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(metavar="N", help="Of torch. Numbers repeat bit for bit at the same N.")] = 1,
+) -> None:
+    """Train models on a task. Every step is a row of training.parquet in the run folder, written as it comes.
+
+    A run that was interrupted, or killed, goes on where it was, and gives what it would have given.
+
+    \b
+    odecheck train digits --model HBNODE
+    odecheck train spheres --model NODE,HBNODE,AdamNODE --seeds 5
+    odecheck train digits-conv --optimizer sgd,adam,snopt --rate 0.003,0.01,0.03
+    odecheck train mnist --setting published --data ~/data --device cuda
+    odecheck train vibration --setting published --run runs/vibration --resume
+    """
+    from dataclasses import replace
+
+    import torch
+
+    from .. import tasks
+    from ..door import BadInput
+    from ..tasks import runs
+    from ..tasks.files import directory
+    from ..tasks.loop import steps_of
+
+    torch.set_num_threads(threads)
+    folder = run or new_run()
+    try:
+        found = tasks.find(task)
+        chosen = found.setting(setting)
+        chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
+        names = found.models if model == "all" else model.split(",")
+        todo = runs.trials(found, chosen, names, optimizer.split(","), _seeds(seeds), _rates(rate))
+        rows = found.load(directory(data), chosen)
+        bar = Progress(len(todo) * steps_of(chosen, rows))
+        with bar:
+            for row in runs.run(todo, rows, folder, resume=resume, device=device, every=checkpoint):
+                if row.split == "train":
+                    bar.step(f"{row.model} {row.optimizer} {row.learning_rate:g}, seed {row.seed}: {row.loss:.4g}")
+    except BadInput as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _report(folder)
+
+
+def _seeds(given: str) -> list[int]:
+    numbers = [int(n) for n in _numbers("--seeds", given)]
+    return numbers if "," in given else list(range(numbers[0]))
+
+
+def _rates(given: str | None) -> list[float]:
+    return [] if given is None else _numbers("--rate", given)
+
+
+def _numbers(option: str, given: str) -> list[float]:
+    from ..door import BadInput
+
+    try:
+        return [float(part) for part in given.split(",") if part]
+    except ValueError:
+        raise BadInput(f"{option} is {given!r}", "a word where numbers belong", f"{option} 0,1,2") from None
+
+
+def _report(folder: Path) -> None:
+    """The last rows of each model with each optimizer: medians over the seeds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..tasks.rows import last, read
+
+    rows = read(folder)
+    table = Table("model", "optimizer", "rate", "seeds", "parameters", "loss", "test", "accuracy", "NFE", "backward",
+                  "CPU s", "stopped", title=str(rows["task"].iloc[0]))  # fmt: skip
+    for key, mine in rows.groupby(["model", "optimizer", "learning_rate"], sort=False):
+        end = last(mine)
+        middle = end.median(numeric_only=True)
+        table.add_row(
+            *map(str, key[:2]), f"{key[2]:g}", str(len(end)), f"{middle.parameters:.0f}", f"{middle.loss:.4g}",
+            f"{middle.test_loss:.4g}", f"{middle.test_accuracy:.3g}", f"{middle.nfe_forward:.4g}",
+            f"{middle.nfe_backward:.4g}", f"{middle.cpu_seconds:.3g}", str(int((end.message != "").sum())),
+        )  # fmt: skip
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    console.print(f"\nmedians over seeds; {len(rows)} rows in {folder}", highlight=False, soft_wrap=True)

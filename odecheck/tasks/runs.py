@@ -1,0 +1,120 @@
+"""A run: trials of one task one after another, in a folder that survives an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..door import BadInput
+from ..store import about
+from .loop import EVERY, Trial, train
+from .rows import Row, Unit, frame
+from .task import Data, Setting, Task
+
+
+def trials(
+    task: Task,
+    setting: Setting,
+    models: Sequence[str],
+    optimizers: Sequence[str],
+    seeds: Sequence[int],
+    rates: Sequence[float] = (),
+) -> list[Trial]:
+    """Every model with every optimizer, learning rate and seed; the seed outermost, so that pairs are run together.
+
+    rates: by default the setting's one for each optimizer. Raises BadInput for an unknown model or optimizer.
+    """
+    for model in models:
+        if model not in task.models:
+            raise BadInput(f"task {task.name} has no model {model!r}", "a misspelt name", f"--model with one of: "
+                           f"{', '.join(task.models)}")  # fmt: skip
+    for optimizer in optimizers:
+        if optimizer not in setting.rate:
+            raise BadInput(
+                f"there is no optimizer {optimizer!r}",
+                "a misspelt name",
+                f"--optimizer with one of: {', '.join(setting.rate)}",
+            )
+    return [
+        Trial(task, setting, model, optimizer, seed, rate)
+        for seed in seeds
+        for model in models
+        for optimizer in optimizers
+        for rate in (rates or (None,))
+    ]
+
+
+def run(
+    todo: Sequence[Trial],
+    data: Data,
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    every: float = EVERY,
+) -> Iterator[Row]:
+    """Train each of the trials, which are of one task and setting, and write training.parquet after each.
+
+    Raises BadInput for a folder that holds a run when resume is False, or one of another task, setting, device or
+    versions. More models, optimizers and seeds may be added to a run.
+    """
+    first = todo[0]
+    facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
+    facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
+    facts = _opened(folder, facts, resume)
+    for trial in todo:
+        yield from train(trial, data, folder / "units" / trial.name, device, every)
+        write(folder)
+    facts["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    _write_facts(folder, facts)
+
+
+def write(folder: Path) -> None:
+    """training.parquet, of all units that have ended."""
+    import pandas as pd
+
+    units = [Unit(path) for path in sorted((folder / "units").glob("*"))]
+    tables = [frame(unit.rows) for unit in units if unit.ended]
+    temporary = folder / "training.parquet.tmp"
+    pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(folder / "training.parquet")
+
+
+def _plain(setting: Setting) -> Any:
+    return json.loads(json.dumps(asdict(replace(setting, size=dict(setting.size), rate=dict(setting.rate)))))
+
+
+def _opened(folder: Path, facts: dict[str, Any], resume: bool) -> dict[str, Any]:
+    path = folder / "run.json"
+    if path.exists():
+        if not resume:
+            raise BadInput(
+                f"the folder {folder} already holds a run",
+                "the same --run twice",
+                f"--resume to go on with it, or another --run, or rm -r {folder}",
+            )
+        known = json.loads(path.read_text())
+        for what in ("cases", "versions", "device", "threads"):
+            if known.get(what) != facts[what]:
+                raise BadInput(
+                    f"the run in {folder} has {what} {known.get(what)}, and not {facts[what]}",
+                    "another task, setting or library than when the run began",
+                    "the command as before, or another --run",
+                )
+        trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
+        facts = {**known, "trials": trials, "finished": None}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_facts(folder, facts)
+    return facts
+
+
+def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    temporary = folder / "run.json.tmp"
+    temporary.write_text(json.dumps(facts, indent=1) + "\n")
+    temporary.replace(folder / "run.json")
