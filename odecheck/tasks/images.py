@@ -143,7 +143,7 @@ def pair(images: Images, small: Setting, large: Setting) -> tuple[Task, Task]:
             images.name,
             summary,
             HEAVY_BALL,
-            (real(small, "small", epochs=1), real(large, "published")),
+            heavy,
             images.how,
             images=images,
         ),
