@@ -196,6 +196,8 @@ def wrong_field(name: str, change: Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 SCALED_FIELD = wrong_field("field times 1.0002", lambda f, t, y: 1.0002 * f(t, y))
 FLIPPED_FIELD = wrong_field("field with the wrong sign", lambda f, t, y: -f(t, y))
+DETACHED_STATE = wrong_field("state detached by one per cent", lambda f, t, y: f(t, 0.99 * y + (0.01 * y).detach()))
+DETACHED_TIME = wrong_field("time detached", lambda f, t, y: f(t.detach(), y))
 FROZEN_TIME = wrong_field("field at time zero always", lambda f, t, y: f(torch.zeros_like(t), y))
 
 

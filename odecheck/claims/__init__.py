@@ -5,9 +5,9 @@ has to meet beyond that, run by `odecheck conformance` on the problems of `posed
 """
 
 from ..claim import Claim
-from . import adam, derivatives, heavy_ball, layers, node, snopt, solution, steps
+from . import adam, derivatives, field, heavy_ball, layers, node, snopt, solution, steps
 
-MODULES = (solution, node, snopt, layers, heavy_ball, adam)
+MODULES = (solution, field, node, snopt, layers, heavy_ball, adam)
 CONFORMANCE_MODULES = (steps, derivatives)
 
 
