@@ -1,8 +1,20 @@
 """Curvature of layers inside ODE solves: Kronecker factors as integrals along the adjoint solve."""
 
 from .eigen import Eigenbasis
+from .exact import Blocks, SampleIntegrals, Split, exact_blocks
 from .factors import Factors, KroneckerSums
 from .gather import CurvatureError, Gather
 from .kronecker import kronecker_factors
 
-__all__ = ["CurvatureError", "Eigenbasis", "Factors", "Gather", "KroneckerSums", "kronecker_factors"]
+__all__ = [
+    "Blocks",
+    "CurvatureError",
+    "Eigenbasis",
+    "Factors",
+    "Gather",
+    "KroneckerSums",
+    "SampleIntegrals",
+    "Split",
+    "exact_blocks",
+    "kronecker_factors",
+]

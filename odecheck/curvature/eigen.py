@@ -43,11 +43,8 @@ class Eigenbasis:
         return self.outputs @ (self.rotated(gradient) / (self.spectrum + damping)) @ self.columns.T
 
     def reestimated(self, gradients: Tensor) -> Eigenbasis:
-        """The same basis with s = E (U_Bᵀ G_n U_A)², for gradients (samples, outputs, columns) of single samples.
-
-        For Σ_i over factors pass them as further samples, and multiply by √rank.
-        """
-        return replace(self, spectrum=self.rotated(gradients).square().mean(0))
+        """The same basis with s = E Σ_i (U_Bᵀ G_i U_A)², for gradients (rank, samples, outputs, columns) of samples."""
+        return replace(self, spectrum=self.rotated(gradients).square().mean(1).sum(0))
 
     def dense(self) -> Tensor:
         """The matrix that this stands for, for (W, b) flattened row by row: (outputs · columns, the same)."""

@@ -23,6 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .gather import Stage
 from .layers import Rows
 
 Reduction = Literal["mean", "sum"]
@@ -60,16 +61,15 @@ class KroneckerSums:
     def clear(self) -> None:
         self.sums.clear()
 
-    def along(self, layer: nn.Module, rows: Rows, weight: float, calls: int, batch: int, passed: int) -> None:
+    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
         sums = self._of(layer, rows)
-        sums.passes[passed] = batch
-        sums.A.addmm_(rows.inputs.T, rows.inputs, alpha=weight * rows.shared)
-        sums.B.addmm_(rows.cotangents.T, rows.cotangents, alpha=weight / (rows.positions * calls))
-        sums.positions = 1.0
+        sums.passes[stage.passed] = stage.samples
+        sums.A.addmm_(rows.inputs.T, rows.inputs, alpha=stage.weight * rows.shared)
+        sums.B.addmm_(rows.cotangents.T, rows.cotangents, alpha=stage.weight / (rows.positions * stage.calls))
 
-    def once(self, layer: nn.Module, rows: Rows, batch: int, passed: int) -> None:
+    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
         sums = self._of(layer, rows)
-        sums.passes[passed] = max(batch, sums.passes.get(passed, 0))
+        sums.passes[passed] = max(rows.samples, sums.passes.get(passed, 0))
         sums.A.addmm_(rows.inputs.T, rows.inputs)
         sums.B.addmm_(rows.cotangents.T, rows.cotangents)
         sums.positions += rows.positions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, Self
 
@@ -22,19 +23,31 @@ class CurvatureError(RuntimeError):
     """No curvature can be had of what was run: what was seen, its usual cause, and what to do."""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """How a call of a layer counts in the integral along an adjoint solve.
+
+    weight: the quadrature's, in units of time; may be negative. direction: of time in that solve, 1.0 or −1.0. calls:
+    how often the layer was called in this evaluation of the field. samples: rows of the state. passed: a number for
+    each backward pass.
+    """
+
+    weight: float
+    direction: float
+    calls: int
+    samples: int
+    passed: int
+
+
 class Sink(Protocol):
     """What is done with the rows that layers see."""
 
-    def along(self, layer: nn.Module, rows: Rows, weight: float, calls: int, batch: int, passed: int) -> None:
-        """A call at a stage that counts `weight` in the time integral.
-
-        calls: how often the layer was called in this evaluation of the field. batch: rows of the state. passed: a
-        number for each backward pass.
-        """
+    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
+        """A call at a stage of an accepted step."""
         ...
 
-    def once(self, layer: nn.Module, rows: Rows, batch: int, passed: int) -> None:
-        """A call outside of ODE solves."""
+    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
+        """A call outside of ODE solves, in the backward pass of this number."""
         ...
 
 
@@ -176,8 +189,8 @@ class Gather:
             )
         return (
             "no ODE solve was seen. Usual causes: the forward pass was made before gathering began, or the field that "
-            "is given to odeint is made anew in every forward pass. Keep it as a submodule of the model, or pass "
-            "fields=[field]."
+            "is given to odeint is made anew in every forward pass, or the method is scipy_solver, which says nothing "
+            "of its steps. Keep the field as a submodule of the model, or pass fields=[field]."
         )
 
     # --- what is heard
@@ -215,7 +228,7 @@ class Gather:
 
     def _discover(self, field: Any) -> None:
         self._starts[field] = Starts()
-        self.steps[field] = Steps(partial(self._emit, field), self._starts[field])
+        self.steps[field] = Steps(self._emit, self._starts[field])
         if isinstance(field, nn.Module):
             self._handles[field] = [
                 field.register_forward_pre_hook(_Hook(self._enter)),
@@ -270,15 +283,15 @@ class Gather:
     def _once(self, layer: nn.Module, z: Tensor, g: Tensor) -> None:
         if self.active:
             rows = rows_of(layer, self.shapes[layer], z, g.detach(), len(z) if z.dim() > 1 else 1)
-            self.sink.once(layer, rows, rows.samples, _backward_pass())
+            self.sink.once(layer, rows, _backward_pass())
 
-    def _emit(self, field: Any, evaluation: Evaluation, weight: float) -> None:
+    def _emit(self, evaluation: Evaluation, weight: float, direction: float) -> None:
         counts: dict[nn.Module, int] = {}
         for layer, _, _ in evaluation.calls:
             counts[layer] = counts.get(layer, 0) + 1
         for layer, z, g in evaluation.calls:
             rows = rows_of(layer, self.shapes[layer], z, g, evaluation.samples)
-            self.sink.along(layer, rows, weight, counts[layer], evaluation.samples, self._passed)
+            self.sink.along(layer, rows, Stage(weight, direction, counts[layer], evaluation.samples, self._passed))
 
 
 def _backward_pass() -> int:

@@ -66,12 +66,14 @@ class Starts:
 
 
 class Steps:
-    """Follows the adjoint solves of one field, and calls `emit(evaluation, weight)` for each stage that counts.
+    """Follows the adjoint solves of one field, and calls `emit(evaluation, weight, direction)` for each stage that counts.
+
+    direction: 1.0 where the adjoint solve's time increases, −1.0 where it decreases, as it does in nearly all.
 
     failure: why no integral can be had, or empty. accepted: number of steps so far.
     """
 
-    def __init__(self, emit: Callable[[Evaluation, float], None], starts: Starts) -> None:
+    def __init__(self, emit: Callable[[Evaluation, float, float], None], starts: Starts) -> None:
         self.emit, self.starts = emit, starts
         self.failure, self.accepted = "", 0
         self._ends: list[float] | None = None  # starts of forward solves that no adjoint solve has come back to yet
@@ -80,6 +82,7 @@ class Steps:
         self._step: _Step | None = None  # begun
         self._done: _Step | None = None  # accepted; where it ends is known when the next begins
         self._rule: Rule | None = None
+        self._towards = 0.0
 
     def evaluated(self, evaluation: Evaluation) -> None:
         (self._loose if self._step is None else self._step.stages).append(evaluation)
@@ -113,6 +116,7 @@ class Steps:
         self._flush(None, None)
         self._loose.clear()
         self._first = self._rule = self._ends = None
+        self._towards = 0.0
 
     def _stage_at(self, t0: float, dt: float) -> Evaluation:
         """The evaluation that a step is handed: the last one made at its start.
@@ -130,27 +134,41 @@ class Steps:
         if step is None or self.failure:
             return
         times = torch.stack([e.time for e in step.stages]).flatten().tolist() if step.stages else []
-        moves = [(t - step.t0) / step.dt for t in times]
         slack = 1e-6 + 8 * _resolution(step)
-        try:
-            rule = rule_of(
-                [abs(x) for x in moves], adaptive=step.adaptive, slack=slack, known=self._rule
-            )
-        except UnknownMethod as error:
-            self.failure = str(error)
+        # the adjoint of a solve with decreasing times is told the negative of the time that its field is given
+        for mirror in (1.0, -1.0):
+            moves = [(mirror * t - step.t0) / step.dt for t in times]
+            try:
+                rule = rule_of([abs(x) for x in moves], adaptive=step.adaptive, slack=slack, known=self._rule)
+                break
+            except UnknownMethod as error:
+                reason = str(error)
+        else:
+            self.failure = reason
             return
         self._rule, self.accepted = rule, self.accepted + 1
-        sign = -1.0 if any(x < -slack for x in moves) else 1.0
-        theta = self._share(step, sign, following, state) if step.adaptive else 1.0
+        sign = self._direction(step, moves, mirror, following)
+        if step.t0 == 0.0 and moves[-1] and following is not None and sign * following < 0:
+            sign, mirror = -sign, -mirror  # the two looked alike
+        theta = self._share(step, sign, mirror, following, state) if step.adaptive else 1.0
         stages = ([step.first] if step.adaptive else []) + step.stages[: len(rule.seen)]
         for stage, weight in zip(stages, rule.weights(theta), strict=True):
             if stage is None:
                 self.failure = "an adjoint solve was under way when gathering began: begin before the forward pass"
                 return
             if weight:
-                self.emit(stage, weight * step.dt)
+                self.emit(stage, weight * step.dt, sign)
 
-    def _share(self, step: _Step, sign: float, following: float | None, state: Any) -> float:
+    def _direction(self, step: _Step, moves: list[float], mirror: float, following: float | None) -> float:
+        if moves[-1]:
+            self._towards = 1.0 if moves[-1] > 0 else -1.0
+        elif following is not None and abs(abs(following - step.t0) - step.dt) <= ROUND * step.dt:
+            self._towards = 1.0 if following > step.t0 else -1.0  # Euler's step has but one stage
+        elif self._towards == 0.0 and self.starts.times:
+            self._towards = 1.0 if mirror * self.starts.times[-1] > step.t0 else -1.0
+        return self._towards
+
+    def _share(self, step: _Step, sign: float, mirror: float, following: float | None, state: Any) -> float:
         """Which fraction of an accepted step lies within the interval of its solve."""
         if self._ends is None:
             self._ends = list(self.starts.times)
@@ -161,7 +179,7 @@ class Steps:
             if abs(x - 1) > ROUND:
                 self._rule = None  # another solve, maybe with another method
         for i in reversed(range(len(self._ends))):
-            x = sign * (self._ends[i] - step.t0) / step.dt
+            x = sign * (mirror * self._ends[i] - step.t0) / step.dt
             if ROUND < x <= 1 + ROUND and (following is None or _beyond(step, sign, following, x)):
                 del self._ends[i]
                 return min(x, 1.0) if x < 1 - ROUND else 1.0

@@ -59,6 +59,7 @@ class SNOpt(torch.optim.Optimizer):
         damping: float = 0.05,
         refresh: int = 100,
         decay: float = 0.0,
+        radius: float | None = None,
         layers: Which = "ode",
         reduction: Reduction = "mean",
         fields: Sequence[Callable] = (),
@@ -82,7 +83,7 @@ class SNOpt(torch.optim.Optimizer):
                 "the model has no linear or two-dimensional convolutional layer with a weight to be trained; "
                 "SNOpt preconditions these"
             )
-        options = {"damping": damping, "refresh": int(refresh), "decay": decay, "reduction": reduction, "steps": 0}
+        options = {"damping": damping, "refresh": int(refresh), "decay": decay, "radius": radius, "reduction": reduction, "steps": 0}
         super().__init__(list(dict.fromkeys(parameters)), options)
         self._prepare()
 
@@ -101,6 +102,8 @@ class SNOpt(torch.optim.Optimizer):
         group = self.param_groups[0]
         if self._gather.active:
             self._renew(group)
+        changed: list[Tensor] = []
+        products: list[Tensor] = []
         for layer, shape in self._shapes.items():
             weight, bias = cast(Layer, layer).weight, cast(Layer, layer).bias
             state = self.state.get(weight)
@@ -108,10 +111,16 @@ class SNOpt(torch.optim.Optimizer):
                 continue
             gradient = shape.matrix(weight.grad, bias.grad if shape.bias else None)
             basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
-            of_weight, of_bias = shape.parts(basis.precondition(gradient, group["damping"]), weight)
-            weight.grad.copy_(of_weight)
+            preconditioned = basis.precondition(gradient, group["damping"])
+            of_weight, of_bias = shape.parts(preconditioned, weight)
+            changed.append(weight.grad.copy_(of_weight))
             if of_bias is not None:
-                bias.grad.copy_(of_bias)  # pyright: ignore[reportOptionalMemberAccess]
+                changed.append(bias.grad.copy_(of_bias))
+            if group["radius"] is not None:
+                products.append((preconditioned * gradient).sum())
+        if products:
+            length = torch.stack(products).sum().clamp(min=0).sqrt()
+            torch._foreach_mul_(changed, (group["radius"] / length).clamp(max=1.0))
         group["steps"] += 1
         self._prepare()
         return loss

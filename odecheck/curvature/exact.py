@@ -1,0 +1,133 @@
+"""Exact blocks of small layers, what a Kronecker product makes of them, and where its error comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .factors import Factors, Reduction
+from .gather import CurvatureError, Gather, Stage
+from .layers import Rows, layers_of
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """One layer's block of the Gauss–Newton matrix, and what is known of each sample by itself.
+
+    integrals: ∫ g_i zᵀ dt, (rank, samples, outputs, columns): gradients of (W, b) of the single samples.
+    A: ∫ z zᵀ dt, (samples, columns, columns). B: Σ_i ∫ g_i g_iᵀ dt, (samples, outputs, outputs).
+    """
+
+    integrals: Tensor
+    A: Tensor
+    B: Tensor
+
+    @property
+    def factors(self) -> Factors:
+        """E ∫ z zᵀ dt and E Σ_i ∫ g_i g_iᵀ dt."""
+        return Factors(self.A.mean(0), self.B.mean(0))
+
+    def exact(self) -> Tensor:
+        """E Σ_i vec(∫ g_i zᵀ dt) vec(∫ g_i zᵀ dt)ᵀ, for (W, b) flattened row by row."""
+        rows = self.integrals.flatten(2).flatten(0, 1)
+        return rows.T @ rows / self.integrals.shape[1]
+
+    def of_each_sample(self) -> Tensor:
+        """E A_n ⊗ B_n: time decorrelated, the samples still paired. Flattened as `exact`."""
+        return torch.einsum("nab,ncd->acbd", self.B, self.A).flatten(2).flatten(0, 1) / len(self.A)
+
+    def split(self) -> Split:
+        """The error of A ⊗ B, by its two sources."""
+        exact, paired, kronecker = self.exact(), self.of_each_sample(), self.factors.dense()
+        size = exact.norm()
+        parts = (kronecker - exact, paired - exact, kronecker - paired)
+        return Split(*(float(part.norm() / size) for part in parts))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frobenius norms relative to the exact block. total ≤ time + samples.
+
+    time: of taking ∫ z zᵀ dt ⊗ ∫ g gᵀ dt for the square of ∫ g zᵀ dt, sample by sample (and positions likewise).
+    samples: of taking the product of means over samples for the mean of products.
+    """
+
+    total: float
+    time: float
+    samples: float
+
+
+@dataclass(eq=False)
+class _Sums:
+    A: Tensor
+    B: Tensor
+    integrals: dict[int, Tensor]
+
+
+class SampleIntegrals:
+    """A sink that keeps the integrals of every sample: for small problems, (samples · outputs · columns) numbers."""
+
+    def __init__(self) -> None:
+        self.sums: dict[nn.Module, _Sums] = {}
+
+    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
+        if rows.shared > 1:
+            raise CurvatureError(
+                f"a layer ({layer}) is called once for all {stage.samples} samples, as with the time alone, so that the "
+                "gradients of single samples are not to be had. Exact blocks need one sample, or t.expand(len(y), 1)."
+            )
+        z = rows.inputs.reshape(rows.samples, rows.positions, -1)
+        g = rows.cotangents.reshape(rows.samples, rows.positions, -1)
+        if layer not in self.sums:
+            n, d, o = rows.samples, z.shape[2], g.shape[2]
+            self.sums[layer] = _Sums(z.new_zeros(n, d, d), z.new_zeros(n, o, o), {})
+        sums = self.sums[layer]
+        sums.A += stage.weight * (z.mT @ z)
+        sums.B += stage.weight / (rows.positions * stage.calls) * (g.mT @ g)
+        # an adjoint solve pulls −a back through the field, from the end to the start
+        change = stage.direction * stage.weight * (g.mT @ z)
+        before = sums.integrals.get(stage.passed)
+        sums.integrals[stage.passed] = change if before is None else before + change
+
+    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
+        """Calls outside of solves are no integrals."""
+
+    def blocks(self, reduction: Reduction = "mean") -> dict[nn.Module, Blocks]:
+        found: dict[nn.Module, Blocks] = {}
+        for layer, sums in self.sums.items():
+            rank, samples = len(sums.integrals), len(sums.A)
+            by = samples if reduction == "mean" else 1
+            integrals = by * torch.stack(list(sums.integrals.values()))
+            found[layer] = Blocks(integrals, sums.A / rank, by**2 * sums.B)
+        return found
+
+
+def exact_blocks(
+    model: nn.Module,
+    backward: Callable[[], object],
+    *,
+    reduction: Reduction = "mean",
+    fields: Sequence[Callable] = (),
+) -> dict[str, Blocks]:
+    """Name of each layer inside a field → its exact block and its parts.
+
+    Args:
+        model: a module that holds ODE fields.
+        backward: makes a forward pass and as many backward passes over the same samples as Σ_i has terms.
+        reduction: of the loss over samples.
+        fields: fields that are not inside the model.
+
+    Raises:
+        CurvatureError: as `kronecker_factors`; and for a layer that is called once for all of several samples.
+    """
+    sums = SampleIntegrals()
+    gather = Gather(model, sums, fields=fields)
+    with gather:
+        backward()
+    gather.finish()
+    found = sums.blocks(reduction)
+    roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
+    return {name: found[layer] for name, layer in layers_of(roots).items() if layer in found}
