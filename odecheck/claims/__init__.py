@@ -5,10 +5,10 @@ has to meet beyond that, run by `odecheck conformance` on the problems of `posed
 """
 
 from ..claim import Claim
-from . import adam, derivatives, field, heavy_ball, layers, node, snopt, solution, steps
+from . import adam, derivatives, field, heavy_ball, layers, node, parameters, snopt, solution, state, steps
 
 MODULES = (solution, field, node, snopt, layers, heavy_ball, adam)
-CONFORMANCE_MODULES = (steps, derivatives)
+CONFORMANCE_MODULES = (steps, state, derivatives, parameters)
 
 
 def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:
