@@ -1,4 +1,4 @@
-"""Records for other programs: JSON and JUnit XML."""
+"""Records for other programs: JSON, JUnit XML, and the summary of a step of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from .summary import outcome
+from .summary import COLUMNS, by_claim, identifier, outcome
 
 if TYPE_CHECKING:
     from .record import Record
 
 SCHEMA = 1
+# what GitHub takes as the summary of one step
+SUMMARY_BYTES = 1024 * 1024
+LONGEST_FAILURE = 20_000
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of what `write_json` writes, of version SCHEMA: the file records.schema.json of this package."""
+    return json.loads((resources.files(__package__) / "records.schema.json").read_text(encoding="utf-8"))
 
 
 def write_json(file: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
@@ -87,3 +96,66 @@ def _properties(case: ElementTree.Element, record: Record) -> None:
 def _text(text: str) -> str:
     """Without the control characters that XML does not allow."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+def write_summary(
+    file: str, records: Sequence[Record], facts: Mapping[str, Any], *, strict: bool = False, run: str = ""
+) -> None:
+    """Markdown for people who look at a CI run, added to the file, which in all stays below SUMMARY_BYTES."""
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = SUMMARY_BYTES - 1 - (path.stat().st_size if path.exists() else 0)
+    with path.open("a", encoding="utf-8", errors="replace") as opened:
+        opened.write(to_summary(records, facts, strict=strict, room=room, run=run))
+
+
+def to_summary(
+    records: Sequence[Record], facts: Mapping[str, Any], *, strict: bool = False, room: int = SUMMARY_BYTES,
+    run: str = "",
+) -> str:  # fmt: skip
+    """Verdict, one row for each claim, then every failure in full for as long as there is room, in bytes."""
+    kinds = [outcome(record, strict=strict) for record in records]
+    failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
+    judged = len(records) - kinds.count("not applicable")
+    head = f"all {judged:,} verdicts are as expected"
+    if failed:
+        head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
+    elif "inconclusive" in kinds:
+        head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
+    versions = facts.get("versions") or {}
+    made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
+    parts += [f"\n{_failure(record, run)}" for record in failed]
+    text, left = "", room
+    for i, part in enumerate(parts):
+        more = f"\nAnd {len(parts) - i:,} more that did not fit here.\n"
+        size = len(part.encode("utf-8", "replace"))
+        if size + len(more) > left:
+            return text + (more if len(more) <= left else "")
+        text, left = text + part, left - size
+    return text
+
+
+def _by_claim(records: Sequence[Record]) -> str:
+    titles = [title for title, _, _ in COLUMNS]
+    lines = ["| claim | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
+    for row in by_claim(records):
+        counts = (str(row.counts.get(kind, "")) for _, kind, _ in COLUMNS)
+        lines.append(f"| {_cell(row.claim)} | " + " | ".join(counts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _failure(record: Record, run: str) -> str:
+    """One failure, folded; names of users are no Markdown, and no tags."""
+    story = str(record)[:LONGEST_FAILURE]
+    fence = "```"
+    while fence in story:
+        fence += "`"
+    title = _cell(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
+    show = f"odecheck show {identifier(record)}" + (f" --run {run}" if run else "")
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n\n{show}\n{fence}\n\n</details>\n"
+
+
+def _cell(text: str) -> str:
+    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

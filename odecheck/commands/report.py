@@ -25,7 +25,7 @@ def report(
         bool, typer.Option("--compare", help="What changed from the first RUN to the second: verdicts and cost.")
     ] = False,
 ) -> None:
-    """One page that opens offline, and its Markdown twin: verdict first, then the evidence. Exit status 0, or 2: bad input.
+    """One page that opens offline, and its Markdown twin: verdict first. Exit status 0, or 2: bad input.
 
     A folder is a run of odecheck verify, or holds tables of odecheck conformance,
     cost, train, of the studies or the ledger, itself or right below it.

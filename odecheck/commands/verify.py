@@ -39,10 +39,16 @@ def verify(
         str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
     ] = None,
     junit: Annotated[str | None, typer.Option(metavar="FILE", help="Also write a JUnit report.")] = None,
+    summary: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
 ) -> None:
-    """Judge every claim on every subject and problem. Exit status 0: as expected; 1: not; 2: bad input.
+    """Judge every claim on every subject and problem.
+
+    Exit status 0: all as expected; 1: something is not; 2: bad input;
+    130: interrupted, and --resume goes on.
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function
     that returns these, or an nn.Module with an example state. Subjects with a
@@ -53,12 +59,15 @@ def verify(
     odecheck verify --claim NODE-2 --claim NODE-3 --problem pendulum
     odecheck verify my_package.my_model:subjects --workers 4
     odecheck verify my_model.py:net --state "[[1.0, 0.5]]" --times "[0, 1, 2]"
-    odecheck verify --tier full --run runs/full --junit report.xml
+    odecheck verify --tier full --run runs/full --junit report.xml --summary "$GITHUB_STEP_SUMMARY"
     odecheck verify --tier full --run runs/full --resume
     """
+    from dataclasses import asdict
+
     from ..door import BadInput
-    from ..export import write_json, write_junit
+    from ..export import write_json, write_junit, write_summary
     from ..run import check
+    from ..store import read_facts
     from ..summary import exit_status
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
@@ -82,12 +91,11 @@ def verify(
     except KeyboardInterrupt:
         typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    known = read_facts(folder)
+    if summary:
+        write_summary(summary, records, known, strict=strict, run=str(folder))
     if json:
-        from dataclasses import asdict
-
-        from ..store import read_facts
-
-        write_json(json, map(asdict, records), read_facts(folder))
+        write_json(json, map(asdict, records), known)
     if junit:
         write_junit(junit, records, strict=strict)
     _report(records, folder, strict, stderr=json == "-")

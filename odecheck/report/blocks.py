@@ -54,13 +54,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. guides: ("x" or "y", where, label) of dashed lines."""
+    """One pair of axes. guides: ("x" or "y", where, label) of dashed lines. beside: names share a word of the axis."""
 
     title: str
     x: Axis
     y: Axis
     series: tuple[Series, ...]
     guides: tuple[tuple[str, float, str], ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True)

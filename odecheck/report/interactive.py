@@ -38,7 +38,7 @@ def _chart(panel: Panel) -> dict[str, Any]:
         notes.append({**place, "text": _safe(label), "showarrow": False, "xanchor": "right", "yanchor": "bottom"})
     layout = {
         "xaxis": _axis(panel.x), "yaxis": _axis(panel.y), "shapes": shapes, "annotations": notes,
-        "showlegend": len(names) > 1, "height": 380 + 18 * max(0, len(names) - 6),
+        "showlegend": len(names) > 1, "height": 400 + 18 * max(0, len(names) - 6), "scattermode": "group" if panel.beside else "overlay",
     }  # fmt: skip
     return {"data": data, "layout": layout, "title": panel.title}
 
@@ -99,7 +99,8 @@ def _grid(grid: Grid, panel: GridPanel) -> dict[str, Any]:
         "yaxis": {"automargin": True, "autorange": "reversed", "type": "category"},
         "showlegend": True, "height": 220 + 24 * len(rows),
     }  # fmt: skip
-    return {"data": [heat, *key], "layout": layout, "title": panel.title, "wide": len(columns) > 14}
+    return {"data": [heat, *key], "layout": layout, "title": panel.title, "wide": len(columns) > 7,
+            "columns": len(columns)}  # fmt: skip
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

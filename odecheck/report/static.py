@@ -58,7 +58,7 @@ def _save(block: Chart | Grid, folder: Path) -> None:
                                 sharey=isinstance(block, Grid))  # fmt: skip
     for axis in axes.flat[n:]:
         axis.set_visible(False)
-    for axis, panel in zip(axes.flat, block.panels):
+    for axis, panel in zip(axes.flat, block.panels, strict=False):
         if isinstance(panel, GridPanel):
             assert isinstance(block, Grid)
             _grid(axis, block, panel)
@@ -75,7 +75,7 @@ def _panel(axis: Any, panel: Panel) -> None:
     names = list(dict.fromkeys(s.name for s in panel.series))
     words = list(dict.fromkeys(str(v) for s in panel.series for v in s.x if isinstance(v, str)))
     for series in panel.series:
-        _series(axis, series, names.index(series.name), words)
+        _series(axis, series, names.index(series.name), words, len(names) if panel.beside else 1)
     for scale, given in (("x", panel.x), ("y", panel.y)):
         _scale(axis, scale, given, panel)
     if words:
@@ -89,7 +89,7 @@ def _panel(axis: Any, panel: Panel) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     if len(names) > 1:
         handles, labels = axis.get_legend_handles_labels()
-        unique = list(dict(zip(labels, handles)).items())[:MOST_NAMES]
+        unique = list(dict(zip(labels, handles, strict=False)).items())[:MOST_NAMES]
         axis.legend([h for _, h in unique], [clip(n, 40) for n, _ in unique], frameon=False, fontsize=7)
 
 
@@ -99,9 +99,10 @@ def _scale(axis: Any, which: str, given: Axis, panel: Panel) -> None:
     axis.set(**{f"{which}label": given.title, **({f"{which}scale": "log"} if given.log and positive else {})})
 
 
-def _series(axis: Any, series: Series, number: int, words: Sequence[str]) -> None:
+def _series(axis: Any, series: Series, number: int, words: Sequence[str], names: int) -> None:
     colour = COLOURS[number % len(COLOURS)]
-    x: Any = np.array([words.index(v) if isinstance(v, str) else v for v in series.x], dtype=float)
+    beside = 0.7 * (number % names - (names - 1) / 2) / names  # of one word, names stand beside each other
+    x: Any = np.array([words.index(v) + beside if isinstance(v, str) else v for v in series.x], dtype=float)
     y: Any = np.array(series.y, dtype=float)
     good = np.isfinite(x) & np.isfinite(y)
     style = {

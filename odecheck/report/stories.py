@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from ..story import story
 from ..summary import identifier, outcome
 from .sections.verdict import READ_FIRST
-from .tables import Found, anchor, tidy
+from .tables import WORDS, Found, anchor, tidy
 
+TEXTS = ("claim", "subject", "problem", "message", "source", "expected_failure", "expected_verdict", "target")
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000
 
@@ -16,13 +19,24 @@ MOST = 5_000
 def stories(found: Found) -> dict[str, str]:
     made: dict[str, str] = {}
     for number, run in enumerate(found.runs):
+        facts = sound_facts(run.facts)
         again = f"\n\nOr: odecheck show {{}} --run {run.folder}"
         for record in run.records:
-            if outcome(record) not in READ_FIRST or len(made) == MOST:
+            if WORDS[outcome(record)] not in READ_FIRST or len(made) == MOST:
                 continue
             short = {
                 f.name: tidy(v) for f in dataclasses.fields(record) if isinstance(v := getattr(record, f.name), str)
             }
             brief = dataclasses.replace(record, **{**short, "verdict": record.verdict, "budget": record.budget})
-            made[anchor(number, record)] = story(brief, run.facts) + again.format(identifier(record))
+            made[anchor(number, record)] = story(brief, facts) + again.format(identifier(record))
     return made
+
+
+def sound_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts that a story tells, where they are of the form that a run has."""
+    source, versions = facts.get("source"), facts.get("versions")
+    return {
+        **facts,
+        "source": source if isinstance(source, Mapping) and isinstance(source.get("targets"), list) else None,
+        "versions": versions if isinstance(versions, Mapping) else {},
+    }

@@ -11,12 +11,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..door import BadInput
 from ..judge import Verdict
 from ..store import frame, read_facts, read_records
+from ..summary import COLUMNS as OUTCOMES
 from ..summary import identifier, outcome
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ..ledger import Row
     from ..record import Record
 
+# an outcome in the words of the terminal's table
+WORDS: Mapping[str, str] = {kind: title for title, kind, _ in OUTCOMES}
 LONGEST_TEXT = 4_000
 MOST_ROWS = 50_000
 
@@ -89,9 +93,9 @@ class Found:
     ledger: Sequence[Row] = ()
     damaged: Sequence[str] = ()
 
-    @property
+    @cached_property
     def records(self) -> pd.DataFrame:
-        """The records of all runs: the columns of a record, run, id, anchor and outcome."""
+        """The records of all runs: the columns of a record, run, record (its anchor), outcome in words."""
         import pandas as pd
 
         return pd.concat([_frame(i, run) for i, run in enumerate(self.runs)], ignore_index=True)
@@ -108,7 +112,7 @@ def _frame(number: int, run: Run) -> pd.DataFrame:
         made[name] = [tidy(text) for text in made[name]]
     made.insert(0, "run", run.name)
     made.insert(1, "record", [anchor(number, r) for r in run.records])
-    made.insert(2, "outcome", [outcome(r) for r in run.records])
+    made.insert(2, "outcome", [WORDS[outcome(r)] for r in run.records])
     return made
 
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ...summary import by_claim
 from ..blocks import Axis, Caption, Chart, Column, Grid, GridPanel, Panel, Section, Series, Table, clip
-from ..tables import Found
+from ..tables import WORDS, Found
 
 COLUMNS = (
     Column("claim", "claim"),
     Column("statement", "statement"),
-    Column("passed", "hold", "count"),
-    Column("refuted as stated", "false as read", "count"),
-    Column("failed", "failed", "count"),
-    Column("inconclusive", "inconclusive", "count"),
-    Column("expected failure", "known to fail", "count"),
+    *(Column(kind, title, "count") for kind, title in WORDS.items() if kind != "not applicable"),
     Column("resolved", "would have seen", "number"),
     Column("nfe", "NFE", "count"),
     Column("seconds", "seconds", "number"),
 )
 SHARES = (("below 1 %", "#eef3f7"), ("1 to 10 %", "#a6cbe3"), ("10 to 50 %", "#56a0d3"), ("above 50 %", "#0b4f87"))
+MOST_OF_A_CLAIM = 40
 AGAIN = "odecheck verify, then odecheck report RUN"
 
 
@@ -43,8 +41,9 @@ def section(found: Found) -> Section | None:
     ).reindex(columns=[c.name for c in COLUMNS])  # fmt: skip
     silent = len({r.claim for r in records}) - len(rows)
     note = f"{silent} more claims have no case among these subjects and problems." if silent else ""
-    lead = "Would have seen: the smallest relative defect that would have been refuted for certain in every one that holds."
-    blocks = [Table("claims", "The evidence for each claim", COLUMNS, table, note)]
+    lead = "Would have seen: the smallest relative defect that each that holds would have refuted for certain."
+    columns = tuple(c for c in COLUMNS if c.name in ("passed", "failed") or table[c.name].notna().any())
+    blocks = [Table("claims", "The evidence for each claim", columns, table, note)]
     judged = found.records[found.records["verdict"].isin(["holds", "refuted", "inconclusive"])]
     if judged.empty:
         return Section("claims", "Claim by claim", lead, tuple(blocks))
@@ -58,8 +57,8 @@ def margins(judged: Any) -> Chart:
     def series(column: str) -> tuple[Series, ...]:
         made = []
         for kind in kinds:
-            mine = judged[(judged["outcome"] == kind) & (judged[column] > 0)]
-            hover = [f"{clip(s)}; {clip(p)}" for s, p in zip(mine["subject"], mine["problem"])]
+            mine = thinned(judged[(judged["outcome"] == kind) & (judged[column] > 0)], column)
+            hover = [f"{clip(s)}; {clip(p)}" for s, p in zip(mine["subject"], mine["problem"], strict=False)]
             made.append(Series(kind, [*mine["claim"]], [*mine[column]], line=False, hover=hover))
         return tuple(made)
 
@@ -75,17 +74,27 @@ def margins(judged: Any) -> Chart:
         "Left: how much of its bar each gap between observed and expected fills. Right: the defect each could have "
         "seen; a verdict above what was asked for is inconclusive. Gaps of exactly zero are not drawn.",
         "none, both are ratios",
-        f"{len(judged):,} verdicts",
+        f"{len(judged):,} verdicts, of which at most {MOST_OF_A_CLAIM} of each claim and outcome are drawn, evenly "
+        "chosen from the smallest to the largest",
         AGAIN,
     )
     return Chart("margins", "How far the verdicts are from turning", caption, panels)
+
+
+def thinned(rows: Any, column: str) -> Any:
+    """At most MOST_OF_A_CLAIM rows of each claim, evenly chosen from the smallest to the largest, both kept."""
+    parts = []
+    for _, mine in rows.sort_values(column).groupby("claim", sort=False):
+        step = max(1, math.ceil(len(mine) / MOST_OF_A_CLAIM))
+        parts.append(mine if step == 1 else mine.iloc[[*range(0, len(mine) - 1, step), len(mine) - 1]])
+    return rows if not parts else rows.loc[[i for part in parts for i in part.index]].sort_index()
 
 
 def terms(judged: Any) -> tuple[Grid, ...]:
     """The named terms of the bars, as shares of the whole bar at the worst component."""
     shares: dict[str, dict[str, list[float]]] = {}
     counted = 0
-    for claim, budget in zip(judged["claim"], judged["budget"]):
+    for claim, budget in zip(judged["claim"], judged["budget"], strict=False):
         sizes: Mapping[str, float] = json.loads(budget)
         whole = sum(sizes.values())
         if not 0 < whole < float("inf"):

@@ -53,10 +53,13 @@ def section(found: Found) -> Section | None:
 
 
 def _matrix(rows: Any, caption: Caption) -> Grid:
-    names = [" ".join(part for part in key if part) for key in zip(rows["library"], rows["version"], rows["engine"])]
+    names = [
+        " ".join(part for part in key if part)
+        for key in zip(rows["library"], rows["version"], rows["engine"], strict=False)
+    ]
     known = [name for name, _ in LEVELS]
     cells: dict[tuple[str, str], list[int]] = {}
-    for name, claim, verdict in zip(names, rows["claim"], rows["verdict"]):
+    for name, claim, verdict in zip(names, rows["claim"], rows["verdict"], strict=False):
         level = known.index(verdict) if verdict in known else known.index("error")
         cells.setdefault((name, claim), []).append(level)
     down, across = list(dict.fromkeys(names)), list(dict.fromkeys(rows["claim"]))

@@ -22,11 +22,11 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    if not found.facts:
+    if not any(found.facts.values()):
         return None
     import pandas as pd
 
-    rows = pd.DataFrame([_row(name, facts) for name, facts in found.facts.items()])
+    rows = pd.DataFrame([_row(name, facts) for name, facts in found.facts.items() if facts])
     commands = [line for facts in found.facts.values() if (line := command(facts))]
     blocks = [Table("runs", "The runs", COLUMNS, rows)]
     return Section("made", "How this was made", "", (*blocks, *(Text(c, code=True) for c in dict.fromkeys(commands))))

@@ -44,4 +44,4 @@ def _panel(claim: str, judged: Any) -> Panel:
     stated = judged.drop_duplicates("subject")
     x = [clip(s) for s in stated["subject"]]
     made.append(Series("stated", x, [*stated["expected"]], line=False))
-    return Panel(f"{claim}: {SLOPES[claim]}", Axis("subject"), Axis("slope"), tuple(made))
+    return Panel(f"{claim}: {SLOPES[claim]}", Axis("subject"), Axis("slope"), tuple(made), beside=True)

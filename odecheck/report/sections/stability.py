@@ -32,7 +32,7 @@ def section(found: Found) -> Section | None:
     rows = found.frames.get("stability")
     if rows is None or rows.empty:
         return None
-    models = list(dict.fromkeys(zip(rows["model"], rows["inner"])))
+    models = list(dict.fromkeys(zip(rows["model"], rows["inner"], strict=False)))
     solvers = list(dict.fromkeys(rows["solver"]))
     panels = tuple(_panel(what, rows[rows["what"] == what], models, solvers) for what in dict.fromkeys(rows["what"]))
     caption = Caption(

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ...summary import Outcome
 from ..blocks import Column, Section, Table
-from ..tables import Found
+from ..tables import WORDS, Found
 
 # in the order in which they are to be read; the rest is as expected
-READ_FIRST: tuple[Outcome, ...] = ("failed", "inconclusive", "expected failure", "refuted as stated")
-WORDS: Mapping[Outcome, str] = {
-    "passed": "hold",
-    "refuted as stated": "false as read, and found so",
-    "failed": "failed",
-    "inconclusive": "inconclusive",
-    "expected failure": "known to fail",
-    "not applicable": "not applicable",
-}
+READ_FIRST = ("failed", "inconclusive", "known failure", "false as read")
 COLUMNS = (
     Column("record", "story", "record"),
     Column("outcome", "outcome", "verdict"),
@@ -35,8 +26,8 @@ def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]
     if not found.runs or found.records.empty:
         return "No verdicts: these tables hold measurements only.", None, ()
     outcomes = found.records["outcome"]
-    counts = {kind: int((outcomes == kind).sum()) for kind in WORDS}
-    shown = [(WORDS[kind], n) for kind, n in counts.items() if n]
+    counts = {word: int((outcomes == word).sum()) for word in WORDS.values()}
+    shown = [(word, n) for word, n in counts.items() if n]
     judged = len(outcomes) - counts["not applicable"]
     unfinished = [run.name for run in found.runs if not run.facts.get("finished")]
     tail = f" The run {', '.join(unfinished)} has not ended." if unfinished else ""
@@ -59,13 +50,15 @@ def section(found: Found) -> Section | None:
     chosen = records[records["outcome"].isin(READ_FIRST)].copy()
     chosen["rank"] = [READ_FIRST.index(kind) for kind in chosen["outcome"]]
     chosen = chosen.sort_values("rank", kind="stable")
-    chosen["why"] = [known or message for known, message in zip(chosen["expected_failure"], chosen["message"])]
+    chosen["why"] = [
+        known or message for known, message in zip(chosen["expected_failure"], chosen["message"], strict=False)
+    ]
     lead = (
         "Each row leads to its story: what was compared, every term of the bar, and the Python that runs it again. "
-        "Known to fail: a defect of a library that these claims have found; the day it is mended the run fails. "
+        "Known failure: a defect of a library that these claims have found; the day it is mended the run fails. "
         "False as read: a sentence of a paper that is not true as it stands, beside the corrected one that holds."
     )
     if chosen.empty:
         return Section("verdict", "What has to be read", "Nothing: no row is refuted or inconclusive.", ())
-    table = Table("attention", "Refuted, inconclusive and known to fail", COLUMNS, chosen)
+    table = Table("attention", "Refuted, inconclusive and known failures", COLUMNS, chosen)
     return Section("verdict", "What has to be read", lead, (table,))

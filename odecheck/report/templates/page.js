@@ -63,8 +63,16 @@ function recolour() {
 colours();
 wish.addEventListener("change", recolour);
 one("#theme").addEventListener("click", () => { chosen = !root.classList.contains("dark"); recolour(); });
-addEventListener("beforeprint", () => { printing = true; recolour(); });
-addEventListener("afterprint", () => { printing = false; recolour(); });
+// a printed page has a width that no script is told: figures get that of A4, halved where two stand beside each other
+const PRINTED = 690;
+function resize() {
+  for (const drawn of all(".js-plotly-plot")) {
+    const holder = drawn.parentElement, whole = holder.classList.contains("wide") || holder.parentElement.children.length < 2;
+    window.Plotly.relayout(drawn, printing ? { autosize: false, width: whole ? PRINTED : PRINTED / 2 } : { autosize: true, width: null });
+  }
+}
+addEventListener("beforeprint", () => { printing = true; recolour(); resize(); });
+addEventListener("afterprint", () => { printing = false; recolour(); resize(); });
 
 // ---- stories
 let data = null, storyTexts = null;
@@ -97,7 +105,7 @@ function cell(column) {
     const words = column.words.map(escaped);
     const display = column.kind === "record" ? w => `<a href="#${w}">${w.split("-").pop()}</a>`
       : column.kind === "verdict" ? w => `<span class="verdict" data-verdict="${w}">${w}</span>`
-      : w => w ? `<div class="cell">${w}</div>` : "–";
+      : w => w ? `<div class="cell${w.length > 40 ? " long" : ""}">${w}</div>` : "–";
     return (value, type) => type === "display" ? display(words[value]) : column.words[value];
   }
   return (value, type) => {
@@ -106,13 +114,10 @@ function cell(column) {
     return missing(v) ? (type === "filter" ? "" : -1e308) : v === Infinity ? 1e308 : v === -Infinity ? -1e307 : v;
   };
 }
-function filterRow(columns) {
+function filters(columns) {
   // few distinct words are a list to choose from, all else is searched; numbers with < and >
-  return columns.map((column, at) => ({
-    targets: at,
-    columnControl: [{ target: 0, content: ["order"] }, { target: 1, content:
-      column.words && column.words.length > 1 && column.words.length <= 60 ? ["searchList"] : ["search"] }],
-  }));
+  return columns.map((column, at) => ({ targets: at, columnControl: ["order",
+    [column.words && column.words.length > 1 && column.words.length <= 60 ? "searchList" : "search"]] }));
 }
 function tables(DataTable) {
   const common = {
@@ -132,18 +137,18 @@ function tables(DataTable) {
     new DataTable(table, { ...common, data: body, pageLength: 25, lengthMenu: [25, 100, 500],
       columns: kept.map(c => ({ title: escaped(c.title), type: c.words ? "string" : "num", render: cell(c),
         className: c.words ? c.kind : "number" })),
-      columnDefs: filterRow(kept), layout: { topStart: "pageLength", topEnd: "search" } });
+      columnDefs: filters(kept), layout: { topStart: "pageLength", topEnd: "search" } });
   }
 }
 
 // ---- figures
-const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"],
+const options = { displaylogo: false, displayModeBar: matchMedia("(hover: none)").matches ? false : "hover", responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"],
   toImageButtonOptions: { format: "svg" } };
 function layoutOf(given) {
   const { ink: text, axis } = ink();
   return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 },
-    margin: { l: 60, r: 14, t: 14, b: 46 }, hovermode: "closest",
-    legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0 }, ...given,
+    margin: { l: 60, r: 14, t: 20, b: 46 }, hovermode: "closest",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...given,
     xaxis: { ...axis, ...given.xaxis }, yaxis: { ...axis, ...given.yaxis } };
 }
 async function draw(holder) {
@@ -151,6 +156,7 @@ async function draw(holder) {
   if (data.explorers[id]) return explore(holder, data.explorers[id]);
   for (const figure of data.figures[id]) {
     const box = make("div");
+    if (figure.columns) box.style.minWidth = 16 + 2.6 * figure.columns + "rem";
     holder.append(make("div", { className: figure.wide ? "wide" : "" }, ...(figure.title ? [make("h4", { textContent: figure.title })] : []), box));
     await window.Plotly.newPlot(box, figure.data, layoutOf(figure.layout), options);
   }
