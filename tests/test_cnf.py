@@ -15,7 +15,7 @@ from odecheck_reference.catalogue import quick
 from torch import Tensor, nn
 
 from odecheck.fields import FieldError
-from odecheck.fields.cnf import CNF, ConcatSquash, ConcatSquashLinear, WithDivergence, standard_normal
+from odecheck.fields.cnf import CNF, ConcatSquash, ConcatSquashLinear, standard_normal
 from odecheck.fields.node import Affine
 from odecheck.fields.twin import torch_twin
 from odecheck.ode import odeint
@@ -291,7 +291,7 @@ class NewNoise(CNF):
                 self.inner = inner
 
             def forward(self, t, state):
-                return WithDivergence(self.inner, torch.randint_like(state[:, :-1], 2) * 2 - 1)(t, state)
+                return self.inner(t, state, torch.randint_like(state[:, :-1], 2) * 2 - 1)
 
         times = torch.tensor(span)
         start = torch.cat([x, torch.zeros_like(x[:, :1])], 1)

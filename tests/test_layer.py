@@ -106,11 +106,11 @@ def alone(model, t, x):
     seen = []
     for i in range(len(t)):
         if i > 0 and t[i] > t[i - 1]:
-            y = odeint(model.field, y, t[i - 1 : i + 1], rtol=1e-11, atol=1e-13)[-1]
+            y = odeint(model.inner, y, t[i - 1 : i + 1], rtol=1e-11, atol=1e-13)[-1]
         if model.part is None:
             y = model.jump(y, x[i][None])
         else:
-            place = model.field.parts.slices(4)[model.part]
+            place = model.inner.parts.slices(4)[model.part]
             y = torch.cat([y[:, : place.start], model.jump(y[:, place], x[i][None]), y[:, place.stop :]], 1)
         seen.append(y)
     return torch.cat(seen)
@@ -131,7 +131,7 @@ def test_a_field_that_is_not_autonomous_sees_the_time_of_each_row():
     y = torch.randn(3, 2, dtype=torch.float64)
     begin, length = torch.tensor([0.0, 1.0, 2.0]).double(), torch.tensor([0.5, 0.0, 1.5]).double()
     s = torch.tensor(0.4, dtype=torch.float64)
-    slope = Stretched(field, begin, length)(s, y)
+    slope = Stretched(field)(s, y, begin, length)
     for row in range(3):
         expected = length[row] * field(begin[row] + s * length[row], y[row : row + 1])
         torch.testing.assert_close(slope[row : row + 1], expected, rtol=1e-14, atol=1e-15)

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 from ..solvers import OdeInt, Solver
+from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError
 
 Divergence = Literal["exact", "rademacher", "gaussian"]
-# what torchdiffeq looks for on the field that it is given, which here is made anew for each solve
-CALLBACKS = tuple(f"callback_{what}step{end}" for what in ("", "accept_", "reject_") for end in ("", "_adjoint"))
 
 
 class ConcatSquashLinear(nn.Module):
@@ -54,61 +53,57 @@ class ConcatSquash(nn.Module):
 
 
 class WithDivergence(nn.Module):
-    """(x, ℓ)' = (f, tr ∂f/∂x), or εᵀ(∂f/∂x)ε in place of the trace: the field of one solve.
+    """(x, ℓ)' = (f, tr ∂f/∂x), or εᵀ(∂f/∂x)ε in place of the trace, with noise ε shaped like x and E εεᵀ = 1.
 
-    noise: ε, shaped like x, with E εεᵀ = 1; None for the exact trace, which takes one pullback for each dimension.
-    It belongs to one solve, since an adjoint solve asks for it again long after the forward one: a new solve takes
-    a new `WithDivergence`. One evaluation of it is one evaluation of the field, which sees whole rows x.
+    Called as module(t, state), with one pullback for each dimension, or as module(t, state, ε), with one.
     """
 
-    noise: Tensor | None
-
-    def __init__(self, field: nn.Module, noise: Tensor | None) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.field = field
-        self.register_buffer("noise", noise, persistent=False)
-        for name in CALLBACKS:
-            if hasattr(field, name):
-                setattr(self, name, getattr(field, name))
+        self.inner = inner
 
-    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+    def forward(self, t: Tensor, state: Tensor, noise: Tensor | None = None) -> Tensor:
         x = state[..., :-1]
         live = torch.is_grad_enabled()
         # torch.func inside its own transforms, and where only it can tell whether anything is differentiated here
         if _functorch.peek_interpreter_stack() is not None or (live and not x.requires_grad):
-            f, trace = self._transformed(t, x)
+            f, trace = self._transformed(t, x, noise)
         else:
-            f, trace = self._plain(t, x, live)
+            f, trace = self._plain(t, x, noise, live)
         return torch.cat([f, trace[..., None]], dim=-1)
 
-    def _plain(self, t: Tensor, x: Tensor, live: bool) -> tuple[Tensor, Tensor]:
+    def _plain(self, t: Tensor, x: Tensor, noise: Tensor | None, live: bool) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             x = x if live else x.detach().requires_grad_()
-            f = self.field(t, x)
-            pulls = [torch.autograd.grad(f, x, v, create_graph=live, retain_graph=True)[0] for v in self._vectors(x)]
-            trace = self._trace(pulls)
+            f = self.inner(t, x)
+            vectors = _vectors(x, noise)
+            pulls = [torch.autograd.grad(f, x, v, create_graph=live, retain_graph=True)[0] for v in vectors]
+            trace = _trace(pulls, noise)
         return (f, trace) if live else (f.detach(), trace.detach())
 
-    def _transformed(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        f, pull = torch.func.vjp(lambda x: self.field(t, x), x)  # pyright: ignore[reportAssignmentType]
-        return f, self._trace([pull(v)[0] for v in self._vectors(x)])
+    def _transformed(self, t: Tensor, x: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        f, pull = torch.func.vjp(lambda x: self.inner(t, x), x)  # pyright: ignore[reportAssignmentType]
+        return f, _trace([pull(v)[0] for v in _vectors(x, noise)], noise)
 
-    def _vectors(self, x: Tensor) -> Sequence[Tensor]:
-        if self.noise is not None:
-            return [self.noise]
-        unit = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-        return [row.expand_as(x) for row in unit]
 
-    def _trace(self, pulls: Sequence[Tensor]) -> Tensor:
-        if self.noise is not None:
-            return (pulls[0] * self.noise).sum(-1)
-        return torch.stack([pull[..., i] for i, pull in enumerate(pulls)]).sum(0)
+def _vectors(x: Tensor, noise: Tensor | None) -> Sequence[Tensor]:
+    if noise is not None:
+        return [noise]
+    unit = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    return [row.expand_as(x) for row in unit]
+
+
+def _trace(pulls: Sequence[Tensor], noise: Tensor | None) -> Tensor:
+    if noise is not None:
+        return (pulls[0] * noise).sum(-1)
+    return torch.stack([pull[..., i] for i, pull in enumerate(pulls)]).sum(0)
 
 
 class CNF(nn.Module):
     """A density on rows x = x(t1) by a flow that takes them to a standard normal z = x(t0).
 
-    field: f, a module called as field(t, x) with x (batch, features), in which rows do not see each other.
+    inner: f, a module called as inner(t, x) with x (batch, features), in which rows do not see each other. The
+        attribute `field` is what is solved, f with its divergence.
     divergence: "exact", or Hutchinson's estimate with "rademacher" (±1) or "gaussian" noise, drawn for every solve from
         torch's random numbers. An estimate of log p is unbiased; its gradient is that of the estimate.
     span: (t0, t1). solver, odeint: how it is solved, and differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or
@@ -119,7 +114,7 @@ class CNF(nn.Module):
 
     def __init__(
         self,
-        field: nn.Module,
+        inner: nn.Module,
         *,
         divergence: Divergence = "exact",
         span: tuple[float, float] = (0.0, 1.0),
@@ -129,7 +124,7 @@ class CNF(nn.Module):
         super().__init__()
         if divergence not in ("exact", "rademacher", "gaussian"):
             raise FieldError(f"divergence is {divergence!r}; it is 'exact', 'rademacher' or 'gaussian'")
-        self.field, self.divergence, self.span = field, divergence, span
+        self.field, self.divergence, self.span = WithDivergence(inner), divergence, span
         self.solver, self.odeint = solver, odeint
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -151,7 +146,8 @@ class CNF(nn.Module):
     def _solve(self, x: Tensor, span: tuple[float, ...]) -> tuple[Tensor, Tensor]:
         if x.dim() != 2:
             raise FieldError(f"the rows have shape {tuple(x.shape)}; give x (batch, features)")
-        flow = WithDivergence(self.field, self._noise(x))
+        noise = self._noise(x)
+        flow = self.field if noise is None else Bound(self.field, noise)
         times = torch.tensor(span, dtype=x.dtype, device=x.device)
         end = self.solver.solve(self.odeint, flow, torch.cat([x, torch.zeros_like(x[:, :1])], dim=1), times)[-1]
         return end[:, :-1], end[:, -1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers import OdeInt, Solver
+from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError, PartedField
 
@@ -15,18 +16,17 @@ from .parts import FieldError, PartedField
 class Stretched(nn.Module):
     """dy/ds = length * F(begin + s * length, y): with s from 0 to 1 each row crosses an interval of its own.
 
-    begin, length: a number for each row. They belong to one solve: a new interval takes a new `Stretched`,
-    since an adjoint solve asks for them again long after the forward one. No gradient flows into them.
+    Called as module(s, y, begin, length), the last two with a number for each row, into which no gradient flows.
     """
 
-    def __init__(self, field: nn.Module, begin: Tensor, length: Tensor) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.field, self.begin, self.length = field, begin, length
+        self.inner = inner
 
-    def forward(self, s: Tensor, y: Tensor) -> Tensor:
+    def forward(self, s: Tensor, y: Tensor, begin: Tensor, length: Tensor) -> Tensor:
         axes = (-1, *[1] * (y.dim() - 1))
-        begin, length = self.begin.reshape(axes), self.length.reshape(axes)
-        return length * self.field(begin + s * length, y)
+        begin, length = begin.reshape(axes), length.reshape(axes)
+        return length * self.inner(begin + s * length, y)
 
 
 class LinearJump(nn.Module):
@@ -59,10 +59,10 @@ class States(NamedTuple):
 
 
 class ODERNN(nn.Module):
-    """Between observations y' = field(t, y); at each of them one part of y jumps to jump(part, x).
+    """Between observations y' = inner(t, y); at each of them one part of y jumps to jump(part, x).
 
-    field: a `PartedField` on (batch, state), or any module called as field(t, y). It is called with a time
-        for each row, t of shape (batch, 1).
+    inner: a `PartedField` on (batch, state), or any module called as inner(t, y). It is called with a time
+        for each row, t of shape (batch, 1). The attribute `field` is what is solved, `inner` stretched to intervals.
     jump: called as jump(part, x) → the new part: `LinearJump`, `GRUJump`, or your own.
     hidden: size of the whole state, which starts at zero.
     part: the part that jumps; by default the whole state.
@@ -71,7 +71,7 @@ class ODERNN(nn.Module):
 
     def __init__(
         self,
-        field: nn.Module,
+        inner: nn.Module,
         jump: nn.Module,
         hidden: int,
         *,
@@ -80,12 +80,16 @@ class ODERNN(nn.Module):
         odeint: OdeInt = ADJOINT,
     ) -> None:
         super().__init__()
-        if part is not None and not (isinstance(field, PartedField) and part in field.parts.names):
-            raise FieldError(f"{type(field).__name__} has no part {part!r} that could jump")
-        if isinstance(field, PartedField):
-            field.parts.slices(hidden)  # refuses a size that does not split
-        self.field, self.jump = field, jump
+        if part is not None and not (isinstance(inner, PartedField) and part in inner.parts.names):
+            raise FieldError(f"{type(inner).__name__} has no part {part!r} that could jump")
+        if isinstance(inner, PartedField):
+            inner.parts.slices(hidden)  # refuses a size that does not split
+        self.field, self.jump = Stretched(inner), jump
         self.hidden, self.part, self.solver, self.odeint = hidden, part, solver, odeint
+
+    @property
+    def inner(self) -> nn.Module:
+        return self.field.inner
 
     def forward(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> States:
         """States at the observations.
@@ -109,16 +113,15 @@ class ODERNN(nn.Module):
 
     def _flow(self, y: Tensor, begin: Tensor, end: Tensor) -> Tensor:
         unit = torch.tensor([0.0, 1.0], dtype=y.dtype, device=y.device)
-        return self.solver.solve(self.odeint, Stretched(self.field, begin, end - begin), y, unit)[-1]
+        return self.solver.solve(self.odeint, Bound(self.field, begin, end - begin), y, unit)[-1]
 
     def _jump(self, y: Tensor, x: Tensor) -> Tensor:
         if self.part is None:
             return self.jump(y, x)
-        assert isinstance(self.field, PartedField)
-        names, parts = self.field.parts.names, list(self.field.parts.split(y))
-        place = names.index(self.part)
+        assert isinstance(self.inner, PartedField)
+        parts, place = list(self.inner.parts.split(y)), self.inner.parts.names.index(self.part)
         parts[place] = self.jump(parts[place], x)
-        return self.field.parts.join(*parts)
+        return self.inner.parts.join(*parts)
 
     def _check(self, t: Tensor, x: Tensor, mask: Tensor | None) -> None:
         if x.dim() != 3 or t.shape != x.shape[:2] or (mask is not None and mask.shape != t.shape):
