@@ -80,7 +80,9 @@ class KroneckerSums:
             self.sums[layer] = _Sums(like.new_zeros(d, d), like.new_zeros(o, o))
         return self.sums[layer]
 
-    def factors(self, *, along: set[nn.Module], reduction: Reduction = "mean", rank: int = 1) -> dict[nn.Module, Factors]:
+    def factors(
+        self, *, along: set[nn.Module], reduction: Reduction = "mean", rank: int = 1
+    ) -> dict[nn.Module, Factors]:
         """The factors of every layer that was seen.
 
         Args:

@@ -100,9 +100,7 @@ class Gather:
         fields: more fields, that `model` does not hold; functions too.
     """
 
-    def __init__(
-        self, model: nn.Module, sink: Sink, *, layers: Which = "ode", fields: Sequence[Callable] = ()
-    ) -> None:
+    def __init__(self, model: nn.Module, sink: Sink, *, layers: Which = "ode", fields: Sequence[Callable] = ()) -> None:
         self.model, self.sink, self.which = model, sink, layers
         self.candidates: list[Any] = [*model.modules()]
         self.candidates += [m for f in fields for m in (f.modules() if isinstance(f, nn.Module) else [f])]

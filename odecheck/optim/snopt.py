@@ -41,6 +41,8 @@ class SNOpt(torch.optim.Optimizer):
         damping: ε > 0, absolute: in units of squared gradients of one sample times squared inputs. The step of a
             direction without curvature is 1/ε times its gradient's. May be changed in `param_groups[0]`.
         refresh: steps from one refresh to the next, 1 or more. May be changed likewise.
+        radius: the longest step, before the learning rate, in the metric of the damped curvature: preconditioned
+            gradients P are multiplied by min(1, radius / √ΣPᵀG), with one factor for all layers. None: as they are.
         decay: of the running averages of A and B: new = decay · old + (1 − decay) · gathered. 0 keeps none.
         layers: "ode", those in fields alone, or "all" of the model.
         reduction: "mean" or "sum": how the loss is made of its samples.
@@ -70,6 +72,8 @@ class SNOpt(torch.optim.Optimizer):
             raise ValueError(f"refresh is {refresh}; it is a number of steps, 1 or more")
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}; it has to be at least 0 and less than 1")
+        if radius is not None and not radius > 0:
+            raise ValueError(f"radius is {radius}; it has to be positive, or None")
         if layers not in ("ode", "all"):
             raise ValueError(f"layers is {layers!r}; it is 'ode' or 'all'")
         if reduction not in ("mean", "sum"):
@@ -83,7 +87,8 @@ class SNOpt(torch.optim.Optimizer):
                 "the model has no linear or two-dimensional convolutional layer with a weight to be trained; "
                 "SNOpt preconditions these"
             )
-        options = {"damping": damping, "refresh": int(refresh), "decay": decay, "radius": radius, "reduction": reduction, "steps": 0}
+        options = {"damping": damping, "refresh": int(refresh), "decay": decay, "radius": radius}
+        options |= {"reduction": reduction, "steps": 0}
         super().__init__(list(dict.fromkeys(parameters)), options)
         self._prepare()
 
@@ -112,12 +117,12 @@ class SNOpt(torch.optim.Optimizer):
             gradient = shape.matrix(weight.grad, bias.grad if shape.bias else None)
             basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
             preconditioned = basis.precondition(gradient, group["damping"])
+            if group["radius"] is not None:
+                products.append((preconditioned * gradient).sum())
             of_weight, of_bias = shape.parts(preconditioned, weight)
             changed.append(weight.grad.copy_(of_weight))
             if of_bias is not None:
                 changed.append(bias.grad.copy_(of_bias))
-            if group["radius"] is not None:
-                products.append((preconditioned * gradient).sum())
         if products:
             length = torch.stack(products).sum().clamp(min=0).sqrt()
             torch._foreach_mul_(changed, (group["radius"] / length).clamp(max=1.0))
