@@ -1,9 +1,9 @@
 """The steps of torchdiffeq's explicit Runge-Kutta solvers, taken without its overhead.
 
 The initial step, the error norm, the step control, the stage times and the reuse of the last stage are
-torchdiffeq 0.2.5's, so the accepted steps are the same to round-off; a test compares them. Two things differ on
-purpose: every observation time ends a step, and a step that ends exactly on a prescribed time counts as having
-reached it (torchdiffeq then forgets all later prescribed times).
+torchdiffeq 0.2.5's, so the accepted steps are the same to round-off; a test compares them. So are the callbacks on
+the field. Two things differ on purpose: every observation time ends a step, and a step that ends exactly on a
+prescribed time counts as having reached it (torchdiffeq then forgets all later prescribed times).
 
 Time runs upwards in here: for decreasing times the caller passes negated times and `clock = -1`.
 """
@@ -22,6 +22,7 @@ from torch import Tensor
 from odecheck.discrete.tableau import Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]
+Callback = Callable[[Tensor, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Stepper:
 
     def __init__(self, field: Field, tableau: Tableau, like: Tensor, clock: int, graph: bool = False) -> None:
         self.field, self.tableau, self.clock, self.graph = field, tableau, clock, graph
+        names = ("callback_step", "callback_accept_step", "callback_reject_step")
+        self.begins, self.accepts, self.rejects = (getattr(field, name, None) for name in names)
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
         self.rows = [self._weights(row) for row in tableau.a]
         self.b = self._weights(tableau.b)
@@ -63,6 +66,12 @@ class Stepper:
         if slope.shape != self.shape:
             raise ValueError(f"the field maps a state of shape {tuple(self.shape)} to {tuple(slope.shape)}")
         return slope.reshape(-1) if self.clock > 0 else -slope.reshape(-1)
+
+    def tell(self, callback: Callback | None, start: float, y: Tensor, size: float) -> None:
+        """Call a callback of the field, if it has it, as torchdiffeq does: (start, state, size)."""
+        if callback is not None:
+            when = torch.tensor((self.clock * start, size), dtype=self.dtype, device=self.device)
+            callback(when[0], y.detach().view(self.shape), when[1])
 
     def beside(self, time: float, side: int) -> float:
         """The neighbouring representable time before (side = -1) or after (side = +1), in the state's dtype."""
@@ -114,6 +123,7 @@ def fixed_steps(stepper: Stepper, y: Tensor, grid: list[float], perturb: bool) -
         if perturb:
             times[0] = stepper.beside(start, 1)
             times = [stepper.beside(end, -1) if c == 1.0 else x for c, x in zip(stepper.tableau.c, times, strict=True)]
+        stepper.tell(stepper.begins, start, y, size)
         taken = stepper.step((start, end, size), tuple(times), y, None)
         yield taken
         y = taken.end
@@ -205,10 +215,13 @@ def adaptive_steps(
                 end, size = stop, stop - start
             before = stepper.beside(end, -1)
             times = (first_time, *(before if x == 1.0 else start + x * size for x in c[1:]))
+            stepper.tell(stepper.begins, start, y, size)
             taken = stepper.step((start, end, size), times, y, first)
             ratio = _error_ratio(stepper, control, taken)
             tries += 1
-            if ratio <= 1 or size <= control.min_step:
+            accepted = ratio <= 1 or size <= control.min_step
+            stepper.tell(stepper.accepts if accepted else stepper.rejects, start, y, size)
+            if accepted:
                 yield taken
                 start, y, first, first_time = end, taken.end, taken.last_slope, times[-1]
             size = control.next_size(size, ratio, order) if math.isfinite(ratio) or ratio > 0 else math.nan

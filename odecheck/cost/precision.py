@@ -1,0 +1,150 @@
+"""Work and precision: what a quantity costs at the error that was achieved, which is what libraries are compared by.
+
+The same rtol means different errors in different libraries, so a comparison at equal rtol compares nothing. Every
+subject climbs a ladder of its own refinements, the error of each rung is measured against the float64 reference, and
+costs are read off between the two rungs whose errors enclose the one asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import torch
+from odecheck_reference import Problem
+
+from ..engines.base import Unsupported
+from ..solvers import Solver
+from ..subject import Subject
+from .measure import NAN, Cost, Posed, achieved, measure, pose, timed
+from .quantities import Quantity
+
+WHAT = ("model", "problem", "library", "engine", "method", "rtol", "step", "quantity")
+COUNTED = (
+    "nfe_forward", "nfe_backward", "accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward",
+    "dense_evaluations", "rows_forward", "rows_backward", "batch", "saved_bytes", "peak_bytes", "cpu_seconds",
+    "wall_seconds",
+)  # fmt: skip
+COLUMNS = (*WHAT, "achieved_error", *COUNTED, "device", "dtype", "state", "message")
+SERIES = ("model", "problem", "library", "engine", "method", "quantity", "device", "dtype")
+
+
+def ladder(solver: Solver, rungs: int) -> list[Solver]:
+    """A solver and its refinements, `rungs` in all."""
+    found = [solver]
+    while len(found) < rungs:
+        found.append(found[-1].refined())
+    return found
+
+
+@dataclass
+class _Rung:
+    """One subject at one tolerance. seconds: (CPU, wall) of each round."""
+
+    subject: Subject
+    posed: Posed
+    row: dict[str, Any]
+    seconds: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+
+
+def row(
+    subject: Subject, problem: Problem, quantity: Quantity, cost: Cost | None, achieved_error: float, *,
+    device: str = "cpu", dtype: torch.dtype = torch.float64, message: str = "", state: str = "measured",
+) -> dict[str, Any]:  # fmt: skip
+    """One row of cost.parquet. state: measured, unsupported or failed, the latter two with a message."""
+    solver, engine = subject.solver, subject.engine.name
+    costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
+    return {
+        "model": type(problem.field).__name__, "problem": problem.name, "library": engine.split()[0].split(".")[0],
+        "engine": engine, "method": getattr(solver, "method", solver.name), "rtol": getattr(solver, "rtol", NAN),
+        "step": getattr(solver, "step", NAN), "quantity": quantity, "achieved_error": achieved_error,
+        **{name: costs[name] for name in COUNTED}, "device": device, "dtype": str(dtype).removeprefix("torch."),
+        "state": state, "message": message,
+    }  # fmt: skip
+
+
+def work_precision(
+    subjects: Iterable[Subject],
+    problem: Problem,
+    quantities: Sequence[Quantity] = ("gradient",),
+    *,
+    rungs: int = 5,
+    repeat: int = 5,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float64,
+    progress: Callable[[str], None] = lambda description: None,
+) -> list[dict[str, Any]]:
+    """Rows of cost.parquet: every subject on `rungs` of its own refinements. A failure is a row too.
+
+    The rungs of all subjects are timed in turn, `repeat` rounds of them, so that what else the machine does falls on
+    all of them alike.
+    """
+    rows: list[dict[str, Any]] = []
+    for quantity in quantities:
+        timed_rungs: list[_Rung] = []
+        for subject in subjects:
+            for solver in ladder(subject.solver, rungs):
+                finer = replace(subject, solver=solver)
+                progress(f"{finer.engine.name} {solver.name} {quantity}")
+                rung = _counted(finer, problem, quantity, device, dtype)
+                rows.append(rung.row if isinstance(rung, _Rung) else rung)
+                if isinstance(rung, _Rung):
+                    timed_rungs.append(rung)
+        for _ in range(repeat):
+            for rung in timed_rungs:
+                rung.seconds.append(timed(rung.posed))
+        for rung in timed_rungs if repeat else []:
+            cpu, wall = zip(*rung.seconds, strict=True)
+            rung.row.update(cpu_seconds=median(cpu), wall_seconds=median(wall))
+    return rows
+
+
+def _counted(
+    subject: Subject, problem: Problem, quantity: Quantity, device: str, dtype: torch.dtype
+) -> _Rung | dict[str, Any]:
+    where = {"device": device, "dtype": dtype}
+    try:
+        posed = pose(subject, problem, quantity, device=device, dtype=dtype)
+        cost, found = measure(posed, repeat=0)
+        error = achieved(found, problem, quantity)
+    except Unsupported as reason:
+        return row(subject, problem, quantity, None, NAN, **where, state="unsupported", message=str(reason))
+    except Exception as failure:  # whatever a library raises is a row of its own
+        said = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        return row(subject, problem, quantity, None, NAN, **where, state="failed", message=said)
+    if not bool(torch.isfinite(found).all()):
+        return row(subject, problem, quantity, cost, NAN, **where, state="failed", message="a result is not finite")
+    return _Rung(subject, posed, row(subject, problem, quantity, cost, error, **where))
+
+
+def at_equal_error(rows: Any, error: float) -> Any:
+    """Costs at one achieved error: a frame with a row for each series (one problem, engine and method).
+
+    rows: a frame as `work_precision` makes it. Between the two neighbouring rungs whose errors enclose `error`, the
+    logarithm of a cost is taken as linear in the logarithm of the error, as it is for a method of fixed order. NaN
+    where no two rungs enclose it: nothing is extrapolated.
+    """
+    import pandas as pd
+
+    names = [n for n in COUNTED if n != "batch"]
+    found: list[dict[str, Any]] = []
+    for key, series in rows[rows["state"] == "measured"].groupby(list(SERIES), sort=False, dropna=False):
+        steps = series.sort_values(["rtol", "step"], ascending=False).reset_index(drop=True)
+        costs = {name: _between(steps["achieved_error"], steps[name], error) for name in names}
+        found.append({**dict(zip(SERIES, key, strict=True)), "achieved_error": error, **costs})
+    return pd.DataFrame(found, columns=[*SERIES, "achieved_error", *names])
+
+
+def _between(errors: Any, costs: Any, error: float) -> float:
+    pairs = [(float(e), float(c)) for e, c in zip(errors, costs, strict=True) if e > 0 and math.isfinite(c)]
+    for (e0, c0), (e1, c1) in pairwise(pairs):
+        if e1 <= error <= e0 and e1 < e0:
+            share = math.log(e0 / error) / math.log(e0 / e1)
+            if c0 > 0 and c1 > 0:
+                return math.exp((1 - share) * math.log(c0) + share * math.log(c1))
+            return (1 - share) * c0 + share * c1
+    return NAN

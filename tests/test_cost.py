@@ -1,0 +1,252 @@
+"""Costs: the counted solve is the solve, counts are exact, and what nobody tells stays empty."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from odecheck_reference import catalogue
+from torch import nn
+from typer.testing import CliRunner
+
+from odecheck import Adaptive, FixedStep, Subject, tally
+from odecheck.cli import app
+from odecheck.cost import (
+    COLUMNS,
+    QUANTITIES,
+    alone,
+    at_equal_error,
+    counted,
+    ladder,
+    measure,
+    pose,
+    saved_bytes,
+    work_precision,
+)
+from odecheck.cost.shipped import every_engine
+from odecheck.door import BadInput
+from odecheck.engines.base import Unsupported
+from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.memory import LiveBytes
+from odecheck.subject import SHIPPED
+
+PROBLEM = catalogue.quick()[2]
+ENGINES = [Backprop(), Adjoint(), Closed(), Discrete()]
+
+
+def posed(engine, quantity="gradient", solver=None, problem=PROBLEM, **how):
+    return pose(Subject(SHIPPED, solver or Adaptive("dopri5", rtol=1e-5), engine), problem, quantity, **how)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("engine", every_engine(), ids=lambda engine: engine.name)
+def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(engine, quantity):
+    at = posed(engine, quantity)
+    before = type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)
+    try:
+        plain = at()
+    except Unsupported:
+        with pytest.raises(Unsupported):
+            at.counted()
+        plain = None
+    if plain is not None:
+        found, _ = at.counted(rows=True)
+        assert torch.equal(found, plain)
+        with LiveBytes():
+            assert torch.equal(at(), plain)
+        saved_bytes(lambda: _same(at(), plain))
+        assert torch.equal(at(), plain)
+    assert (type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)) == before
+
+
+def _same(found, plain):
+    assert torch.equal(found, plain)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_evaluations_follow_from_steps(engine):
+    counts = posed(engine).counted(rows=True)[1].counts(torch.tensor(PROBLEM.ts))
+    # the first slope, one evaluation to choose the first step, and six new stages for every try; odecheck.odeint looks
+    # once beforehand what the field depends on, and evaluates it at every output afterwards, for dL/dts
+    first = 3 if engine.name == "odecheck.odeint" else 2
+    assert counts.nfe_forward == first + 6 * (counts.accepted_forward + counts.rejected_forward)
+    assert counts.rows_forward == counts.nfe_forward * PROBLEM.batch
+    if engine.target == "steps":
+        assert counts.accepted_backward == counts.rejected_backward == 0
+    else:
+        solves, asked = len(PROBLEM.ts) - 1, counts.nfe_backward
+        tries = counts.accepted_backward + counts.rejected_backward
+        # torchdiffeq chooses a first step for each interval, odecheck.odeint takes the forward solve's
+        each, besides = (2, solves) if engine.name == "torchdiffeq adjoint" else (1, len(PROBLEM.ts))
+        assert asked == each * solves + 6 * tries + besides
+    # what is backpropagated through is evaluated once more nowhere; recorded steps are pulled back all at once
+    assert {"torchdiffeq backprop": 0, "odecheck.discrete": 1}.get(engine.name, counts.nfe_backward) == (
+        counts.nfe_backward
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_fixed_steps_are_counted_by_hand(engine):
+    at = posed(engine, "solution", FixedStep("rk4", step=0.25))
+    counts = at.counted()[1].counts(at.ts)
+    steps = round((PROBLEM.ts[-1] - PROBLEM.ts[0]) / 0.25)
+    assert (counts.accepted_forward, counts.rejected_forward, counts.nfe_forward) == (steps, 0, 4 * steps)
+
+
+def test_only_outputs_inside_a_step_are_dense_evaluations():
+    landing, passing = Adaptive("dopri5", rtol=1e-5, land=True), Adaptive("dopri5", rtol=1e-5)
+    for solver, forwards in ((landing, 0), (passing, len(PROBLEM.ts) - 1)):
+        at = posed(Backprop(), "solution", solver)
+        assert at.counted()[1].counts(at.ts).dense_evaluations == forwards
+    at = posed(Backprop(), "solution", FixedStep("rk4", step=0.3))  # 0, .3, .6, .9, 1.2, 1.25: 0.5 lies inside
+    assert at.counted()[1].counts(at.ts).dense_evaluations == 1
+    both = posed(Adjoint(), "gradient", passing)
+    assert both.counted()[1].counts(both.ts).dense_evaluations == 2 * (len(PROBLEM.ts) - 1)
+
+
+class OnceMore(nn.Module):
+    """A field that is evaluated once more at the end of each step, as a careless wrapper would."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.calls = inner, 0
+
+    def forward(self, t, y):
+        return self.inner(t, y)
+
+    def callback_accept_step(self, t, y, dt):
+        self.calls += 1
+        self(t, y)
+
+
+def test_one_more_evaluation_a_step_is_seen_and_the_users_callback_still_called():
+    subject = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-5), Backprop())
+    plain = pose(subject, PROBLEM, "solution")
+    worse = pose(replace(subject, around=(OnceMore,)), PROBLEM, "solution")
+    good, bad = (at.counted()[1].counts(at.ts) for at in (plain, worse))
+    assert bad.nfe_forward - good.nfe_forward == good.accepted_forward == worse.module.calls > 3
+    assert "callback_accept_step" not in vars(worse.module)
+
+
+def test_a_copy_of_the_field_is_counted_too():
+    at = posed(Backprop())
+    with counted(at.module, at.solver) as counter:
+        copy.deepcopy(at.module)(at.ts[0], at.y0)
+    assert counter.forward.nfe == 1
+
+
+def test_a_field_with_a_forward_of_its_own_is_counted():
+    at = posed(Backprop())
+    at.module.forward = at.module.forward  # as torch.compile leaves it
+    assert torch.equal(at.counted()[0], at()) and at.counted()[1].forward.nfe > 0
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An engine whose library evaluates the field in another framework, and reports some of its counts."""
+
+    name: str = "elsewhere"
+    target: Literal["flow", "steps"] = "flow"
+
+    def solution(self, module, solver, y0, ts):
+        tally.tell(accepted_forward=7, rejected_forward=1)
+        return y0.expand(len(ts), *y0.shape)
+
+    def gradient(self, module, solver, y0, ts, loss):
+        raise Unsupported("no gradient")
+
+
+def test_what_an_engine_tells_is_kept_and_the_rest_is_empty():
+    cost, _ = measure(posed(Elsewhere(), "solution"), repeat=0)
+    assert (cost.counts.accepted_forward, cost.counts.rejected_forward) == (7, 1)
+    assert cost.counts.nfe_forward is None and math.isnan(cost.columns()["nfe_forward"])
+    tally.tell(accepted_forward=1)  # nobody listens: nothing happens
+
+
+def test_saved_and_live_bytes_of_a_known_computation():
+    x = torch.ones(100, dtype=torch.float64, requires_grad=True)
+    assert saved_bytes(lambda: x.exp().exp().sum().backward()) == 1600  # each exp keeps its result
+    assert saved_bytes(lambda: [x.exp().sum().backward() for _ in range(3)]) == 800
+    assert saved_bytes(lambda: x.detach().exp()) == 0
+    assert saved_bytes(lambda: (x * x).sum().backward()) == 800  # one storage, kept twice
+
+
+def test_memory_of_the_adjoint_does_not_grow_where_that_of_backpropagation_does():
+    grown = {}
+    for engine in ENGINES[:3]:
+        few, many = (measure(posed(engine, solver=FixedStep("rk4", step=step)), repeat=0)[0] for step in (0.125, 0.025))
+        grown[engine.name] = many.saved_bytes / few.saved_bytes
+    assert grown["torchdiffeq backprop"] > 3 > 1.5 > max(grown["torchdiffeq adjoint"], grown["odecheck.odeint"])
+
+
+def test_per_sample_and_alone():
+    at = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-5), Backprop())
+    cost, _ = measure(pose(at, PROBLEM), repeat=1)
+    assert cost.per_sample["rows_forward"] == cost.counts.nfe_forward and cost.per_sample["cpu_seconds"] > 0
+    each = alone(at, PROBLEM)
+    assert len(each) == PROBLEM.batch
+    assert all(one.batch == 1 and one.counts.nfe_forward > 0 for one in each)
+
+
+def test_float32_and_an_integral_term():
+    at = posed(Adjoint(), dtype=torch.float32)
+    assert at().dtype == torch.float32 and torch.equal(at.counted()[0], at())
+    with pytest.raises(BadInput, match="running=None"):
+        posed(Backprop(), problem=catalogue.quick()[1])
+
+
+def _laws():
+    """Two libraries with error rtol and 10 rtol, cost 100 rtol^(-1/5) and 300 rtol^(-1/5)."""
+    rows = []
+    for library, factor, price in (("a", 1.0, 100.0), ("b", 10.0, 300.0)):
+        for rtol in (1e-4, 1e-5, 1e-6, 1e-7):
+            row = dict.fromkeys(COLUMNS, math.nan)
+            row.update(
+                model="m", problem="p", library=library, engine=library, method="dopri5", rtol=rtol, device="cpu",
+                quantity="solution", dtype="float64", state="measured", achieved_error=factor * rtol,
+                nfe_forward=price * rtol**-0.2, rejected_forward=0.0,
+            )  # fmt: skip
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_equal_error_is_not_equal_tolerance():
+    equal = at_equal_error(_laws(), 3e-6).set_index("library")
+    assert equal.nfe_forward["a"] == pytest.approx(100 * 3e-6**-0.2, rel=1e-12)
+    assert equal.nfe_forward["b"] == pytest.approx(300 * 3e-7**-0.2, rel=1e-12)
+    assert equal.rejected_forward["a"] == 0 and math.isnan(equal.cpu_seconds["a"])
+    outside = at_equal_error(_laws(), 1e-7 / 2).set_index("library")
+    assert outside.nfe_forward.isna().all()  # nothing is extrapolated
+
+
+def test_work_precision_errors_fall_and_failures_are_rows():
+    subjects = [Subject(SHIPPED, Adaptive("dopri5", rtol=1e-4), engine) for engine in (Backprop(), Elsewhere())]
+    frame = pd.DataFrame(work_precision(subjects, PROBLEM, ("gradient",), rungs=3, repeat=1))
+    good = frame[frame.engine == "torchdiffeq backprop"]
+    assert (np.diff(good.achieved_error) < 0).all() and (np.diff(good.nfe_forward) > 0).all()
+    assert (good.cpu_seconds > 0).all() and set(frame[frame.engine == "elsewhere"].state) == {"unsupported"}
+    assert [s.rtol for s in ladder(Adaptive("dopri5", rtol=1e-4), 2)] == pytest.approx([1e-4, 1e-5])
+
+
+def test_the_command_writes_its_table_and_resumes(tmp_path):
+    run = [
+        "cost", "--problem", "heavy", "--subject", "backprop", "--rungs", "3", "--repeat", "1",
+        "--run", str(tmp_path / "run"), "--quantity",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, [*run, "solution"])
+    assert done.exit_code == 0, done.output
+    table = pd.read_parquet(tmp_path / "run" / "cost.parquet")
+    assert list(table.columns) == list(COLUMNS) and len(table) == 3 and (tmp_path / "run" / "run.json").exists()
+    assert CliRunner().invoke(app, [*run, "solution"]).exit_code == 2  # taken
+    more = CliRunner().invoke(app, [*run, "gradient", "--resume"])
+    assert more.exit_code == 0, more.output
+    again = pd.read_parquet(tmp_path / "run" / "cost.parquet")
+    assert len(again) == 6 and again[:3].equals(table)
+    assert CliRunner().invoke(app, [*run, "speed"]).exit_code == 2
