@@ -1,6 +1,6 @@
 """Over 1,000 random problems the truth, known to 30 digits, is never outside the reference's error bars.
 
-`python tests/bars.py 5000` looks at every quantity of more problems.
+`odecheck selftest --part bars` looks at every quantity of more problems.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from bars import drawn, measured, pairs
 from odecheck_reference import Bounded, flow
 from odecheck_reference.closed_form import closed_flow
 from odecheck_reference.collocation import ExactError
 from odecheck_reference.collocation import flow as collocated
 from odecheck_reference.fields import Linear, Logistic, Mlp, VanDerPol
+
+from odecheck.selftest.bars import drawn, measured, pairs
 
 PROBLEMS = 1000
 # Each problem is asked for some of its quantities, in turn, so that one core is done within a minute or so

@@ -9,7 +9,6 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from bars import measured
 from odecheck_reference import (
     Problem,
     adjoint_states,
@@ -25,6 +24,8 @@ from odecheck_reference.collocation import exactly
 from odecheck_reference.fields import Linear, Logistic, Mlp, Pendulum
 from odecheck_reference.losses import CrossEntropy, LogCosh, QuadraticCost, SquaredError
 from odecheck_reference.losses import Linear as LinearLoss
+
+from odecheck.selftest.bars import measured
 
 DIGITS, STEP = 90, mpmath.mpf(10) ** -25
 TS = np.array([0.25, 0.5, 1.0])

@@ -33,7 +33,8 @@ def adjoint_states(problem: Problem) -> Bounded:
     changes = np.stack([extended.loss.gradient(run.y) - slopes[0] for run in moved(extended, 0)], axis=2)
     size = float(np.max(np.abs(changes))) or 1.0
     carried = _backwards(extended, forward[0].y, changes / size, *NEARBY) * size
-    return at_least(spread(values), float(np.max(np.abs(carried[..., : problem.field.state]))))
+    swayed = np.sqrt(np.mean(carried[..., : problem.field.state] ** 2, axis=2))
+    return at_least(spread(values), float(np.max(swayed)))
 
 
 def _backwards(problem: Problem, y: Array, slopes: Array, method: str, tolerance: float) -> Array:

@@ -16,8 +16,9 @@ spread does not explain becomes a term of the bar. All distances are taken in th
 that a component which happens to agree has no smaller bar than its neighbours.
 
 A quantity made of the flow, above all a scalar such as a loss, may agree between two runs by accident, or be a small
-difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives can do to it:
-the largest change of it when all their components move by their bars, with random signs.
+difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives do to it: the
+root mean square of its change when all their components move by their bars, with random signs. As these bars are three
+times an observed distance, that is three standard deviations of what the errors behind them do to it.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ OTHER = ("LSODA", 1e-11)
 OTHER_NEARBY = ("LSODA", 1e-10)
 RUNS = (SHARP, NEARBY, FARTHER, OTHER, OTHER_NEARBY)
 MAX_EVALUATIONS = 200_000
-# Random signs for `moved`: the largest of eight sums is below a third of its standard deviation once in 50,000 times.
-SIGNS = 8
+# Draws of random signs for `moved`: the root mean square of 16 normal numbers is below a third of their standard
+# deviation once in 200,000 times, P(chi-square with 16 degrees of freedom < 16/9).
+SIGNS = 16
 
 
 class FlowError(ArithmeticError):
@@ -205,8 +207,8 @@ def _radii(block: list[Array], d: int) -> Array:
 def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array]) -> Bounded:
     """Any quantity of the flow and its first `order` derivatives, with its bar."""
     seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in trajectories(problem, order)])
-    shifts = [np.max(np.abs(quantity(run) - seen.value), initial=0.0) for run in moved(problem, order)]
-    return at_least(seen, float(max(shifts)))
+    squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
+    return at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0)))
 
 
 def at_least(seen: Bounded, propagated: float) -> Bounded:

@@ -1,14 +1,12 @@
 """Random problems whose truth is known to 30 digits, and by how much the reference's error bars cover it.
 
-Run `python tests/bars.py 5000 --first 1000 --workers 2` for many problems; `test_reference_bars.py` looks at 1,000.
+`odecheck selftest --part bars` looks at 5,000 problems, the tests at 1,000 others of the same kinds.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import mpmath
@@ -44,6 +42,9 @@ from odecheck_reference.fields import (
 )
 from odecheck_reference.losses import CrossEntropy, LogCosh, Loss, QuadraticCost, SquaredError
 from odecheck_reference.losses import Linear as LinearLoss
+
+from .journal import Piece
+from .journal import Row as JournalRow
 
 CLOSED: tuple[Field, ...] = (
     Linear(1), Linear(1, time=True), Linear(2), Linear(2, time=True), Linear(3),
@@ -189,39 +190,27 @@ def rows(seed: int, quantities: tuple[str, ...] | None = None) -> list[Row]:
         return []
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("problems", type=int)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--workers", type=int, default=1)
-    chosen = parser.parse_args()
-    seeds = range(chosen.first, chosen.first + chosen.problems)
-    found: list[list[Row]] = []
-    with ProcessPoolExecutor(chosen.workers) as pool:
-        for one in pool.map(rows, seeds, chunksize=5):
-            found.append(one)
-            for row in one:
-                if row.score > 1:
-                    print("outside:", row, flush=True)
-            if len(found) % 250 == 0:
-                summary(found)
-    summary(found)
+def judged(seed: int) -> list[JournalRow]:
+    """The rows of one drawn problem, for the journal."""
+    return [asdict(row) for row in rows(seed)]
 
 
-def summary(found: list[list[Row]]) -> None:
-    """How many, how many outside, and the median slack, by quantity."""
+def pieces(first: int, count: int) -> list[Piece]:
+    return [Piece(str(seed), seed) for seed in range(first, first + count)]
+
+
+def summary(found: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """How many were drawn; by quantity: how many are outside, the largest error / bar, percentiles of bar / error."""
     everything = [row for one in found for row in one]
-    print(f"{sum(bool(one) for one in found)} problems of {len(found)} drawn, {len(everything)} quantities")
-    for quantity in dict.fromkeys(row.quantity for row in everything):
-        of = [row for row in everything if row.quantity == quantity]
-        slack = [row.slack for row in of if np.isfinite(row.slack)]
-        low, middle, high = np.percentile(slack, [1, 50, 99])
-        print(f"{quantity:18} {len(of):6}  outside {sum(r.score > 1 for r in of):4}  worst error/bar "
-              f"{max(r.score for r in of):8.3g}  bar/error 1 %: {low:.3g}, median: {middle:.3g}, 99 %: {high:.3g}",
-              flush=True)  # fmt: skip
-    for row in sorted((r for r in everything if r.score > 1), key=lambda r: -r.score)[:40]:
-        print(row)
-
-
-if __name__ == "__main__":
-    main()
+    table: list[JournalRow] = []
+    for quantity in dict.fromkeys(row["quantity"] for row in everything):
+        of = [row for row in everything if row["quantity"] == quantity]
+        slack = [row["slack"] for row in of if np.isfinite(row["slack"])]
+        low, middle, high = (float(x) for x in np.percentile(slack, [1, 50, 99]))
+        table.append({"quantity": quantity, "rows": len(of), "outside": sum(row["score"] > 1 for row in of),
+                      "largest_error_over_bar": max(row["score"] for row in of), "bar_over_error_1_percent": low,
+                      "bar_over_error_median": middle, "bar_over_error_99_percent": high})  # fmt: skip
+    slack = [row["slack"] for row in everything if np.isfinite(row["slack"])]
+    return {"drawn": len(found), "problems": sum(bool(one) for one in found), "rows": len(everything),
+            "outside": sum(row["score"] > 1 for row in everything),
+            "median": float(np.median(slack)) if slack else None, "quantities": table}  # fmt: skip

@@ -1,0 +1,95 @@
+"""Long work in pieces: each piece has a key and gives rows; a journal keeps them, and a second run does the rest."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..door import BadInput
+
+Row = dict[str, Any]
+Work = Callable[[Any], list[Row]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of work: `work(argument)` of a run gives its rows. key: its name in the journal."""
+
+    key: str
+    argument: Any
+
+
+def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """The rows of a journal by key; a last line that was cut off is left out. Empty when there is none.
+
+    Raises BadInput when the journal was begun with other facts (a seed, a version): its rows do not belong together.
+    """
+    if not path.exists():
+        return {}
+    found: dict[str, list[Row]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if number == 0:
+            if entry != json.loads(json.dumps(facts)):
+                raise BadInput(
+                    f"{path} was begun with {entry}, not {dict(facts)}",
+                    "another --seed or another version of odecheck than before",
+                    "the same command as before, or another --run",
+                )
+        else:
+            found[entry["key"]] = entry["rows"]
+    return found
+
+
+def through(
+    pieces: Sequence[Piece],
+    work: Work,
+    path: Path,
+    facts: Mapping[str, Any],
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, list[Row]]:
+    """The rows of all pieces by key, in their order; what the journal at `path` already has is not done again.
+
+    Raises BadInput for a journal that is there although `resume` is False, or that was begun with other facts.
+    """
+    if path.exists() and not resume:
+        raise BadInput(f"{path} already holds a run", "the same --run twice", f"--resume, or rm {path}")
+    known = done(path, facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as journal:
+        if path.stat().st_size == 0:
+            print(json.dumps(facts), file=journal, flush=True)
+        elif path.read_bytes()[-1:] != b"\n":
+            print(file=journal)
+        for key, rows in _rows([piece for piece in pieces if piece.key not in known], work, workers):
+            print(json.dumps({"key": key, "rows": rows}), file=journal, flush=True)
+            known[key] = rows
+            if progress:
+                progress(key)
+    return {piece.key: known[piece.key] for piece in pieces}
+
+
+def _rows(pieces: Sequence[Piece], work: Work, workers: int) -> Iterator[tuple[str, list[Row]]]:
+    if workers <= 1:
+        for piece in pieces:
+            yield piece.key, work(piece.argument)
+        return
+    # not forked: torch's threads do not survive it
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        running: dict[Future[list[Row]], str] = {pool.submit(work, piece.argument): piece.key for piece in pieces}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
