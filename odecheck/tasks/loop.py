@@ -23,6 +23,8 @@ from .task import Batch, Data, Setting, Task
 
 # seconds of training between two checkpoints: what a killed process has to do again
 EVERY = 20.0
+# steps, at least, between two looks at the memory, which are slow
+LOOK = 50
 # what torchdiffeq says of a solution that it cannot follow
 GIVEN_UP = ("underflow in dt", "max_num_steps", "non-finite values in state")
 
@@ -88,7 +90,7 @@ class Training:
         while self.step < self.steps:
             self.step += 1
             epoch = (self.step - 1) // self.steps_per_epoch + 1
-            look = self.step == 1 or self.step % self.evaluate_every == 0
+            look = self.step == 1 or self.step % max(self.evaluate_every, LOOK) == 0
             batch = self._batch(epoch)
             peak = self._peak(batch) if look else NAN
             row = self._train(batch, epoch, peak)
