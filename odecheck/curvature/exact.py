@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .factors import Factors, Reduction
 from .gather import CurvatureError, Gather, Stage
-from .layers import Rows, layers_of
+from .layers import Counts, Shape, cotangent_rows, input_rows, layers_of
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,35 @@ class SampleIntegrals:
     def __init__(self) -> None:
         self.sums: dict[nn.Module, _Sums] = {}
 
-    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
-        if rows.shared > 1:
+    def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> tuple[Tensor, Tensor, Counts]:
+        """Inputs (samples, positions, columns), cotangents (samples, positions, outputs), and what they stand for."""
+        counts = Counts.of(layer, g, samples)
+        by_sample = (counts.samples, counts.positions, -1)
+        return (
+            input_rows(layer, shape, z).reshape(by_sample),
+            cotangent_rows(layer, shape, g).reshape(by_sample),
+            counts,
+        )
+
+    def along(self, layer: nn.Module, held: tuple[Tensor, Tensor, Counts], stage: Stage) -> None:
+        z, g, counts = held
+        if counts.shared > 1:
             raise CurvatureError(
-                f"a layer ({layer}) is called once for all {stage.samples} samples, as with the time alone, so that the "
+                f"a layer ({layer}) is called once for all {stage.samples} samples, as with the time alone, and "
                 "gradients of single samples are not to be had. Exact blocks need one sample, or t.expand(len(y), 1)."
             )
-        z = rows.inputs.reshape(rows.samples, rows.positions, -1)
-        g = rows.cotangents.reshape(rows.samples, rows.positions, -1)
         if layer not in self.sums:
-            n, d, o = rows.samples, z.shape[2], g.shape[2]
+            n, d, o = len(z), z.shape[2], g.shape[2]
             self.sums[layer] = _Sums(z.new_zeros(n, d, d), z.new_zeros(n, o, o), {})
         sums = self.sums[layer]
         sums.A += stage.weight * (z.mT @ z)
-        sums.B += stage.weight / (rows.positions * stage.calls) * (g.mT @ g)
+        sums.B += stage.weight / (counts.positions * stage.calls) * (g.mT @ g)
         # an adjoint solve pulls −a back through the field, from the end to the start
         change = stage.direction * stage.weight * (g.mT @ z)
         before = sums.integrals.get(stage.passed)
         sums.integrals[stage.passed] = change if before is None else before + change
 
-    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
+    def once(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, passed: int) -> None:
         """Calls outside of solves are no integrals."""
 
     def blocks(self, reduction: Reduction = "mean") -> dict[nn.Module, Blocks]:

@@ -17,6 +17,7 @@ gradients of different samples are uncorrelated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .gather import Stage
-from .layers import Rows
+from .layers import Counts, Shape, cotangent_rows, input_rows
 
 Reduction = Literal["mean", "sum"]
 
@@ -52,32 +53,72 @@ class _Sums:
     passes: dict[int, int] = field(default_factory=dict)  # backward pass → samples in it
 
 
-class KroneckerSums:
-    """A sink that keeps two matrices for each layer, whatever the number of steps."""
+@dataclass(eq=False)
+class _Held:
+    """One call: z, or the product z zᵀ if `of_inputs`; g, or the product g gᵀ if `of_cotangents`."""
 
-    def __init__(self) -> None:
+    shape: Shape
+    counts: Counts
+    z: Tensor
+    of_inputs: bool
+    g: Tensor
+    of_cotangents: bool
+
+
+class KroneckerSums:
+    """A sink that keeps two matrices for each layer, whatever the number of steps.
+
+    begins: called before the first of them is made.
+    """
+
+    def __init__(self, begins: Callable[[], None] = lambda: None) -> None:
+        self.begins = begins
         self.sums: dict[nn.Module, _Sums] = {}
 
     def clear(self) -> None:
         self.sums.clear()
 
-    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
-        sums = self._of(layer, rows)
+    def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> _Held:
+        """The products z zᵀ and g gᵀ, each if it is smaller than what it is made of."""
+        of_inputs = z.numel() > shape.columns**2
+        if of_inputs:
+            rows = input_rows(layer, shape, z)
+            z = rows.T @ rows
+        of_cotangents, counts = g.numel() > shape.outputs**2, Counts.of(layer, g, samples)
+        if of_cotangents:
+            rows = cotangent_rows(layer, shape, g)
+            g = rows.T @ rows
+        return _Held(shape, counts, z, of_inputs, g, of_cotangents)
+
+    def along(self, layer: nn.Module, held: _Held, stage: Stage) -> None:
+        sums, counts = self._of(layer, held.shape, held.g), held.counts
         sums.passes[stage.passed] = stage.samples
-        sums.A.addmm_(rows.inputs.T, rows.inputs, alpha=stage.weight * rows.shared)
-        sums.B.addmm_(rows.cotangents.T, rows.cotangents, alpha=stage.weight / (rows.positions * stage.calls))
+        in_a, in_b = stage.weight * counts.shared, stage.weight / (counts.positions * stage.calls)
+        if held.of_inputs:
+            sums.A.add_(held.z, alpha=in_a)
+        else:
+            rows = input_rows(layer, held.shape, held.z)
+            sums.A.addmm_(rows.T, rows, alpha=in_a)
+        if held.of_cotangents:
+            sums.B.add_(held.g, alpha=in_b)
+        else:
+            rows = cotangent_rows(layer, held.shape, held.g)
+            sums.B.addmm_(rows.T, rows, alpha=in_b)
 
-    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
-        sums = self._of(layer, rows)
-        sums.passes[passed] = max(rows.samples, sums.passes.get(passed, 0))
-        sums.A.addmm_(rows.inputs.T, rows.inputs)
-        sums.B.addmm_(rows.cotangents.T, rows.cotangents)
-        sums.positions += rows.positions
+    def once(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, passed: int) -> None:
+        sums, counts = self._of(layer, shape, g), Counts.of(layer, g)
+        sums.passes[passed] = max(counts.samples, sums.passes.get(passed, 0))
+        inputs, cotangents = input_rows(layer, shape, z), cotangent_rows(layer, shape, g)
+        sums.A.addmm_(inputs.T, inputs)
+        sums.B.addmm_(cotangents.T, cotangents)
+        sums.positions += counts.positions
 
-    def _of(self, layer: nn.Module, rows: Rows) -> _Sums:
+    def _of(self, layer: nn.Module, shape: Shape, like: Tensor) -> _Sums:
+        if not self.sums:
+            self.begins()
         if layer not in self.sums:
-            d, o, like = rows.inputs.shape[1], rows.cotangents.shape[1], rows.inputs
-            self.sums[layer] = _Sums(like.new_zeros(d, d), like.new_zeros(o, o))
+            a, b = (like.new_zeros(size, size) for size in (shape.columns, shape.outputs))
+            self.sums[layer] = _Sums(a, b)
         return self.sums[layer]
 
     def factors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from .layers import Rows, Shape, layers_of, rows_of
+from .layers import Shape, layers_of
 from .steps import Evaluation, Starts, Steps
 
 Which = Literal["ode", "all"]
@@ -40,13 +41,17 @@ class Stage:
 
 
 class Sink(Protocol):
-    """What is done with the rows that layers see."""
+    """What is done with the calls of layers: input z, cotangent g of the output, how many samples the state has."""
 
-    def along(self, layer: nn.Module, rows: Rows, stage: Stage) -> None:
+    def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> Any:
+        """What to keep of a call until it is known whether its step is accepted."""
+        ...
+
+    def along(self, layer: nn.Module, held: Any, stage: Stage) -> None:
         """A call at a stage of an accepted step."""
         ...
 
-    def once(self, layer: nn.Module, rows: Rows, passed: int) -> None:
+    def once(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, passed: int) -> None:
         """A call outside of ODE solves, in the backward pass of this number."""
         ...
 
@@ -113,6 +118,7 @@ class Gather:
         self._kept: list[tuple[dict, str, bool, Any]] = []
         self._silence: Any = None
         self._open: tuple[Any, Evaluation] | None = None
+        self._last: Evaluation | None = None
         self._passed, self._backprop, self.active = -1, False, False
 
     # --- coming and going
@@ -154,7 +160,8 @@ class Gather:
         self.steps.clear()
         self._starts.clear()
         self.of_field.clear()
-        self._open, self._passed, self._backprop = None, -1, False
+        self._open = self._last = None
+        self._passed, self._backprop = -1, False
 
     def __enter__(self) -> Self:
         return self.install()
@@ -165,6 +172,8 @@ class Gather:
     def finish(self) -> None:
         """Take the last steps into account. Raises CurvatureError if the integrals are not what they should be."""
         self._open = None
+        self._settle(self._last)
+        self._last = None
         for steps in self.steps.values():
             steps.finish()
         failure = next((s.failure for s in self.steps.values() if s.failure), "")
@@ -257,8 +266,18 @@ class Gather:
         if self._open is not None and self._open[0] is field:
             (_, evaluation), self._open = self._open, None
             self.steps[field].evaluated(evaluation)
+            self._last = evaluation
+
+    def _settle(self, evaluation: Evaluation | None) -> None:
+        """Its gradients have arrived: keep of its calls what the sink needs."""
+        if evaluation is not None:
+            for layer, z, g in evaluation.calls:
+                evaluation.held.append((layer, self.sink.hold(layer, self.shapes[layer], z, g, evaluation.samples)))
+            evaluation.calls.clear()
 
     def _turn_to(self, passed: int) -> None:
+        self._settle(self._last)
+        self._last = None
         if passed != self._passed:
             for steps in self.steps.values():
                 steps.finish()
@@ -275,21 +294,18 @@ class Gather:
 
     def _along(self, evaluation: Evaluation, layer: nn.Module, z: Tensor, g: Tensor) -> None:
         # a field that differentiates itself, for its divergence, comes by here before it has returned
-        if self._open is None or self._open[1] is not evaluation:
+        if not evaluation.idle and (self._open is None or self._open[1] is not evaluation):
             evaluation.calls.append((layer, z, g.detach()))
 
     def _once(self, layer: nn.Module, z: Tensor, g: Tensor) -> None:
         if self.active:
-            rows = rows_of(layer, self.shapes[layer], z, g.detach(), len(z) if z.dim() > 1 else 1)
-            self.sink.once(layer, rows, _backward_pass())
+            self.sink.once(layer, self.shapes[layer], z, g.detach(), _backward_pass())
 
     def _emit(self, evaluation: Evaluation, weight: float, direction: float) -> None:
-        counts: dict[nn.Module, int] = {}
-        for layer, _, _ in evaluation.calls:
-            counts[layer] = counts.get(layer, 0) + 1
-        for layer, z, g in evaluation.calls:
-            rows = rows_of(layer, self.shapes[layer], z, g, evaluation.samples)
-            self.sink.along(layer, rows, Stage(weight, direction, counts[layer], evaluation.samples, self._passed))
+        self._settle(evaluation)
+        counts = Counter(layer for layer, _ in evaluation.held)
+        for layer, held in evaluation.held:
+            self.sink.along(layer, held, Stage(weight, direction, counts[layer], evaluation.samples, self._passed))
 
 
 def _backward_pass() -> int:

@@ -62,41 +62,44 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One call of a layer, W z + b in every row.
+class Counts:
+    """What the rows of one call W z + b stand for.
 
-    inputs: (rows, columns), with a last column of ones if there is a bias. cotangents: (rows, outputs). samples: how
-    many samples the rows belong to; positions: rows of one sample. shared: how many samples of the state see the
-    same row, where a layer is called once for all of them, as with the time alone.
+    samples: how many samples the rows belong to. positions: rows of one sample. shared: how many samples of the state
+    see the same row, where a layer is called once for all of them, as with the time alone.
     """
 
-    inputs: Tensor
-    cotangents: Tensor
     samples: int
     positions: int
     shared: int
 
+    @classmethod
+    def of(cls, layer: nn.Module, g: Tensor, samples: int | None = None) -> Counts:
+        """Of a call by the cotangent of its output; samples: of the state of the solve, by default those of the call.
 
-def rows_of(layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> Rows:
-    """The rows of a call with input z and cotangent g of its output.
+        Axes between the first and the features are positions, as pixels are (Grosse & Martens, arXiv:1602.01407).
+        """
+        if isinstance(layer, nn.Conv2d):
+            lead, rows = (len(g), g.numel() // g.shape[1]) if g.dim() == 4 else (1, g[0].numel())
+        else:
+            lead, rows = len(g) if g.dim() > 1 else 1, g.numel() // g.shape[-1]
+        own, samples = lead, samples or lead
+        if samples % lead != 0 and rows % samples == 0:  # neither a row for each sample nor one for all of them
+            own = samples
+        return cls(own, rows // own, max(samples // own, 1))
 
-    Axes of z between the first and the features are positions, as pixels are (Grosse & Martens, arXiv:1602.01407); for
-    a convolution the inputs are the patches under its kernel. samples: of the state of the solve.
-    """
+
+def input_rows(layer: nn.Module, shape: Shape, z: Tensor) -> Tensor:
+    """(rows, columns), sample by sample; for a convolution the patches under its kernel; a last 1 if there is a bias."""
+    rows = _patches(layer, z) if isinstance(layer, nn.Conv2d) else z.reshape(-1, shape.inputs)
+    return functional.pad(rows, (0, 1), value=1.0) if shape.bias else rows
+
+
+def cotangent_rows(layer: nn.Module, shape: Shape, g: Tensor) -> Tensor:
+    """(rows, outputs), in the same order."""
     if isinstance(layer, nn.Conv2d):
-        lead = len(z) if z.dim() == 4 else 1
-        inputs = _patches(layer, z)
-        cotangents = (g if g.dim() == 4 else g[None]).flatten(2).transpose(1, 2).reshape(-1, shape.outputs)
-    else:
-        lead = len(z) if z.dim() > 1 else 1
-        inputs, cotangents = z.reshape(-1, shape.inputs), g.reshape(-1, shape.outputs)
-    if shape.bias:
-        inputs = functional.pad(inputs, (0, 1), value=1.0)
-    if samples % lead == 0:  # one row for each sample, or for all of them
-        own = lead
-    else:
-        own = samples if len(inputs) % samples == 0 else lead
-    return Rows(inputs, cotangents, own, len(inputs) // own, max(samples // own, 1))
+        g = (g if g.dim() == 4 else g[None]).flatten(2).transpose(1, 2)
+    return g.reshape(-1, shape.outputs)
 
 
 def _patches(layer: nn.Conv2d, z: Tensor) -> Tensor:

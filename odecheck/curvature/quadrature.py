@@ -38,6 +38,12 @@ class Rule:
         """Fractions of the step at which stages are evaluated within it: an adaptive step is handed its first."""
         return self.tableau.c[1:] if self.tableau.adaptive else self.tableau.c
 
+    def idle(self, stage: int) -> bool:
+        """Whether a stage has no weight at any fraction of the step, nor begins the next one."""
+        if stage >= len(self.tableau.b) - 1 or self.tableau.b[stage]:
+            return False
+        return not (self.middle and self.middle[stage])
+
     def weights(self, theta: float = 1.0) -> tuple[float, ...]:
         """β_j(θ), one for each stage, for the integral from the step's start over a fraction θ of it.
 

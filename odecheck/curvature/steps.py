@@ -24,12 +24,15 @@ class Evaluation:
     """One evaluation of a field in an adjoint solve.
 
     time: as the field was given it. samples: rows of the state. calls: layer, its input, and the cotangent of its
-    output, in the order in which gradients arrived.
+    output, in the order in which gradients arrive. held: layer, and what is kept of a call until its step is accepted.
+    idle: a stage without weight, of which nothing need be kept.
     """
 
     time: Tensor
     samples: int
     calls: list[tuple[nn.Module, Tensor, Tensor]] = attribute(default_factory=list)
+    held: list[tuple[nn.Module, Any]] = attribute(default_factory=list)
+    idle: bool = False
 
 
 @dataclass(eq=False)
@@ -85,7 +88,12 @@ class Steps:
         self._towards = 0.0
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        (self._loose if self._step is None else self._step.stages).append(evaluation)
+        if self._step is None:
+            self._loose.append(evaluation)
+            return
+        if self._rule is not None:
+            evaluation.idle = self._rule.idle(len(self._step.stages) + self._rule.tableau.adaptive)
+        self._step.stages.append(evaluation)
 
     def begin(self, t0: Tensor, state: Any, dt: Tensor) -> None:
         start, length = t0.item(), dt.item()

@@ -78,7 +78,7 @@ class SNOpt(torch.optim.Optimizer):
             raise ValueError(f"layers is {layers!r}; it is 'ode' or 'all'")
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {reduction!r}; it is 'mean' or 'sum'")
-        self._sums = KroneckerSums()
+        self._sums = KroneckerSums(self._drop)
         self._gather = Gather(model, self._sums, layers=layers, fields=fields)
         self._shapes = self._gather.shapes
         parameters = [p for layer in self._shapes for p in (layer.weight, layer.bias) if isinstance(p, nn.Parameter)]
@@ -112,7 +112,7 @@ class SNOpt(torch.optim.Optimizer):
         for layer, shape in self._shapes.items():
             weight, bias = cast(Layer, layer).weight, cast(Layer, layer).bias
             state = self.state.get(weight)
-            if not state or weight.grad is None:
+            if not state or "columns" not in state or weight.grad is None:
                 continue
             gradient = shape.matrix(weight.grad, bias.grad if shape.bias else None)
             basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
@@ -148,6 +148,12 @@ class SNOpt(torch.optim.Optimizer):
                 self._gather.install()
             else:
                 self._gather.remove()
+
+    def _drop(self) -> None:
+        """What a refresh makes anew need not be kept while it is made."""
+        for state in self.state.values():
+            for name in ("columns", "outputs", "spectrum"):
+                state.pop(name, None)
 
     def _renew(self, group: dict[str, Any]) -> None:
         """New factors and eigenbases from what was gathered."""
