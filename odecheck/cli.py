@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
+from .commands.bench import bench
 from .commands.claims import claims
 from .commands.cost import cost
+from .commands.regressions import regressions
 from .commands.report import report
 from .commands.show import show
 from .commands.tasks import tasks
 from .commands.train import train
 from .commands.verify import verify
 
-COMMANDS = (verify, claims, show, report, tasks, train, cost)
+COMMANDS = (verify, claims, show, report, tasks, train, cost, bench, regressions)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

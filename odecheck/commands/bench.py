@@ -1,0 +1,68 @@
+"""odecheck bench: run the benchmark suite over a range of commits."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import INTERRUPTED, Progress, refuse
+
+CONFIG = Path("asv_bench/asv.conf.json")
+QUICK = "Quick"
+
+
+def bench(
+    commits: Annotated[str, typer.Argument(metavar="RANGE", help="A..B with A, or one commit.")] = "HEAD",
+    config: Annotated[Path, typer.Option(metavar="FILE", help="asv.conf.json of the suite.")] = CONFIG,
+    machine: Annotated[str, typer.Option(help="A fixed name for this machine.")] = platform.node() or "machine",
+    select: Annotated[str, typer.Option(metavar="REGEX", help="Only benchmarks whose name matches.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Only the quick subset, the classes named Quick….")] = False,
+    at_most: Annotated[int, typer.Option(metavar="N", help="At most N commits, evenly spaced; 0: all.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Run what was run before as well.")] = False,
+    mode: Annotated[str, typer.Option(help="here: with this environment; asv: with asv's environments.")] = "here",
+    constraint: Annotated[Path | None, typer.Option(metavar="FILE", help="Versions for asv's environments.")] = None,
+) -> None:
+    """Run asv's suite at every commit of a range. Type the same again to go on after an interruption.
+
+    The present environment is the way on a GPU machine: each commit's files are put
+    before the installed ones. Results are asv's own; versions, device and load are
+    kept beside them in bench.jsonl. odecheck regressions lists what changed.
+
+    \b
+    odecheck bench                          the present commit
+    odecheck bench v0.1.0..HEAD --quick
+    odecheck bench HEAD~40..HEAD --at-most 10
+    odecheck bench HEAD~3..HEAD --select "track_"
+    odecheck bench HEAD --mode asv --constraint constraints.txt
+    """
+    from ..bench import Suite, run_commits
+    from ..bench.run import run_asv
+    from ..door import BadInput
+
+    pattern = select or (QUICK if quick else "")
+    try:
+        suite = Suite.load(config)
+        if mode not in ("here", "asv"):
+            raise BadInput(f"there is no mode {mode!r}", "a misspelt name", "--mode here or --mode asv")
+        if mode == "asv":
+            span = commits if ".." in commits else f"{commits}^!"
+            raise typer.Exit(run_asv(suite, span, machine=machine, bench=pattern, constraint=constraint))
+        found = suite.commits(commits, at_most or None)
+        progress = Progress(len(found))
+        with progress:
+            done = run_commits(suite, found, machine=machine, bench=pattern, again=again, progress=progress.step)
+    except BadInput as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. To go on, type the same command.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    for one in done:
+        state = "ok" if one.ok else "some failed" if one.status == 2 else "asv failed"
+        typer.echo(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
+        if one.status not in (0, 2):
+            typer.echo("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
+    typer.echo(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
+    raise typer.Exit(int(any(one.status not in (0, 2) for one in done)))

@@ -1,0 +1,111 @@
+"""odecheck regressions: what changed between benchmarked commits."""
+
+from __future__ import annotations
+
+import platform
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .bench import CONFIG
+from .common import Progress, refuse
+
+if TYPE_CHECKING:
+    from ..bench import Change, Series, Suite
+
+
+def regressions(
+    commits: Annotated[str, typer.Argument(metavar="RANGE", help="A..B with A.")] = "HEAD~20..HEAD",
+    config: Annotated[Path, typer.Option(metavar="FILE", help="asv.conf.json of the suite.")] = CONFIG,
+    machine: Annotated[str, typer.Option(help="The name that the results are kept under.")] = (
+        platform.node() or "machine"
+    ),
+    select: Annotated[str, typer.Option(metavar="TEXT", help="Only series whose name contains this.")] = "",
+    paired: Annotated[bool, typer.Option("--paired", help="Time neighbouring commits side by side as well.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also what only advises: times taken one by one.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A missing benchmark is a failure too.")] = False,
+    table: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the changes as parquet.")] = None,
+) -> None:
+    """List what changed, when, by how much and how sure. Exit status 0: nothing became worse; 1: something did.
+
+    Counts and errors are compared exactly, from asv's results. With --paired every
+    timed benchmark is run at both commits of each neighbouring pair, in turn, by CPU
+    time, calibrated with null commits; only such times set the exit status.
+
+    \b
+    odecheck regressions HEAD~5..HEAD
+    odecheck regressions HEAD~1..HEAD --paired --select time_gradient
+    odecheck regressions v0.1.0..HEAD --all --table changes.parquet
+    """
+    from ..bench import Suite, changes, exit_status, read_series
+    from ..bench.changes import in_words, worst_first
+    from ..door import BadInput
+
+    try:
+        suite = Suite.load(config)
+        span = suite.commits(commits)
+        series = [s for s in read_series(suite, machine, span) if select.lower() in s.name.lower()]
+        found = changes(series)
+        if paired:
+            found += _paired(suite, series)
+    except BadInput as refused:
+        refuse(refused)
+    kept = [c for c in found if every or c.confidence != "advice"]
+    for change in worst_first(kept):
+        typer.echo(in_words(change))
+    points = max((len(s.points) for s in series), default=0)
+    advice = len(found) - len(kept)
+    typer.echo(
+        f"\n{len(series)} series at {points} of {len(span)} commits: {len(kept)} changes, "
+        f"{sum(c.gates for c in kept)} for the worse" + (f"; {advice} more only advise (--all)" if advice else "")
+    )
+    if table is not None:
+        _write(kept, table)
+    raise typer.Exit(exit_status(kept, strict=strict))
+
+
+def _paired(suite: Suite, series: list[Series]) -> list[Change]:
+    """Timed series at neighbouring commits, side by side."""
+    from contextlib import ExitStack
+
+    from ..bench.pairs import PairsError, PairServer, calibrate, compared
+    from ..bench.suite import source_folders
+
+    timed = [s for s in series if s.kind == "time"]
+    found: list[Change] = []
+    progress = Progress(sum(max(0, len(s.points) - 1) for s in timed))
+    with ExitStack() as stack, PairServer() as server, progress:
+        folders: dict[str, list[str]] = {}
+
+        def folder(commit: str) -> list[str]:
+            if commit not in folders:
+                folders[commit] = source_folders(stack.enter_context(suite.checkout(commit)))
+            return folders[commit]
+
+        for one in timed:
+            measured = [p.commit for p in one.points if p.state == "measured"]
+            if len(measured) < 2:
+                continue
+            try:
+                index = one.index if one.params else None
+                floor = calibrate(server, suite.benchmarks, one.benchmark, folder(measured[0]), index=index)
+            except PairsError:
+                continue
+            for old, new in pairwise(measured):
+                change = compared(server, suite.benchmarks, one, (old, new), (folder(old), folder(new)), floor)
+                found += [change] if change else []
+                progress.step(f"{new[:8]} {one.name}")
+    return found
+
+
+def _write(found: list[Change], path: Path) -> None:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from ..bench import Change
+
+    columns = list(Change.__dataclass_fields__)
+    pd.DataFrame([asdict(change) for change in found], columns=columns).to_parquet(path, index=False)
