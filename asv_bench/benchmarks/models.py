@@ -1,0 +1,50 @@
+"""Heavy-ball and Adam models: what their solves and gradients need at one tolerance."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from . import common
+from .common import DEVICES, Timed
+
+MODELS = ["NODE", "HBNODE", "GHBNODE", "AdamNODE"]
+PARTS = {"NODE": 1, "HBNODE": 2, "GHBNODE": 2, "AdamNODE": 3}
+
+
+def model(name: str, device: str) -> common.Task:
+    """A model of that name over the dense network, h drawn, the rest at zero."""
+    fields = common.needed("odecheck", "fields")
+    made = getattr(fields, name)(common.Dense(4, 32))
+    h = common.drawn(8, 4)
+    y0 = torch.cat([h, *[torch.zeros_like(h)] * (PARTS[name] - 1)], dim=1)
+    return common.put(made.double(), y0, device, "float64")
+
+
+class Model(Timed):
+    params = (MODELS, ["torchdiffeq adjoint", "odecheck.discrete"], [1e-5], DEVICES)
+    param_names = ("model", "engine", "rtol", "device")
+
+    def setup(self, name: str, engine: str, rtol: float, device: str) -> None:
+        common.on(device)
+        self.task = model(name, device)
+        if not isinstance(self.task.field, nn.Module):
+            raise common.Skipped("no module")
+        tight = common.solve("torchdiffeq", self.task, "dopri5", 1e-10).detach()
+        loose = common.solve(engine, self.task, "dopri5", rtol).detach()
+        common.right(loose, tight.cpu().double(), 1e4 * rtol)
+
+    def track_nfe_forward(self, name: str, engine: str, rtol: float, device: str) -> float:
+        return float(common.counted(engine, self.task, "dopri5", rtol).calls[0])
+
+    def track_nfe_backward(self, name: str, engine: str, rtol: float, device: str) -> float:
+        return float(common.counted(engine, self.task, "dopri5", rtol).calls[1])
+
+    def time_cpu(self, name: str, engine: str, rtol: float, device: str) -> None:
+        common.gradient(engine, self.task, "dopri5", rtol)
+
+    track_nfe_forward.unit = track_nfe_backward.unit = "count"  # type: ignore[attr-defined]
+
+
+class QuickModel(Model):
+    params = (["HBNODE", "AdamNODE"], ["torchdiffeq adjoint"], [1e-4], ["cpu"])

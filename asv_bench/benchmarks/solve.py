@@ -1,0 +1,77 @@
+"""Solutions: evaluations, steps, error, and CPU and wall time."""
+
+from __future__ import annotations
+
+import torch
+
+from . import common
+from .common import DEVICES, Timed
+
+ENGINES = ["torchdiffeq", "odecheck.odeint", "odecheck.discrete"]
+
+
+class Solve(Timed):
+    params = (ENGINES, ["dopri5", "bosh3", "rk4"], [1e-3, 1e-6], ["float64"], DEVICES)
+    param_names = ("engine", "method", "rtol", "dtype", "device")
+
+    def setup(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> None:
+        common.on(device)
+        if method not in common.ADAPTIVE and rtol != 1e-6:
+            raise common.Skipped("a fixed step knows no tolerance")
+        self.task = common.dense("M", device, dtype)
+        with torch.no_grad():
+            self.states = common.solve(engine, self.task, method, rtol)
+        common.right(self.states, common.exact("M")[0], max(1e3 * rtol, 1e-3))
+
+    def _run(self, engine: str, method: str, rtol: float) -> torch.Tensor:
+        with torch.no_grad():
+            return common.solve(engine, self.task, method, rtol)
+
+    def track_nfe(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
+        count = common.Count(self.task.field)
+        self._run(engine, method, rtol)
+        return float(count.calls[0])
+
+    def track_steps_rejected(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
+        if method not in common.ADAPTIVE:
+            raise common.Skipped("fixed steps are never rejected")
+        count = common.Count(self.task.field)
+        self._run(engine, method, rtol)
+        return float(count.steps[0][1])
+
+    def track_error(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
+        return common.relative(self.states, common.exact("M")[0])
+
+    def time_cpu(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> None:
+        self._run(engine, method, rtol)
+
+    track_nfe.unit = track_steps_rejected.unit = "count"  # type: ignore[attr-defined]
+    track_error.unit = "relative error"  # type: ignore[attr-defined]
+
+
+class SolveSingle(Solve):
+    """In float32, at a tolerance that it can hold."""
+
+    params = (ENGINES, ["dopri5"], [1e-3], ["float32"], DEVICES)
+
+
+class QuickSolve(Solve):
+    params = (ENGINES, ["dopri5"], [1e-5], ["float64"], ["cpu"])
+
+
+class Wall:
+    """Seconds on the wall, synchronised with a GPU where there is one."""
+
+    params = (["torchdiffeq"], ["dopri5"], [1e-6], ["float64", "float32"], DEVICES)
+    param_names = Solve.param_names
+    timer = staticmethod(torch.utils.benchmark.utils.timer.timer)
+    rounds, repeat, sample_time, warmup_time, number = 1, 5, 0.0, 0.0, 1
+
+    def setup(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> None:
+        common.on(device)
+        self.task = common.dense("M", device, dtype)
+        self.time_wall(engine, method, rtol, dtype, device)  # warm
+
+    def time_wall(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> None:
+        with torch.no_grad():
+            common.solve(engine, self.task, method, rtol)

@@ -1,0 +1,75 @@
+"""The reference and the judge: how fast a verdict comes, how tight its bars are, and whether it is the expected one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from . import common
+from .common import Timed
+
+
+def problem(name: str) -> Any:
+    return next(p for p in common.needed("odecheck_reference", "catalogue").quick() if p.name == name)
+
+
+class Reference(Timed):
+    params = (["linear with time", "heavy ball"], ["solution", "gradient"])
+    param_names = ("problem", "quantity")
+
+    def setup(self, name: str, quantity: str) -> None:
+        self.call = common.needed("odecheck_reference", quantity)
+        self.problem = problem(name)
+
+    def _asked(self, quantity: str) -> Any:
+        found = self.call(self.problem.with_())  # a new problem: nothing of it was kept
+        return found if quantity == "solution" else found.theta
+
+    def track_error_bar(self, name: str, quantity: str) -> float:
+        found = self._asked(quantity)
+        return float(found.radius.max() / abs(found.value).max())
+
+    def time_cpu(self, name: str, quantity: str) -> None:
+        self._asked(quantity)
+
+    track_error_bar.unit = "relative error"  # type: ignore[attr-defined]
+
+
+class QuickReference(Reference):
+    params = (["heavy ball"], ["solution"])
+
+
+class Judge(Timed):
+    """Claims on the shipped subjects: cost of a verdict, and how many are not as expected."""
+
+    params = (["NODE-1", "NODE-2", "NODE-3"], ["torchdiffeq backprop", "torchdiffeq adjoint"])
+    param_names = ("claim", "engine")
+    timeout = 120
+
+    def setup(self, claim: str, engine: str) -> None:
+        torch.set_num_threads(1)
+        subjects = common.needed("odecheck.shipped", "subjects")("quick")
+        self.case = common.needed("odecheck.case", "Case")
+        claims = common.needed("odecheck.claims", "ALL")
+        self.claim = next(c for c in claims if c.id == claim)
+        self.subject = next(s for s in subjects if s.engine.name == engine)
+        self.problem = problem("heavy ball")
+
+    def _verdict(self) -> Any:
+        return self.case(self.subject, self.problem.with_(), self.claim).run()
+
+    def track_failures(self, claim: str, engine: str) -> float:
+        return float(not self._verdict().ok)
+
+    def track_nfe(self, claim: str, engine: str) -> float:
+        return float(self._verdict().nfe)
+
+    def time_cpu(self, claim: str, engine: str) -> None:
+        self._verdict()
+
+    track_failures.unit = track_nfe.unit = "count"  # type: ignore[attr-defined]
+
+
+class QuickJudge(Judge):
+    params = (["NODE-2"], ["torchdiffeq adjoint"])
