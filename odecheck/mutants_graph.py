@@ -193,3 +193,163 @@ PARTS_DETACHED = broken(
         *e.attached(m, s, y0, ts)
     ),
 )
+
+# --- second derivatives ----------------------------------------------------------------------------------------
+
+
+class _Constant(torch.autograd.Function):
+    """Solved and differentiated once, with a derivative that is itself a constant of the graph.
+
+    linear: the derivative still follows the cotangents that it is asked for.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, solve: Any, linear: bool, *leaves: Tensor) -> Tensor:
+        ctx.linear = linear
+        with torch.enable_grad():
+            fresh = [x.detach().requires_grad_() for x in leaves]
+            states = solve(*fresh)
+            rows = [torch.autograd.grad(s, fresh, retain_graph=True, allow_unused=True) for s in states.reshape(-1)]
+        ctx.columns = [
+            torch.stack([torch.zeros_like(x) if r[i] is None else r[i] for r in rows]) for i, x in enumerate(leaves)
+        ]
+        return states.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        g = grads[0].reshape(-1) if ctx.linear else grads[0].detach().reshape(-1)
+        return None, None, *((g @ c.reshape(len(g), -1)).reshape(c.shape[1:]) for c in ctx.columns)
+
+
+def _constant(linear: bool) -> Callable[..., Tensor]:
+    def attached(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        names = [name for name, p in module.named_parameters() if p.requires_grad]
+
+        def solve(start: Tensor, *values: Tensor) -> Tensor:
+            named = dict(zip(names, values, strict=True))
+            return engine.attached(_At(module, named), solver, start, ts)
+
+        leaves = [y0, *(p for p in module.parameters() if p.requires_grad)]
+        return _Constant.apply(solve, linear, *leaves)  # pyright: ignore[reportReturnType]
+
+    return attached
+
+
+class _At(nn.Module):
+    """A module at other values of its parameters, which are parameters of this one."""
+
+    def __init__(self, inner: nn.Module, named: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.inner, self.names = [inner], list(named)
+        for i, value in enumerate(named.values()):
+            self.register_parameter(f"value{i}", _as_parameter(value))
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        values = {name: getattr(self, f"value{i}") for i, name in enumerate(self.names)}
+        return torch.func.functional_call(self.inner[0], values, (t, y))
+
+
+def _as_parameter(value: Tensor) -> Any:
+    """The same leaf as a parameter, so that derivatives reach it."""
+    value.__class__ = nn.Parameter  # type: ignore[assignment]
+    return value
+
+
+ALL_ZERO = broken("second derivatives are zero", wrong_attached=_constant(False))
+FIRST_ORDER_ONLY = broken("second derivatives are those of a linearised flow", wrong_attached=_constant(True))
+
+
+def _bent(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
+    """Value and first derivative are right at y0; the second derivative has 0.1 too much of each component's own."""
+    return engine.attached(module, solver, y0 + 0.05 * (y0 - y0.detach()) * (y0 - y0.detach()), ts)
+
+
+BENT = broken("second derivatives with a term too many", wrong_attached=_bent)
+
+# --- events ----------------------------------------------------------------------------------------------------
+
+
+def _late(engine: Any, module: Any, solver: Any, y0: Tensor, t0: Tensor, event: Any) -> tuple[Tensor, Tensor]:
+    return engine.event(module, solver, y0, t0, lambda t, y: event(t, y) + 1e-3)
+
+
+def _time_detached(engine: Any, module: Any, solver: Any, y0: Tensor, t0: Tensor, event: Any) -> tuple[Tensor, Tensor]:
+    time, state = engine.event(module, solver, y0, t0, event)
+    return time.detach() + 0 * state.sum(), state
+
+
+def _fixed_time(engine: Any, module: Any, solver: Any, y0: Tensor, t0: Tensor, event: Any) -> tuple[Tensor, Tensor]:
+    """The state's derivative at a time that is held fixed."""
+    time, _ = engine.event(module, solver, y0, t0, event)
+    states = engine.attached(module, solver, y0, torch.stack([t0.reshape(()), time.detach().reshape(())]))
+    return time, states[-1]
+
+
+def _linearised(engine: Any, module: Any, solver: Any, y0: Tensor, t0: Tensor, event: Any) -> tuple[Tensor, Tensor]:
+    """One step of Newton from the detached time, with a slope that is a constant: right to first order alone."""
+    time, _ = engine.event(module, solver, y0, t0, event)
+    fixed = time.detach().reshape(())
+    states = engine.attached(module, solver, y0, torch.stack([t0.reshape(()), fixed]))
+    rate = module(fixed, states[-1]).detach()
+    moved = -states[-1][0, 0] / rate[0, 0]
+    return fixed + moved, states[-1] + rate * moved
+
+
+EVENT_LATE = broken("the event is met at another level", wrong_event=_late)
+EVENT_TIME_DETACHED = broken("the time of an event is a constant", wrong_event=_time_detached)
+EVENT_STATE_OF_FIXED_TIME = broken("the state at an event, as if its time did not move", wrong_event=_fixed_time)
+EVENT_LINEARISED = broken("an event that is right to first order", wrong_event=_linearised)
+
+# --- use -------------------------------------------------------------------------------------------------------
+
+
+def _first_forgotten(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
+    states = engine.attached(module, solver, y0, ts)
+    current = module.__dict__.setdefault("_solves", [0])
+    current[0] += 1
+    mine = current[0]
+    keep: Any = _IfLast.apply(current, mine, states)
+    return keep
+
+
+class _IfLast(torch.autograd.Function):
+    """The identity, that is differentiated for the last solve alone."""
+
+    @staticmethod
+    def forward(ctx: Any, current: list[int], mine: int, states: Tensor) -> Tensor:
+        ctx.current, ctx.mine = current, mine
+        return states.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return None, None, grads[0] * float(ctx.mine == ctx.current[0])
+
+
+FIRST_SOLVE_FORGOTTEN = broken("of two solves the last alone is differentiated", wrong_attached=_first_forgotten)
+
+
+class _Recompute(torch.autograd.Function):
+    """Solves without a graph, and again, with whatever the module is by then, on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, solve: Any, y0: Tensor, *params: Tensor) -> Tensor:
+        ctx.solve, ctx.y0, ctx.params = solve, y0.detach(), params
+        with torch.no_grad():
+            return solve(y0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        with torch.enable_grad():
+            start = ctx.y0.requires_grad_()
+            states = ctx.solve(start)
+        found = torch.autograd.grad(states, [start, *ctx.params], grads[0], allow_unused=True)
+        return None, *found
+
+
+def _recomputes(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
+    params = [p for p in module.parameters() if p.requires_grad]
+    result: Any = _Recompute.apply(lambda start: engine.attached(module, solver, start, ts), y0, *params)
+    return result
+
+
+RECOMPUTES = broken("the solve is done again on the way back", wrong_attached=_recomputes)

@@ -44,6 +44,13 @@ def pendulum() -> Problem:
 
 
 @cache
+def curved() -> Problem:
+    """The pendulum, with a loss that has a curvature of its own: few parameters, for whole Hessians."""
+    seen = np.array([0.0, 1.0, 1.5])[:, None, None] * np.ones((3, 1, 2))
+    return pendulum().with_(name="pendulum, squared error", loss=SquaredError(seen, catalogue.drawn(13, 3, 1, 2)))
+
+
+@cache
 def decay() -> Problem:
     """A spiral into the origin."""
     return Problem("decay", Linear(2), np.array([[1.0, 0.5], [-0.25, 1.0]]),
@@ -65,11 +72,37 @@ def switched() -> Problem:
                    np.array([0.0, 0.5, 1.0, 1.5]), _weights(4, 2, 1), None, TEXTBOOK)  # fmt: skip
 
 
+def _ending(name: str, theta: list[float], y0: list[float], last: float) -> Problem:
+    return Problem(name, Linear(2), np.array([y0]), np.array(theta), np.array([0.25, last]), _weights(2, 1, 2), None,
+                   TEXTBOOK)  # fmt: skip
+
+
+@cache
+def falling() -> Problem:
+    """A ball thrown upwards, that comes down before the last time and may bounce."""
+    return _ending("falling ball", [0.0, 1.0, 0.0, 0.0, 0.0, -2.0], [1.0, 0.5], 2.25)
+
+
+@cache
+def crossing() -> Problem:
+    """A point on a straight line, at a constant speed, that meets an axis."""
+    return _ending("linear crossing", [0.0, 0.0, 0.0, 0.0, -0.75, 0.5], [1.0, 0.5], 2.25)
+
+
+@cache
+def spiral() -> Problem:
+    """A spiral that meets an axis."""
+    return _ending("spiral", [-0.25, -1.5, 1.25, -0.125, 0.125, 0.25], [1.0, 0.5], 2.25)
+
+
 _OWN = {
+    "EVT-1": (falling, crossing, spiral), "EVT-2": (falling, crossing, spiral), "EVT-3": (falling, crossing, spiral),
+    "EVT-4": (falling,),
     "SOL-12": (decay,), "DER-7": (at_rest,), "DER-8": (switched,), "DER-9": (switched,),
 }  # fmt: skip
 
 
 def problems(claim_id: str) -> tuple[Problem, ...]:
     """The problems on which a claim is asked, by its id."""
-    return tuple(make() for make in _OWN.get(claim_id, (linear, network)))
+    family = (curved,) if claim_id.startswith("HES") else (linear, network)
+    return tuple(make() for make in _OWN.get(claim_id, family))
