@@ -5,10 +5,25 @@ has to meet beyond that, run by `odecheck conformance` on the problems of `posed
 """
 
 from ..claim import Claim
-from . import adam, derivatives, field, heavy_ball, layers, node, parameters, snopt, solution, state, steps
+from . import (
+    adam,
+    derivatives,
+    events,
+    field,
+    heavy_ball,
+    layers,
+    node,
+    parameters,
+    second_routes,
+    snopt,
+    solution,
+    state,
+    steps,
+    use,
+)
 
 MODULES = (solution, field, node, snopt, layers, heavy_ball, adam)
-CONFORMANCE_MODULES = (steps, state, derivatives, parameters)
+CONFORMANCE_MODULES = (steps, state, derivatives, parameters, second_routes, events, use)
 
 
 def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:
