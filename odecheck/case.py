@@ -62,10 +62,18 @@ class Unit:
     def run(self, *, seed: int = 0, door: bool = True) -> Iterator[Record]:
         """One record after the other. Raises BadInput at the door."""
         if door:
-            with _reproducible(seed):
-                doors.enter(self.subject, self.problem)
+            self.enter(seed)
         for case in self.cases:
             yield case.run(seed)
+
+    def enter(self, seed: int = 0) -> None:
+        """Raises BadInput at the door."""
+        with _reproducible(seed):
+            doors.enter(self.subject, self.problem)
+
+    def one_by_one(self) -> list[Unit]:
+        """A unit for each claim."""
+        return [Unit(self.subject, self.problem, (claim,)) for claim in self.claims]
 
     def crashed(self, message: str) -> list[Record]:
         """The records of cases whose process died."""

@@ -8,6 +8,7 @@ import typer
 
 from .commands.bench import bench
 from .commands.claims import claims
+from .commands.conformance import conformance
 from .commands.cost import cost
 from .commands.regressions import regressions
 from .commands.report import report
@@ -16,7 +17,7 @@ from .commands.tasks import tasks
 from .commands.train import train
 from .commands.verify import verify
 
-COMMANDS = (verify, claims, show, report, tasks, train, cost, bench, regressions)
+COMMANDS = (verify, claims, show, report, conformance, tasks, train, cost, bench, regressions)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

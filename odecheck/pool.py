@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import (
@@ -26,7 +27,10 @@ from odecheck_reference import Problem
 
 from .case import Unit
 from .door import BadInput
+from .limits import Limits, OutOfTime, Printed, limit_memory, within
 from .record import Record
+
+UNLIMITED = Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +42,40 @@ class Work:
     problem: bytes
     seed: int
     door: bool
+    limits: Limits = UNLIMITED
 
     def submit(self, executor: Executor) -> Future[list[Record]]:
-        return executor.submit(
-            _perform, self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.door
-        )
+        claims = pickle.dumps(self.unit.claims)
+        return executor.submit(_perform, self.subject, self.problem, claims, self.seed, self.door, self.limits)
 
     def one_by_one(self) -> list[Work]:
-        return [replace(self, unit=replace(self.unit, claims=(claim,))) for claim in self.unit.claims]
+        return [replace(self, unit=part) for part in self.unit.one_by_one()]
 
 
-def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, door: bool) -> list[Record]:
+def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, door: bool, limits: Limits) -> list[Record]:
     unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
-    return list(unit.run(seed=seed, door=door))
+    if multiprocessing.parent_process() is None:  # somebody's executor of threads: nothing of the process is ours
+        return list(unit.run(seed=seed, door=door))
+    with Printed() as printed:
+        if door:
+            with within(None if limits.seconds is None else limits.seconds * len(unit.claims)):
+                unit.enter(seed)
+        return [_timed(part, seed, limits, printed) for part in unit.one_by_one()]
+
+
+def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
+    """The record of a unit of one claim, which says as well that time was up, and what was printed."""
+    try:
+        with within(limits.seconds):
+            (record,) = part.run(seed=seed, door=False)
+    except OutOfTime:
+        (record,) = part.crashed(_late(limits.seconds))
+    said = printed.take()
+    return replace(record, message=f"{record.message}\nprinted to standard output: {said}") if said else record
+
+
+def _late(seconds: float | None) -> str:
+    return f"no answer within {seconds:g} seconds"
 
 
 @lru_cache(maxsize=64)
@@ -90,14 +115,18 @@ def in_processes(work: Sequence[Work], workers: int) -> Iterator[Record]:
         yield from _until_broken(waiting, workers, suspects)
         for piece in (single for suspect in suspects for single in suspect.one_by_one()):
             again: list[Work] = []
+            begun = time.monotonic()
             yield from _until_broken(deque([piece]), 1, again)
+            seconds = piece.limits.seconds
+            late = seconds is not None and time.monotonic() - begun > seconds
+            died = "the process died (a crash in native code, or not enough memory)"
             for dead in again:
-                yield from dead.unit.crashed("the process died (a crash in native code, or not enough memory)")
+                yield from dead.unit.crashed(f"{_late(seconds)}; its process was ended" if late else died)
 
 
 def _until_broken(waiting: deque[Work], workers: int, suspects: list[Work]) -> Iterator[Record]:
     """Run what waits, at most one unit for each worker at a time, until all is done or the pool breaks."""
-    pool = _pool(workers)
+    pool = _pool(workers, waiting[0].limits.memory)
     running: dict[Future[list[Record]], Work] = {}
     ended = False
     try:
@@ -123,18 +152,19 @@ def _until_broken(waiting: deque[Work], workers: int, suspects: list[Work]) -> I
         _close(pool, kill=not ended)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int, memory: int | None) -> ProcessPoolExecutor:
     # a forkserver imports torch once and each worker is a copy of it; processes are never forked off this one, whose
     # threads would not survive
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(memory,))
 
 
-def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when the parent is gone."""
+def _begin(memory: int | None) -> None:
+    """A worker keeps to its memory, leaves Ctrl-C to its parent, and ends when the parent is gone."""
+    limit_memory(memory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -16,11 +16,12 @@ from .case import Case, Key, Subjects, Unit, cases, plan
 from .claim import Claim
 from .claims import ALL
 from .door import BadInput
-from .pool import Work, in_processes, through
+from .limits import Limits
+from .pool import UNLIMITED, Work, in_processes, through
 from .record import Record
 from .store import Store, about
 
-__all__ = ["Case", "Unit", "cases", "check", "plan"]
+__all__ = ["Case", "Limits", "Unit", "cases", "check", "plan", "run_units"]
 
 
 def check(
@@ -36,6 +37,7 @@ def check(
     seed: int = 0,
     door: bool = True,
     facts: dict[str, Any] | None = None,
+    limits: Limits | None = None,
 ) -> list[Record]:
     """Judge every claim on every subject and problem.
 
@@ -48,11 +50,31 @@ def check(
     seed: of torch's random numbers, set anew for each case.
     door: refuse bad input before its claims.
     facts: more for the folder's run.json.
+    limits: of each case; then it runs in a process of its own, also with one worker and without an executor only.
 
-    Returns the records in the order of the cases, the same in every column but `seconds` however they were run.
+    Returns the records in the order of the cases, the same in every column but `seconds` however they were run;
+    the message of a case that a worker ran says as well what it printed.
     Raises BadInput for input that is refused; what was finished before is in the folder.
     """
     units = plan(subjects, problems, claims)
+    return run_units(units, executor=executor, workers=workers, folder=folder, resume=resume, progress=progress,
+                     seed=seed, door=door, facts=facts, limits=limits)  # fmt: skip
+
+
+def run_units(
+    units: Sequence[Unit],
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Callable[[Record], None] | None = None,
+    seed: int = 0,
+    door: bool = True,
+    facts: dict[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> list[Record]:
+    """`check` for units of which each has claims of its own."""
     store = None
     if folder is not None:
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
@@ -61,7 +83,7 @@ def check(
     done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
-        for record in _records(left, executor, workers, seed, door):
+        for record in _records(left, executor, workers, seed, door, limits):
             if store:
                 store.add(record)
             done[record.key] = record
@@ -88,8 +110,11 @@ def _digest(problem: Problem) -> str:
     return hashlib.sha256(numbers).hexdigest()[:12]
 
 
-def _records(units: Sequence[Unit], executor: Executor | None, workers: int, seed: int, door: bool) -> Iterator[Record]:
-    if executor is None and (workers <= 1 or len(units) <= 1):
+def _records(units: Sequence[Unit], executor: Executor | None, workers: int, seed: int, door: bool,
+             limits: Limits | None) -> Iterator[Record]:  # fmt: skip
+    if not units:
+        return
+    if executor is None and limits is None and (workers <= 1 or len(units) <= 1):
         for unit in units:
             yield from unit.run(seed=seed, door=door)
         return
@@ -98,9 +123,11 @@ def _records(units: Sequence[Unit], executor: Executor | None, workers: int, see
     for unit in units:
         if id(unit.problem) not in problems:
             problems[id(unit.problem)] = _pickled(unit, unit.problem)
-        work.append(Work(unit, _pickled(unit, unit.subject), problems[id(unit.problem)], seed, door))
+        work.append(
+            Work(unit, _pickled(unit, unit.subject), problems[id(unit.problem)], seed, door, limits or UNLIMITED)
+        )
     _pickled(units[0], units[0].claims)
-    yield from through(executor, work) if executor else in_processes(work, min(workers, len(work)))
+    yield from through(executor, work) if executor else in_processes(work, max(1, min(workers, len(work))))
 
 
 def _pickled(unit: Unit, value: object) -> bytes:

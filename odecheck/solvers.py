@@ -1,4 +1,6 @@
-"""Solvers of torchdiffeq as data: how each is called, what order it states, and how it refines itself.
+"""Solvers as data: how each is called, what order it states, and how it refines itself.
+
+The methods are torchdiffeq's; what only another library has is a subclass with METHODS of its own, beside its engine.
 
 A claim judges a solver on three rungs of its own refinement. An adaptive solver divides its tolerance by ten, a
 fixed-step solver halves its step: tightening the tolerance of a fixed-step solver would change nothing and give a
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -72,10 +74,11 @@ class Adaptive:
     land: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     max_steps: int = 100_000
+    METHODS: ClassVar[Mapping[str, int]] = MappingProxyType({**ADAPTIVE, "scipy_solver": 5})
 
     def __post_init__(self) -> None:
-        if self.method not in (*ADAPTIVE, "scipy_solver"):
-            raise ValueError(f"no adaptive method {self.method!r}; there are {', '.join(ADAPTIVE)} and scipy_solver. "
+        if self.method not in self.METHODS:
+            raise ValueError(f"no adaptive method {self.method!r}; there are {', '.join(self.METHODS)}. "
                              "Fixed-step methods take FixedStep(method, step).")  # fmt: skip
         if not self.rtol > 0:
             raise ValueError(f"rtol is {self.rtol}; it has to be positive, for example 1e-7")
@@ -86,7 +89,7 @@ class Adaptive:
 
     @property
     def order(self) -> int:
-        return ADAPTIVE.get(self.method, 5)
+        return self.METHODS[self.method]
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         atol = self.rtol / 100 if self.atol is None else self.atol
@@ -113,10 +116,11 @@ class FixedStep:
     step: float = 0.05
     interp: str = "linear"
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    METHODS: ClassVar[Mapping[str, int]] = FIXED_STEP
 
     def __post_init__(self) -> None:
-        if self.method not in FIXED_STEP:
-            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(FIXED_STEP)}. "
+        if self.method not in self.METHODS:
+            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(self.METHODS)}. "
                              "Adaptive methods take Adaptive(method, rtol=...).")  # fmt: skip
         if not self.step > 0:
             raise ValueError(f"the step is {self.step}; it has to be positive, also for decreasing times")
@@ -127,7 +131,7 @@ class FixedStep:
 
     @property
     def order(self) -> int:
-        return FIXED_STEP[self.method]
+        return self.METHODS[self.method]
 
     @property
     def dense_order(self) -> int:

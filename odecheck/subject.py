@@ -17,7 +17,7 @@ from odecheck_reference import Problem
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from .engines.base import Engine, second_order_of
+from .engines.base import Engine, Unsupported, second_order_of
 from .fields.twin import torch_twin
 from .losses import torch_loss, torch_running
 from .solvers import Solver
@@ -106,7 +106,15 @@ class Derivatives64:
 
     y0: Array
     theta: Array
-    ts: Array
+    times: Array
+    no_times: str = ""
+
+    @property
+    def ts(self) -> Array:
+        """dL/dts. Raises Unsupported where the engine has none."""
+        if self.no_times:
+            raise Unsupported(self.no_times)
+        return self.times
 
 
 @dataclass
@@ -197,7 +205,7 @@ def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
         ts = tensor(problem.ts)
         got = _run(subject, module, lambda m: subject.engine.gradient(m, subject.solver, y0, ts, loss))
     d = problem.field.state
-    return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts)), cost)
+    return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts), got.no_times), cost)
 
 
 @lru_cache(maxsize=64)

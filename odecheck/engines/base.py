@@ -21,11 +21,15 @@ class Unsupported(NotImplementedError):
 
 @dataclass(frozen=True)
 class Derivatives:
-    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,)."""
+    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,).
+
+    no_times: why the engine has no dL/dts, where it has none; what stands in ts is not looked at then.
+    """
 
     y0: Tensor
     theta: Tensor
     ts: Tensor
+    no_times: str = ""
 
 
 @runtime_checkable

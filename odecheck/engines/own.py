@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -13,6 +14,7 @@ from .. import ode as _ode
 from .. import second_order as _second_order
 from ..solvers import Adaptive, FixedStep, OdeInt, Solver
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
+from .library import Asked, Known, Library, named
 
 second_order: Any = _second_order  # its functions take any callable
 _CLOSED = OdeIntEngine("odecheck.odeint", "flow", cast(OdeInt, cast(Any, _ode).odeint))
@@ -126,3 +128,20 @@ def Closed() -> ClosedEngine:
 def Discrete() -> DiscreteEngine:
     """odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded trajectory."""
     return DiscreteEngine()
+
+
+def asks(release: str, folder: str) -> list[Asked]:
+    """The solve that is closed under differentiation, and its twin that differentiates the steps."""
+    adaptive, fixed = Adaptive("dopri5", rtol=1e-7), FixedStep("rk4", step=0.125)
+    return [
+        Asked(adaptive, Closed(), "odeint", "dopri5"),
+        Asked(Adaptive("dopri8", rtol=1e-9), Closed(), "odeint", "dopri8", brief=True),
+        Asked(fixed, Closed(), "odeint", "rk4", brief=True),
+        Asked(adaptive, Discrete(), "discrete", "dopri5"),
+        Asked(fixed, Discrete(), "discrete", "rk4", brief=True),
+    ]
+
+
+KNOWN: tuple[Known, ...] = named()
+
+LIBRARY = Library("odecheck", "odecheck", (version("odecheck"),), asks, KNOWN)

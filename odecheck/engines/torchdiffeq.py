@@ -1,17 +1,83 @@
-"""torchdiffeq: backpropagation through the steps, and the continuous adjoint."""
+"""torchdiffeq: backpropagation through the steps, the continuous adjoint, and the adjoint in a seminorm.
+
+Every release from 0.0.1 on, each beside the one that is installed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-import torchdiffeq as _torchdiffeq  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, Solver
+from ..solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from .base import EventFn, OdeIntEngine, Unsupported
+from .library import Asked, Known, Library, Topic, named
+from .release import load
 
-_library: Any = _torchdiffeq  # it has no types
+
+@dataclass(frozen=True)
+class Interface:
+    """One of the library's two functions, of one release. release: none for whatever is installed.
+
+    adjoint: `adjoint_options`. Options that a release does not know are left out where leaving them out changes
+    nothing; Unsupported is raised where it would.
+    """
+
+    function: str
+    release: str = ""
+    folder: str = field(default="", compare=False)
+    seminorm: bool = False
+
+    @property
+    def library(self) -> Any:
+        """The module of this release."""
+        if not self.release:
+            import torchdiffeq  # pyright: ignore[reportMissingTypeStubs]
+
+            return torchdiffeq
+        return load("torchdiffeq", self.release, self.folder)
+
+    def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **how: Any) -> Any:
+        options = dict(options)
+        if self.release:
+            options = self._taken(method, options)
+        if self.seminorm:
+            if method not in ADAPTIVE:
+                raise Unsupported(f"{method} measures no error: there is no norm to choose")
+            how["adjoint_options"] = {**options, "norm": "seminorm"}
+        return getattr(self.library, self.function)(module, y0, ts, method=method, options=options, **how)
+
+    def event(self, module: Any, y0: Tensor, t0: Tensor, event: EventFn, **how: Any) -> tuple[Tensor, Tensor]:
+        find = getattr(self.library, "odeint_event", None)
+        if find is None:
+            raise Unsupported(f"torchdiffeq {self.release} finds no events")
+        how["options"] = self._taken(how["method"], how["options"]) if self.release else how["options"]
+        return find(module, y0, t0, event_fn=event, odeint_interface=getattr(self.library, self.function), **how)
+
+    def _taken(self, method: str, options: dict[str, Any]) -> dict[str, Any]:
+        solvers = solvers_of(self.library)
+        if method not in solvers:
+            raise Unsupported(f"torchdiffeq {self.release} has no {method}")
+        names = parameters_of(solvers[method])
+        missing = {name: value for name, value in options.items() if name not in names}
+        for name, value in missing.items():
+            if name not in ("max_num_steps", "interp") or (name == "interp" and value != "linear"):
+                raise Unsupported(f"torchdiffeq {self.release}: {method} has no option {name}")
+        return {name: value for name, value in options.items() if name not in missing}
+
+
+def solvers_of(library: Any) -> dict[str, type]:
+    """The library's own table of methods."""
+    # the package has a function of the name of the module
+    return vars(inspect.getmodule(library.odeint))["SOLVERS"]
+
+
+def parameters_of(solver: type) -> set[str]:
+    """The options that a solver's constructors name."""
+    made = (vars(base)["__init__"] for base in solver.__mro__ if "__init__" in vars(base) and base is not object)
+    return {name for init in made for name in inspect.signature(init).parameters}
 
 
 @dataclass(frozen=True)
@@ -24,9 +90,7 @@ class TorchdiffeqEngine(OdeIntEngine):
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
             # nobody knows the time of an event beforehand: there is none to land on
             how["options"] = {key: value for key, value in how["options"].items() if key != "step_t"}
-            found.append(
-                _library.odeint_event(field, start, times, event_fn=event, odeint_interface=self.odeint, **how)
-            )
+            found.append(cast(Interface, self.odeint).event(field, start, times, event, **how))
             return start
 
         solver.solve(solve, module, y0, t0)
@@ -39,8 +103,10 @@ class TorchdiffeqEngine(OdeIntEngine):
         return replace(solver, options={**solver.options, "jump_t": jumps})
 
 
-BACKPROP = TorchdiffeqEngine("torchdiffeq backprop", "steps", _library.odeint, unsupported_methods=("scipy_solver",))
-ADJOINT = TorchdiffeqEngine("torchdiffeq adjoint", "flow", _library.odeint_adjoint)
+NO_GRADIENT = ("scipy_solver",)
+BACKPROP = TorchdiffeqEngine("torchdiffeq backprop", "steps", Interface("odeint"), unsupported_methods=NO_GRADIENT)
+ADJOINT = TorchdiffeqEngine("torchdiffeq adjoint", "flow", Interface("odeint_adjoint"))
+SEMINORM = TorchdiffeqEngine("torchdiffeq seminorm adjoint", "flow", Interface("odeint_adjoint", seminorm=True))
 
 
 def Backprop() -> OdeIntEngine:
@@ -51,3 +117,82 @@ def Backprop() -> OdeIntEngine:
 def Adjoint() -> OdeIntEngine:
     """torchdiffeq.odeint_adjoint: the derivative of the flow, by a second solve backwards in time."""
     return ADJOINT
+
+
+def Seminorm() -> OdeIntEngine:
+    """torchdiffeq.odeint_adjoint whose step control does not see the parameters' part of the adjoint state."""
+    return SEMINORM
+
+
+def of_release(engine: OdeIntEngine, release: str, folder: str) -> OdeIntEngine:
+    """An engine of this file with another release of the library."""
+    at = replace(cast(Interface, engine.odeint), release=release, folder=folder)
+    return replace(engine, name=engine.name.replace("torchdiffeq", f"torchdiffeq {release}"), odeint=at)
+
+
+# --- what `odecheck conformance` asks -----------------------------------------------------------------------------
+
+RELEASES = ("0.0.1", "0.1.0", "0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.2.3", "0.2.4", "0.2.5")
+# Of a low order a tight tolerance costs many steps.
+RTOL = {2: 1e-5, 3: 1e-6, 5: 1e-7, 8: 1e-9}
+STEP = {1: 0.02, 2: 0.05, 3: 0.05, 4: 0.125}
+# Methods of which derivatives are asked of every release, and of the newest one.
+EVERYWHERE = ("dopri5", "rk4")
+NEWEST = (*EVERYWHERE, "bosh3", "dopri8", "midpoint", "euler", "implicit_adams")
+
+
+@dataclass(frozen=True)
+class Former(Adaptive):
+    """Adaptive methods that only old releases have."""
+
+    METHODS = {"tsit5": 5, "adams": 5}  # noqa: RUF012
+
+
+# The methods by the release that first had them; two of them only that one had. A test reads the releases' own tables.
+SINCE = {
+    "0.0.1": ("dopri5", "bosh3", "adaptive_heun", "euler", "midpoint", "rk4", "explicit_adams", "fixed_adams"),
+    "0.1.0": ("dopri8", "implicit_adams"), "0.2.0": ("scipy_solver",), "0.2.1": ("fehlberg2",), "0.2.4": ("heun3",),
+    "0.2.5": ("heun2",),
+}  # fmt: skip
+
+
+def methods_of(release: str) -> tuple[str, ...]:
+    """The methods that a release has; of an untested one those of the newest that was."""
+    last = RELEASES.index(release) if release in RELEASES else len(RELEASES) - 1
+    found = [m for first, methods in SINCE.items() if RELEASES.index(first) <= last for m in methods]
+    return (*found, *(Former.METHODS if last == 0 else ()))
+
+
+def _solver(method: str) -> Solver:
+    if method in FIXED_STEP:
+        return FixedStep(method, step=STEP[FIXED_STEP[method]])
+    if method in Former.METHODS:
+        return Former(method, rtol=1e-7)
+    return Adaptive(method, rtol=1e-8 if method == "scipy_solver" else RTOL[ADAPTIVE[method]])
+
+
+def asks(release: str, folder: str) -> list[Asked]:
+    """All methods that the release has, with each interface; the newest one with its interpolants and landing too."""
+    newest = release not in RELEASES[:-1]
+    solvers = {method: _solver(method) for method in methods_of(release)}
+    if newest:
+        solvers |= {"rk4, cubic": FixedStep("rk4", step=STEP[4], interp="cubic"),
+                    "dopri5, landing": Adaptive("dopri5", rtol=RTOL[5], land=True),
+                    "dopri8, landing": Adaptive("dopri8", rtol=RTOL[8], land=True)}  # fmt: skip
+    engines = [("backprop", BACKPROP), ("adjoint", ADJOINT)]
+    engines += [("seminorm adjoint", SEMINORM)] if release not in RELEASES[:3] else []
+    found: list[Asked] = []
+    for method, solver in solvers.items():
+        for name, engine in engines:
+            derivatives = method in (NEWEST if newest and name != "seminorm adjoint" else EVERYWHERE)
+            topics: list[Topic] = ["solution"] if name == "backprop" else []
+            topics += ["derivatives"] if derivatives else []
+            if topics and not (name == "seminorm adjoint" and isinstance(solver, FixedStep)):
+                at = of_release(engine, release, folder)
+                found.append(Asked(solver, at, name, method, tuple(topics), brief=not newest))
+    return found
+
+
+KNOWN: tuple[Known, ...] = named()
+
+LIBRARY = Library("torchdiffeq", "torchdiffeq", RELEASES, asks, KNOWN, side_by_side=True)

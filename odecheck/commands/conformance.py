@@ -1,0 +1,110 @@
+"""odecheck conformance: judge solver libraries, every version and method of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import INTERRUPTED, Progress, cores, last_run, new_run, refuse
+
+if TYPE_CHECKING:
+    from ..conformance.matrix import Row
+
+
+def conformance(
+    libraries: Annotated[
+        list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
+    ] = None,
+    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
+    engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
+    method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
+    problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one for each core.")] = 0,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
+    memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where releases are installed; by default $ODECHECK_CACHE.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write conformance.{md,json,parquet} into this folder.")
+    ] = None,
+) -> None:
+    """Judge solver libraries. Exit status 0: as expected; 1: not; 2: bad input.
+
+    Each library is run in processes of its own: one that crashes, hangs, takes
+    all memory or prints costs its own rows and no others. Releases of
+    torchdiffeq are installed side by side into a cache folder, once.
+
+    \b
+    odecheck conformance
+    odecheck conformance torchode diffrax
+    odecheck conformance torchdiffeq==0.2.5 --method dopri5 --claim SOL-5
+    odecheck conformance --write reports --run runs/all
+    odecheck conformance --run runs/all --resume
+    """
+    import os
+
+    from ..conformance import libraries as known
+    from ..conformance.matrix import matrix
+    from ..conformance.render import write as write_all
+    from ..door import BadInput
+    from ..engines.release import default_folder
+    from ..limits import GIB, Limits
+    from ..store import read_facts
+
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the libraries, in the processes that are started from here
+    where = cache or default_folder()
+    folder = run or (last_run() if resume else new_run())
+    asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
+    try:
+        found = list(known.versions(libraries or [], where))
+        whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)
+        if not whole.units and not whole.notices:
+            raise BadInput("nothing is left to be run", "names that exclude each other", "fewer of the options")
+        progress = Progress(sum(len(unit.claims) for unit in whole.units))
+        with progress:
+            rows = whole.run(
+                workers=workers or cores(),
+                limits=Limits(timeout, int(memory * GIB)),
+                folder=folder,
+                resume=resume,
+                progress=progress,
+                facts={"conformance": asked},
+            )
+    except (BadInput, ValueError) as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    facts = read_facts(folder)
+    for place in dict.fromkeys((folder, *((write,) if write else ()))):
+        write_all(place, rows, facts)
+    _report(rows, folder)
+
+
+def _report(rows: list[Row], folder: Path) -> None:
+    from ..conformance.matrix import unexpected
+
+    news = unexpected(rows)
+    for row in news:
+        known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
+        typer.echo(
+            f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} {row.verdict} on "
+            f"{row.problem}: observed {row.observed:.6g}, expected {row.expected:.6g} ± {row.bar:.2g}\n"
+            f"  {row.message.splitlines()[0]}{known}"
+        )
+    for row in rows:
+        if not row.claim and row.ok:
+            typer.echo(f"{row.library}: {row.message}")
+    counts = {
+        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
+    }
+    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    typer.echo(f"{len(rows)} rows ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
+    raise typer.Exit(int(bool(news)))

@@ -1,0 +1,70 @@
+"""The libraries, each declared beside its engines, and which of their versions can be run here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..door import BadInput
+from ..engines.library import Library
+from ..engines.release import NotInstalled, install, is_installed
+
+# the files of `odecheck.engines` with a LIBRARY
+FILES = ("torchdiffeq", "torchode", "torchdyn", "diffrax", "own", "scipy")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A library at one version. trouble: why it cannot be run; remark: what is to be known of it, or nothing."""
+
+    library: Library
+    release: str
+    trouble: str = ""
+    remark: str = ""
+    named: bool = False
+
+
+def libraries() -> tuple[Library, ...]:
+    """All of them, in the order of FILES."""
+    return tuple(importlib.import_module(f"odecheck.engines.{name}").LIBRARY for name in FILES)
+
+
+def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | None = None) -> Iterator[Version]:
+    """What "NAME" or "NAME==VERSION" stand for; of nothing, all libraries. Releases that are missing are installed.
+
+    A library without a version comes in all its tested ones where they can be run side by side, and otherwise in the
+    one that is installed. What cannot be run comes with its trouble and is no exception.
+    Raises BadInput for a library that is not known.
+    """
+    known = libraries() if known is None else known
+    by_name = {library.name: library for library in known}
+    for text in wanted or by_name:
+        name, _, release = text.partition("==")
+        if name not in by_name:
+            raise BadInput(f"there is no library {name!r}", "a misspelt name", f"one of {', '.join(by_name)}")
+        library = by_name[name]
+        releases = (release,) if release else library.tested if library.side_by_side else (library.installed,)
+        for one in releases:
+            yield _version(library, one, folder, bool(wanted))
+
+
+def _version(library: Library, release: str, folder: Path, named: bool) -> Version:
+    if not library.side_by_side:
+        if not library.installed:
+            return Version(library, "", f"{library.name} is not installed; what to type: {library.how_to_install}",
+                           named=named)  # fmt: skip
+        if release != library.installed:
+            return Version(library, release, f"{library.name} {library.installed} is installed; what to type: "
+                           f"pip install {library.package}=={release}", named=named)  # fmt: skip
+    elif not is_installed(library.package, release):
+        try:
+            install(library.package, release, folder)
+        except NotInstalled as error:
+            return Version(library, release, str(error), named=named)
+    remark = "" if release in library.tested else (
+        f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail is "
+        f"what {library.tested[-1]} was known to"
+    )  # fmt: skip
+    return Version(library, release, remark=remark, named=named)

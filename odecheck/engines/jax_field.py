@@ -1,0 +1,162 @@
+"""A torch field as a jax function: the graph of its operations, traced by torch and carried out with jax.numpy.
+
+What is verified with it is a jax library's solver and its derivatives; that the field is the same is checked here, by
+its values at drawn states and times.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from .base import Unsupported
+
+# jax's compiler may contract products and sums
+AGREE = 1e-12
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: its name, and its arguments, in which ('%', i) is the value of step i."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class JaxField:
+    """A field as a list of operations: equal fields are equal, and are compiled once."""
+
+    steps: tuple[Step, ...]
+    result: Any
+
+    def __call__(self, t: Any, y: Any, params: Any) -> Any:
+        """F(t, y) (batch, state) with jax arrays; params: the module's parameters in order."""
+        values: list[Any] = []
+        given = iter((t, y, *params))
+        for step in self.steps:
+            if step.name == "input":
+                values.append(next(given))
+                continue
+            args = [_value(a, values) for a in step.args]
+            values.append(operations()[step.name](*args, **{k: _value(v, values) for k, v in step.kwargs}))
+        return _value(self.result, values)
+
+
+def _value(argument: Any, values: list[Any]) -> Any:
+    if isinstance(argument, tuple):
+        if len(argument) == 2 and argument[0] == "%":
+            return values[argument[1]]
+        return tuple(_value(a, values) for a in argument)
+    return argument
+
+
+@lru_cache(maxsize=1)
+def operations() -> dict[str, Callable[..., Any]]:
+    """torch's operations by name, in jax. One that is missing here makes a field Unsupported."""
+    import jax
+    import jax.numpy as jnp
+
+    def cut(x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+        index = [slice(None)] * x.ndim
+        index[dim] = slice(start, None if end is None or end > 2**62 else end, step)
+        return x[tuple(index)]
+
+    def joined(parts: Any, dim: int = 0) -> Any:
+        return jnp.concatenate([p for p in parts if p.size or p.ndim > 1], axis=dim)
+
+    def expanded(x: Any, shape: Any) -> Any:
+        wide = (1,) * (len(shape) - x.ndim) + x.shape
+        return jnp.broadcast_to(x, [w if s == -1 else s for w, s in zip(wide, shape, strict=True)])
+
+    def total(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        return jnp.sum(x, axis=None if dim is None else tuple(dim), keepdims=keepdim)
+
+    same: dict[str, Callable[..., Any]] = {
+        "add.Tensor": jnp.add, "sub.Tensor": jnp.subtract, "mul.Tensor": jnp.multiply, "div.Tensor": jnp.divide,
+        "neg.default": jnp.negative, "sin.default": jnp.sin, "cos.default": jnp.cos, "tanh.default": jnp.tanh,
+        "exp.default": jnp.exp, "log.default": jnp.log, "sqrt.default": jnp.sqrt, "abs.default": jnp.abs,
+        "sigmoid.default": jax.nn.sigmoid, "softplus.default": jax.nn.softplus, "relu.default": jax.nn.relu,
+        "pow.Tensor_Scalar": jnp.power, "lt.Scalar": jnp.less, "lt.Tensor": jnp.less, "gt.Scalar": jnp.greater,
+        "ge.Scalar": jnp.greater_equal, "le.Scalar": jnp.less_equal, "where.self": jnp.where, "mm.default": jnp.matmul,
+        "t.default": jnp.transpose, "zeros_like.default": lambda x, **_: jnp.zeros_like(x),
+        "ones_like.default": lambda x, **_: jnp.ones_like(x), "rsub.Scalar": lambda x, s: s - x,
+        "addmm.default": lambda bias, a, b: bias + a @ b, "gelu.default": lambda x: jax.nn.gelu(x, approximate=False),
+        "cat.default": joined, "slice.Tensor": cut, "expand.default": expanded, "sum.default": total,
+        "sum.dim_IntList": total, "getitem": operator.getitem,
+        "stack.default": lambda parts, dim=0: jnp.stack(parts, axis=dim),
+        "unbind.int": lambda x, dim=0: tuple(jnp.moveaxis(x, dim, 0)),
+        "select.int": lambda x, dim, index: jnp.take(x, index, axis=dim),
+        "unsqueeze.default": lambda x, dim: jnp.expand_dims(x, dim),
+        "squeeze.dim": lambda x, dim: jnp.squeeze(x, dim),
+        "view.default": lambda x, shape: jnp.reshape(x, shape), "detach.default": jax.lax.stop_gradient,
+        "_to_copy.default": lambda x, **_: x, "clone.default": lambda x, **_: x,
+    }  # fmt: skip
+    return same
+
+
+def jax_field(module: nn.Module, y0: Tensor) -> JaxField:
+    """The module's field, at states of the shape of y0. Raises Unsupported for what cannot be traced or translated."""
+    params = dict(module.named_parameters())
+
+    def call(t: Tensor, y: Tensor, *values: Tensor) -> Tensor:
+        return functional_call(module, dict(zip(params, values, strict=True)), (t, y))
+
+    given = [torch.tensor(0.25, dtype=y0.dtype), y0.detach(), *(p.detach() for p in params.values())]
+    try:
+        graph = make_fx(call)(*given).graph
+    except Exception as error:
+        raise Unsupported(f"torch cannot trace the field for jax: {type(error).__name__}: {error}") from error
+    places: dict[Any, int] = {}
+    steps: list[Step] = []
+    result: Any = None
+    for node in graph.nodes:
+        if node.op == "output":
+            result = _argument(node.args[0], places)
+            continue
+        name = "input" if node.op == "placeholder" else _name(node.target)
+        if name != "input" and name not in operations():
+            raise Unsupported(f"the field has the operation {name}, which has no translation into jax yet")
+        args, kwargs = ((), {}) if name == "input" else (node.args, node.kwargs)
+        places[node] = len(steps)
+        steps.append(Step(name, _argument(tuple(args), places),
+                          tuple((k, _argument(v, places)) for k, v in kwargs.items())))  # fmt: skip
+    found = JaxField(tuple(steps), result)
+    _agrees(found, call, given)
+    return found
+
+
+def _name(target: Any) -> str:
+    return target.__name__ if target is operator.getitem else str(target).removeprefix("aten.")
+
+
+def _argument(argument: Any, places: dict[Any, int]) -> Any:
+    if isinstance(argument, torch.fx.Node):
+        return ("%", places[argument])
+    if isinstance(argument, list | tuple):
+        return tuple(_argument(a, places) for a in argument)
+    return argument if isinstance(argument, int | float | str | type(None)) else str(argument)
+
+
+def _agrees(found: JaxField, call: Callable[..., Tensor], given: list[Tensor]) -> None:
+    import jax.numpy as jnp
+
+    drawn = np.random.default_rng(0)
+    for t in (-0.5, 0.25, 1.0):
+        at = [torch.tensor(t, dtype=torch.float64), torch.from_numpy(drawn.standard_normal(given[1].shape)), *given[2:]]
+        with torch.no_grad():
+            true = call(*at).numpy()
+        t_, y, *params = (jnp.asarray(x.numpy()) for x in at)
+        got = np.asarray(found(t_, y, params))
+        if got.shape != true.shape or not np.max(np.abs(got - true)) <= AGREE * max(1.0, float(np.max(np.abs(true)))):
+            raise Unsupported(f"the field's translation into jax is off by {np.max(np.abs(got - true)):.2g} at t = {t}")

@@ -1,0 +1,100 @@
+"""What a solver library is to `odecheck conformance`: its versions, what is asked of each, what it is known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from ..solvers import Solver
+from .base import Engine
+
+Topic = Literal["solution", "derivatives"]
+BOTH: tuple[Topic, ...] = ("solution", "derivatives")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One way of using a library. engine, method: the names of a row.
+
+    topics: what is asked of it; the solution of an engine whose forward solve is that of another is not asked twice.
+    brief: on one problem for each claim and not on all.
+    """
+
+    solver: Solver
+    engine: Engine
+    engine_name: str
+    method: str
+    topics: tuple[Topic, ...] = BOTH
+    brief: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows that are known to fail, and why. Strict: a row of them that holds fails the run.
+
+    claims: ids. versions, engines, methods, problems: patterns as of file names, any of which has to match. excepting:
+    (engine, method, problem) patterns that are left out.
+    """
+
+    why: str
+    claims: tuple[str, ...]
+    engines: tuple[str, ...] = ("*",)
+    methods: tuple[str, ...] = ("*",)
+    versions: tuple[str, ...] = ("*",)
+    problems: tuple[str, ...] = ("*",)
+
+    def of(self, release: str, asked: Asked, claim: str, problem: str) -> bool:
+        return claim in self.claims and all(
+            any(fnmatchcase(name, pattern) for pattern in patterns)
+            for name, patterns in (
+                (release, self.versions), (asked.engine_name, self.engines), (asked.method, self.methods),
+                (problem, self.problems),
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """A solver library.
+
+    package: its name where it is installed from. tested: the versions whose known failures are declared, oldest first.
+    asks: version and folder of releases → the ways of using it. install: what to type where it is missing.
+    side_by_side: whether any tested release can be run beside the one that is installed.
+    """
+
+    name: str
+    package: str
+    tested: tuple[str, ...]
+    asks: Callable[[str, str], Sequence[Asked]]
+    known: tuple[Known, ...] = ()
+    install: str = ""
+    side_by_side: bool = False
+    needs: tuple[str, ...] = field(default=())
+
+    @property
+    def installed(self) -> str:
+        """The version that is installed, or nothing."""
+        try:
+            for name in (*self.needs, self.package):
+                found = version(name)
+        except PackageNotFoundError:
+            return ""
+        return found
+
+    @property
+    def how_to_install(self) -> str:
+        return self.install or f"pip install {self.package}=={self.tested[-1]}"
+
+
+def named(*known: Known) -> tuple[Known, ...]:
+    """Known failures as data. Raises ValueError for one without a reason."""
+    for item in known:
+        if not item.why.strip():
+            raise ValueError(f"a known failure of {', '.join(item.claims)} has no reason")
+    return known
+
+
+Module = Any

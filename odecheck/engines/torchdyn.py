@@ -1,0 +1,144 @@
+"""torchdyn: backpropagation, the adjoint, and the adjoint along an interpolated trajectory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..solvers import FIXED_STEP, Adaptive, FixedStep, Solver
+from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
+from .library import Asked, Known, Library, Topic, named
+
+Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
+
+
+@dataclass(frozen=True)
+class TorchdynAdaptive(Adaptive):
+    """An adaptive method of torchdyn. land: as it comes, steps end on the outputs; otherwise its `4th` interpolator."""
+
+    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5}
+
+
+FIXED = ("euler", "midpoint", "rk4")
+
+
+def _library(name: str) -> Any:
+    """A module of torchdyn, without what `import torchdyn.core` brings along.
+
+    The package's own file imports Lightning and torchvision, which solving needs nothing of; where torchvision was
+    built for another torch that import fails.
+    """
+    package = importlib.import_module("torchdyn")
+    if "torchdyn.core" not in sys.modules:
+        core = ModuleType("torchdyn.core")
+        core.__path__ = [str(Path(folder) / "core") for folder in package.__path__]
+        sys.modules["torchdyn.core"] = core
+    return importlib.import_module(f"torchdyn.{name}")
+
+
+class _Field(nn.Module):
+    """The field as torchdyn calls it: with a time of shape () or (1,), and its arguments by these names."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, t: Tensor, x: Tensor, args: Any = None) -> Tensor:
+        return self.inner(t.reshape(()), x)
+
+
+@dataclass(frozen=True)
+class Solve:
+    """One solve with one of the three sensitivities, as an `ODEProblem` with the name of its method."""
+
+    sensitivity: Sensitivity
+
+    def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **tolerances: float) -> Tensor:
+        refused = set(options) - {"step_size", "max_num_steps", "step_t", "interp"}
+        if refused or method not in (*FIXED, *TorchdynAdaptive.METHODS) or options.get("interp") == "cubic":
+            raise Unsupported(f"torchdyn has no {method} or no such option as {', '.join(sorted(options))}")
+        if not isinstance(y0, Tensor):
+            raise Unsupported("torchdyn's states are tensors")
+        interpolator = None if method in FIXED or "step_t" in options else "4th"
+        if method == "tsit5" and interpolator:
+            raise Unsupported("torchdyn has no interpolator for tsit5")
+        span = _grid(ts, options["step_size"]) if "step_size" in options else ts
+        if tolerances:
+            tolerances |= {f"{name}_adjoint": value for name, value in tolerances.items()}
+        problem = _library("core.problems").ODEProblem(
+            _Field(module), method, interpolator, sensitivity=self.sensitivity, **tolerances
+        )
+        seen, states = problem.odeint(y0, span)
+        return states[_where(seen, ts)]
+
+
+def _grid(ts: Tensor, step: float) -> Tensor:
+    """Steps of a fixed length from the first time on, cut on every output: torchdyn has no output between steps."""
+    parts = [ts[:1]]
+    for begin, end in zip(ts[:-1], ts[1:], strict=True):
+        count = int(torch.ceil((end - begin).abs().detach() / step - 1e-9))
+        inner = torch.arange(1, count, dtype=ts.dtype) * step * torch.sign(end - begin).detach()
+        parts += [begin + inner, end[None]]
+    return torch.cat(parts)
+
+
+def _where(seen: Tensor, ts: Tensor) -> Tensor:
+    """Where the times asked for are among those that came back, which are negative where time decreases."""
+    asked = ts.detach()
+    seen = -seen if bool(asked[-1] < asked[0]) and bool(seen[-1] > seen[0]) else seen
+    gaps = (seen.detach()[:, None] - asked).abs()
+    if bool((gaps.min(dim=0).values > 1e-9 * (asked[-1] - asked[0]).abs()).any()):
+        raise RuntimeError(f"torchdyn gave no state for some of the times {asked.tolist()}: {seen.tolist()[:20]}")
+    return gaps.argmin(dim=0)
+
+
+@dataclass(frozen=True)
+class AdjointEngine(OdeIntEngine):
+    """torchdyn's adjoint, which has derivatives in the first and last time where these are all its times."""
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        if len(ts) == 2 and isinstance(solver, Adaptive):
+            return super().gradient(module, solver, y0, ts, loss)
+
+        def fixed(module: Any, start: Any, times: Tensor, **how: Any) -> Tensor:
+            return self.odeint(module, start, times.detach(), **how)
+
+        got = OdeIntEngine(self.name, self.target, fixed).gradient(module, solver, y0, ts, loss)
+        return replace(got, no_times="torchdyn's adjoint raises RuntimeError where more than two times ask for "
+                                     "derivatives")  # fmt: skip
+
+
+AUTOGRAD = OdeIntEngine("torchdyn autograd", "steps", Solve("autograd"))
+ADJOINT = AdjointEngine("torchdyn adjoint", "flow", Solve("adjoint"))
+INTERPOLATED = OdeIntEngine("torchdyn interpolated adjoint", "flow", Solve("interpolated_adjoint"))
+
+
+def asks(release: str, folder: str) -> list[Asked]:
+    """Three fixed-step and two adaptive methods; the adjoints with one of each."""
+    both: tuple[Topic, ...] = ("solution", "derivatives")
+    step = {"euler": 0.02, "midpoint": 0.05, "rk4": 0.125}
+    assert set(step) <= set(FIXED_STEP)
+    found = [Asked(FixedStep(method, step=h), AUTOGRAD, "autograd", method, both if method == "rk4" else ("solution",),
+                   brief=method != "rk4") for method, h in step.items()]  # fmt: skip
+    dopri5, tsit5 = (TorchdynAdaptive(method, rtol=1e-7, land=True) for method in TorchdynAdaptive.METHODS)
+    found += [Asked(dopri5, AUTOGRAD, "autograd", "dopri5", both),
+              Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
+              Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both,
+                    brief=True)]  # fmt: skip
+    for name, engine in (("adjoint", ADJOINT), ("interpolated adjoint", INTERPOLATED)):
+        found += [Asked(dopri5, engine, name, "dopri5", ("derivatives",)),
+                  Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",),
+                        brief=True)]  # fmt: skip
+    return found
+
+
+KNOWN: tuple[Known, ...] = named()
+
+LIBRARY = Library("torchdyn", "torchdyn", ("1.0.6",), asks, KNOWN)

@@ -1,0 +1,107 @@
+"""torchode: automatic differentiation of the steps, and the adjoint solved back in time for each row or for all."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..solvers import Adaptive, FixedStep
+from .base import OdeIntEngine, Unsupported
+from .library import Asked, Known, Library, Topic, named
+
+Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint"]
+
+
+@dataclass(frozen=True)
+class TorchodeAdaptive(Adaptive):
+    """A method of torchode with its integral controller. Outputs are interpolated, each row has steps of its own."""
+
+    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5, "heun": 2}
+
+
+@dataclass(frozen=True)
+class TorchodeFixed(FixedStep):
+    """A method of torchode with a step of fixed length; the last one is cut."""
+
+    METHODS: ClassVar = {"euler": 1, "heun": 2}
+
+
+CLASSES = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "euler": "Euler"}
+
+
+class _Rows(nn.Module):
+    """The field as torchode calls it: with a time for each row, or (under vmap) a single row with its time."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.inner(t[..., None], y)
+
+
+@dataclass(frozen=True)
+class Solve:
+    """torchode's objects, put together for one solve."""
+
+    adjoint: Adjoints
+
+    def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **tolerances: float) -> Tensor:
+        library: Any = importlib.import_module("torchode")
+        step = options.get("step_size")
+        refused = set(options) - {"step_size", "max_num_steps"} - ({"interp"} if step else set())
+        if method not in CLASSES or refused:
+            raise Unsupported(f"torchode has no {method} or no option {', '.join(sorted(refused))}")
+        if not isinstance(y0, Tensor) or y0.dim() != 2:
+            raise Unsupported("torchode's states are of shape (batch, features)")
+        if step is None and not tolerances:
+            raise Unsupported("torchode takes no steps that are given one by one")
+        term = library.ODETerm(_Rows(module))
+        stepper = getattr(library, CLASSES[method])(term=term)
+        if step is None:
+            control, dt0 = library.IntegralController(**tolerances, term=term), None
+        else:
+            direction = torch.sign(ts[-1] - ts[0]).detach()
+            rows = 1 if self.adjoint == "JointBacksolveAdjoint" else len(y0)
+            control, dt0 = library.FixedStepController(), (direction * step).expand(rows)
+        made = getattr(library, self.adjoint)
+        if self.adjoint == "AutoDiffAdjoint":
+            adjoint = made(stepper, control, max_steps=options.get("max_num_steps"))
+        else:
+            adjoint = made(term, stepper, control)
+        problem = library.InitialValueProblem(y0, t_eval=ts.expand(len(y0), -1))
+        found = adjoint.solve(problem, dt0=dt0)
+        if bool((found.status != 0).any()):
+            raise RuntimeError(f"torchode stopped: {library.Status(int(found.status.max()))}")
+        return found.ys.transpose(0, 1)
+
+
+AUTODIFF = OdeIntEngine("torchode AutoDiff", "steps", Solve("AutoDiffAdjoint"))
+BACKSOLVE = OdeIntEngine("torchode Backsolve", "flow", Solve("BacksolveAdjoint"))
+JOINT = OdeIntEngine("torchode JointBacksolve", "flow", Solve("JointBacksolveAdjoint"))
+
+
+def asks(release: str, folder: str) -> list[Asked]:
+    """The four methods, adaptive and fixed, with automatic differentiation; two of them with the adjoints."""
+    both: tuple[Topic, ...] = ("solution", "derivatives")
+    found = [
+        Asked(TorchodeAdaptive("dopri5", rtol=1e-7), AUTODIFF, "AutoDiff", "dopri5", both),
+        Asked(TorchodeAdaptive("tsit5", rtol=1e-7), AUTODIFF, "AutoDiff", "tsit5", both, brief=True),
+        Asked(TorchodeAdaptive("heun", rtol=1e-5), AUTODIFF, "AutoDiff", "heun", ("solution",), brief=True),
+        Asked(TorchodeFixed("heun", step=0.05), AUTODIFF, "AutoDiff", "heun, fixed step", both, brief=True),
+        Asked(TorchodeFixed("euler", step=0.02), AUTODIFF, "AutoDiff", "euler, fixed step", ("solution",), brief=True),
+    ]
+    for name, engine in (("Backsolve", BACKSOLVE), ("JointBacksolve", JOINT)):
+        found += [Asked(TorchodeAdaptive("dopri5", rtol=1e-7), engine, name, "dopri5", ("derivatives",)),
+                  Asked(TorchodeFixed("heun", step=0.05), engine, name, "heun, fixed step", ("derivatives",),
+                        brief=True)]  # fmt: skip
+    return found
+
+
+KNOWN: tuple[Known, ...] = named()
+
+LIBRARY = Library("torchode", "torchode", ("1.0.1",), asks, KNOWN)
