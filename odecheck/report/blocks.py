@@ -195,3 +195,8 @@ def shown(value: Any, kind: Kind = "text") -> str:
 
 def finite(values: Sequence[float]) -> int:
     return sum(1 for value in values if math.isfinite(value))
+
+
+def slug(number: int, text: str) -> str:
+    """A part of an identifier: different for different numbers, and readable."""
+    return f"{number}-" + "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())[:40]

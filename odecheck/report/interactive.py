@@ -38,7 +38,8 @@ def _chart(panel: Panel) -> dict[str, Any]:
         notes.append({**place, "text": _safe(label), "showarrow": False, "xanchor": "right", "yanchor": "bottom"})
     layout = {
         "xaxis": _axis(panel.x), "yaxis": _axis(panel.y), "shapes": shapes, "annotations": notes,
-        "showlegend": len(names) > 1, "height": 400 + 18 * max(0, len(names) - 6), "scattermode": "group" if panel.beside else "overlay",
+        "showlegend": len(names) > 1, "height": 400 + 18 * max(0, len(names) - 6),
+        "scattermode": "group" if panel.beside else "overlay",
     }  # fmt: skip
     return {"data": data, "layout": layout, "title": panel.title}
 
@@ -114,7 +115,8 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 
 
 def _safe(text: object) -> str:
-    return html.escape(clip(str(text), 120), quote=False)
+    """A user's words for plotly, which reads tags and, between dollars, mathematics."""
+    return html.escape(clip(str(text), 120), quote=False).replace("$", "&#36;")
 
 
 def rows(table: Table, more: Sequence[Column] = ()) -> dict[str, Any]:

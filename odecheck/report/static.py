@@ -67,6 +67,7 @@ def _save(block: Chart | Grid, folder: Path) -> None:
     if isinstance(block, Grid):
         _key(figure, block)
     figure.savefig(folder / f"{block.id}.svg", metadata={"Date": None, "Title": block.title})
+    figure.set_layout_engine("none")  # it stays as it was laid out
     figure.savefig(folder / f"{block.id}.png", dpi=150)
     plt.close(figure)
 

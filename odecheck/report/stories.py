@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..story import story
@@ -16,19 +16,21 @@ TEXTS = ("claim", "subject", "problem", "message", "source", "expected_failure",
 MOST = 5_000
 
 
-def stories(found: Found) -> dict[str, str]:
+def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
+    """also: anchors of records whose stories are told although nobody has to read them first."""
     made: dict[str, str] = {}
     for number, run in enumerate(found.runs):
         facts = sound_facts(run.facts)
         again = f"\n\nOr: odecheck show {{}} --run {run.folder}"
         for record in run.records:
-            if WORDS[outcome(record)] not in READ_FIRST or len(made) == MOST:
+            name = anchor(number, record)
+            if len(made) == MOST or (WORDS[outcome(record)] not in READ_FIRST and name not in also):
                 continue
             short = {
                 f.name: tidy(v) for f in dataclasses.fields(record) if isinstance(v := getattr(record, f.name), str)
             }
             brief = dataclasses.replace(record, **{**short, "verdict": record.verdict, "budget": record.budget})
-            made[anchor(number, record)] = story(brief, facts) + again.format(identifier(record))
+            made[name] = story(brief, facts) + again.format(identifier(record))
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..blocks import Caption, Column, Explorer, Section, Table
+from ..blocks import Caption, Column, Explorer, Section, Table, slug
 from ..tables import Found
 
 IDENTITY = ("model", "problem", "library", "engine", "method", "device", "dtype")
@@ -38,12 +38,12 @@ def section(found: Found) -> Section | None:
     costs = [q for q in ("nfe", "cpu_seconds", "peak_bytes", "saved_bytes") if any(m.name == q for m in measured)]
     explorers = tuple(
         Explorer(
-            f"work-precision-{_slug(quantity)}", f"Work and precision of {WORDS.get(quantity, quantity)}",
+            f"work-precision-{slug(number, quantity)}", f"Work and precision of {WORDS.get(quantity, quantity)}",
             _caption(quantity, int((rows["quantity"] == quantity).sum())), table, measured, by or names,
             ("run", "quantity", *IDENTITY), "rtol", costs[0] if costs else "rtol", "achieved_error",
             _colour([c.name for c in by]), {"quantity": quantity},
         )
-        for quantity in dict.fromkeys(rows["quantity"])
+        for number, quantity in enumerate(dict.fromkeys(rows["quantity"]), start=1)
     )  # fmt: skip
     lead = (
         "A point is one solve at one tolerance, a line one method of one engine from loose to tight. Lower left is "
@@ -65,7 +65,3 @@ def _caption(quantity: str, n: int) -> Caption:
 
 def _colour(by: list[str]) -> str:
     return next((name for name in ("method", "engine", "library", "model") if name in by), by[0] if by else "method")
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())[:40] or "any"

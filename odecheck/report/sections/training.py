@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip
+from ..blocks import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip, slug
 from ..tables import Found
 
 IDENTITY = ("model", "optimizer", "learning_rate")
@@ -29,13 +29,14 @@ def section(found: Found) -> Section | None:
     rows = found.frames.get("training")
     if rows is None or rows.empty:
         return None
-    blocks = [chart for task in dict.fromkeys(rows["task"]) for chart in _of_task(task, rows[rows["task"] == task])]
+    tasks = enumerate(dict.fromkeys(rows["task"]), start=1)
+    blocks = [chart for n, task in tasks for chart in _of_task(slug(n, task), task, rows[rows["task"] == task])]
     lead = "Median over seeds, and the range from the lowest to the highest seed. Evaluation is not part of any time."
     table = Table("training-rows", "Every measurement", COLUMNS, rows)
     return Section("training", "Training", lead, (*blocks, table))
 
 
-def _of_task(task: str, rows: Any) -> list[Chart]:
+def _of_task(name: str, task: str, rows: Any) -> list[Chart]:
     charts = []
     number = f"{rows.groupby([*IDENTITY, 'seed'], dropna=False).ngroups} trainings, {len(rows):,} measurements"
     again = f"odecheck train {clip(task)}, then odecheck report RUN"
@@ -47,16 +48,17 @@ def _of_task(task: str, rows: Any) -> list[Chart]:
         if rows.loc[rows["split"] == split, y].notna().any() and rows[x].notna().any()
     ]
     if panels:
-        caption = Caption("Lower is better for a loss, higher for an accuracy; compare at equal steps and at equal "
-                          "CPU time.", "the task's own loss; accuracy as a fraction; seconds of CPU time", number, again)  # fmt: skip
-        charts.append(Chart(f"training-{_slug(task)}", f"{task}: training curves", caption, tuple(panels)))
+        see = "Lower is better for a loss, higher for an accuracy; compare at equal steps and at equal CPU time."
+        units = "the task's own loss; accuracy as a fraction; seconds of CPU time"
+        caption = Caption(see, units, number, again)
+        charts.append(Chart(f"training-{name}", f"{task}: training curves", caption, tuple(panels)))
     counted = [c for c in ("nfe_forward", "nfe_backward") if rows[c].notna().any()]
     split = next(iter(dict.fromkeys(rows["split"])))
     panels = [_panel(rows[rows["split"] == split], _abscissa(rows), c, split) for c in counted]
     if panels:
         caption = Caption("How many evaluations of the field a step takes as training goes on: a model whose field "
                           "grows stiff shows here first.", "evaluations of the field", number, again)  # fmt: skip
-        charts.append(Chart(f"nfe-{_slug(task)}", f"{task}: evaluations as training goes on", caption, tuple(panels)))
+        charts.append(Chart(f"nfe-{name}", f"{task}: evaluations as training goes on", caption, tuple(panels)))
     return charts
 
 
@@ -85,7 +87,3 @@ def _panel(rows: Any, x: str, y: str, split: str) -> Panel:
     title = TITLES.get(y, y)
     return Panel(f"{title}, {split}" if split else title, Axis(TITLES.get(x, x)),
                  Axis(title, log=positive and y == "loss"), tuple(made))  # fmt: skip
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())[:40] or "task"

@@ -37,7 +37,7 @@ function shown(value, kind) {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 }
-const escaped = text => String(text).replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
+const escaped = text => String(text).replace(/[&<>"'$]/g, c => "&#" + c.charCodeAt(0) + ";");
 
 // ---- light and dark, and print, which is always light
 const wish = matchMedia("(prefers-color-scheme: dark)");
@@ -135,7 +135,7 @@ function tables(DataTable) {
     const kept = columns.slice(0, visible), values = kept.map(c => c.values);
     const body = Array.from({ length: rows }, (_, i) => values.map(v => v[i]));
     new DataTable(table, { ...common, data: body, pageLength: 25, lengthMenu: [25, 100, 500],
-      columns: kept.map(c => ({ title: escaped(c.title), type: c.words ? "string" : "num", render: cell(c),
+      columns: kept.map(c => ({ type: c.words ? "string" : "num", render: cell(c),
         className: c.words ? c.kind : "number" })),
       columnDefs: filters(kept), layout: { topStart: "pageLength", topEnd: "search" } });
   }

@@ -1,0 +1,245 @@
+"""The report: which sections there are, what they say, figures, the Markdown twin, and the command."""
+
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from report_runs import ALL, FAILED, HELD, KNOWN, NOTHING, UNSURE, cost, everything, run, training
+from typer.testing import CliRunner
+
+from odecheck.cli import app
+from odecheck.door import BadInput
+from odecheck.report import build, interactive, page, static
+from odecheck.report.blocks import Chart, Explorer, Grid, Table, clip, shown
+from odecheck.report.captions import caption
+from odecheck.report.markdown import to_markdown
+from odecheck.report.tables import KINDS, read_all
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return build([everything(tmp_path_factory.mktemp("whole") / "all")])
+
+
+def figures_of(report):
+    return [b for s in report.sections for b in s.blocks if isinstance(b, Chart | Grid | Explorer)]
+
+
+def test_every_section_is_there_when_its_table_is(whole):
+    assert [s.id for s in whole.sections] == [
+        "verdict", "claims", "slopes", "conformance", "cost", "training", "horizon", "stability", "ledger", "records",
+        "made",
+    ]  # fmt: skip
+    assert whole.damaged == []
+
+
+def test_a_section_without_its_table_is_absent(tmp_path):
+    (tmp_path / "only").mkdir()
+    cost().to_parquet(tmp_path / "only" / "cost.parquet")
+    report = build([tmp_path / "only"])
+    assert [s.id for s in report.sections] == ["cost"]
+    assert report.good is None and "measurements only" in report.headline
+
+
+@pytest.mark.parametrize(
+    ("records", "good", "words"),
+    [
+        ([HELD, FAILED, UNSURE], False, "Not as expected: 1 of 3 verdicts."),
+        ([HELD, UNSURE, NOTHING], None, "1 of 2 verdicts are inconclusive"),
+        ([HELD, KNOWN, NOTHING], True, "All 2 verdicts are as expected."),
+    ],
+)
+def test_verdict_first(tmp_path, records, good, words):
+    report = build([run(tmp_path / "r", records)])
+    assert report.good is good and words in report.headline
+
+
+def test_a_run_that_has_not_ended_is_not_called_good(tmp_path):
+    report = build([run(tmp_path / "r", [HELD], finished=None)])
+    assert report.good is None and "has not ended" in report.headline
+
+
+def test_what_has_to_be_read_is_told_and_nothing_else(whole):
+    table = next(b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "attention")
+    assert list(table.frame["outcome"]) == ["failed", "failed", "inconclusive", "known failure", "false as read"]
+    assert set(table.frame["record"]) == set(whole.stories)
+    story = whole.stories[table.frame["record"].iloc[0]]
+    assert "gap / bar" in story and "odecheck.check([pair], claims='SOL-2'" in story and "odecheck show" in story
+
+
+def test_every_figure_says_what_to_see_units_n_and_how_to_make_it_again(whole):
+    found = figures_of(whole)
+    assert len({f.id for f in found}) == len(found) >= 12
+    for figure in found:
+        words = caption(figure)
+        assert all(part in words for part in ("Units: ", "n = ", "Made again by: ")), figure.id
+        assert re.search(r"n = \d", words), figure.id
+
+
+def test_plotly_knows_everything_that_figures_are_made_of(whole):
+    graph = pytest.importorskip("plotly.graph_objects")
+    drawn = [panel for f in figures_of(whole) if not isinstance(f, Explorer) for panel in interactive.figures(f)]
+    assert len(drawn) >= 12
+    for panel in drawn:
+        graph.Figure(data=panel["data"], layout=panel["layout"])  # raises for a property that plotly does not have
+
+
+def test_figures_are_drawn_as_svg_and_png(whole, tmp_path):
+    mpl = pytest.importorskip("matplotlib.image")
+    drawn = static.write(whole, tmp_path / "figures", beside=tmp_path)
+    assert set(drawn) == {f.id for f in figures_of(whole)}
+    for name, path in drawn.items():
+        assert ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg")
+        assert mpl.imread(tmp_path / "figures" / f"{name}.png")[..., :3].std() > 0.02, name
+    text = to_markdown(whole, drawn)
+    assert all(f"](figures/{name}.svg)" in text for name in drawn)
+
+
+def test_the_same_records_give_the_same_page_and_figures(whole, tmp_path):
+    assert page.to_html(whole) == page.to_html(whole)
+    few = replace(whole, sections=[s for s in whole.sections if s.id in ("slopes", "ledger")])
+    once, twice = (static.write(few, tmp_path / n, beside=tmp_path) for n in "ab")
+    assert list(once) == ["slopes"]
+    assert all((tmp_path / once[k]).read_bytes() == (tmp_path / twice[k]).read_bytes() for k in once)
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.ids = [], []
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("src", "href", "action", "data"):
+                self.found.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+
+def test_the_page_leads_nowhere_but_into_itself(whole):
+    text = page.to_html(whole)
+    links = Links()
+    links.feed(text)
+    assert len(links.ids) == len(set(links.ids))
+    assert all(link.startswith("#") or link == "data:," for link in links.found)
+    table = next(b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "records")
+    assert {link[1:] for link in links.found if link.startswith("#")} <= {*links.ids, *table.frame["record"]}
+    assert text.count('id="part-plotly"') == 1
+    assert len(text.encode()) < 4e6
+
+
+def test_the_markdown_twin_has_every_section_and_story(whole):
+    text = to_markdown(whole)
+    for section in whole.sections:
+        assert f"## {section.title}" in text
+    targets = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert targets and targets <= set(re.findall(r'<a id="([^"]+)">', text))
+    assert "whole story" not in text
+
+
+def test_numbers_of_the_page_are_those_of_the_table(whole):
+    table = next(b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "records")
+    sent = interactive.rows(table)
+    nfe = next(c for c in sent["columns"] if c["name"] == "nfe")["values"]
+    assert nfe == list(table.frame["nfe"])
+    words = next(c for c in sent["columns"] if c["name"] == "claim")
+    assert [words["words"][i] for i in words["values"]] == list(table.frame["claim"])
+
+
+def test_an_explorer_joins_what_is_one_method_of_one_engine(whole):
+    explorer = next(b for s in whole.sections for b in s.blocks if isinstance(b, Explorer) and "gradient" in b.id)
+    chart = static.default_chart(explorer)
+    series = chart.panels[0].series
+    assert len(series) == 4  # two engines, two methods
+    assert all(list(s.y) == sorted(s.y, reverse=True) and len(s.y) == 3 for s in series)
+
+
+def test_training_is_the_median_over_seeds(tmp_path):
+    (tmp_path / "t").mkdir()
+    training().to_parquet(tmp_path / "t" / "training.parquet")
+    charts = {b.id: b for s in build([tmp_path / "t"]).sections for b in s.blocks if isinstance(b, Chart)}
+    loss = charts["training-1-nested-spheres"].panels[0].series[0]
+    assert list(loss.x) == [10, 20, 30, 40, 50]
+    assert list(loss.y) == [pytest.approx(1 / (1 + e + 0.1)) for e in range(1, 6)]
+    assert list(loss.low or ()) == [pytest.approx(1 / (1 + e + 0.2)) for e in range(1, 6)]
+    assert {p.title for p in charts["nfe-1-nested-spheres"].panels} == {"forward NFE, train", "backward NFE, train"}
+
+
+def test_two_runs_of_one_report_keep_apart(tmp_path):
+    report = build([run(tmp_path / "a" / "same", [FAILED]), run(tmp_path / "b" / "same", [FAILED])])
+    assert len(report.stories) == 2
+    table = next(b for s in report.sections for b in s.blocks if isinstance(b, Table) and b.id == "records")
+    assert list(table.frame["run"]) == ["same", "same (2)"]
+
+
+def test_tables_of_folders_right_below_are_found(tmp_path):
+    everything(tmp_path / "all")
+    found = read_all([tmp_path / "all"])
+    assert set(found.frames) == set(KINDS)
+    assert len(found.records) == len(ALL)
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="nothing to report"):
+        build([tmp_path])
+
+
+def test_what_is_missing_is_named(whole, monkeypatch):
+    def gone(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(page, "import_module", gone)
+    with pytest.raises(BadInput, match=r'pip install "odecheck\[report\]"'):
+        page.to_html(whole)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [(math.nan, "number", "–"), (math.inf, "number", "∞"), (-math.inf, "count", "−∞"), (1234567.0, "count", "1,234,567"),
+     (1.23456e-9, "number", "1.23e-09"), (None, "text", "–")],
+)  # fmt: skip
+def test_cells(value, kind, text):
+    assert shown(value, kind) == text
+
+
+def test_clip():
+    assert clip("a\n b") == "a b"
+    assert clip("x" * 10**6) == "x" * 59 + "…"
+    assert len(clip(" " * 1000 + "x")) <= 60
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(Path("runs/first"), ALL)
+    result = CliRunner().invoke(app, ["report", "runs/first", "--figures", "figures"])
+    assert result.exit_code == 0, result.output
+    assert "Not as expected: 2 of 18 verdicts." in result.output
+    assert Path("runs/first/report.html").stat().st_size > 1e6
+    assert "](../../figures/margins.svg)" in Path("runs/first/report.md").read_text()
+    assert Path("figures/margins.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "there is nothing to report in nowhere"),
+        ([], "there is nothing to report in runs/none"),
+        (["--compare", "one"], "--compare takes two runs, not 1"),
+    ],
+)
+def test_the_command_refuses(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["report", *arguments])
+    assert result.exit_code == 2 and words in result.output
+
+
+def test_a_gap_of_zero_is_said_not_to_be_drawn(tmp_path):
+    report = build([run(tmp_path / "r", [HELD, replace(HELD, problem="other", score=0.0, resolved=math.inf)])])
+    chart = next(f for f in figures_of(report) if f.id == "margins")
+    assert "Not drawn: 1 points that are not finite" in caption(chart)
+    assert pd.notna(chart.panels[0].series[0].y).all()
