@@ -2,7 +2,7 @@
 
     python asv_bench/detection.py [reports/detection.md] [--trials 10] [--null 100]
 
-Counts: in each trial a repository of eleven commits gets one evaluation of the field more per step at a drawn commit;
+Counts: in each trial a repository of nine commits gets one evaluation of the field more per step at a drawn commit;
 asv runs them all, and the change has to be found at that commit, in every series, and nowhere else. Times: a commit
 that takes 10 % more CPU time has to be found by the paired comparison, and null commits must not be. The repository is
 the one that the tests use.
@@ -24,7 +24,7 @@ from odecheck.bench.suite import source_folders
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from scratch_history import scratch
 
-COMMITS, MACHINE, SECONDS = 11, "trial", 0.01
+COMMITS, MACHINE = 9, "trial"
 
 
 def counts(trials: int) -> tuple[int, int, int]:
@@ -59,12 +59,12 @@ def times(trials: int, nulls: int) -> tuple[int, list[float], int]:
 
             def look(new: list[str], floor: float) -> Change | None:
                 pair = commits[0], commits[1]
-                return compared(server, suite.benchmarks, timed, pair, (old, new), floor, seconds=SECONDS)
+                return compared(server, suite.benchmarks, timed, pair, (old, new), floor)
 
             seen: list[float] = []
             alarms = 0
+            floor = calibrate(server, suite.benchmarks, timed.benchmark, old, index=0, times=5)
             for trial in range(trials):
-                floor = calibrate(server, suite.benchmarks, timed.benchmark, old, index=0, seconds=SECONDS)
                 change = look(slow, floor)
                 seen += [change.ratio] if change and change.direction == "worse" else []
                 print(f"trial {trial}: {change.ratio if change else 'not found'}, floor {floor:.3f}", flush=True)
@@ -81,8 +81,8 @@ def main() -> None:
     parser.add_argument("--null", type=int, default=100, help="null comparisons of times")
     how = parser.parse_args()
     load = [os.getloadavg()[0]]
-    slow, ratios, alarms = times(how.trials, how.null)
     right, nulls, false = counts(how.trials)
+    slow, ratios, alarms = times(how.trials, how.null)
     load.append(os.getloadavg()[0])
     text = f"""# How well changes between commits are found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.utils.benchmark.utils import timer as synchronised
 
 from . import common
 from .common import DEVICES, Timed
@@ -64,7 +65,7 @@ class Wall:
 
     params = (["torchdiffeq"], ["dopri5"], [1e-6], ["float64", "float32"], DEVICES)
     param_names = Solve.param_names
-    timer = staticmethod(torch.utils.benchmark.utils.timer.timer)
+    timer = staticmethod(synchronised.timer)
     rounds, repeat, sample_time, warmup_time, number = 1, 5, 0.0, 0.0, 1
 
     def setup(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> None:

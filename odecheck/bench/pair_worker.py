@@ -4,8 +4,9 @@ It imports what is the same for all sides once (torch, for one), and for every c
 side, which import their own side's package. The children are timed in turn, in an order drawn anew for each round: at
 every moment one of them runs, so that whatever else the machine does falls on all alike.
 
-One JSON line in, {"sides": [[folder, ...], ...], "benchmark": name, "root": folder, "processes", "rounds", "seconds"},
-and one out: {"times": [[CPU seconds of each round] of each child], "side": [side of each child]} or {"error": text}.
+One JSON line in, {"sides": [[folder, ...], ...], "benchmark": name, "index", "root": folder, "processes", "rounds",
+"seconds": of one timing at least, "budget": seconds of all timings, which takes rounds away}, and one out:
+{"times": [[CPU seconds of each round] of each child], "side": [side of each child]} or {"error": text}.
 """
 
 # pyright: basic
@@ -15,6 +16,9 @@ import random
 import sys
 import time
 import traceback
+from typing import Any
+
+FEWEST = 8  # rounds
 
 
 def child(paths, spec, take, give):
@@ -31,7 +35,7 @@ def child(paths, spec, take, give):
         params = benchmark._build_params()
         once = _seconds(benchmark.func, params, 1)
         loops = max(1, round(spec["seconds"] / max(1e-7, min(once, _seconds(benchmark.func, params, 1)))))
-        answers.write(json.dumps({"ready": True}) + "\n")
+        answers.write(json.dumps(once * loops) + "\n")
         while reads.read(1):
             answers.write(json.dumps(_seconds(benchmark.func, params, loops) / loops) + "\n")
     except BaseException as error:
@@ -61,10 +65,10 @@ def compare(spec):
             os.close(up[1])
             children.append((side, process, os.fdopen(down[1], "wb", 0), os.fdopen(up[0])))
     try:
-        for *_, answers in children:  # one after the other would also do: nothing is timed yet
-            _answer(answers)
+        each = sum(float(_answer(answers)) for *_, answers in children)  # seconds of one round
+        rounds = max(FEWEST, min(spec["rounds"], round(spec["budget"] / each)))
         order, times = list(range(len(children))), [[] for _ in children]
-        for _ in range(spec["rounds"]):
+        for _ in range(rounds):
             random.shuffle(order)
             for i in order:
                 children[i][2].write(b".")
@@ -78,7 +82,7 @@ def compare(spec):
             os.waitpid(process, 0)
 
 
-def _answer(answers):
+def _answer(answers) -> Any:
     found = json.loads(answers.readline() or '{"error": "its process died"}')
     if isinstance(found, dict) and "error" in found:
         raise RuntimeError(found["error"])
