@@ -11,6 +11,7 @@ from . import (
     events,
     field,
     heavy_ball,
+    kronecker,
     layers,
     node,
     parameters,
@@ -22,7 +23,7 @@ from . import (
     use,
 )
 
-MODULES = (solution, field, node, snopt, layers, heavy_ball, adam)
+MODULES = (solution, field, node, snopt, layers, kronecker, heavy_ball, adam)
 CONFORMANCE_MODULES = (steps, state, derivatives, parameters, second_routes, events, use)
 
 
