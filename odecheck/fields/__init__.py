@@ -1,6 +1,7 @@
 """Vector fields of neural ODEs as torch modules, called as field(t, y), on states of named parts."""
 
 from .adam import AdamNODE
+from .cnf import CNF, ConcatSquash
 from .coefficients import Fixed, Free, Learnt, OfTime
 from .heavy_ball import GHBNODE, HBNODE
 from .layer import NODELayer
@@ -11,6 +12,7 @@ from .second_order import SONODE
 
 __all__ = [
     "ANODE",
+    "CNF",
     "GHBNODE",
     "HBNODE",
     "NODE",
@@ -18,6 +20,7 @@ __all__ = [
     "SONODE",
     "AdamNODE",
     "Autonomous",
+    "ConcatSquash",
     "FieldError",
     "Fixed",
     "Free",

@@ -103,8 +103,8 @@ def sizes(width: int) -> Mapping[str, int]:
 
 
 PLANE = Setting(
-    "default", sizes(64), batch=256, epochs=40, tolerance=1e-4, rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02}, evaluate_every=40, test_batch=1000,
-    more={"layers": 4, "activation": "tanh", "flows": 1},
+    "default", sizes(64), batch=256, epochs=40, tolerance=1e-4, rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02},
+    evaluate_every=40, test_batch=1000, more={"layers": 4, "activation": "tanh", "flows": 1},
 )  # fmt: skip
 TIGHT = replace(PLANE, name="long", epochs=300, tolerance=1e-6)
 BOONE = Setting(
