@@ -53,9 +53,9 @@ class Progress:
     def __call__(self, record: Record) -> None:
         self.step(f"{record.claim} {record.problem}")
 
-    def step(self, description: str) -> None:
-        """One more is done."""
-        self.bar.update(self.task, advance=1, description=description[:60])
+    def step(self, description: str, advance: int = 1) -> None:
+        """One more is done, or several."""
+        self.bar.update(self.task, advance=advance, description=description[:60])
 
     def __enter__(self) -> None:
         self.bar.start()

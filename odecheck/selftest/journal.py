@@ -49,6 +49,34 @@ def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
     return found
 
 
+class Journal:
+    """An open journal: rows by key in `known`, and `add`, after which the death of this process loses nothing.
+
+    Raises BadInput for a journal that is there although `resume` is False, or that was begun with other facts.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
+        if path.exists() and not resume:
+            raise BadInput(f"{path} already holds a run", "the same --run twice", f"--resume, or rm {path}")
+        self.known = done(path, facts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        if path.stat().st_size == 0:
+            print(json.dumps(facts), file=self._file, flush=True)
+        elif path.read_bytes()[-1:] != b"\n":
+            print(file=self._file)
+
+    def add(self, key: str, rows: list[Row]) -> None:
+        print(json.dumps({"key": key, "rows": rows}), file=self._file, flush=True)
+        self.known[key] = rows
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
 def through(
     pieces: Sequence[Piece],
     work: Work,
@@ -59,25 +87,13 @@ def through(
     resume: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, list[Row]]:
-    """The rows of all pieces by key, in their order; what the journal at `path` already has is not done again.
-
-    Raises BadInput for a journal that is there although `resume` is False, or that was begun with other facts.
-    """
-    if path.exists() and not resume:
-        raise BadInput(f"{path} already holds a run", "the same --run twice", f"--resume, or rm {path}")
-    known = done(path, facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as journal:
-        if path.stat().st_size == 0:
-            print(json.dumps(facts), file=journal, flush=True)
-        elif path.read_bytes()[-1:] != b"\n":
-            print(file=journal)
-        for key, rows in _rows([piece for piece in pieces if piece.key not in known], work, workers):
-            print(json.dumps({"key": key, "rows": rows}), file=journal, flush=True)
-            known[key] = rows
+    """The rows of all pieces by key, in their order; what the journal at `path` already has is not done again."""
+    with Journal(path, facts, resume=resume) as journal:
+        for key, rows in _rows([piece for piece in pieces if piece.key not in journal.known], work, workers):
+            journal.add(key, rows)
             if progress:
                 progress(key)
-    return {piece.key: known[piece.key] for piece in pieces}
+        return {piece.key: journal.known[piece.key] for piece in pieces}
 
 
 def _rows(pieces: Sequence[Piece], work: Work, workers: int) -> Iterator[tuple[str, list[Row]]]:

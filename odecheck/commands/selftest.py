@@ -1,0 +1,133 @@
+"""odecheck selftest: how far odecheck itself can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import INTERRUPTED, Progress, refuse
+
+if TYPE_CHECKING:
+    from ..selftest.journal import Row
+
+PARTS = ("mutants", "false-alarms", "bars", "discernment")
+
+
+def selftest(
+    part: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
+    ] = None,
+    mutants: Annotated[int, typer.Option(metavar="N", help="Mutants drawn from the source; 0: all.")] = 60,
+    rows: Annotated[int, typer.Option(metavar="N", help="Rows that come to a verdict, of correct subjects.")] = 500,
+    problems: Annotated[int, typer.Option(metavar="N", help="Problems with a known truth.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes.")] = 1,
+    run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write selftest.md, .json, .parquet and .svg there.")
+    ] = None,
+) -> None:
+    """Measure odecheck itself. Exit status 0: all explained; 1: a survivor, a false alarm, a bar too narrow.
+
+    \b
+    mutants       odecheck's source with one mistake at a time, and every part of
+                  its engines' answers with each kind of mistake: some claim has to
+                  refute each of them
+    false-alarms  correct subjects on drawn problems: no claim may refute any
+    bars          problems whose truth is known: it has to be inside the bars
+    discernment   the smallest relative defect refuted, next to other tests
+
+    \b
+    odecheck selftest
+    odecheck selftest --part mutants --mutants 0 --workers 2
+    odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
+    odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms --resume
+    odecheck selftest --resume --write reports
+    """
+    from ..door import BadInput
+    from ..selftest import report
+    from ..store import about
+
+    chosen = tuple(part or PARTS)
+    try:
+        if unknown := [name for name in chosen if name not in PARTS]:
+            raise BadInput(f"there is no part {unknown[0]!r}", "a misspelt name", f"--part {' or --part '.join(PARTS)}")
+        facts = about({}, seed=seed)
+        found: dict[str, list[Row]] = {}
+        for name in PARTS:
+            if name in chosen:
+                amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
+                found[name], more = _part(name, amount, seed, workers, run / f"{name}.jsonl", resume)
+                facts |= more
+    except BadInput as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    made = report.summary(found, facts)
+    if write:
+        report.write(found, made, write)
+    typer.echo(report.to_markdown(made, found))
+    trouble = report.bad(made)
+    for line in trouble:
+        typer.echo(line, err=True)
+    raise typer.Exit(1 if trouble else 0)
+
+
+def _part(
+    name: str, amount: int, seed: int, workers: int, path: Path, resume: bool
+) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of one part, and facts for the report."""
+    from ..selftest import bars, discernment, journal
+
+    facts = {"part": name, "seed": seed}
+    if name == "mutants":
+        return _mutants(amount, seed, workers, path, resume, facts)
+    if name == "false-alarms":
+        return _alarms(amount, seed, workers, path, resume, facts)
+    pieces = bars.pieces(seed * 1_000_000, amount) if name == "bars" else discernment.pieces()
+    work = bars.judged if name == "bars" else discernment.judged
+    bar = Progress(len(pieces))
+    with bar:
+        rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)
+    return [row for piece in rows.values() for row in piece], {}
+
+
+def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> Any:
+    """Batches until enough rows came to a verdict; all that a resumed journal has count."""
+    from ..selftest import false_alarms, journal
+
+    bar = Progress(wanted)
+    with bar, journal.Journal(path, facts, resume=resume) as kept:
+        done = len(kept.known)
+    rows: list[Row] = []
+    judged = 0
+    with bar:
+        while True:
+            pieces = false_alarms.pieces(seed, 0, done)
+            found = journal.through(pieces, false_alarms.judged, path, facts, workers=workers, resume=True)
+            rows = [row for piece in found.values() for row in piece]
+            before, judged = judged, sum(row["verdict"] in false_alarms.JUDGED for row in rows)
+            bar.step(f"{judged} rows in {done} batches", judged - before)
+            if judged >= wanted:
+                return rows, {}
+            done += 4 * workers
+
+
+def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> Any:
+    """Judge the right source, draw mutants, judge them."""
+    from ..selftest import battery, journal, mutation
+
+    problems = battery.problems()
+    with journal.Journal(path, facts, resume=resume) as kept:
+        typer.echo("judging the right source …", err=True)
+        base, runs = mutation.baseline(problems)
+        runs.install()
+        sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
+        bar = Progress(len(sources))
+        with bar:
+            rows = mutation.run(kept, problems, base, sources, workers=workers, progress=bar.step)
+    return rows, {"drawn_from": reached, "unreached": unreached}

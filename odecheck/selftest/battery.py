@@ -1,0 +1,163 @@
+"""The battery: the cases that judge mutants. Small problems, subjects on odecheck's own engines, every claim.
+
+A case counts against a mutant only where the right subject gets the verdict that the claim expects, so that a case
+that says nothing about the right subject says nothing about a wrong one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import odecheck_reference
+import torch
+from odecheck_reference import Problem, flow, losses
+from odecheck_reference.fields import Mlp
+
+from ..claim import Claim, NotApplicable
+from ..claims import ALL
+from ..drawn import draw
+from ..engines.own import Closed, Discrete
+from ..judge import Verdict
+from ..record import evaluate
+from ..solvers import Adaptive, FixedStep
+from ..subject import SHIPPED, Subject
+
+Change = Callable[[Subject], Subject]
+OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
+CLOSED = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
+DISCRETE = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-8, land=True), Discrete())
+FIXED = Subject(SHIPPED, FixedStep("rk4", step=1 / 16), Discrete())
+# measured in bytes and in time: the mutants that these two refute keep what they need not, or do less than they say
+UNASKED = ("SNOPT-12",)
+GENERAL = ("SOL", "NODE", "SNOPT")
+FIELDS = ("SOL-1", "SOL-2", "NODE-2", "HB", "ADAM")
+# (subject, problem, ids of claims begin with)
+PLAN: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
+    (DISCRETE, "clocked", GENERAL),
+    (FIXED, "on the grid", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SOL-2")),
+    (CLOSED, "clocked", GENERAL),
+    (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
+    *((DISCRETE, name, FIELDS) for name in (
+        "second order", "gradient", "pendulum", "heavy ball, signs of the code", "heavy ball, damping of time",
+        "heavy ball of a gradient", "generalised heavy ball", "generalised heavy ball, all of time", "Adam",
+        "Adam, denominator of the code", "Adam, equal rates", "Adam, m faster than v", "Adam, published rates")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One claim on one subject and one problem of the battery."""
+
+    claim: Claim
+    subject: Subject
+    problem: Problem
+
+    @property
+    def key(self) -> str:
+        return f"{self.claim.id} | {self.subject.name} | {self.problem.name}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case. seconds: of processor time."""
+
+    case: str
+    claim: str
+    verdict: str
+    seconds: float
+    message: str = ""
+
+
+def problems() -> dict[str, Problem]:
+    """The problems of the plan. A child that loads odecheck anew is handed these very objects."""
+    field = Mlp(2, 2, (2,), time=True)
+    rng = np.random.default_rng(7)
+    theta = np.round(rng.normal(size=field.params) * 64) / 64
+    y0 = np.array([[0.5, -0.75]])
+    ts = np.array([0.25, 0.75, 1.125, 1.75])
+    weight = np.array([0.0, 0.5, 1.0, 1.5])[:, None, None] * np.ones((4, 1, 2))
+    square = losses.SquaredError(weight, np.round(rng.normal(size=weight.shape) * 8) / 8)
+    entropy = losses.CrossEntropy(np.array([[0.0], [0.5], [1.0]]), np.array([[0], [1], [1]]))
+    found = {
+        "clocked": Problem("clocked", field, y0, theta, ts, square),
+        "on the grid": Problem("on the grid", field, np.vstack([y0, -y0 / 2]), theta, np.array([0.0, 0.5, 1.0]),
+                               losses.SquaredError(np.ones((3, 2, 2)), np.zeros((3, 2, 2)))),
+        "entropy backwards": Problem("entropy backwards", field, y0, theta, np.array([1.25, 0.5, 0.0]), entropy,
+                                     losses.QuadraticCost(0.5, 0.25, 0.125)),
+    }  # fmt: skip
+    for _, name, _ in PLAN:
+        if name not in found:
+            found[name] = draw(name)
+    return found
+
+
+def cases(known: dict[str, Problem], claims: Iterable[Claim] = ALL) -> list[Case]:
+    """All cases of the plan."""
+    asked = [claim for claim in claims if claim.id not in UNASKED]
+    plan = [(subject, known[name], ids) for subject, name, ids in PLAN if name in known]
+    return [Case(claim, subject, problem) for subject, problem, ids in plan for claim in asked if among(claim.id, ids)]
+
+
+def among(claim: str, ids: tuple[str, ...]) -> bool:
+    """Whether a claim's id is one of these, or of their kind: SNOPT-1.1 of SNOPT-1 and of SNOPT."""
+    return any(claim == one or claim.startswith((f"{one}-", f"{one}.")) for one in ids)
+
+
+def outcome(case: Case, change: Change | None = None) -> Outcome:
+    """Judge one case, of the subject or of a changed one."""
+    begun = time.process_time()
+    torch.manual_seed(0)
+    try:
+        subject = case.subject if change is None else change(case.subject)
+        record = evaluate(case.claim, subject, case.problem)
+        verdict, message = str(record.verdict), record.message if record.verdict == Verdict.ERROR else ""
+    except NotApplicable as reason:
+        verdict, message = str(Verdict.NOT_APPLICABLE), str(reason)
+    return Outcome(case.key, case.claim.id, verdict, time.process_time() - begun, message)
+
+
+def sound(case: Case, right: Outcome) -> bool:
+    """Whether a case can count: the right subject has the very verdict that the claim expects, and it is decisive."""
+    return right.verdict in (Verdict.HOLDS, Verdict.REFUTED) and right.verdict == case.claim.expected(case.problem)
+
+
+def killed(right: str, wrong: str) -> bool:
+    """Whether the verdict of a mutant is the opposite of that of the right subject."""
+    return wrong == OPPOSITE[Verdict(right)]
+
+
+def judged(
+    these: Sequence[Case], right: dict[str, Outcome], change: Change | None, *, budget: float
+) -> Iterator[Outcome]:
+    """Outcomes of a mutant, cheapest case first; it ends when a claim has refuted it and `budget` seconds are spent."""
+    spent, dead = 0.0, False
+    for case in sorted(these, key=lambda c: right[c.key].seconds):
+        if dead and spent > budget:
+            return
+        one = outcome(case, change)
+        spent += one.seconds
+        dead |= killed(right[case.key].verdict, one.verdict)
+        yield one
+
+
+class KeptRuns(dict[tuple[str, int], Any]):
+    """The reference's runs by a problem's content: many claims make the same problem anew."""
+
+    def install(self) -> None:
+        """Let the reference ask here first."""
+        solve = flow.trajectories.__wrapped__
+
+        def trajectories(problem: Problem, order: int) -> Any:
+            arrays = b"".join(a.tobytes() + str(a.shape).encode() for a in (problem.y0, problem.theta, problem.ts))
+            key = (repr(problem.field) + arrays.hex(), order)
+            if key not in self:
+                self[key] = solve(problem, order)
+            return self[key]
+
+        for module in vars(odecheck_reference).values():
+            if getattr(module, "trajectories", None) is not None:
+                module.trajectories = trajectories

@@ -1,0 +1,297 @@
+"""The mutation score: which claims refute which mutants, and which mutants survive.
+
+Each source mutant is judged in a process of its own, forked with the reference's answers in memory: it loads odecheck
+with the one change. Mutants are drawn from those whose line the battery executes; the others are counted, because what
+no case executes no claim can judge.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import pickle
+import random
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context
+from typing import Any
+
+from odecheck_reference import Problem
+
+from ..claims import ALL
+from . import battery, operators, source
+from .battery import Case, KeptRuns, Outcome
+from .journal import Journal, Row
+
+REFUTED, SURVIVED, ERROR, HUNG, UNDECIDED, VOID = "refuted", "survived", "error", "hung", "undecided", "void"
+GRACE = 20.0
+SLOWER = 6.0
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The right source: outcome of every case, the lines that it executed, and the sound cases."""
+
+    right: dict[str, Outcome]
+    lines: dict[str, set[tuple[str, int]]]
+    sound: set[str]
+
+    def reached(self, mutant: source.SourceMutant) -> list[str]:
+        """The sound cases that execute a mutant's line."""
+        place = mutant.file, mutant.line
+        return [key for key in self.right if key in self.sound and place in self.lines[key]]
+
+
+@dataclass
+class Verdicts:
+    """What the cases said of one mutant."""
+
+    killers: list[str] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, right: Outcome, wrong: Outcome) -> None:
+        if battery.killed(right.verdict, wrong.verdict):
+            where = self.killers
+        elif wrong.verdict == right.verdict:
+            where = self.holds
+        else:
+            where = self.errors if wrong.verdict == "error" else self.undecided
+        if wrong.claim not in where:
+            where.append(wrong.claim)
+
+    @property
+    def status(self) -> str:
+        """Refuted, if one claim refutes it. An error ends a program and hides nothing, but is no refutation."""
+        if self.killers:
+            return REFUTED
+        if self.errors:
+            return ERROR
+        return UNDECIDED if self.undecided else SURVIVED
+
+
+def row(name: str, family: str, part: str, found: Verdicts, status: str = "", message: str = "") -> Row:
+    """One mutant as a flat row."""
+    return {"mutant": name, "family": family, "part": part, "status": status or found.status,
+            "killers": ",".join(found.killers), "holds": ",".join(found.holds),
+            "undecided": ",".join(found.undecided), "errors": ",".join(found.errors), "message": message}  # fmt: skip
+
+
+# --- a process of its own ----------------------------------------------------------------------------------------
+
+
+def _child(pipe: connection.Connection, seconds: float, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
+    try:
+        result = work(*arguments)
+    except BaseException:
+        result = RuntimeError(traceback.format_exc(limit=-3))
+    pipe.send_bytes(pickle.dumps(result))
+    pipe.close()
+
+
+Job = tuple[str, float, Callable[..., Any], tuple[Any, ...]]
+
+
+def forked(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, Any]]:
+    """(key, result) of jobs (key, limit in seconds of processor time, work, arguments), each in a forked process.
+
+    A result is a RuntimeError where the work raised, and None where the process was ended by its limit or a crash.
+    """
+    context = get_context("fork")
+    waiting, running = list(reversed(jobs)), {}
+    while waiting or running:
+        while waiting and len(running) < workers:
+            key, seconds, work, arguments = waiting.pop()
+            here, there = context.Pipe(duplex=False)
+            process = context.Process(target=_child, args=(there, seconds, work, arguments), daemon=True)
+            process.start()
+            there.close()
+            running[here] = key, process
+        for pipe in connection.wait(list(running)):
+            assert isinstance(pipe, connection.Connection)
+            key, process = running.pop(pipe)
+            try:
+                result = pickle.loads(pipe.recv_bytes())
+            except EOFError:
+                result = None
+            pipe.close()
+            process.join()
+            yield key, result
+
+
+# --- the right source --------------------------------------------------------------------------------------------
+
+
+def _measured(problems: dict[str, Problem]) -> tuple[Baseline, KeptRuns]:
+    """In a forked process: judge every case, see which lines it executes and what it costs."""
+    kept = KeptRuns()
+    kept.install()
+    prefixes = tuple(str(source.ROOT / package) for package in source.PACKAGES)
+    right: dict[str, Outcome] = {}
+    lines: dict[str, set[tuple[str, int]]] = {}
+    sound: set[str] = set()
+    for case in battery.cases(problems):
+        seen: set[tuple[str, int]] = set()
+
+        def local(frame: Any, event: str, _arg: Any, seen: set[tuple[str, int]] = seen) -> Any:
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+            return local
+
+        def trace(frame: Any, _event: str, _arg: Any, local: Any = local) -> Any:
+            return local if frame.f_code.co_filename.startswith(prefixes) else None
+
+        _forget()
+        sys.settrace(trace)
+        try:
+            right[case.key] = battery.outcome(case)
+        finally:
+            sys.settrace(None)
+        lines[case.key] = seen
+        if battery.sound(case, right[case.key]):
+            sound.add(case.key)
+    return Baseline(right, lines, sound), kept
+
+
+def _forget() -> None:
+    """Subjects keep what they observed for other claims: without it each case executes all its lines."""
+    from .. import subject
+
+    for kept in (subject._kept_solution, subject._kept_gradient, subject._kept_hessian):
+        kept.cache_clear()
+
+
+def baseline(problems: dict[str, Problem], seconds: float = 3600.0) -> tuple[Baseline, KeptRuns]:
+    """Outcomes, lines and reference runs of the right source, from a process of its own.
+
+    torch's automatic differentiation, once used, does not survive a fork: this process never uses it.
+    """
+    ((_, result),) = forked([("", seconds, _measured, (problems,))], 1)
+    if isinstance(result, RuntimeError) or result is None:
+        raise result or RuntimeError("the battery on the right source ended without an answer")
+    return result
+
+
+# --- source mutants ----------------------------------------------------------------------------------------------
+
+
+def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMutant], int, int]:
+    """`count` mutants on lines that the battery executes, families and packages in turn; how many there are, and how
+    many on lines that it does not execute."""
+    everything = [mutant for module in source.modules() for mutant in source.mutants(module)]
+    reached = [mutant for mutant in everything if base.reached(mutant)]
+    groups: dict[tuple[str, str], list[source.SourceMutant]] = {}
+    for mutant in reached:
+        groups.setdefault((mutant.family, mutant.module.split(".")[1]), []).append(mutant)
+    rng = random.Random(seed)
+    for group in groups.values():
+        rng.shuffle(group)
+    taken: list[source.SourceMutant] = []
+    while len(taken) < min(count, len(reached)):
+        for group in groups.values():
+            if group and len(taken) < count:
+                taken.append(group.pop())
+    return taken, len(reached), len(everything) - len(reached)
+
+
+def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float,
+                  right: dict[str, Outcome]) -> list[Row]:  # fmt: skip
+    """In a forked process: load odecheck with the change, and judge the cases that execute its line."""
+    source.load(mutant)
+    anew = importlib.import_module("odecheck.selftest.battery")
+    these = [case for case in anew.cases(problems) if case.key in keys]
+    found, message = Verdicts(), ""
+    for one in anew.judged(these, right, None, budget=budget):
+        found.add(right[one.case], one)
+        message = message or (f"{one.claim}: {one.message}" if one.message else "")
+    helper = {"scale 1 + 1e-6": source.SCALED, "float32": source.ROUND}.get(mutant.family)
+    void = helper is not None and helper not in source.MET
+    return [row(mutant.key, mutant.family, mutant.module.split(".")[1], found, VOID if void else "", message[:300])]
+
+
+# --- mutants of subjects -----------------------------------------------------------------------------------------
+
+# the claims that ask for each part of an engine's answers
+ASKED = {"solution": ("SOL", "NODE-4"), "last state": ("SOL", "NODE-4"),
+         **dict.fromkeys(("y0", "theta", "start time", "interior times", "last time"), ("NODE",)),
+         **dict.fromkeys(("q", "p"), ("SNOPT-4",)), **dict.fromkeys(("Q_T", "Q_TT", "Q_Ttheta"), ("SNOPT-10",)),
+         **dict.fromkeys(("Q_xx", "Q_xtheta", "Q_thetatheta"), ("SNOPT-1",)),
+         **dict.fromkeys(("Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta"),
+                         ("SNOPT-2", "SNOPT-3"))}  # fmt: skip
+
+
+def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
+    """In a forked process: every family of mistake in one part of the answers of both of odecheck's own engines."""
+    rows: list[Row] = []
+    for subject in (battery.DISCRETE, battery.CLOSED):
+        kept = operators.kept(subject)
+        cases = [Case(case.claim, kept, case.problem) for case in battery.cases({"clocked": problems["clocked"]})
+                 if case.subject is subject and battery.among(case.claim.id, ASKED[part])]  # fmt: skip
+        right = {case.key: battery.outcome(case) for case in cases}
+        cases = [case for case in cases if battery.sound(case, right[case.key])]
+        if not cases:
+            continue
+        for other, family, change in operators.mutants():
+            if other == part:
+                name = f"{subject.engine.name}: {part}, {family}"
+                rows.append(_judge_subject(name, family, part, change, cases, right, budget=math.inf))
+    return rows
+
+
+def _judge_named(name: str, problems: dict[str, Problem], base: Baseline, budget: float) -> list[Row]:
+    """In a forked process: a mutant that claims name, judged by all cases on the steps' engine; those claims first."""
+    mutant = operators.of_claims()[name]
+    naming = {claim.id for claim in ALL if any(m.name == name for m in claim.mutants)}
+    cases = [case for case in battery.cases(problems) if case.key in base.sound]
+    # on both engines for claims that the steps' engine has no answer to
+    near = [case for case in cases if case.claim.id in naming]
+    found = _judge_subject(name, "named by claims", "subject", mutant, near, base.right, budget)
+    if found["status"] != REFUTED:
+        found = _judge_subject(name, "named by claims", "subject", mutant, cases, base.right, budget)
+    return [found]
+
+
+def _judge_subject(name: str, family: str, part: str, change: battery.Change, cases: Sequence[Case],
+                   right: dict[str, Outcome], budget: float) -> Row:  # fmt: skip
+    """The row of a mutant that wraps a right subject; cases that it does not apply to are left out."""
+    found = Verdicts()
+    for one in battery.judged(cases, right, change, budget=budget):
+        if one.verdict not in ("not applicable", "unsupported"):
+            found.add(right[one.case], one)
+    return row(name, family, part, found)
+
+
+# --- the run -----------------------------------------------------------------------------------------------------
+
+
+def run(journal: Journal, problems: dict[str, Problem], base: Baseline, sources: Sequence[source.SourceMutant], *,
+        workers: int = 1, budget: float = 1.0, progress: Callable[[str], None] | None = None) -> list[Row]:  # fmt: skip
+    """The rows of all mutants: of the source, of every part of the answers, and those that claims name.
+
+    budget: seconds of cases that are judged after the first refutation of a mutant.
+    """
+    jobs: list[Job] = []
+    for part in operators.PARTS:
+        jobs.append((part, 600.0, _judge_part, (part, problems)))
+    for name in operators.of_claims():
+        jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
+    for mutant in sources:
+        keys = base.reached(mutant)
+        limit = GRACE + SLOWER * sum(base.right[key].seconds for key in keys)
+        jobs.append((mutant.key, limit, _judge_source, (mutant, keys, problems, budget, base.right)))
+    families = {mutant.key: (mutant.family, mutant.module.split(".")[1]) for mutant in sources}
+    for key, result in forked([job for job in jobs if job[0] not in journal.known], workers):
+        if not isinstance(result, list):
+            family, part = families.get(key, ("", ""))
+            why = (HUNG, "ended by its limit of processor time") if result is None else (ERROR, str(result)[-300:])
+            result = [row(key, family, part, Verdicts(), *why)]
+        journal.add(key, result)
+        if progress:
+            progress(key)
+    return [one for job in jobs for one in journal.known[job[0]]]
