@@ -16,8 +16,9 @@ CONTRACTION = 0.7
 ROUNDOFF = 1e3 * float(np.finfo(np.float64).eps)
 SAFETY = 4.0
 MAX_RUNGS = 5
-# Two rungs of a method of order eight cost 100^(1/8) = 1.8 times as much, those of any other more.
-REFINED = 1.2
+# A rung of a method of order eight costs 10^(1/8) = 1.33 times as much as the one before, two rungs 1.8 times as much;
+# those of any other method more.
+REFINED_ONCE, REFINED_TWICE = 1.1, 1.2
 UNREFINED = float(np.finfo(np.float64).eps) ** 0.5
 
 
@@ -30,8 +31,8 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
     never contract the bar is infinite: then nothing is known about the limit.
 
     A solver may take the same steps on every rung: where it lands on outputs, or where the solution that it controls is
-    easier than what is observed. Rungs that cost the same agree for that reason and not because they have converged;
-    then the bar is at least √eps of the scale.
+    easier than what is observed, or the interval so short that a handful of steps will do. Rungs that cost the same
+    agree for that reason and not because they have converged; then the bar is at least √eps of the scale.
 
     Distances are relative to the largest component, all components share one bar. scale: the size to which round-off
     refers, by default the largest component of the observed value.
@@ -56,9 +57,19 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
             break
         if bc <= CONTRACTION * ab or max(ab, bc) <= 10 * ROUNDOFF * size:
             truncation = SAFETY * max(ab, bc)
-            if 0 < work[-1] < REFINED * work[-3]:
+            if work[-1] > 0 and not _refined(work[-3:], seen=max(ab, bc) > 10 * ROUNDOFF * size):
                 truncation = max(truncation, UNREFINED * size)
             break
     last = values[-1]
     size = float(np.max(np.abs(last), initial=0.0)) if scale is None else scale
     return Bounded(last, {"truncation": truncation, "roundoff": ROUNDOFF * size if np.isfinite(size) else 0.0})
+
+
+def _refined(work: list[int], *, seen: bool) -> bool:
+    """Whether three rungs cost so much more, one than another, that their distances tell something.
+
+    seen: whether these distances are more than round-off. Then each rung has to have cost more than the one before: two
+    that take alike steps are near each other, and a third may be so too.
+    """
+    a, b, c = work
+    return c >= REFINED_TWICE * a and (not seen or min(b / a, c / b) >= REFINED_ONCE)

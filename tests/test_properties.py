@@ -12,7 +12,7 @@ import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 from odecheck_reference import Problem
-from odecheck_reference.fields import GradientFlow, Linear, Mlp
+from odecheck_reference.fields import Adam, GradientFlow, Learnt, Linear, Mlp
 from odecheck_reference.losses import Linear as LinearLoss
 from odecheck_reference.losses import SquaredError
 
@@ -88,6 +88,18 @@ def test_a_layer_whose_weight_is_used_twice_has_no_factor_of_its_own():
     problem = Problem("weight used twice", GradientFlow(1, 1, "identity"), np.zeros((1, 1)), np.array([0.0, 0.125]),
                       np.array([0.0, 0.125]), SquaredError(weight, np.zeros((2, 1, 1))))  # fmt: skip
     assert evaluate(layers.layer_factors, CORRECT[0], problem).verdict == Verdict.NOT_APPLICABLE
+
+
+def test_rungs_that_take_a_handful_of_like_steps_are_not_believed():
+    """Three, three and four steps for tolerances of 1e-8 to 1e-10: near each other, and further from right."""
+    field = Adam(Mlp(1, 1, (3, 2), "softplus"), Learnt("sigmoid"), Learnt("sigmoid"), denominator="code")
+    y0 = np.array([[1.5, 1.5, 1.25], [-0.75, -0.75, 1.625]])
+    theta = 0.125 * np.array([3, -12, 0, -3, 11, 0, 1, 12, 0, 0, 4, -4, -2, 9, -3, 5, 5, -10, 11])
+    weight = np.zeros((2, 2, 3))
+    weight[-1] = [[2.0, 1.0, 1.75], [1.125, 1.75, 1.75]]
+    problem = Problem("a short interval", field, y0, theta, np.array([0.0, 0.125]), LinearLoss(weight))
+    record = evaluate(node.time_gradient, CORRECT[0], problem)
+    assert record.verdict == Verdict.HOLDS, record
 
 
 @settings(max_examples=50)
