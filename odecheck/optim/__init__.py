@@ -1,5 +1,6 @@
 """Optimizers of models with ODE layers."""
 
+from .horizon import HorizonDescent, HorizonFeedback, HorizonNewton
 from .snopt import SNOpt
 
-__all__ = ["SNOpt"]
+__all__ = ["HorizonDescent", "HorizonFeedback", "HorizonNewton", "SNOpt"]
