@@ -413,3 +413,16 @@ def test_of_one_sample_the_error_is_of_second_order_in_the_length():
         errors.append(split.total)
     assert np.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.15)
     assert np.log2(errors[1] / errors[2]) == pytest.approx(2, abs=0.08)
+
+
+def test_a_peer_on_the_unrolled_solve_loses_most_of_the_trace():
+    """curvlinops' EKFAC on a layer that is called 40 times: a measured finding, not a bound that we promise."""
+    pytest.importorskip("curvlinops")
+    from odecheck.studies.curvature import peers
+
+    for found in peers():
+        assert found.ratios["curvlinops EKFAC"] < 0.05
+        assert found.ratios["A ⊗ B, spectrum re-estimated"] == pytest.approx(
+            1.0, abs=0.03
+        )  # Euler's steps off by as much
+        assert found.ratios["A ⊗ B"] == pytest.approx(found.ratios["curvlinops KFAC, expand"], rel=0.03)
