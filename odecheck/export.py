@@ -60,14 +60,16 @@ def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -
     for record in records:
         name = f"{record.problem} - {record.subject}"
         case = ElementTree.SubElement(
-            suite, "testcase", classname=record.claim, name=_text(name), time=f"{record.seconds:.3f}"
+            suite, "testcase", classname=_text(record.claim), name=_text(name), time=f"{record.seconds:.3f}"
         )
         _properties(case, record)
         kind = outcome(record, strict=strict)
         if kind == "failed":
             tag = "error" if record.verdict == "error" else "failure"
             counts["error" if tag == "error" else "failed"] += 1
-            ElementTree.SubElement(case, tag, message=_text(record.message.splitlines()[0])).text = _text(str(record))
+            ElementTree.SubElement(case, tag, message=_text(next(iter(record.message.splitlines()), ""))).text = _text(
+                str(record)
+            )
         elif kind not in ("passed", "refuted as stated"):
             counts["skipped"] += 1
             reason = record.expected_failure if kind == "expected failure" else record.message

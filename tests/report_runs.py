@@ -82,7 +82,8 @@ def cost() -> pd.DataFrame:
 def training() -> pd.DataFrame:
     rows = [
         {"task": "nested spheres", "model": model, "optimizer": "Adam", "learning_rate": 0.01, "seed": seed,
-         "parameters": 525, "step": 10 * epoch, "epoch": epoch, "split": split, "loss": 1 / (1 + epoch + k + 0.1 * seed),
+         "parameters": 525, "step": 10 * epoch, "epoch": epoch, "split": split,
+         "loss": 1 / (1 + epoch + k + 0.1 * seed),
          "accuracy": 1 - 1 / (2 + epoch), "nfe_forward": 30 + epoch, "nfe_backward": 50 + epoch + k,
          "cpu_seconds": 2.0 * epoch + seed, "wall_seconds": 2.0 * epoch + seed, "peak_bytes": 1e6}
         for k, model in enumerate(["NODE", "HBNODE"])
@@ -123,11 +124,18 @@ def studies(folder: Path) -> None:
                  ).to_parquet(folder / "stability.parquet")  # fmt: skip
 
 
+def split() -> pd.DataFrame:
+    rows = [("first", count, end, end**2 + 0.1 * (count > 1), end**2, 0.1 * (count > 1))
+            for count in (1, 3) for end in (0.5, 1.0, 2.0)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["layer", "count", "horizon", "total", "time", "samples"])
+
+
 def everything(folder: Path, records: list[Record] | None = None) -> Path:
     """A folder with every table that a report reads."""
     run(folder / "verified", ALL if records is None else records)
     studies(folder)
-    for name, table in (("cost", cost()), ("training", training()), ("conformance", conformance())):
+    for name, table in (("cost", cost()), ("training", training()), ("conformance", conformance()),
+                        ("kronecker_split", split())):  # fmt: skip
         (folder / name).mkdir()
         whole = table.reindex(columns=[*KINDS[name].text, *KINDS[name].numbers])
         whole.to_parquet(folder / name / f"{name}.parquet")

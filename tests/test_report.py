@@ -32,8 +32,8 @@ def figures_of(report):
 
 def test_every_section_is_there_when_its_table_is(whole):
     assert [s.id for s in whole.sections] == [
-        "verdict", "claims", "slopes", "conformance", "cost", "training", "horizon", "stability", "ledger", "records",
-        "made",
+        "verdict", "claims", "slopes", "conformance", "cost", "training", "horizon", "stability", "kronecker",
+        "ledger", "records", "made",
     ]  # fmt: skip
     assert whole.damaged == []
 
@@ -200,9 +200,15 @@ def test_what_is_missing_is_named(whole, monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "kind", "text"),
-    [(math.nan, "number", "–"), (math.inf, "number", "∞"), (-math.inf, "count", "−∞"), (1234567.0, "count", "1,234,567"),
-     (1.23456e-9, "number", "1.23e-09"), (None, "text", "–")],
-)  # fmt: skip
+    [
+        (math.nan, "number", "–"),
+        (math.inf, "number", "∞"),
+        (-math.inf, "count", "−∞"),
+        (1234567.0, "count", "1,234,567"),
+        (1.23456e-9, "number", "1.23e-09"),
+        (None, "text", "–"),
+    ],
+)
 def test_cells(value, kind, text):
     assert shown(value, kind) == text
 

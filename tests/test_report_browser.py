@@ -193,9 +193,12 @@ def test_hostile_text_is_text(look, tmp_path):
 
 def test_the_policy_lets_no_other_script_run(look, path):
     tab = look(path).ready(TABLES)
-    tab.evaluate("""() => { const s = document.createElement('script'); s.textContent = 'window.hacked = 1';
-                            document.body.append(s);
-                            document.body.insertAdjacentHTML('beforeend', '<img src=x onerror="window.hacked = 1">'); }""")
+    tab.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.hacked = 1';
+        document.body.append(script);
+        document.body.insertAdjacentHTML('beforeend', '<img src=x onerror="window.hacked = 1">');
+    }""")
     tab.wait_for_timeout(100)
     assert tab.evaluate("window.hacked") is None
 

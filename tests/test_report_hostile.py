@@ -86,8 +86,11 @@ def test_hostile_names_are_drawn(folder, tmp_path):
 
 def test_numbers_that_are_none(tmp_path):
     values = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 1.7e308]
-    records = [replace(HELD, problem=str(i), observed=v, expected=v, bar=abs(v), score=v, resolved=v, ratio=v, seconds=v,
-                       budget=json.dumps({"a": v, "b": v})) for i, v in enumerate(values)]  # fmt: skip
+    same = ("observed", "expected", "score", "resolved", "ratio", "seconds")
+    records = [
+        replace(HELD, problem=str(i), bar=abs(v), budget=json.dumps({"a": v, "b": v}), **dict.fromkeys(same, v))
+        for i, v in enumerate(values)
+    ]
     report = build([run(tmp_path / "r", records)])
     text = page.to_html(report)
     assert "NaN" not in text[: text.index("part-data")] and "∞" in text

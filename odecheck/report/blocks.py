@@ -8,10 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any, Literal
 
 # Okabe and Ito's colours, told apart by readers of every kind of colour vision; then dashes and symbols tell more
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a900")
@@ -113,7 +110,7 @@ class Table:
     id: str
     title: str
     columns: tuple[Column, ...]
-    frame: pd.DataFrame
+    frame: Any
     note: str = ""
 
 

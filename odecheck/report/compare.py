@@ -139,14 +139,15 @@ def _costs(a: Found, b: Found) -> list[Section]:
         return []
     import pandas as pd
 
-    table = pd.DataFrame(rows)
+    table: Any = pd.DataFrame(rows)
     table["p"] = holm(table["p"].to_numpy())
-    table["weight"] = [_significant(*row) for row in zip(table["quantity"], table["changed"], table["p"], strict=True)]
+    columns = table["quantity"], table["changed"], table["p"]
+    table["weight"] = [_significant(*row) for row in zip(*columns, strict=True)]
     table = table.sort_values("changed", key=lambda n: n == 0, kind="stable")
     lead = (
         "Pairs: cases of both runs. The sign test of the ratios is exact; Holm's correction is over all of this table. "
-        "Counts do not vary by themselves and need no test: where they changed, the program did. Seconds of two runs were not "
-        "measured in turns, so that another load of the machine looks like a change of the program."
+        "Counts do not vary by themselves and need no test: where they changed, the program did. Seconds "
+        "of two runs were not measured in turns: another load of the machine looks like a change of the program."
     )
     changed = table[(table["changed"] > 0)]
     return [Section("cost", "Cost", lead, (*_chart(changed), Table("costs", "After over before", COSTS, table)))]

@@ -1,7 +1,8 @@
 """What a report is made from: the tables of run folders, and in words what could not be read of them.
 
-A folder is a run of `odecheck verify`, or holds one or more of the tables named in `KINDS`, itself or in the folders
-right below it. A torn file, a missing column or a word where a number belongs never stops a report: it is said there.
+A folder is a run of `odecheck verify`, holds asv's results, or holds one or more of the tables named in `KINDS`, itself
+or in the folders right below it; a folder that is called by such a name holds any number of them. A torn file, a
+missing column or a word where a number belongs never stops a report: it is said there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from ..summary import COLUMNS as OUTCOMES
 from ..summary import identifier, outcome
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..ledger import Row
     from ..record import Record
 
@@ -45,9 +44,9 @@ class Kind:
 STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
 KINDS: Mapping[str, Kind] = {
     "conformance": Kind(
-        ("library", "version", "engine", "method", "claim", "problem", "verdict", "resolved", "message",
-         "expected_failure", "row"),
-        ("error", "error_over_tolerance", "score", "observed", "expected", "bar", "nfe", "seconds"),
+        ("library", "version", "engine", "method", "claim", "problem", "verdict", "message",
+         "expected_failure", "row", "ok"),
+        ("error", "error_over_tolerance", "resolved", "score", "observed", "expected", "bar", "nfe", "seconds"),
         ("library", "claim", "verdict"),
     ),
     "cost": Kind(
@@ -64,6 +63,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "gradient_norms": Kind(("model",), ("seed", "back", "norm"), ("model", "back", "norm")),
     "eigenvalues": Kind(("model",), ("seed", "back", "real", "imag"), ("model", "real", "imag")),
+    "kronecker_split": Kind(
+        ("layer",), ("count", "horizon", "total", "time", "samples"), ("layer", "count", "horizon", "total"),
+    ),
     "stability": Kind(
         ("model", "inner", "solver", "what", "outcome", "message"),
         ("failed", "runs", "smallest_v", "largest_h"),
@@ -84,17 +86,16 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """All that was read. frames: by the names of `KINDS`, with a column `run`; sources: the folders of each."""
+    """All that was read. frames: by the names of `KINDS`, and `history`, with a column `run`; facts: by its values."""
 
     runs: Sequence[Run]
-    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    frames: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ledger: Sequence[Row] = ()
     damaged: Sequence[str] = ()
 
     @cached_property
-    def records(self) -> pd.DataFrame:
+    def records(self) -> Any:
         """The records of all runs: the columns of a record, run, record (its anchor), outcome in words."""
         import pandas as pd
 
@@ -106,7 +107,7 @@ def anchor(number: int, record: Record) -> str:
     return f"record-{number}-{identifier(record)}"
 
 
-def _frame(number: int, run: Run) -> pd.DataFrame:
+def _frame(number: int, run: Run) -> Any:
     made = frame(run.records)
     for name in ("claim", "subject", "problem", "message", "source", "expected_failure"):
         made[name] = [tidy(text) for text in made[name]]
@@ -160,8 +161,8 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     Raises BadInput where a folder holds nothing, or a run of another version of the format.
     """
     runs: list[Run] = []
-    parts: dict[str, list[pd.DataFrame]] = {}
-    sources: dict[str, list[str]] = {}
+    parts: dict[str, list[Any]] = {}
+    seen: set[Path] = set()
     facts: dict[str, Mapping[str, Any]] = {}
     ledger: list[Row] = []
     damaged: list[str] = []
@@ -176,17 +177,26 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
                 runs.append(Run(name, place, mine, [sound(r) for r in records]))
                 facts[name] = mine
                 found += 1
-            for kind in KINDS:
-                path = place / f"{kind}.parquet"
-                if path.exists():
-                    found += 1
-                    table, problems = _read(path, kind)
-                    damaged += [f"{name}, {kind}.parquet: {problem}" for problem in problems]
-                    if table is not None:
-                        table.insert(0, "run", name)
-                        parts.setdefault(kind, []).append(table)
-                        sources.setdefault(kind, []).append(str(place))
-                        facts.setdefault(name, _facts(place))
+            for kind, path in _tables(place):
+                if path in seen:
+                    continue
+                seen.add(path)
+                found += 1
+                table, problems = _read(path, kind)
+                damaged += [f"{name}, {path.name}: {problem}" for problem in problems]
+                if table is not None:
+                    own = name if path.stem == kind else path.stem
+                    table.insert(0, "run", own)
+                    parts.setdefault(kind, []).append(table)
+                    facts.setdefault(own, _facts(path))
+            if (place / "benchmarks.json").exists():
+                from .history import read
+
+                found += 1
+                table, problems = read(place)
+                damaged += [f"{name}: {problem}" for problem in problems]
+                if table is not None and len(table):
+                    parts.setdefault("history", []).append(table.assign(run=name))
             if (place / "ledger.json").exists():
                 found += 1
                 ledger += _ledger(place / "ledger.json", damaged)
@@ -199,7 +209,7 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     import pandas as pd
 
     frames = {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
-    return Found(runs, frames, sources, facts, ledger, damaged)
+    return Found(runs, frames, facts, ledger, damaged)
 
 
 def _holds_records(folder: Path) -> bool:
@@ -214,22 +224,32 @@ def _name(folder: Path, taken: Mapping[str, Any]) -> str:
     return next(n for n in names if n not in taken)
 
 
-def _facts(folder: Path) -> Mapping[str, Any]:
-    """run.json of a folder of tables, where there is one that can be read."""
-    try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+def _tables(folder: Path) -> list[tuple[str, Path]]:
+    """The tables of a folder: KIND.parquet, or any of a folder that is called KIND."""
+    named = [(kind, folder / f"{kind}.parquet") for kind in KINDS]
+    kept = [(kind, path) for kind in KINDS if folder.name == kind for path in sorted(folder.glob("*.parquet"))]
+    return [(kind, path) for kind, path in (*named, *kept) if path.exists()]
 
 
-def _read(path: Path, name: str) -> tuple[pd.DataFrame | None, list[str]]:
+def _facts(table: Path) -> Mapping[str, Any]:
+    """The facts beside a table, where there are any that can be read: in run.json, or in a file of the table's name."""
+    for path in (table.with_name("run.json"), table.with_suffix(".json")):
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(facts, dict):
+            return facts.get("facts", facts)
+    return {}
+
+
+def _read(path: Path, name: str) -> tuple[Any, list[str]]:
     """A table with all columns of its kind, and what is wrong with it."""
     import pandas as pd
 
     kind, problems = KINDS[name], []
     try:
-        read = pd.read_parquet(path)
+        read: Any = pd.read_parquet(path)
     except Exception as error:  # whatever pyarrow makes of a torn file
         return None, [f"cannot be read, so it is not shown: {tidy(str(error).splitlines()[0])[:200]}"]
     lacking = [column for column in kind.needed if column not in read]
@@ -241,12 +261,12 @@ def _read(path: Path, name: str) -> tuple[pd.DataFrame | None, list[str]]:
     if len(read) > MOST_ROWS:
         problems.append(f"{len(read):,} rows, of which the first {MOST_ROWS:,} are shown")
         read = read.head(MOST_ROWS)
-    made = pd.DataFrame(index=range(len(read)))
+    made: Any = pd.DataFrame(index=range(len(read)))
     for column in kind.text:
         made[column] = [tidy(v) for v in read[column]] if column in read else ""
     for column in kind.numbers:
-        values = read[column].to_numpy() if column in read else float("nan")
-        numbers = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce").astype(float)
+        values: Any = read[column].to_numpy() if column in read else float("nan")
+        numbers: Any = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce").astype(float)
         bad = int((numbers.isna() & pd.Series(values, index=made.index).notna()).sum())
         if bad:
             problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")

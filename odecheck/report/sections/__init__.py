@@ -9,11 +9,26 @@ from collections.abc import Callable
 
 from ..blocks import Section
 from ..tables import Found
-from . import claims, conformance, cost, horizon, ledger, made, records, slopes, stability, training, verdict
+from . import (
+    claims,
+    conformance,
+    cost,
+    history,
+    horizon,
+    kronecker,
+    ledger,
+    made,
+    records,
+    slopes,
+    stability,
+    training,
+    verdict,
+)
 
 ORDER: tuple[Callable[[Found], Section | None], ...] = tuple(
     module.section
     for module in (
-        verdict, claims, slopes, conformance, cost, training, horizon, stability, ledger, records, made,
+        verdict, claims, slopes, conformance, cost, training, horizon, stability, kronecker, history, ledger, records,
+        made,
     )
 )  # fmt: skip

@@ -19,6 +19,7 @@ LEVELS = (
 COLUMNS = (
     Column("row", "row"),
     Column("verdict", "verdict", "verdict"),
+    Column("ok", "as expected"),
     Column("library", "library"),
     Column("version", "version"),
     Column("engine", "engine"),
@@ -28,7 +29,7 @@ COLUMNS = (
     Column("error", "error", "number"),
     Column("error_over_tolerance", "error / tolerance", "number"),
     Column("score", "gap / bar", "number"),
-    Column("resolved", "would have seen"),
+    Column("resolved", "would have seen", "number"),
     Column("nfe", "NFE", "count"),
     Column("seconds", "seconds", "number"),
     Column("expected_failure", "known to fail"),
@@ -40,16 +41,17 @@ def section(found: Found) -> Section | None:
     rows = found.frames.get("conformance")
     if rows is None or rows.empty:
         return None
+    judged = rows[rows["claim"] != ""]  # a row of a whole version, that it could not be installed, has no claim
     caption = Caption(
         "One row for each library, version and engine, one column for each claim. Colour: the gravest verdict among "
         "methods and problems; the text: how many of the judged rows hold.",
         "rows that hold of rows that were judged",
-        f"{len(rows):,} rows",
+        f"{len(judged):,} rows",
         "odecheck conformance, then odecheck report RUN",
     )
     lead = "Every library was asked the same questions. What it does not offer is unsupported, and no fault."
     table = Table("conformance-rows", "Every row", COLUMNS, rows)
-    return Section("conformance", "Libraries", lead, (_matrix(rows, caption), table))
+    return Section("conformance", "Libraries", lead, (_matrix(judged, caption), table))
 
 
 def _matrix(rows: Any, caption: Caption) -> Grid:

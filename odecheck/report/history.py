@@ -1,0 +1,40 @@
+"""asv's result files as a table: one row for each benchmark, choice of parameters and commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..bench.results import read_series
+from ..bench.suite import Suite
+from ..door import BadInput
+from .tables import tidy
+
+COLUMNS = ("benchmark", "machine", "kind", "unit", "commit", "position", "value", "spread")
+
+
+def read(results: Path) -> tuple[Any, list[str]]:
+    """The table of a folder of asv's results, commits in the order of their dates; and what could not be read."""
+    import pandas as pd
+
+    try:
+        from asv.results import iter_results_for_machine
+    except ImportError:
+        return None, ["asv is not installed, so the benchmarks are not shown: pip install asv"]
+    rows, problems = [], []
+    suite = Suite(results / "asv.conf.json", results, results, results)
+    for machine in sorted(p.name for p in results.iterdir() if (p / "machine.json").exists()):
+        try:
+            dates = {r.commit_hash: r.date for r in iter_results_for_machine(str(results), machine)}
+            commits = sorted(dates, key=lambda commit: dates[commit])
+            found = read_series(suite, machine, commits)
+        except (BadInput, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problems.append(f"{tidy(machine)}: {tidy(str(error)).splitlines()[0][:200]}")
+            continue
+        place = {commit: i for i, commit in enumerate(commits)}
+        rows += [
+            (tidy(s.name), machine, s.kind, s.unit, p.commit, float(place[p.commit]), float(p.value), float(p.spread))
+            for s in found
+            for p in s.points
+        ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)), problems

@@ -1,0 +1,41 @@
+"""How far A ⊗ B is from a layer's block of the Gauss–Newton matrix, by the two sources of the error, as a table.
+
+The blocks are those of `curvature`: of one sample the error is that of time alone, and falls with the square of the
+length of the solve; of several, that of pairing the samples need not fall with it.
+
+    python -m odecheck.studies.kronecker_split reports
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .curvature import SAMPLES, blocks, made
+
+ENDS = (2.0, 1.0, 0.5, 0.25, 0.125)
+
+
+def table(ends: Sequence[float] = ENDS, counts: Sequence[int] = (1, SAMPLES)) -> Any:
+    """A pandas DataFrame: layer, count (of samples), horizon (T − t0), total, time, samples; see `curvature.Split`."""
+    import pandas as pd
+
+    rows = []
+    for count in counts:
+        field, y0 = made(count)
+        for end in ends:
+            for layer, block in blocks(field, y0, end).items():
+                split = block.split()
+                rows.append((layer, count, end, split.total, split.time, split.samples))
+    return pd.DataFrame(rows, columns=["layer", "count", "horizon", "total", "time", "samples"])
+
+
+def main(folder: str = "reports") -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    table().to_parquet(Path(folder) / "kronecker_split.parquet", index=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
