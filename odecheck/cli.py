@@ -12,13 +12,14 @@ from .commands.conformance import conformance
 from .commands.cost import cost
 from .commands.regressions import regressions
 from .commands.report import report
+from .commands.reproduce import reproduce
 from .commands.selftest import selftest
 from .commands.show import show
 from .commands.tasks import tasks
 from .commands.train import train
 from .commands.verify import verify
 
-COMMANDS = (verify, claims, show, report, conformance, tasks, train, cost, bench, regressions, selftest)
+COMMANDS = (verify, claims, show, reproduce, report, conformance, tasks, train, cost, bench, regressions, selftest)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

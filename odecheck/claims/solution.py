@@ -182,7 +182,7 @@ def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded
 
 
 # loosest and tightest tolerance by stated order: a method of low order pays for each digit with many steps
-_TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
+TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
 
 
 def _root_tolerance(subject: Subject) -> Subject:
@@ -218,10 +218,10 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     """
     solver = subject.solver
     adaptive = solver.inner if isinstance(solver, _RootTolerance) else solver
-    if not isinstance(adaptive, Adaptive) or adaptive.method == "scipy_solver" or adaptive.order not in _TOLERANCES:
+    if not isinstance(adaptive, Adaptive) or adaptive.method == "scipy_solver" or adaptive.order not in TOLERANCES:
         raise NotApplicable("a fixed-step solver has no tolerance; see SOL-3")
     ratio = 0.01 if adaptive.atol is None else adaptive.atol / adaptive.rtol
-    tolerances = np.geomspace(*_TOLERANCES[adaptive.order], 9)
+    tolerances = np.geomspace(*TOLERANCES[adaptive.order], 9)
     lands = adaptive.land or getattr(subject.engine, "lands", False)
     outputs = 1 if lands else 20  # a solver that lands on its outputs would take its steps from them
     times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)

@@ -1,0 +1,40 @@
+"""odecheck reproduce: a refuted row as a script to paste into a bug report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import last_run, refuse
+
+
+def reproduce(
+    row: Annotated[str, typer.Argument(help="A row's short id, from verify or from conformance.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder, or a folder with conformance.parquet; by default the last run."),
+    ] = None,
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the script there.")] = None,
+) -> None:
+    """Print a script that shows a defect with the library alone: it exits with 1 where the defect is there.
+
+    \b
+    odecheck reproduce 3f9a1c
+    odecheck reproduce 3f9a1c0b --run reports --write bug.py && python bug.py
+    """
+    from ..door import BadInput
+    from ..reproduce import script
+    from ..reproduce.rows import found
+
+    try:
+        at = found(row, run or last_run())
+        text = script(at.claim, at.subject, at.problem, observed=at.observed, expected=at.expected, bar=at.bar,
+                      library=at.library)  # fmt: skip
+    except BadInput as refused:
+        refuse(refused)
+    if write:
+        write.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=False)
