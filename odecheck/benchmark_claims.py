@@ -207,6 +207,21 @@ def verdict(found: Sequence[Comparison]) -> Verdict:
     return Verdict.HOLDS if seen == {Verdict.HOLDS} else Verdict.INCONCLUSIVE
 
 
+def ledger_row(claim: BenchmarkClaim, found: Sequence[Comparison]) -> dict[str, Any]:
+    """What the ledger says of a claim: `Row`'s fields. problems: tasks. A claim without a comparison: none."""
+    tasks = {task: verdict([o for o in found if o.task == task]) for task in dict.fromkeys(o.task for o in found)}
+    seen = set(tasks.values())
+    whole = next((v for v in (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in seen), None)
+    told = "; ".join(f"{task}: {one}" for task, one in tasks.items())
+    return {
+        "claim": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "verdict": str(whole or Verdict.NOT_APPLICABLE),
+        "note": f"{told} (training.md)" if tasks else "benchmark claim: no training kept",
+    }
+
+
 def best_rates(rows: Any, kind: str) -> Any:
     """The rows at each one's best learning rate, by the mean final loss over the tuning seeds, which are then left out.
 

@@ -121,8 +121,8 @@ class Walker(Task):
 
 
 # widths such that a model has about 11,000 parameters, and 4,000
-SIZE = {"NODE": 72, "ANODE": 72, "SONODE": 55, "HBNODE": 58, "GHBNODE": 58, "AdamNODE": 47}
-SMALL = {"NODE": 46, "ANODE": 46, "SONODE": 40, "HBNODE": 41, "GHBNODE": 41, "AdamNODE": 36}
+SIZE = {"NODE": 72, "ANODE": 64, "SONODE": 55, "HBNODE": 58, "GHBNODE": 58, "AdamNODE": 47}
+SMALL = {"NODE": 46, "ANODE": 42, "SONODE": 40, "HBNODE": 41, "GHBNODE": 41, "AdamNODE": 36}
 PAPER = Setting(
     "published", SIZE, batch=256, epochs=500, tolerance=1e-7, rate={"adam": 3e-3, "sgd": 0.02, "snopt": 0.02}, clip=1.0,
     needs_data=True, more={"state": 24, "augmented": 32},
