@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import IO
 
 GIB = 2**30
-# After the time is up: to raise in Python once and again, before the process is ended from outside of Python.
-GRACE = 5.0
 SHOWN = 300
 
 
@@ -23,12 +21,14 @@ SHOWN = 300
 class Limits:
     """What one case may take. seconds: of the clock; memory: bytes of a whole worker. None: without limit.
 
+    grace: seconds more, in which Python is interrupted again and again, before the process is ended.
     The memory is enforced where the system can (`RLIMIT_DATA`, Linux); elsewhere it is not.
     Raises ValueError for a limit that is not positive.
     """
 
     seconds: float | None = None
     memory: int | None = None
+    grace: float = 5.0
 
     def __post_init__(self) -> None:
         for name in ("seconds", "memory"):
@@ -42,11 +42,11 @@ class OutOfTime(BaseException):
 
 
 @contextmanager
-def within(seconds: float | None) -> Generator[None]:
+def within(seconds: float | None, grace: float = 5.0) -> Generator[None]:
     """Raise OutOfTime in this block after so many seconds; in the main thread of a process only.
 
     A block that swallows it is told again every second. One that never comes back to Python, or goes on all the same,
-    ends the process after `GRACE` more seconds, which whoever waits for it sees as its death.
+    ends the process after `grace` more seconds, which whoever waits for it sees as its death.
     """
     if seconds is None:
         yield
@@ -57,7 +57,7 @@ def within(seconds: float | None) -> Generator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=nowhere)
+        faulthandler.dump_traceback_later(seconds + grace, exit=True, file=nowhere)
         signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         try:
             yield

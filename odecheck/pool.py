@@ -58,18 +58,19 @@ def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, door: boo
         return list(unit.run(seed=seed, door=door))
     with Printed() as printed:
         if door:
-            with within(None if limits.seconds is None else limits.seconds * len(unit.claims)):
-                unit.enter(seed)
+            unit.enter(seed)
         return [_timed(part, seed, limits, printed) for part in unit.one_by_one()]
 
 
 def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
     """The record of a unit of one claim, which says as well that time was up, and what was printed."""
     try:
-        with within(limits.seconds):
+        with within(limits.seconds, limits.grace):
             (record,) = part.run(seed=seed, door=False)
     except OutOfTime:
         (record,) = part.crashed(_late(limits.seconds))
+    except SystemExit as ended:
+        (record,) = part.crashed(f"the subject ended its process: SystemExit({ended.code})")
     said = printed.take()
     return replace(record, message=f"{record.message}\nprinted to standard output: {said}") if said else record
 

@@ -12,7 +12,7 @@ from ..engines.library import Library
 from ..engines.release import NotInstalled, install, is_installed
 
 # the files of `odecheck.engines` with a LIBRARY
-FILES = ("torchdiffeq", "torchode", "torchdyn", "diffrax", "own", "scipy")
+FILES = ("torchode", "torchdyn", "own", "scipy", "torchdiffeq", "diffrax")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
         if name not in by_name:
             raise BadInput(f"there is no library {name!r}", "a misspelt name", f"one of {', '.join(by_name)}")
         library = by_name[name]
-        releases = (release,) if release else library.tested if library.side_by_side else (library.installed,)
+        newest_first = tuple(reversed(library.tested)) if library.side_by_side else (library.installed,)
+        releases = (release,) if release else newest_first
         for one in releases:
             yield _version(library, one, folder, bool(wanted))
 

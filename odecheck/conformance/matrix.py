@@ -10,13 +10,13 @@ from typing import Any
 
 from ..case import Key, Unit
 from ..claim import Claim
+from ..door import BadInput
 from ..engines.library import Asked, Library
 from ..judge import Verdict
 from ..record import Record
 from ..run import Limits, run_units
 from ..solvers import Adaptive
 from ..subject import SHIPPED, Subject
-from ..summary import outcome
 from .libraries import Version
 from .questions import claims, posed
 
@@ -27,8 +27,8 @@ NAN = float("nan")
 class Row:
     """One verdict on a library. row: eight characters that are the same for the same case in every run.
 
-    ok: whether it was to be expected. error: |observed − expected| at the worst component, and over the tolerance of
-    the subject where the claim is about that. A row of a whole version (not installed, not tested) has no claim.
+    ok: whether it was to be expected. error: |observed − expected| at the worst component; error_over_tolerance: of a
+    solution, over what its tolerance promised there. A row of a whole version (not installed, not tested) has no claim.
     """
 
     library: str
@@ -64,8 +64,16 @@ class Matrix:
     origin: dict[Key, tuple[Version, Asked]]
     notices: tuple[Row, ...]
 
-    def run(self, *, workers: int, limits: Limits, folder: Path, resume: bool = False,
-            progress: Callable[[Record], None] | None = None, facts: dict[str, Any] | None = None) -> list[Row]:  # fmt: skip
+    def run(
+        self,
+        *,
+        workers: int,
+        limits: Limits,
+        folder: Path,
+        resume: bool = False,
+        progress: Callable[[Record], None] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> list[Row]:
         """All rows, by library. A library that crashes, hangs or takes all memory costs its own rows alone."""
         records = run_units(self.units, workers=workers, limits=limits, folder=folder, resume=resume,
                             progress=progress, door=False, facts=facts)  # fmt: skip
@@ -93,49 +101,63 @@ def matrix(found: Sequence[Version], folder: Path, *, claim: Sequence[str] = (),
         for way in asked:
             if engine.lower() not in way.engine_name.lower() or method.lower() not in way.method.lower():
                 continue
-            for unit in _units(one, way):
+            for unit in _units(way):
                 left = tuple(c for c in unit.claims if not wanted or c.id in wanted)
                 if not left or problem.lower() not in unit.problem.name.lower():
                     continue
                 units.append(Unit(unit.subject, unit.problem, left))
-                origin |= {key: (one, way) for key in units[-1].keys}
+                for key in units[-1].keys:
+                    if key in origin:
+                        raise BadInput(f"two rows are called {' / '.join(key)}", "two engines of one name",
+                                       "a name with the library and the version in it")  # fmt: skip
+                    origin[key] = one, way
     return Matrix(tuple(units), origin, tuple(notices))
 
 
-def _units(one: Version, way: Asked) -> list[Unit]:
+def _units(way: Asked) -> list[Unit]:
     by_problem: dict[str, tuple[Any, list[Claim]]] = {}
     for topic in way.topics:
         for claim in claims(topic):
             for problem in posed(claim, way.brief):
                 by_problem.setdefault(problem.name, (problem, []))[1].append(claim)
-    return [
-        Unit(
-            Subject(SHIPPED, way.solver, way.engine, _expected(one.library, one.release, way, problem.name, asked)),
-            problem, tuple(asked),
-        )
-        for problem, asked in by_problem.values()
-    ]  # fmt: skip
+    subject = Subject(SHIPPED, way.solver, way.engine)
+    return [Unit(subject, problem, tuple(asked)) for problem, asked in by_problem.values()]
 
 
-def _expected(library: Library, release: str, way: Asked, problem: str, asked: Sequence[Claim]) -> dict[str, str]:
-    """What is known to fail, with its reason. An untested version is held to what the newest tested one fails."""
+def known_failure(library: Library, release: str, way: Asked, claim: str, problem: str) -> str:
+    """Why this is known to fail, or nothing. An untested version is held to what the newest tested one fails."""
     at = release if release in library.tested else library.tested[-1]
-    return {c.id: known.why for c in asked for known in library.known if known.of(at, way, c.id, problem)}
+    return next((known.why for known in library.known if known.of(at, way, claim, problem)), "")
 
 
 def row_of(record: Record, one: Version, way: Asked) -> Row:
     """A record as a row of its library."""
     gap = abs(record.observed - record.expected)
-    known = bool(record.expected_failure)
-    expected = outcome(record) != "failed" or (known and record.verdict is Verdict.ERROR)
-    over = gap if record.claim.startswith("TOL") and isinstance(way.solver, Adaptive) else NAN
+    why = known_failure(one.library, one.release, way, record.claim, record.problem)
     return Row(
         library=one.library.name, version=one.release, engine=way.engine_name, method=way.method, claim=record.claim,
-        problem=record.problem, verdict=str(record.verdict), ok=expected, error=gap, error_over_tolerance=over,
+        problem=record.problem, verdict=str(record.verdict), ok=is_expected(record, why), error=gap,
+        error_over_tolerance=_in_tolerances(record, way.solver, gap),
         resolved=record.resolved, score=record.score, observed=record.observed, expected=record.expected,
         bar=record.bar, nfe=record.nfe, seconds=record.seconds, message=record.message,
-        expected_failure=record.expected_failure, row=digest(*record.key),
+        expected_failure=why, row=digest(*record.key),
     )  # fmt: skip
+
+
+def is_expected(record: Record, why: str) -> bool:
+    """Whether a row is as expected: what is known to fail has to fail, and nothing else may."""
+    if record.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED, Verdict.INCONCLUSIVE):
+        return True
+    return (str(record.verdict) == record.expected_verdict) != bool(why)
+
+
+def _in_tolerances(record: Record, solver: object, gap: float) -> float:
+    """The error of a solution at the finest rung, over what that rung's tolerance is at the worst component."""
+    if record.claim not in ("SOL-2", "SOL-14") or not isinstance(solver, Adaptive) or not record.solves:
+        return NAN
+    rtol = solver.rtol / 10 ** (record.solves - 1)  # one solve on each rung, each ten times finer
+    atol = rtol / 100 if solver.atol is None else solver.atol / 10 ** (record.solves - 1)
+    return gap / (atol + rtol * abs(record.expected))
 
 
 def digest(*names: str) -> str:

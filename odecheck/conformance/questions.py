@@ -15,6 +15,7 @@ from ..engines.library import Topic
 # of the claims on any solve: the field is our own and its twin's agreement says nothing of a library
 OF_SOLUTIONS = ("SOL-2", "SOL-3", "SOL-4", "SOL-5", "SOL-6", "SOL-7", "SOL-8", "SOL-9")
 OF_DERIVATIVES = ("NODE-3",)
+TOPICS: dict[Topic, tuple[str, ...]] = {"solution": ("SOL",), "derivatives": ("DER",), "use": ("HES", "EVT", "USE")}
 
 
 @cache
@@ -26,8 +27,8 @@ def two_times() -> Problem:
 
 def claims(topic: Topic) -> tuple[Claim, ...]:
     """The claims of a topic, in reading order."""
-    first = OF_SOLUTIONS if topic == "solution" else OF_DERIVATIVES
-    of_topic = (c for c in CONFORMANCE if (c.id.split("-")[0] in ("SOL", "TOL")) == (topic == "solution"))
+    first = {"solution": OF_SOLUTIONS, "derivatives": OF_DERIVATIVES, "use": ()}[topic]
+    of_topic = (c for c in CONFORMANCE if c.id.split("-")[0] in TOPICS[topic])
     return (*(c for c in ALL if c.id in first), *of_topic)
 
 

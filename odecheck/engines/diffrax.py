@@ -180,7 +180,7 @@ def asks(release: str, folder: str) -> list[Asked]:
                    ("solution",), brief=True) for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")]  # fmt: skip
     found += [Asked(DiffraxFixed(method, step=h), RECURSIVE, "RecursiveCheckpoint", f"{method}, fixed step",
                     ("solution",), brief=True) for method, h in (("euler", 0.02), ("heun", 0.05))]  # fmt: skip
-    found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", brief=True))
+    found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", ("solution", "derivatives"), brief=True))
     for name, engine in (("Direct", DIRECT), ("Backsolve", BACKSOLVE), ("ForwardMode", FORWARD)):
         found.append(Asked(dopri5, engine, name, "dopri5", ("derivatives",), brief=True))
     return found

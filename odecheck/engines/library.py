@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Literal
 
 from ..solvers import Solver
 from .base import Engine
 
-Topic = Literal["solution", "derivatives"]
-BOTH: tuple[Topic, ...] = ("solution", "derivatives")
+Topic = Literal["solution", "derivatives", "use"]
+EVERYTHING: tuple[Topic, ...] = ("solution", "derivatives", "use")
 
 
 @dataclass(frozen=True)
 class Asked:
     """One way of using a library. engine, method: the names of a row.
 
-    topics: what is asked of it; the solution of an engine whose forward solve is that of another is not asked twice.
+    topics: what is asked of it: solutions, first derivatives, and what users do with a solution beyond that (second
+    derivatives, events, repeated and changed modules). The solution of an engine whose forward solve is that of another
+    is not asked twice.
     brief: on one problem for each claim and not on all.
     """
 
@@ -27,7 +29,7 @@ class Asked:
     engine: Engine
     engine_name: str
     method: str
-    topics: tuple[Topic, ...] = BOTH
+    topics: tuple[Topic, ...] = EVERYTHING
     brief: bool = False
 
 
@@ -35,8 +37,7 @@ class Asked:
 class Known:
     """Rows that are known to fail, and why. Strict: a row of them that holds fails the run.
 
-    claims: ids. versions, engines, methods, problems: patterns as of file names, any of which has to match. excepting:
-    (engine, method, problem) patterns that are left out.
+    claims: ids. versions, engines, methods, problems: patterns as of file names, of each of which one has to match.
     """
 
     why: str
@@ -72,17 +73,15 @@ class Library:
     known: tuple[Known, ...] = ()
     install: str = ""
     side_by_side: bool = False
-    needs: tuple[str, ...] = field(default=())
+    needs: tuple[str, ...] = ()
 
     @property
     def installed(self) -> str:
         """The version that is installed, or nothing."""
         try:
-            for name in (*self.needs, self.package):
-                found = version(name)
+            return [version(name) for name in (*self.needs, self.package)][-1]
         except PackageNotFoundError:
             return ""
-        return found
 
     @property
     def how_to_install(self) -> str:
@@ -95,6 +94,3 @@ def named(*known: Known) -> tuple[Known, ...]:
         if not item.why.strip():
             raise ValueError(f"a known failure of {', '.join(item.claims)} has no reason")
     return known
-
-
-Module = Any

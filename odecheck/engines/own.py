@@ -135,10 +135,10 @@ def asks(release: str, folder: str) -> list[Asked]:
     adaptive, fixed = Adaptive("dopri5", rtol=1e-7), FixedStep("rk4", step=0.125)
     return [
         Asked(adaptive, Closed(), "odeint", "dopri5"),
-        Asked(Adaptive("dopri8", rtol=1e-9), Closed(), "odeint", "dopri8", brief=True),
-        Asked(fixed, Closed(), "odeint", "rk4", brief=True),
+        Asked(Adaptive("dopri8", rtol=1e-9), Closed(), "odeint", "dopri8", ("solution", "derivatives"), brief=True),
+        Asked(fixed, Closed(), "odeint", "rk4", ("solution", "derivatives"), brief=True),
         Asked(adaptive, Discrete(), "discrete", "dopri5"),
-        Asked(fixed, Discrete(), "discrete", "rk4", brief=True),
+        Asked(fixed, Discrete(), "discrete", "rk4", ("solution", "derivatives"), brief=True),
     ]
 
 

@@ -58,7 +58,8 @@ class ScipyEngine:
 def asks(release: str, folder: str) -> list[Asked]:
     """All methods of solve_ivp."""
     rtol = {"RK23": 1e-6, "DOP853": 1e-8}
-    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), ScipyEngine(), "solve_ivp", method, brief=True)
+    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), ScipyEngine(), "solve_ivp", method,
+                  ("solution", "derivatives") if method == "RK45" else ("solution",), brief=True)
             for method in SolveIvp.METHODS]  # fmt: skip
 
 

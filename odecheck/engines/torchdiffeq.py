@@ -136,9 +136,8 @@ RELEASES = ("0.0.1", "0.1.0", "0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.2.3", "0.2.
 # Of a low order a tight tolerance costs many steps.
 RTOL = {2: 1e-5, 3: 1e-6, 5: 1e-7, 8: 1e-9}
 STEP = {1: 0.02, 2: 0.05, 3: 0.05, 4: 0.125}
-# Methods of which derivatives are asked of every release, and of the newest one.
-EVERYWHERE = ("dopri5", "rk4")
-NEWEST = (*EVERYWHERE, "bosh3", "dopri8", "midpoint", "euler", "implicit_adams")
+# Methods of which derivatives are asked with the newest release.
+NEWEST = ("dopri5", "rk4", "bosh3", "dopri8", "midpoint", "euler", "implicit_adams")
 
 
 @dataclass(frozen=True)
@@ -179,18 +178,26 @@ def asks(release: str, folder: str) -> list[Asked]:
         solvers |= {"rk4, cubic": FixedStep("rk4", step=STEP[4], interp="cubic"),
                     "dopri5, landing": Adaptive("dopri5", rtol=RTOL[5], land=True),
                     "dopri8, landing": Adaptive("dopri8", rtol=RTOL[8], land=True)}  # fmt: skip
-    engines = [("backprop", BACKPROP), ("adjoint", ADJOINT)]
-    engines += [("seminorm adjoint", SEMINORM)] if release not in RELEASES[:3] else []
     found: list[Asked] = []
     for method, solver in solvers.items():
-        for name, engine in engines:
-            derivatives = method in (NEWEST if newest and name != "seminorm adjoint" else EVERYWHERE)
-            topics: list[Topic] = ["solution"] if name == "backprop" else []
-            topics += ["derivatives"] if derivatives else []
-            if topics and not (name == "seminorm adjoint" and isinstance(solver, FixedStep)):
+        for name, engine in (("backprop", BACKPROP), ("adjoint", ADJOINT), ("seminorm adjoint", SEMINORM)):
+            topics = _topics(name, method, newest)
+            if topics:
                 at = of_release(engine, release, folder)
-                found.append(Asked(solver, at, name, method, tuple(topics), brief=not newest))
+                found.append(Asked(solver, at, name, method, topics, brief=not newest or method != "dopri5"))
     return found
+
+
+def _topics(engine: str, method: str, newest: bool) -> tuple[Topic, ...]:
+    """What is asked: of every release all methods' solutions, and the rest of dopri5; of the newest one more."""
+    if engine == "seminorm adjoint":
+        return ("derivatives",) if newest and method == "dopri5" else ()
+    topics: list[Topic] = ["solution"] if engine == "backprop" else []
+    if method == "dopri5" or (newest and method in NEWEST) or (method, engine) == ("rk4", "backprop"):
+        topics.append("derivatives")
+    if method == "dopri5" or (newest and method == "rk4"):
+        topics.append("use")
+    return tuple(topics)
 
 
 KNOWN: tuple[Known, ...] = named()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal
@@ -82,7 +83,7 @@ class Solve:
 def _grid(ts: Tensor, step: float) -> Tensor:
     """Steps of a fixed length from the first time on, cut on every output: torchdyn has no output between steps."""
     parts = [ts[:1]]
-    for begin, end in zip(ts[:-1], ts[1:], strict=True):
+    for begin, end in pairwise(ts):
         count = int(torch.ceil((end - begin).abs().detach() / step - 1e-9))
         inner = torch.arange(1, count, dtype=ts.dtype) * step * torch.sign(end - begin).detach()
         parts += [begin + inner, end[None]]
@@ -123,17 +124,18 @@ INTERPOLATED = OdeIntEngine("torchdyn interpolated adjoint", "flow", Solve("inte
 def asks(release: str, folder: str) -> list[Asked]:
     """Three fixed-step and two adaptive methods; the adjoints with one of each."""
     both: tuple[Topic, ...] = ("solution", "derivatives")
+    use: tuple[Topic, ...] = ("derivatives", "use")
     step = {"euler": 0.02, "midpoint": 0.05, "rk4": 0.125}
     assert set(step) <= set(FIXED_STEP)
     found = [Asked(FixedStep(method, step=h), AUTOGRAD, "autograd", method, both if method == "rk4" else ("solution",),
                    brief=method != "rk4") for method, h in step.items()]  # fmt: skip
     dopri5, tsit5 = (TorchdynAdaptive(method, rtol=1e-7, land=True) for method in TorchdynAdaptive.METHODS)
-    found += [Asked(dopri5, AUTOGRAD, "autograd", "dopri5", both),
+    found += [Asked(dopri5, AUTOGRAD, "autograd", "dopri5"),
               Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
               Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both,
                     brief=True)]  # fmt: skip
     for name, engine in (("adjoint", ADJOINT), ("interpolated adjoint", INTERPOLATED)):
-        found += [Asked(dopri5, engine, name, "dopri5", ("derivatives",)),
+        found += [Asked(dopri5, engine, name, "dopri5", use, brief=True),
                   Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",),
                         brief=True)]  # fmt: skip
     return found

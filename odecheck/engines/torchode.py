@@ -88,15 +88,16 @@ JOINT = OdeIntEngine("torchode JointBacksolve", "flow", Solve("JointBacksolveAdj
 def asks(release: str, folder: str) -> list[Asked]:
     """The four methods, adaptive and fixed, with automatic differentiation; two of them with the adjoints."""
     both: tuple[Topic, ...] = ("solution", "derivatives")
+    use: tuple[Topic, ...] = ("derivatives", "use")
     found = [
-        Asked(TorchodeAdaptive("dopri5", rtol=1e-7), AUTODIFF, "AutoDiff", "dopri5", both),
+        Asked(TorchodeAdaptive("dopri5", rtol=1e-7), AUTODIFF, "AutoDiff", "dopri5"),
         Asked(TorchodeAdaptive("tsit5", rtol=1e-7), AUTODIFF, "AutoDiff", "tsit5", both, brief=True),
         Asked(TorchodeAdaptive("heun", rtol=1e-5), AUTODIFF, "AutoDiff", "heun", ("solution",), brief=True),
         Asked(TorchodeFixed("heun", step=0.05), AUTODIFF, "AutoDiff", "heun, fixed step", both, brief=True),
         Asked(TorchodeFixed("euler", step=0.02), AUTODIFF, "AutoDiff", "euler, fixed step", ("solution",), brief=True),
     ]
     for name, engine in (("Backsolve", BACKSOLVE), ("JointBacksolve", JOINT)):
-        found += [Asked(TorchodeAdaptive("dopri5", rtol=1e-7), engine, name, "dopri5", ("derivatives",)),
+        found += [Asked(TorchodeAdaptive("dopri5", rtol=1e-7), engine, name, "dopri5", use, brief=True),
                   Asked(TorchodeFixed("heun", step=0.05), engine, name, "heun, fixed step", ("derivatives",),
                         brief=True)]  # fmt: skip
     return found
