@@ -3,7 +3,8 @@
     python asv_bench/snopt_step.py [--device cpu|cuda] [--rounds 12] [--json FILE]
 
 Both optimizers train twins of one model on the same batches, from the same start, step by step in turn; every gradient
-is taken at the same parameters (the twins are set equal before each step), so that solvers take the same steps. CPU time,
+is taken at the same parameters (the twins are set equal before each step), so that solvers take the same steps. CPU
+time,
 or on an accelerator synchronised wall time; medians. The working set is the largest number of bytes of tensors alive at
 one time in a step, those that were there before included for what the optimizers keep.
 """

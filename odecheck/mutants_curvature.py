@@ -90,8 +90,7 @@ BATCH_IN_INPUTS = _mutant("A summed over samples, not averaged", factors=_scaled
 NO_BIAS = _mutant("column of the bias dropped", factors=_no_bias)
 NEVER_RESET = _mutant("statistics of the refresh before never reset", factors=lambda f, _: Factors(2 * f.A, 2 * f.B))
 ONE_INTERVAL = _mutant("statistics of the first interval of the backward solve only", last_interval=True)
-SWAPPED = _mutant("A and B exchanged where they fit, else transposed by rows",
-                  factors=lambda f, _: Factors(f.B, f.A) if f.A.shape == f.B.shape else Factors(f.A.flip(0), f.B))  # fmt: skip
+SWAPPED = _mutant("rows of A in reverse", factors=lambda f, _: Factors(f.A.flip(0), f.B))
 
 
 def _transposed(factors: Factors, gradient: Tensor, damping: float) -> Tensor:

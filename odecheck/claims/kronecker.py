@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from .. import mutants_curvature as wrong
 from ..claim import Condition, NotApplicable, claim
 from ..curvature import CurvatureError, Eigenbasis, Factors, Gather, SampleIntegrals
-from ..curvature.factors import KroneckerSums
 from ..curvature.gather import Sink
 from ..curvature.method import RIGHT, Method
 from ..engines.base import Unsupported
@@ -111,7 +110,7 @@ def _along_reference(subject: Subject, ended: Problem, ts: Array, run: Trajector
         for t, y, x in zip(ts, run.y, transition, strict=True):
             q = np.swapaxes(np.linalg.solve(np.swapaxes(x, 1, 2), end), 1, 2)
             seen.clear()
-            value = module(tensor(np.asarray(t)), tensor(y).requires_grad_())
+            value = module(tensor(np.asarray(t, dtype=np.float64)), tensor(y).requires_grad_())
             outputs = [seen[layer][1] for layer in layers if layer in seen]
             pulled = [torch.autograd.grad(value, outputs, tensor(q[:, i].copy()), retain_graph=True, allow_unused=True)
                       for i in range(q.shape[1])]  # fmt: skip
@@ -199,7 +198,8 @@ def _ended(problem: Problem) -> Problem:
 
 @claim("SNOPT-6", source=f"{PAPER}: Kronecker factors", resolution=1e-5,
        mutants=[wrong.MISSING_LENGTH, wrong.MEAN_FOR_SUM, wrong.NO_BIAS, wrong.BATCH_TOO_MANY, wrong.BATCH_IN_INPUTS,
-                wrong.SAMPLES_AS_CALLS, wrong.ONE_INTERVAL, wrong.NEVER_RESET, wrong.SWAPPED, SCALED_FIELD])  # fmt: skip
+                wrong.SAMPLES_AS_CALLS, wrong.ONE_INTERVAL, wrong.NEVER_RESET, wrong.SWAPPED, 
+                SCALED_FIELD])  # fmt: skip
 def factors_are_time_integrals(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """What is gathered along the adjoint solve is A = E ∫ z zᵀ dt, B = E Σ_i ∫ g_i g_iᵀ dt, for every linear layer.
 
@@ -298,7 +298,7 @@ def preconditioner_is_a_dense_solve(subject: Subject, problem: Problem) -> tuple
         true = np.linalg.solve(dense + damping * np.eye(len(dense)), gradient.numpy().ravel())
         size = float(np.max(np.abs(true)))
         observed.append(method.precondition(factors, gradient, damping).numpy().ravel() / size)
-        expected.append(true / size)
+        expected.append(np.asarray(true / size, dtype=np.float64))
         bars.append(np.full(len(true), 1e3 * EPS * len(true) * 21))  # 21: condition of the damped system
     if not observed:
         raise NotApplicable("no layer has a gradient")
@@ -317,7 +317,8 @@ def _spectra(subject: Subject, ended: Problem, bases: list[Eigenbasis]) -> list[
 
 
 @claim("SNOPT-8", source="arXiv:1806.03884: the spectrum as second moments in the factors' eigenbasis", resolution=1e-5,
-       mutants=[wrong.HALVED_SPECTRUM, wrong.MEAN_GRADIENT, wrong.FACTORS_SUMMED, wrong.NOT_ROTATED, SCALED_FIELD])  # fmt: skip
+       mutants=[wrong.HALVED_SPECTRUM, wrong.MEAN_GRADIENT, wrong.FACTORS_SUMMED, wrong.NOT_ROTATED,
+                SCALED_FIELD])  # fmt: skip
 def spectrum_is_the_diagonal(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The re-estimated spectrum E Σ_i (U_Bᵀ G_i U_A)² is the diagonal of the true block in the eigenbasis.
 
@@ -421,7 +422,7 @@ def _sandwiched(module: nn.Module) -> None:
 @claim("SNOPT-9", source=f"{PAPER}: invariance of a Kronecker step, without damping", resolution=1e-3,
        mutants=[wrong.OUTPUTS_FORGOTTEN, wrong.MORE_DAMPING, wrong.TRANSPOSED_BASIS])  # fmt: skip
 def step_is_invariant(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
-    """A step with (A ⊗ B)⁻¹ does not change when inputs and outputs of the layers are changed by invertible affine maps.
+    """A step with (A ⊗ B)⁻¹ does not change under invertible affine maps of the inputs and outputs of the layers.
 
     For z' = M z + m, h' = N h the step of (W', b') is that of (W, b), mapped along. Both are gathered by the subject,
     the one on its module, the other on the module with every layer between such maps.

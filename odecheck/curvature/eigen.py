@@ -21,7 +21,7 @@ from .factors import Factors
 
 @dataclass(frozen=True)
 class Eigenbasis:
-    """columns: U_A (columns, columns); outputs: U_B (outputs, outputs); spectrum: s (outputs, columns), not negative."""
+    """columns: U_A (columns, columns); outputs: U_B (outputs, outputs); spectrum: s (outputs, columns)."""
 
     columns: Tensor
     outputs: Tensor
@@ -29,7 +29,7 @@ class Eigenbasis:
 
     @classmethod
     def of(cls, factors: Factors) -> Eigenbasis:
-        """Eigenvalues below zero, which a quadrature with negative weights may leave as truncation error, count as 0."""
+        """Eigenvalues below zero, which negative quadrature weights may leave as truncation error, count as 0."""
         alpha, columns = torch.linalg.eigh(factors.A)
         beta, outputs = torch.linalg.eigh(factors.B)
         return cls(columns, outputs, torch.outer(beta.clamp(min=0), alpha.clamp(min=0)))

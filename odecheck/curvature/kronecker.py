@@ -41,7 +41,8 @@ def kronecker_factors(
         ...     def __init__(self): super().__init__(); self.net = field
         ...     def forward(self, t, y): return self.net(y)
         >>> f, y0, t = Autonomous(), torch.ones(3, 2), torch.tensor([0.0, 1.0])
-        >>> found = kronecker_factors(f, lambda: torchdiffeq.odeint_adjoint(f, y0, t)[-1].square().sum(1).mean().backward())
+        >>> loss = lambda: torchdiffeq.odeint_adjoint(f, y0, t)[-1].square().sum(1).mean()
+        >>> found = kronecker_factors(f, lambda: loss().backward())
         >>> found["net.0"].A.shape, found["net.0"].B.shape
         (torch.Size([3, 3]), torch.Size([2, 2]))
     """

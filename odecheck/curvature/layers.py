@@ -90,7 +90,7 @@ class Counts:
 
 
 def input_rows(layer: nn.Module, shape: Shape, z: Tensor) -> Tensor:
-    """(rows, columns), sample by sample; for a convolution the patches under its kernel; a last 1 if there is a bias."""
+    """(rows, columns), sample by sample; for a convolution the patches under its kernel; a last 1 for a bias."""
     rows = _patches(layer, z) if isinstance(layer, nn.Conv2d) else z.reshape(-1, shape.inputs)
     return functional.pad(rows, (0, 1), value=1.0) if shape.bias else rows
 

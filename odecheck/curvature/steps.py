@@ -69,7 +69,7 @@ class Starts:
 
 
 class Steps:
-    """Follows the adjoint solves of one field, and calls `emit(evaluation, weight, direction)` for each stage that counts.
+    """Follows the adjoint solves of a field, calling `emit(evaluation, weight, direction)` for each stage that counts.
 
     direction: 1.0 where the adjoint solve's time increases, −1.0 where it decreases, as it does in nearly all.
 

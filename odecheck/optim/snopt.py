@@ -114,18 +114,21 @@ class SNOpt(torch.optim.Optimizer):
             state = self.state.get(weight)
             if not state or "columns" not in state or weight.grad is None:
                 continue
-            gradient = shape.matrix(weight.grad, bias.grad if shape.bias else None)
+            slope = None if bias is None or not shape.bias else bias.grad
+            gradient = shape.matrix(weight.grad, slope)
             basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
             preconditioned = basis.precondition(gradient, group["damping"])
             if group["radius"] is not None:
                 products.append((preconditioned * gradient).sum())
             of_weight, of_bias = shape.parts(preconditioned, weight)
             changed.append(weight.grad.copy_(of_weight))
-            if of_bias is not None:
-                changed.append(bias.grad.copy_(of_bias))
+            if of_bias is not None and slope is not None:
+                changed.append(slope.copy_(of_bias))
         if products:
             length = torch.stack(products).sum().clamp(min=0).sqrt()
-            torch._foreach_mul_(changed, (group["radius"] / length).clamp(max=1.0))
+            by = (float(group["radius"]) / length).clamp(max=1.0)
+            for gradient in changed:
+                gradient.mul_(by)
         group["steps"] += 1
         self._prepare()
         return loss
