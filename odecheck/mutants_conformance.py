@@ -190,6 +190,11 @@ def _flipped_backwards(got: Derivatives, ts: Tensor) -> Derivatives:
     return replace(got, ts=-got.ts) if ts[0] > ts[-1] else got
 
 
+def _off(got: Derivatives, ts: Tensor) -> Derivatives:
+    return replace(got, y0=1.002 * got.y0, theta=1.002 * got.theta)
+
+
+GRADIENT_OFF = broken("derivatives times 1.002", wrong_gradient=_changed(_off))
 INTERIOR_TIMES_FORGOTTEN = broken("dL/dt of interior times is zero", wrong_gradient=_changed(_no_interior))
 DOUBLED_BACKWARDS = broken("gradient doubled where time decreases", wrong_gradient=_changed(_doubled_backwards))
 FLIPPED_BACKWARDS = broken("dL/dts of the wrong sign where time decreases", wrong_gradient=_changed(_flipped_backwards))

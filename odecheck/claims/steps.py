@@ -143,8 +143,7 @@ def fitted(states: Array, shape: tuple[int, ...]) -> Array:
 
 
 @claim("SOL-13", source="the solver's own contract: one state for each time", resolution=1e-3,
-       mutants=[broken.LAST_OUTPUT_LOST, broken.REMAINDER_DROPPED, broken.SECOND_FOR_LAST,
-                wrong.LOCAL_TIME])  # fmt: skip
+       mutants=[broken.LAST_OUTPUT_LOST, broken.SECOND_FOR_LAST, wrong.LOCAL_TIME])  # fmt: skip
 def outputs_of_drawn_intervals(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Over any interval there is one state for each time asked for, in order, and it is the exact flow's.
 
