@@ -6,6 +6,7 @@ import math
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -70,6 +71,18 @@ def test_the_exit_status_says_whether_counts_became_worse(history, first, last, 
     assert done.exit_code == status, done.output
     if (first, last) == (0, 14):
         assert f"{commits[2][:8]}..{commits[3][:8]}" in done.output and "40 → 50 (×1.25)" in done.output
+
+
+def test_the_page_of_a_history(history, tmp_path):
+    suite, commits = history
+    span = ["regressions", f"{commits[0]}..{commits[-1]}", "--config", str(suite.config), "--machine", MACHINE]
+    done = CliRunner().invoke(app, [*span, "--page", str(tmp_path), "--table", str(tmp_path / "changes.parquet")])
+    assert done.exit_code == 1, done.output
+    text = (tmp_path / "history.md").read_text()
+    assert "solve.Solve.track_nfe(10) | 40 | 40 | 40 | 50 |" in text and text.count("| failed") == 15 - BREAKS
+    table = pd.read_parquet(tmp_path / "history.parquet")
+    assert len(table) == 5 * 15 and set(table.state) == {"measured", "failed"}
+    assert len(pd.read_parquet(tmp_path / "changes.parquet")) == 5 and (tmp_path / "history.svg").exists()
 
 
 def test_a_run_resumes_and_records_what_it_ran_with(history):

@@ -23,6 +23,9 @@ def bench(
     at_most: Annotated[int, typer.Option(metavar="N", help="At most N commits, evenly spaced; 0: all.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Run what was run before as well.")] = False,
     mode: Annotated[str, typer.Option(help="here: with this environment; asv: with asv's environments.")] = "here",
+    gpu: Annotated[
+        Path | None, typer.Option("--gpu", metavar="DIR", help="The GPU suite: gpu.md and gpu.parquet.")
+    ] = None,
     constraint: Annotated[Path | None, typer.Option(metavar="FILE", help="Versions for asv's environments.")] = None,
 ) -> None:
     """Run asv's suite at every commit of a range. Type the same again to go on after an interruption.
@@ -36,8 +39,12 @@ def bench(
     odecheck bench v0.1.0..HEAD --quick
     odecheck bench HEAD~40..HEAD --at-most 10
     odecheck bench HEAD~3..HEAD --select "track_"
+    odecheck bench --gpu reports
     odecheck bench HEAD --mode asv --constraint constraints.txt
     """
+    if gpu is not None:
+        gpu_suite(gpu, quick)
+        return
     from ..bench import Suite, run_commits
     from ..bench.run import run_asv
     from ..door import BadInput
@@ -66,3 +73,24 @@ def bench(
             typer.echo("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
     typer.echo(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
     raise typer.Exit(int(any(one.status not in (0, 2) for one in done)))
+
+
+def gpu_suite(folder: Path, quick: bool) -> None:
+    """The GPU suite, where there is a GPU; otherwise say so."""
+    import time
+
+    import torch
+
+    from ..bench.gpu import Row, suite, write
+
+    if not torch.cuda.is_available():
+        typer.echo("There is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written.")
+        return
+    begun = time.monotonic()
+
+    def say(row: Row) -> None:
+        took = row.message if row.state == "failed" else f"{row.wall_seconds * 1e3:.2f} ms"
+        typer.echo(f"{row.size:8}{row.engine:22}{row.quantity:10}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
+
+    rows = suite(quick=quick, progress=say)
+    typer.echo(f"\n{len(rows)} rows in {write(rows, folder, time.monotonic() - begun)}")

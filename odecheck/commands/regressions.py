@@ -26,6 +26,7 @@ def regressions(
     paired: Annotated[bool, typer.Option("--paired", help="Time neighbouring commits side by side as well.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Also what only advises: times taken one by one.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A missing benchmark is a failure too.")] = False,
+    page: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write history.md, .parquet and .svg.")] = None,
     table: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the changes as parquet.")] = None,
 ) -> None:
     """List what changed, when, by how much and how sure. Exit status 0: nothing became worse; 1: something did.
@@ -63,6 +64,12 @@ def regressions(
     )
     if table is not None:
         _write(kept, table)
+    if page is not None:
+        from ..bench import page as pages
+        from ..bench import read_done
+
+        run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
+        typer.echo(str(pages.write(suite, series, kept, read_done(suite, machine), run, page)))
     raise typer.Exit(exit_status(kept, strict=strict))
 
 

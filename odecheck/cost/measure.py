@@ -121,7 +121,7 @@ def measure(posed: Posed, *, repeat: int = 3, memory: bool = True) -> tuple[Cost
         peak = (lambda: _cuda_peak(posed)) if on_gpu else (lambda: _live_peak(posed))
         cost = replace(cost, peak_bytes=_or_nan(peak))
     if repeat:
-        seconds = [timed(posed) for _ in range(repeat)]
+        seconds = [timed(posed, on_gpu=on_gpu) for _ in range(repeat)]
         cpu, wall = zip(*seconds, strict=True)
         cost = replace(cost, cpu_seconds=median(cpu), wall_seconds=median(wall))
     return cost, found
@@ -152,17 +152,17 @@ def _cuda_peak(run: Callable[[], Tensor]) -> float:
     return float(torch.cuda.max_memory_allocated() - before)
 
 
-def timed(posed: Posed) -> tuple[float, float]:
+def timed(run: Callable[[], Tensor], *, on_gpu: bool) -> tuple[float, float]:
     """Seconds of the process and of the wall for one run; on a GPU the latter between two events of its stream."""
-    if posed.y0.device.type != "cuda":
+    if not on_gpu:
         cpu, wall = time.process_time(), time.perf_counter()
-        posed()
+        run()
         return time.process_time() - cpu, time.perf_counter() - wall
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     cpu = time.process_time()
     begin.record()
-    posed()
+    run()
     end.record()
     torch.cuda.synchronize()
     return time.process_time() - cpu, begin.elapsed_time(end) / 1000

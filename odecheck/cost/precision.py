@@ -96,7 +96,7 @@ def work_precision(
                     timed_rungs.append(rung)
         for _ in range(repeat):
             for rung in timed_rungs:
-                rung.seconds.append(timed(rung.posed))
+                rung.seconds.append(timed(rung.posed, on_gpu=device == "cuda"))
         for rung in timed_rungs if repeat else []:
             cpu, wall = zip(*rung.seconds, strict=True)
             rung.row.update(cpu_seconds=median(cpu), wall_seconds=median(wall))
