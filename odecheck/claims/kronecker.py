@@ -112,7 +112,7 @@ def _along_reference(subject: Subject, ended: Problem, ts: Array, run: Trajector
             seen.clear()
             value = module(tensor(np.asarray(t, dtype=np.float64)), tensor(y).requires_grad_())
             outputs = [seen[layer][1] for layer in layers if layer in seen]
-            pulled = [torch.autograd.grad(value, outputs, tensor(q[:, i].copy()), retain_graph=True, allow_unused=True)
+            pulled = [torch.autograd.grad(value, outputs, torch.tensor(q[:, i]), retain_graph=True, allow_unused=True)
                       for i in range(q.shape[1])]  # fmt: skip
             at: list[tuple[Array, Array]] = []
             for j, layer in enumerate(m for m in layers if m in seen):
@@ -198,7 +198,7 @@ def _ended(problem: Problem) -> Problem:
 
 @claim("SNOPT-6", source=f"{PAPER}: Kronecker factors", resolution=1e-5,
        mutants=[wrong.MISSING_LENGTH, wrong.MEAN_FOR_SUM, wrong.NO_BIAS, wrong.BATCH_TOO_MANY, wrong.BATCH_IN_INPUTS,
-                wrong.SAMPLES_AS_CALLS, wrong.ONE_INTERVAL, wrong.NEVER_RESET, wrong.SWAPPED, 
+                wrong.SAMPLES_AS_CALLS, wrong.ONE_INTERVAL, wrong.NEVER_RESET, wrong.SWAPPED,
                 SCALED_FIELD])  # fmt: skip
 def factors_are_time_integrals(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """What is gathered along the adjoint solve is A = E ∫ z zᵀ dt, B = E Σ_i ∫ g_i g_iᵀ dt, for every linear layer.

@@ -126,7 +126,7 @@ class SNOpt(torch.optim.Optimizer):
                 changed.append(slope.copy_(of_bias))
         if products:
             length = torch.stack(products).sum().clamp(min=0).sqrt()
-            by = (float(group["radius"]) / length).clamp(max=1.0)
+            by = (cast(float, group["radius"]) / length).clamp(max=1.0)
             for gradient in changed:
                 gradient.mul_(by)
         group["steps"] += 1
