@@ -23,8 +23,6 @@ PROBLEM = catalogue.quick()[2]
 ENGINES = (Backprop(), Adjoint(), Closed(), Discrete())
 ASKED = [(e, q) for q in ("solution", "gradient", "hvp") for e in ENGINES]
 CASES = [case for case in ASKED if (case[0].name, case[1]) != ("torchdiffeq adjoint", "hvp")]  # it has none
-    (e, q) for q in ("solution", "gradient", "hvp") for e in ENGINES if (e.name, q) != ("torchdiffeq adjoint", "hvp")
-]
 
 
 @pytest.mark.benchmark(timer=time.process_time, warmup=False)
