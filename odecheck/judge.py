@@ -48,6 +48,11 @@ def judge(observed: Bounded, expected: Bounded, *, resolution: float, scale: flo
     if r · scale > bar + gap there, so resolved = max(bar + gap) / scale. scale: by default the largest |expected|.
 
     Raises ValueError when the shapes differ or nothing is compared.
+
+    >>> judge(Bounded(2.0, {"truncation": 0.1}), Bounded(2.5), resolution=0.01).verdict
+    <Verdict.REFUTED: 'refuted'>
+    >>> judge(Bounded(2.0, {"truncation": 1.0}), Bounded(2.5), resolution=0.01).verdict
+    <Verdict.INCONCLUSIVE: 'inconclusive'>
     """
     if observed.value.shape != expected.value.shape or observed.value.size == 0:
         raise ValueError(f"observed {observed.value.shape} and expected {expected.value.shape} cannot be compared")

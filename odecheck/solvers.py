@@ -66,6 +66,9 @@ class Adaptive:
     land: end a step on every output time instead of interpolating the outputs; torchdiffeq's interpolant is of
     degree four whatever the method. options: passed on to the solver (`jump_t`, `first_step`, …). max_steps: the budget
     of steps between two outputs. Raises ValueError for an unknown method or a tolerance that is not positive.
+
+    >>> Adaptive("dopri5", rtol=1e-6).refined().name
+    'dopri5(rtol=1e-07)'
     """
 
     method: str = "dopri5"
@@ -110,6 +113,9 @@ class FixedStep:
 
     The steps start at the first time and the last one is cut to end at the last time. Raises ValueError for an unknown
     method or a step that is not positive.
+
+    >>> FixedStep("rk4", step=0.5).refined().name
+    'rk4(step=0.25)'
     """
 
     method: str = "rk4"

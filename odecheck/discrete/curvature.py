@@ -23,7 +23,7 @@ from odecheck.discrete.recursion import Blocks
 
 @dataclass(frozen=True)
 class GaussNewtonFactors:
-    """Rows with Σ_i [q_i, p_i] [q_i, p_i]ᵀ = the Gauss-Newton matrix in (y0, theta).
+    """Rows with Σ_i (q_i, p_i) (q_i, p_i)ᵀ = the Gauss-Newton matrix in (y0, theta).
 
     Attributes:
         y0: q, (R, *state); for factors of every row by itself likewise, row b of the state belonging to row b.

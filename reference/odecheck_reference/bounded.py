@@ -20,6 +20,9 @@ class Bounded:
         never negative; infinite means "not known at all".
 
     Raises ValueError when a term is negative or NaN, or does not broadcast to the shape of `value`.
+
+    >>> float(Bounded(3.0, {"truncation": 1e-9, "roundoff": 1e-15}).radius)
+    1.000001e-09
     """
 
     value: Array
