@@ -119,12 +119,15 @@ def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, fact
 
 def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> Any:
     """Judge the right source, draw mutants, judge them."""
-    from ..selftest import battery, journal, mutation
+    from ..selftest import battery, journal, mutation, source
 
+    facts |= {"source": source.digest()}
     problems = battery.problems()
+    right = path.parent / "right"
     with journal.Journal(path, facts, resume=resume) as kept:
-        typer.echo("judging the right source …", err=True)
-        base, runs = mutation.baseline(problems)
+        bar = Progress(len(battery.units(problems)))
+        with bar:
+            base, runs = mutation.baseline(problems, right, workers=workers, progress=bar.step)
         runs.install()
         sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
         bar = Progress(len(sources))

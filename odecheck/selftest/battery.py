@@ -39,12 +39,12 @@ FIELDS = ("SOL-1", "SOL-2", "NODE-2", "HB", "ADAM")
 PLAN: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
     (DISCRETE, "clocked", GENERAL),
     (FIXED, "on the grid", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SOL-2")),
-    (CLOSED, "clocked", GENERAL),
+    (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SNOPT-2", "SNOPT-4", "SNOPT-10")),
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
     *((DISCRETE, name, FIELDS) for name in (
-        "second order", "gradient", "pendulum", "heavy ball, signs of the code", "heavy ball, damping of time",
-        "heavy ball of a gradient", "generalised heavy ball", "generalised heavy ball, all of time", "Adam",
-        "Adam, denominator of the code", "Adam, equal rates", "Adam, m faster than v", "Adam, published rates")),
+        "second order", "gradient", "heavy ball, signs of the code", "heavy ball of a gradient",
+        "generalised heavy ball, all of time", "Adam", "Adam, denominator of the code", "Adam, equal rates",
+        "Adam, published rates")),
 )  # fmt: skip
 
 
@@ -93,6 +93,14 @@ def problems() -> dict[str, Problem]:
         if name not in found:
             found[name] = draw(name)
     return found
+
+
+def units(known: dict[str, Problem]) -> list[list[Case]]:
+    """The cases by subject and problem."""
+    found: dict[tuple[str, str], list[Case]] = {}
+    for case in cases(known):
+        found.setdefault((case.subject.name, case.problem.name), []).append(case)
+    return list(found.values())
 
 
 def cases(known: dict[str, Problem], claims: Iterable[Claim] = ALL) -> list[Case]:

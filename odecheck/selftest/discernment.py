@@ -39,7 +39,12 @@ SECOND_ORDER = (1e-6, 1e-8)
 
 
 def smallest(refutes: Callable[[float], bool]) -> float:
-    """The smallest ε that is refuted, to a factor of 1.2; infinite when LARGEST is not."""
+    """The smallest ε that is refuted, to a factor of 1.2; infinite when LARGEST is not.
+
+    Raises ArithmeticError when ε = 0 is refuted: then a refutation says nothing about ε.
+    """
+    if refutes(0.0):
+        raise ArithmeticError("the right derivative is refuted")
     low, high = math.log(SMALLEST), math.log(LARGEST)
     if not refutes(LARGEST):
         return math.inf

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
+from pathlib import Path
 from typing import Any
 
 from odecheck_reference import Problem
@@ -129,15 +130,13 @@ def forked(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, Any]]:
 # --- the right source --------------------------------------------------------------------------------------------
 
 
-def _measured(problems: dict[str, Problem]) -> tuple[Baseline, KeptRuns]:
-    """In a forked process: judge every case, see which lines it executes and what it costs."""
+def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, KeptRuns]:
+    """In a forked process: judge the cases of one unit, see which lines each executes and what it costs."""
     kept = KeptRuns()
     kept.install()
     prefixes = tuple(str(source.ROOT / package) for package in source.PACKAGES)
-    right: dict[str, Outcome] = {}
-    lines: dict[str, set[tuple[str, int]]] = {}
-    sound: set[str] = set()
-    for case in battery.cases(problems):
+    base = Baseline({}, {}, set())
+    for case in battery.units(problems)[number]:
         seen: set[tuple[str, int]] = set()
 
         def local(frame: Any, event: str, _arg: Any, seen: set[tuple[str, int]] = seen) -> Any:
@@ -150,13 +149,13 @@ def _measured(problems: dict[str, Problem]) -> tuple[Baseline, KeptRuns]:
         _forget()
         sys.settrace(trace)
         try:
-            right[case.key] = battery.outcome(case)
+            base.right[case.key] = battery.outcome(case)
         finally:
             sys.settrace(None)
-        lines[case.key] = seen
-        if battery.sound(case, right[case.key]):
-            sound.add(case.key)
-    return Baseline(right, lines, sound), kept
+        base.lines[case.key] = seen
+        if battery.sound(case, base.right[case.key]):
+            base.sound.add(case.key)
+    return base, kept
 
 
 def _forget() -> None:
@@ -167,15 +166,29 @@ def _forget() -> None:
         kept.cache_clear()
 
 
-def baseline(problems: dict[str, Problem], seconds: float = 3600.0) -> tuple[Baseline, KeptRuns]:
-    """Outcomes, lines and reference runs of the right source, from a process of its own.
+def baseline(problems: dict[str, Problem], folder: Path, *, workers: int = 1,
+             progress: Callable[[str], None] | None = None) -> tuple[Baseline, KeptRuns]:  # fmt: skip
+    """Outcomes, lines and reference runs of the right source, by units in processes of their own, kept in a folder.
 
     torch's automatic differentiation, once used, does not survive a fork: this process never uses it.
     """
-    ((_, result),) = forked([("", seconds, _measured, (problems,))], 1)
-    if isinstance(result, RuntimeError) or result is None:
-        raise result or RuntimeError("the battery on the right source ended without an answer")
-    return result
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {str(n): folder / f"{source.digest()}-{n}.pickle" for n in range(len(battery.units(problems)))}
+    jobs: list[Job] = [(n, 3600.0, _measured, (int(n), problems)) for n, file in files.items() if not file.exists()]
+    for n, result in forked(jobs, workers):
+        if not isinstance(result, tuple):
+            raise result or RuntimeError("the battery on the right source ended without an answer")
+        files[n].write_bytes(pickle.dumps(result))
+        if progress:
+            progress(f"the right source, {n}")
+    whole, kept = Baseline({}, {}, set()), KeptRuns()
+    for file in files.values():
+        base, runs = pickle.loads(file.read_bytes())
+        whole.right.update(base.right)
+        whole.lines.update(base.lines)
+        whole.sound.update(base.sound)
+        kept.update(runs)
+    return whole, kept
 
 
 # --- source mutants ----------------------------------------------------------------------------------------------

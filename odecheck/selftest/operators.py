@@ -16,7 +16,7 @@ from ..claim import Mutant
 from ..claims import ALL
 from ..engines.base import Derivatives, LossFn, factors_of, second_order_of
 from ..solvers import Solver
-from ..subject import Subject
+from ..subject import Meter, Subject, charge
 from .source import SCALE
 
 PARTS = ("solution", "last state", "y0", "theta", "start time", "interior times", "last time", "Q_xx", "Q_xtheta",
@@ -62,36 +62,49 @@ class Kept:
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
         return _kept((self, "solution", *_posed(module, solver, y0, ts)),
-                     lambda: self.right.solution(module, solver, y0, ts)).clone()  # fmt: skip
+                     lambda: self.right.solution(module, solver, y0, ts), module).clone()  # fmt: skip
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
         return _kept((self, "gradient", *_posed(module, solver, y0, ts, loss)),
-                     lambda: self.right.gradient(module, solver, y0, ts, loss))  # fmt: skip
+                     lambda: self.right.gradient(module, solver, y0, ts, loss), module)  # fmt: skip
 
     def hessian(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *,
                 curved: bool = True) -> Tensor:  # fmt: skip
         engine = second_order_of(self.right)
         return _kept((self, curved, *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.hessian(module, solver, y0, ts, loss, curved=curved)).clone()  # fmt: skip
+                     lambda: engine.hessian(module, solver, y0, ts, loss, curved=curved), module).clone()  # fmt: skip
 
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
         engine = factors_of(self.right)
         return _kept((self, "factors", *_posed(module, solver, y0, ts)),
-                     lambda: engine.factors(module, solver, y0, ts, rows))  # fmt: skip
+                     lambda: engine.factors(module, solver, y0, ts, rows), module)  # fmt: skip
 
     def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
         engine = factors_of(self.right)
         return _kept((self, "horizon", *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.horizon(module, solver, y0, ts, loss))  # fmt: skip
+                     lambda: engine.horizon(module, solver, y0, ts, loss), module)  # fmt: skip
 
 
-_ANSWERS: dict[Any, Any] = {}
+_ANSWERS: dict[Any, tuple[Any, Meter]] = {}
 
 
-def _kept(key: Any, answer: Callable[[], Any]) -> Any:
-    if key not in _ANSWERS:
-        _ANSWERS[key] = answer()
-    return _ANSWERS[key]
+def _kept(key: Any, answer: Callable[[], Any], module: nn.Module) -> Any:
+    """The answer, at the cost that it had: a ladder whose rungs cost nothing would not see that they are the same."""
+    if key in _ANSWERS:
+        charge(_ANSWERS[key][1])
+        return _ANSWERS[key][0]
+    cost = Meter()
+
+    def count(_module: nn.Module, _arguments: Any) -> None:
+        cost.nfe += 1
+
+    handle = module.register_forward_pre_hook(count)
+    try:
+        value = answer()
+    finally:
+        handle.remove()
+    _ANSWERS[key] = value, cost
+    return value
 
 
 def _posed(module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn | None = None) -> tuple[Any, ...]:
