@@ -1,5 +1,6 @@
 """The report: which sections there are, what they say, figures, the Markdown twin, and the command."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -249,3 +250,38 @@ def test_a_gap_of_zero_is_said_not_to_be_drawn(tmp_path):
     chart = next(f for f in figures_of(report) if f.id == "margins")
     assert "Not drawn: 1 points that are not finite" in caption(chart)
     assert pd.notna(chart.panels[0].series[0].y).all()
+
+
+def test_ticks_of_logarithmic_axes_are_numbers(tmp_path):
+    (tmp_path / "c").mkdir()
+    cost().to_parquet(tmp_path / "c" / "cost.parquet")
+    drawn = static.write(build([tmp_path / "c"]), tmp_path / "f", beside=tmp_path)
+    text = (tmp_path / drawn["work-precision-1-solution"]).read_text()
+    assert "mathdefault" not in text and "1e−05" in text
+
+
+def test_results_of_asv_are_a_history(tmp_path):
+    """Two commits in asv's own files, the later one first by name; a machine without results says nothing."""
+    pytest.importorskip("asv")
+    folder = tmp_path / "results"
+    for machine in ("here", "empty"):
+        (folder / machine).mkdir(parents=True)
+        (folder / machine / "machine.json").write_text(json.dumps({"machine": machine, "version": 1}))
+    about = {"name": "solve.track_nfe", "type": "track", "unit": "evaluations", "params": [["'a'", "'b'"]],
+             "param_names": ["engine"], "version": "1", "code": ""}  # fmt: skip
+    (folder / "benchmarks.json").write_text(json.dumps({"solve.track_nfe": about, "version": 2}))
+    columns = ["result", "params", "version"]
+    for commit, date, values in (("b" * 40, 1_000, [10.0, 20.0]), ("a" * 40, 2_000, [15.0, None])):
+        found = {
+            "commit_hash": commit, "env_name": "e", "date": date, "params": {"machine": "here"}, "python": "3.11",
+            "requirements": {}, "env_vars": {}, "result_columns": columns, "durations": {}, "version": 2,
+            "results": {"solve.track_nfe": [values, [["'a'", "'b'"]], "1"]},
+        }  # fmt: skip
+        (folder / "here" / f"{commit[:8]}-e.json").write_text(json.dumps(found))
+    report = build([folder])
+    assert report.damaged == [] and [s.id for s in report.sections] == ["history"]
+    chart, table = report.sections[0].blocks
+    assert isinstance(chart, Chart) and isinstance(table, Table)
+    assert list(table.frame["value"]) == [10.0, 15.0, 20.0]
+    line = chart.panels[0].series[1]
+    assert list(line.x) == ["b" * 8, "a" * 8] and list(line.y) == [1.0, 1.5]

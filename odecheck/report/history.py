@@ -26,6 +26,8 @@ def read(results: Path) -> tuple[Any, list[str]]:
     for machine in sorted(p.name for p in results.iterdir() if (p / "machine.json").exists()):
         try:
             dates = {r.commit_hash: r.date for r in iter_results_for_machine(str(results), machine)}
+            if not dates:
+                continue
             commits = sorted(dates, key=lambda commit: dates[commit])
             found = read_series(suite, machine, commits)
         except (BadInput, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -97,7 +97,14 @@ def _panel(axis: Any, panel: Panel) -> None:
 def _scale(axis: Any, which: str, given: Axis, panel: Panel) -> None:
     values = [v for s in panel.series for v in (s.x if which == "x" else s.y) if not isinstance(v, str)]
     positive = any(math.isfinite(v) and v > 0 for v in values)
-    axis.set(**{f"{which}label": given.title, **({f"{which}scale": "log"} if given.log and positive else {})})
+    axis.set(**{f"{which}label": given.title})
+    if given.log and positive:
+        from matplotlib.ticker import LogFormatter
+
+        axis.set(**{f"{which}scale": "log"})
+        numbers = getattr(axis, f"{which}axis")  # plain ones: with text.parse_math off, formulas would show as typed
+        numbers.set_major_formatter(LogFormatter())
+        numbers.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
 
 
 def _series(axis: Any, series: Series, number: int, words: Sequence[str], names: int) -> None:

@@ -57,4 +57,5 @@ def _panel(title: str, rows: Any) -> Panel | None:
     chosen = sorted(series, key=lambda entry: -entry[0])[:MOST]
     ticks = Series("as at first", [c[:8] for c in order], [1.0] * len(order), marks=False)  # keeps commits in order
     lines = (Series(name, [c[:8] for c in commits], [*ratio]) for _, name, commits, ratio in chosen)
-    return Panel(title, Axis("commit"), Axis("ratio", log=True), (ticks, *lines))
+    wide = chosen[0][0] > np.log(3)
+    return Panel(title, Axis("commit"), Axis("ratio", log=bool(wide)), (ticks, *lines))

@@ -83,7 +83,7 @@ def _panel(rows: Any, x: str, y: str, split: str) -> Panel:
         several = mine["seed"].nunique() > 1
         made.append(Series(clip(name), [*at], [*middle], marks=len(at) < 40, band=True,
                            low=[*low] if several else None, high=[*high] if several else None))  # fmt: skip
-    positive = bool((rows[y].dropna() > 0).all())
+    low, high = rows[y].min(), rows[y].max()
     title = TITLES.get(y, y)
     return Panel(f"{title}, {split}" if split else title, Axis(TITLES.get(x, x)),
-                 Axis(title, log=positive and y == "loss"), tuple(made))  # fmt: skip
+                 Axis(title, log=y == "loss" and bool(0 < 5 * low < high)), tuple(made))  # fmt: skip
