@@ -242,10 +242,12 @@ ASKED = {"solution": ("SOL", "NODE-4"), "last state": ("SOL", "NODE-4"),
 def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
     """In a forked process: every family of mistake in one part of the answers of both of odecheck's own engines."""
     rows: list[Row] = []
+    # rows of a state that are mixed up need two of them
+    posed = ("clocked", "on the grid") if part in ("solution", "last state", "y0") else ("clocked",)
     for subject in (battery.DISCRETE, battery.CLOSED):
         kept = operators.kept(subject)
-        cases = [Case(case.claim, kept, case.problem) for case in battery.cases({"clocked": problems["clocked"]})
-                 if case.subject is subject and battery.among(case.claim.id, ASKED[part])]  # fmt: skip
+        cases = [Case(claim, kept, problems[name]) for name in posed for claim in ALL
+                 if battery.among(claim.id, ASKED[part])]  # fmt: skip
         right = {case.key: battery.outcome(case) for case in cases}
         cases = [case for case in cases if battery.sound(case, right[case.key])]
         if not cases:
