@@ -234,10 +234,22 @@ def from_json(text: str) -> list[Row]:
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:
-    """ledger.md and ledger.json."""
+    """ledger.md and ledger.json; benchmark claims as the trainings kept in the same folder say."""
     folder.mkdir(parents=True, exist_ok=True)
+    rows = _with_benchmarks(rows, folder)
     (folder / "ledger.md").write_text(to_markdown(rows), encoding="utf-8")
     (folder / "ledger.json").write_text(to_json(rows), encoding="utf-8")
+
+
+def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
+    import pandas as pd
+
+    from .benchmark_claims import CLAIMS, judge_rows, ledger_row
+
+    kept = [pd.read_parquet(path) for path in sorted((folder / "training").glob("*.parquet"))]
+    found = [one for table in kept for one in judge_rows(table)]
+    judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
+    return [Row(**judged[r.claim]) if r.claim in judged and kept else r for r in rows]
 
 
 def to_line(r: Row) -> str:

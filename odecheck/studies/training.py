@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,8 @@ def keep(run: Path, folder: Path) -> None:
     rows = pd.read_parquet(run / "training.parquet")
     rows.to_parquet(target / f"{run.name}.parquet", index=False, compression="zstd")
     facts = json.loads((run / "run.json").read_text())
-    (target / f"{run.name}.json").write_text(
-        json.dumps({k: v for k, v in facts.items() if k != "trials"}, indent=1) + "\n"
-    )
+    facts = {k: v for k, v in facts.items() if k != "trials"} | {"command": _shareable(facts["command"])}
+    (target / f"{run.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def who(rows: Any) -> str:
@@ -82,6 +82,8 @@ def _section(facts: dict[str, Any], rows: Any) -> list[str]:
     seeds = sorted(set(rows["seed"]))
     lines = [
         f"## {task}",
+        "",
+        f"`{' '.join(_shareable(facts['command']))}`",
         "",
         f"Seeds {', '.join(map(str, seeds))}; {facts['platform']}, torch {facts['versions']['torch']}, "
         f"{facts.get('threads', 1)} thread; setting {json.dumps(facts['cases']['setting'])}.",
@@ -122,6 +124,11 @@ def _section(facts: dict[str, Any], rows: Any) -> list[str]:
             lines.append(f"| {' | '.join(map(str, cells))} |")
         lines.append("")
     return lines
+
+
+def _shareable(command: Sequence[str]) -> list[str]:
+    """The command without the folder that it wrote to."""
+    return [part for before, part in pairwise(["", *command]) if part != "--run" and before != "--run"]
 
 
 def _noted(one: Comparison) -> str:
