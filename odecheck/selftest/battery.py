@@ -38,7 +38,7 @@ FIELDS = ("SOL-1", "SOL-2", "NODE-2", "HB", "ADAM")
 # (subject, problem, ids of claims begin with)
 PLAN: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
     (DISCRETE, "clocked", GENERAL),
-    (FIXED, "on the grid", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SOL-2")),
+    (FIXED, "on the grid", ("SOL", "NODE-1", "NODE-2", "NODE-3", "SNOPT-1")),
     (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SNOPT-2", "SNOPT-4", "SNOPT-10")),
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
     *((DISCRETE, name, FIELDS) for name in (

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("ode", "discrete", "second_order", "fields")
+PACKAGES = ("ode", "discrete", "second_order", "fields", "curvature", "optim")
 SCALE = 1 + 1e-6
 # helpers put into a mutated module; they change floating-point tensors, and nothing else
 ROUND, SCALED = "_odecheck_float32", "_odecheck_scaled"
