@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from odecheck_reference import Problem, catalogue
-from odecheck_reference.fields import Linear, Mlp
+from odecheck_reference.fields import Mlp
 from odecheck_reference.losses import SquaredError
 
 from odecheck.claim import Claim, Mutant
@@ -41,7 +41,7 @@ RICH = network((), 6, (0.0, 1.0, 4.0), seed=3)
 
 def resting() -> Problem:
     """y' = 0 at an equilibrium, seen by one component: z and g do not change."""
-    field = Linear(2)
+    field = Mlp(2, 2, ())
     loss = SquaredError(np.array([[[0.0, 0.0]], [[1.0, 0.0]]]), np.zeros((2, 1, 2)))
     return Problem("resting", field, np.array([[1.0, -0.5]]), np.zeros(field.params), np.array([0.0, 1.5]), loss)
 

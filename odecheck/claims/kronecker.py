@@ -341,7 +341,7 @@ def spectrum_is_the_diagonal(subject: Subject, problem: Problem) -> tuple[Bounde
 
 
 @claim("SNOPT-8.1", source="arXiv:1806.03884: re-estimating never hurts", resolution=1e-4, scale=1.0,
-       mutants=[wrong.HALVED_SPECTRUM, wrong.MEAN_GRADIENT, wrong.NOT_ROTATED])  # fmt: skip
+       mutants=[wrong.HALVED_SPECTRUM, wrong.NOT_ROTATED])  # fmt: skip
 def spectrum_is_never_worse(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The Frobenius error of the re-estimated matrix to the true block is never larger than that of A ⊗ B.
 
