@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 # mutant → why nothing that it returns is wrong
 SURVIVORS: Mapping[str, str] = {
-    "every stage is kept": "what it returns is right: SNOPT-12, which the battery does not ask, refutes it by its bytes",
+    "every stage is kept": "what it returns is right; SNOPT-12, not asked by the battery, counts its bytes",
 }
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
