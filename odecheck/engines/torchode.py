@@ -27,10 +27,10 @@ class TorchodeAdaptive(Adaptive):
 class TorchodeFixed(FixedStep):
     """A method of torchode with a step of fixed length; the last one is cut."""
 
-    METHODS: ClassVar = {"euler": 1, "heun": 2}
+    METHODS: ClassVar = {"euler": 1, "heun2": 2}
 
 
-CLASSES = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "euler": "Euler"}
+CLASSES = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "heun2": "Heun", "euler": "Euler"}
 
 
 class _Rows(nn.Module):
@@ -93,12 +93,12 @@ def asks(release: str, folder: str) -> list[Asked]:
         Asked(TorchodeAdaptive("dopri5", rtol=1e-7), AUTODIFF, "AutoDiff", "dopri5"),
         Asked(TorchodeAdaptive("tsit5", rtol=1e-7), AUTODIFF, "AutoDiff", "tsit5", both, brief=True),
         Asked(TorchodeAdaptive("heun", rtol=1e-5), AUTODIFF, "AutoDiff", "heun", ("solution",), brief=True),
-        Asked(TorchodeFixed("heun", step=0.05), AUTODIFF, "AutoDiff", "heun, fixed step", both, brief=True),
+        Asked(TorchodeFixed("heun2", step=0.05), AUTODIFF, "AutoDiff", "heun, fixed step", both, brief=True),
         Asked(TorchodeFixed("euler", step=0.02), AUTODIFF, "AutoDiff", "euler, fixed step", ("solution",), brief=True),
     ]
     for name, engine in (("Backsolve", BACKSOLVE), ("JointBacksolve", JOINT)):
         found += [Asked(TorchodeAdaptive("dopri5", rtol=1e-7), engine, name, "dopri5", use, brief=True),
-                  Asked(TorchodeFixed("heun", step=0.05), engine, name, "heun, fixed step", ("derivatives",),
+                  Asked(TorchodeFixed("heun2", step=0.05), engine, name, "heun, fixed step", ("derivatives",),
                         brief=True)]  # fmt: skip
     return found
 
