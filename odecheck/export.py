@@ -26,7 +26,7 @@ LONGEST_FAILURE = 20_000
 
 def schema() -> dict[str, Any]:
     """The JSON schema of what `write_json` writes, of version SCHEMA: the file records.schema.json of this package."""
-    return json.loads((resources.files(__package__) / "records.schema.json").read_text(encoding="utf-8"))
+    return json.loads((resources.files("odecheck") / "records.schema.json").read_text(encoding="utf-8"))
 
 
 def write_json(file: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:

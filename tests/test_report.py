@@ -285,3 +285,9 @@ def test_results_of_asv_are_a_history(tmp_path):
     assert list(table.frame["value"]) == [10.0, 15.0, 20.0]
     line = chart.panels[0].series[1]
     assert list(line.x) == ["b" * 8, "a" * 8] and list(line.y) == [1.0, 1.5]
+
+
+def test_verdicts_of_a_ledger_without_records_come_first(tmp_path):
+    rows = [{"claim": f"HB-{i}", "statement": "s", "source": "t", "verdict": v} for i, v in enumerate(["holds"] * 3)]
+    (tmp_path / "ledger.json").write_text(json.dumps([*rows, {**rows[0], "claim": "HB-9", "verdict": "refuted"}]))
+    assert build([tmp_path]).headline == "4 statements of the papers: 3 holds, 1 refuted."

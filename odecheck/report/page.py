@@ -21,7 +21,7 @@ from .captions import caption
 
 # tables of more rows are drawn by the page's script, page by page
 WRITTEN_OUT = 150
-TEMPLATES = resources.files(__package__) / "templates"
+TEMPLATES = resources.files("odecheck.report") / "templates"
 
 
 def to_html(report: Report) -> str:

@@ -266,7 +266,8 @@ def _read(path: Path, name: str) -> tuple[Any, list[str]]:
         made[column] = [tidy(v) for v in read[column]] if column in read else ""
     for column in kind.numbers:
         values: Any = read[column].to_numpy() if column in read else float("nan")
-        numbers: Any = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce").astype(float)
+        numbers: Any = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce")
+        numbers = numbers.astype(float)
         bad = int((numbers.isna() & pd.Series(values, index=made.index).notna()).sum())
         if bad:
             problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")

@@ -32,7 +32,7 @@ def section(found: Found) -> Section | None:
     import pandas as pd
 
     statements = {r.claim: r.message for r in records if r.verdict in ("holds", "refuted", "inconclusive")}
-    table = pd.DataFrame(
+    table: Any = pd.DataFrame(
         [
             {**{kind: float(row.counts[kind]) for kind in row.counts}, "claim": row.claim, "nfe": row.nfe,
              "statement": clip(statements.get(row.claim, ""), 200), "resolved": row.resolved, "seconds": row.seconds}

@@ -25,12 +25,13 @@ COLUMNS = (
 def section(found: Found) -> Section | None:
     if not found.ledger:
         return None
+    import numpy as np
     import pandas as pd
 
     rows = pd.DataFrame([{k: tidy(v) if isinstance(v, str) else v for k, v in asdict(r).items()} for r in found.ledger])
     for column in COLUMNS:
         if column.kind in ("number", "count"):
-            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype(float)
+            rows[column.name] = np.asarray(pd.to_numeric(rows[column.name], errors="coerce"), dtype=float)
     verdicts = rows["verdict"].value_counts()
     counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
     lead = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ..blocks import Column, Section, Table
@@ -24,7 +25,7 @@ COLUMNS = (
 def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]:
     """The verdict in a sentence, whether all is as expected, and how many records of each outcome."""
     if not found.runs or found.records.empty:
-        return "No verdicts: these tables hold measurements only.", None, ()
+        return _of_tables(found), None, ()
     outcomes = found.records["outcome"]
     counts = {word: int((outcomes == word).sum()) for word in WORDS.values()}
     shown = [(word, n) for word, n in counts.items() if n]
@@ -41,6 +42,19 @@ def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]
             shown,
         )
     return f"All {judged:,} verdicts are as expected.{tail}", None if unfinished else True, shown
+
+
+def _of_tables(found: Found) -> str:
+    """What tables without records say of verdicts: those of the ledger and of the libraries."""
+    verdicts = {"statements of the papers": [row.verdict for row in found.ledger]}
+    if "conformance" in found.frames:
+        verdicts["rows of libraries"] = [*found.frames["conformance"]["verdict"]]
+    told = [
+        f"{len(given):,} {what}: " + ", ".join(f"{n:,} {verdict}" for verdict, n in Counter(given).most_common())
+        for what, given in verdicts.items()
+        if given
+    ]
+    return ". ".join(told) + "." if told else "No verdicts: these tables hold measurements only."
 
 
 def section(found: Found) -> Section | None:
