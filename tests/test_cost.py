@@ -27,9 +27,9 @@ from odecheck.cost import (
     measure,
     pose,
     saved_bytes,
+    shipped,
     work_precision,
 )
-from odecheck.cost.shipped import every_engine
 from odecheck.door import BadInput
 from odecheck.engines.base import Unsupported
 from odecheck.engines.own import Closed, Discrete
@@ -45,10 +45,14 @@ def posed(engine, quantity="gradient", solver=None, problem=PROBLEM, **how):
     return pose(Subject(SHIPPED, solver or Adaptive("dopri5", rtol=1e-5), engine), problem, quantity, **how)
 
 
+# diffrax compiles for seconds, and evaluates a field that no counter of ours touches
+CALLED = [subject for subject in shipped.subjects() if not subject.engine.name.startswith("diffrax")]
+
+
 @pytest.mark.parametrize("quantity", QUANTITIES)
-@pytest.mark.parametrize("engine", every_engine(), ids=lambda engine: engine.name)
-def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(engine, quantity):
-    at = posed(engine, quantity)
+@pytest.mark.parametrize("subject", CALLED, ids=lambda subject: subject.engine.name)
+def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(subject, quantity):
+    at = posed(subject.engine, quantity, replace(subject.solver, rtol=1e-5))
     before = type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)
     try:
         plain = at()
@@ -61,7 +65,10 @@ def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(engine, quantity):
         assert torch.equal(found, plain)
         with LiveBytes():
             assert torch.equal(at(), plain)
-        saved_bytes(lambda: _same(at(), plain))
+        try:
+            saved_bytes(lambda: _same(at(), plain))
+        except RuntimeError as refused:  # torch.func allows no such hooks: the bytes are empty then
+            assert "hooks" in str(refused) and math.isnan(measure(at, repeat=0)[0].saved_bytes)
         assert torch.equal(at(), plain)
     assert (type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)) == before
 

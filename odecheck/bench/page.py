@@ -37,7 +37,8 @@ def write(
     lines = [
         "# What the code needed over its own history", "",
         f"{len(shown)} series at {len(at)} commits, by `odecheck bench`; counts and errors are exact. A dash: the "
-        "commit does not have it.", "", "![relative to the first commit that has it](history.svg)", "", "## What changed", "",
+        "commit does not have it.", "", "![relative to the first commit that has it](history.svg)", "",
+        "## What changed", "",
         *(f"- `{in_words(change)}`" for change in worst_first(found)), "" if found else "Nothing.", "",
         "## Commits", "", "| commit | subject | asv | seconds | load |", "|---|---|---|---|---|",
     ]  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from functools import cache
-from typing import cast
+from types import ModuleType
+from typing import Any
 
 from odecheck_reference import Problem, catalogue
 
@@ -16,41 +16,53 @@ from ..solvers import Adaptive
 from ..subject import SHIPPED, Subject
 
 NAMES = ("tanh network", "second order", "heavy ball", "adam")
+RTOL = 1e-3
+
+
+@cache
+def subjects() -> tuple[Subject, ...]:
+    """dopri5 with every engine, each with the adaptive solver of its own library where it has one.
+
+    Engines are what the files of `engines` hold, or make without arguments; a file whose library is not installed has
+    none.
+    """
+    found: dict[str, Subject] = {}
+    for name in pkgutil.iter_modules(engines.__path__, f"{engines.__name__}."):
+        try:
+            module = importlib.import_module(name.name)
+        except ImportError:
+            continue
+        solver = _solver(module)
+        for engine in _engines(module):
+            found.setdefault(engine.name, Subject(SHIPPED, solver, engine))
+    return tuple(found.values())
 
 
 @cache
 def every_engine() -> tuple[Engine, ...]:
-    """An engine for each factory (a function without arguments, named like a class) in the files of `engines`.
-
-    A file whose library is not installed has none.
-    """
-    found: dict[str, Engine] = {}
-    for module in pkgutil.iter_modules(engines.__path__, f"{engines.__name__}."):
-        try:
-            contents = vars(importlib.import_module(module.name))
-        except ImportError:
-            continue
-        for name, factory in contents.items():
-            if name[:1].isupper() and callable(factory) and not isinstance(factory, type):
-                made = _made(cast(Callable[[], object], factory), module.name)
-                if made is not None:
-                    found.setdefault(made.name, made)
-    return tuple(found.values())
+    """The engines of `subjects`."""
+    return tuple(subject.engine for subject in subjects())
 
 
-def _made(factory: Callable[[], object], module: str) -> Engine | None:
-    if getattr(factory, "__module__", None) != module:
-        return None
-    try:
-        engine = factory()
-    except (TypeError, ImportError):  # it takes arguments, or its library is not there
-        return None
-    return engine if isinstance(engine, Engine) else None
+def _own(module: ModuleType) -> list[Any]:
+    return [x for x in vars(module).values() if getattr(x, "__module__", None) == module.__name__]
 
 
-def subjects() -> tuple[Subject, ...]:
-    """dopri5 with every engine."""
-    return tuple(Subject(SHIPPED, Adaptive("dopri5", rtol=1e-3), engine) for engine in every_engine())
+def _solver(module: ModuleType) -> Adaptive:
+    kinds = [x for x in _own(module) if isinstance(x, type) and issubclass(x, Adaptive)]
+    return next((kind for kind in kinds if "dopri5" in kind.METHODS), Adaptive)("dopri5", rtol=RTOL)
+
+
+def _engines(module: ModuleType) -> list[Engine]:
+    named = [x for name, x in vars(module).items() if name.isupper() and isinstance(x, Engine)]
+    for make in _own(module):
+        if getattr(make, "__name__", "")[:1].isupper() and callable(make) and not isinstance(make, type):
+            try:
+                made = make()
+            except (TypeError, ImportError):  # it takes arguments, or its library is not there
+                continue
+            named += [made] if isinstance(made, Engine) else []
+    return named
 
 
 @cache
