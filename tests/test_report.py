@@ -33,8 +33,8 @@ def figures_of(report):
 
 def test_every_section_is_there_when_its_table_is(whole):
     assert [s.id for s in whole.sections] == [
-        "verdict", "claims", "slopes", "conformance", "cost", "training", "horizon", "stability", "kronecker",
-        "ledger", "records", "made",
+        "verdict", "claims", "ledger", "slopes", "conformance", "cost", "training", "horizon", "stability", "kronecker",
+        "records", "made",
     ]  # fmt: skip
     assert whole.damaged == []
 

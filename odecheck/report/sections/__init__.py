@@ -28,7 +28,7 @@ from . import (
 ORDER: tuple[Callable[[Found], Section | None], ...] = tuple(
     module.section
     for module in (
-        verdict, claims, slopes, conformance, cost, training, horizon, stability, kronecker, history, ledger, records,
+        verdict, claims, ledger, slopes, conformance, cost, training, horizon, stability, kronecker, history, records,
         made,
     )
 )  # fmt: skip
