@@ -228,12 +228,14 @@ def test_twenty_thousand_rows_open_within_two_seconds_and_twelve_megabytes(look,
     page.write(build([run(tmp_path / "r", many(20_000))]), tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 12e6
     times = []
-    for _ in range(2):
+    for _ in range(2):  # the first one starts the browser's own caches
         seen = look(tmp_path / "report.html")
         seen.ready(TABLES)
         session = seen.context.new_cdp_session(seen.tab)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         found = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-        times.append(found["ThreadTime"] if "ThreadTime" in found else found["TaskDuration"])
+        times.append(found["TaskDuration"])
+        if times[-1] < 2.0:
+            break
     assert "of 20,000" in seen.tab.locator("#records .dt-info").inner_text()
     assert min(times) < 2.0, times
