@@ -194,8 +194,13 @@ def right(found: Tensor, expected: Tensor, bound: float) -> None:
         raise Skipped(f"the answer is off by {error:.1e}, and {bound:.1e} is allowed")
 
 
+def can_count_bytes(*_: Any) -> None:
+    """The setup of a benchmark of saved bytes; outside of a setup, asv would call a refusal a failure."""
+    needed("odecheck.cost", "saved_bytes")
+
+
 def saved(run: Any) -> float:
-    """The most bytes that autograd held. Raises Skipped at commits that cannot count them."""
+    """The most bytes that autograd held."""
     return float(needed("odecheck.cost", "saved_bytes")(run))
 
 

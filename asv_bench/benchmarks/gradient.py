@@ -37,6 +37,7 @@ class Gradient(Timed):
         common.gradient(engine, self.task, "dopri5", rtol)
 
     track_nfe_forward.unit = track_nfe_backward.unit = track_steps_backward.unit = "count"  # type: ignore[attr-defined]
+    track_saved_bytes.setup = common.can_count_bytes  # type: ignore[attr-defined]
     track_saved_bytes.unit = "count of bytes"  # type: ignore[attr-defined]
     track_error.unit = "relative error"  # type: ignore[attr-defined]
 

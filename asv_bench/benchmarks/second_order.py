@@ -62,6 +62,7 @@ class HessianProduct(Timed):
         product(engine, self.task, rtol)
 
     track_nfe.unit = "count"  # type: ignore[attr-defined]
+    track_saved_bytes.setup = common.can_count_bytes  # type: ignore[attr-defined]
     track_saved_bytes.unit = "count of bytes"  # type: ignore[attr-defined]
     track_error.unit = "relative error"  # type: ignore[attr-defined]
 
