@@ -26,6 +26,9 @@ def selftest(
     workers: Annotated[int, typer.Option(metavar="N", help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Report what the journals in --run hold, and judge nothing more.")
+    ] = False,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write selftest.md, .json, .parquet and .svg there.")
     ] = None,
@@ -46,9 +49,10 @@ def selftest(
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms --resume
     odecheck selftest --resume --write reports
+    odecheck selftest --so-far --write reports
     """
     from ..door import BadInput
-    from ..selftest import report
+    from ..selftest import journal, report
     from ..store import about
 
     chosen = tuple(part or PARTS)
@@ -56,9 +60,14 @@ def selftest(
         if unknown := [name for name in chosen if name not in PARTS]:
             raise BadInput(f"there is no part {unknown[0]!r}", "a misspelt name", f"--part {' or --part '.join(PARTS)}")
         facts = about({}, seed=seed)
+        del facts["command"]  # it names folders of this machine
         found: dict[str, list[Row]] = {}
         for name in PARTS:
-            if name in chosen:
+            if so_far:
+                facts["so_far"] = True
+                if rows_of := journal.so_far(run / f"{name}.jsonl"):
+                    found[name] = rows_of
+            elif name in chosen:
                 amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
                 found[name], more = _part(name, amount, seed, workers, run / f"{name}.jsonl", resume)
                 facts |= more

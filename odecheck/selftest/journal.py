@@ -49,6 +49,14 @@ def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
     return found
 
 
+def so_far(path: Path) -> list[Row]:
+    """All rows that a journal holds; none when there is no journal."""
+    if not path.exists():
+        return []
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    return [row for rows in done(path, json.loads(first)).values() for row in rows]
+
+
 class Journal:
     """An open journal: rows by key in `known`, and `add`, after which the death of this process loses nothing.
 

@@ -134,7 +134,7 @@ class Altered(Kept):
         if self.part == "solution":
             return self._of(y)
         if self.part == "last state":
-            y[-1] = self._of(y[-1])
+            y[-1] = self._of(y[-1].clone())
         return y
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
@@ -144,7 +144,7 @@ class Altered(Kept):
         times = {"start time": slice(0, 1), "interior times": slice(1, -1), "last time": slice(-1, None)}
         if self.part in times:
             dts = got.ts.clone()
-            dts[times[self.part]] = self._of(dts[times[self.part]])
+            dts[times[self.part]] = self._of(dts[times[self.part]].clone())
             return replace(got, ts=dts)
         return got
 

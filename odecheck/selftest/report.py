@@ -231,7 +231,8 @@ def _discernment(rows: Sequence[Row]) -> list[str]:
         "## Discernment",
         "",
         "The smallest ε for which a derivative times 1 + ε is refuted (*none*: not even 1 + 10), on one small "
-        "non-autonomous network. Claims, dopri8 landing on its outputs:",
+        "non-autonomous network; none as well where the rungs of the solver do not contract, so that no bar is "
+        "known. Claims, dopri8 landing on its outputs:",
         "",
         *_table(head, table),
         "What is done instead:",
@@ -252,6 +253,9 @@ def _discernment(rows: Sequence[Row]) -> list[str]:
 
 def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> str:
     lines = [HEAD]
+    if made["facts"].get("so_far"):
+        lines += ["**Of an unfinished run**: `--so-far` reports what its journals hold. A claim that refuted nothing "
+                  "here may not have been asked yet.", ""]  # fmt: skip
     if "mutants" in made:
         lines += _mutants(made["mutants"], found["mutants"])
     if "false-alarms" in made:
