@@ -70,7 +70,7 @@ def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(subject, quantity):
         except RuntimeError as refused:  # torch.func allows no such hooks: the bytes are empty then
             if "hooks" not in str(refused):
                 raise
-            assert math.isnan(measure(at, repeat=0)[0].saved_bytes)  # noqa: PT017
+            assert math.isnan(measure(at, repeat=0)[0].saved_bytes)
         assert torch.equal(at(), plain)
     assert (type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)) == before
 
