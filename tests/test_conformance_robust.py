@@ -9,8 +9,10 @@ from importlib.metadata import version
 
 import bad_engines
 import pytest
+from typer.testing import CliRunner
 
 from odecheck import BadInput, Subject, Verdict, check, problems
+from odecheck.cli import app
 from odecheck.conformance.libraries import FILES, Version, libraries, versions
 from odecheck.conformance.matrix import matrix
 from odecheck.limits import GIB, Limits, OutOfTime, within
@@ -157,3 +159,12 @@ def test_every_library_declares_what_it_needs():
         asked = library.asks(library.tested[-1], "")
         keys = [(way.solver.name, way.engine.name) for way in asked]
         assert len(set(keys)) == len(keys)
+
+
+def test_verify_takes_a_time_for_each_case(tmp_path):
+    typed = ["verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1"]
+    done = CliRunner().invoke(app, [*typed, "--timeout", "60", "--run", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, [*typed, "--timeout", "0", "--run", str(tmp_path / "other")])
+    assert done.exit_code == 2
+    assert "has to be positive" in done.output

@@ -44,6 +44,9 @@ def verify(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
+    ] = None,
 ) -> None:
     """Judge every claim on every subject and problem.
 
@@ -66,7 +69,7 @@ def verify(
 
     from ..door import BadInput
     from ..export import write_json, write_junit, write_summary
-    from ..run import check
+    from ..run import Limits, check
     from ..store import read_facts
     from ..summary import exit_status
 
@@ -85,8 +88,9 @@ def verify(
                 progress=done,
                 seed=seed,
                 facts={"source": source},
+                limits=Limits(timeout) if timeout is not None else None,
             )
-    except BadInput as refused:
+    except (BadInput, ValueError) as refused:
         refuse(refused)
     except KeyboardInterrupt:
         typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)

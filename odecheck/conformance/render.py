@@ -22,7 +22,7 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
     """conformance.md, conformance.json and conformance.parquet."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "conformance.md").write_text(markdown(rows, facts))
-    write_json(str(folder / "conformance.json"), map(asdict, rows), facts)
+    write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
     frame(rows).to_parquet(folder / "conformance.parquet", index=False)
 
 

@@ -1,5 +1,7 @@
 """diffrax: its four ways of differentiating a solve, on the jax translation of the field."""
 
+# pyright: standard
+# (jax comes with partial types)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -82,14 +84,14 @@ def _compiled(field: JaxField, how: How, wanted: str) -> Any:
         return found.ys, found.stats["num_steps"]
 
     def forwards(y0: Any, params: Any, ts: Any, fine: Any, cotangent: Any) -> Any:
-        tangents = jax.jacfwd(lambda *x: states(*x, fine)[0], argnums=(0, 1, 2))(y0, params, ts)
+        tangents = jax.jacfwd(lambda y, p, t: states(y, p, t, fine)[0], argnums=(0, 1, 2))(y0, params, ts)
         return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), tangents)
 
     def backwards(y0: Any, params: Any, ts: Any, fine: Any, cotangent: Any) -> Any:
         if how.adjoint == "BacksolveAdjoint":
             _, pull = jax.vjp(lambda y, p: states(y, p, ts, fine)[0], y0, params)
             return *pull(cotangent), jax.numpy.zeros_like(ts)
-        _, pull = jax.vjp(lambda *x: states(*x, fine)[0], y0, params, ts)
+        _, pull = jax.vjp(lambda y, p, t: states(y, p, t, fine)[0], y0, params, ts)
         return pull(cotangent)
 
     wished = {"states": states, "gradient": forwards if how.adjoint == "ForwardMode" else backwards}

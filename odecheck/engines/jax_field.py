@@ -4,6 +4,8 @@ What is verified with it is a jax library's solver and its derivatives; that the
 its values at drawn times, and states near the start.
 """
 
+# pyright: standard
+# (jax comes with partial types)
 from __future__ import annotations
 
 import operator

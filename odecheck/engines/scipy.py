@@ -1,5 +1,7 @@
 """scipy.integrate.solve_ivp: solutions, and no derivatives."""
 
+# pyright: standard
+# (scipy comes without types)
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -192,7 +192,9 @@ def _topics(engine: str, method: str, newest: bool) -> tuple[Topic, ...]:
     """What is asked: of every release all methods' solutions, and the rest of dopri5; of the newest one more."""
     if engine == "seminorm adjoint":
         return ("derivatives",) if newest and method == "dopri5" else ()
-    topics: list[Topic] = ["solution"] if engine == "backprop" else []
+    topics: list[Topic] = []
+    if engine == "backprop":
+        topics.append("solution")
     if method == "dopri5" or (newest and method in NEWEST) or (method, engine) == ("rk4", "backprop"):
         topics.append("derivatives")
     if method == "dopri5" or (newest and method == "rk4"):

@@ -1,5 +1,7 @@
 """torchdyn: backpropagation, the adjoint, and the adjoint along an interpolated trajectory."""
 
+# pyright: standard
+# (torchdyn comes without types)
 from __future__ import annotations
 
 import importlib

@@ -1,5 +1,7 @@
 """torchode: automatic differentiation of the steps, and the adjoint solved back in time for each row or for all."""
 
+# pyright: standard
+# (torchode comes without types)
 from __future__ import annotations
 
 import importlib
