@@ -150,6 +150,8 @@ def tidy(text: Any) -> str:
     if text is None or text != text:
         return ""
     whole = str(text)
+    if len(whole) <= LONGEST_TEXT and whole.isprintable():
+        return whole
     kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in whole[:LONGEST_TEXT])
     cut = f" … ({len(whole):,} characters in all)" if len(whole) > LONGEST_TEXT else ""
     return kept + cut
