@@ -89,8 +89,8 @@ def test_mutants_of_the_source_are_refuted_and_the_right_source_is_not():
     """Judged in processes of their own, by a part of the battery."""
     known = battery.problems()
     problems = {name: known[name] for name in ("clocked", "heavy ball of a gradient")}
-    cases = {"NODE-2 | dopri8(rtol=1e-08, landing), odecheck.discrete | clocked",
-             "HB-2 | dopri8(rtol=1e-08, landing), odecheck.discrete | heavy ball of a gradient #0"}  # fmt: skip
+    cases = {"NODE-2 | dopri8(rtol=1e-10, landing), odecheck.discrete | clocked",
+             "HB-2 | dopri8(rtol=1e-10, landing), odecheck.discrete | heavy ball of a gradient #0"}  # fmt: skip
     right = {key: battery.Outcome(key, key.split(" ")[0], "holds", 0.1) for key in cases}
     scaled = "fields.heavy_ball.HBNODE.forward: self.sign * m -> _odecheck_scaled(self.sign * m)"
     (mutant,) = (m for m in source.mutants("odecheck.fields.heavy_ball") if m.key == scaled)
