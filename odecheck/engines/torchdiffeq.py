@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from .base import EventFn, OdeIntEngine, Unsupported
-from .library import Asked, Known, Library, Topic, named
+from .library import ALL_ZERO, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
 from .release import load
 
 
@@ -202,6 +202,29 @@ def _topics(engine: str, method: str, newest: bool) -> tuple[Topic, ...]:
     return tuple(topics)
 
 
-KNOWN: tuple[Known, ...] = named()
+FIXED_BY_STEPS = ("rk4*", "midpoint", "euler", "*adams")
+ADAPTIVE_ONES = ("dopri5*", "dopri8*", "bosh3")
+LATER = ("0.1.*", "0.2.*")
+KNOWN: tuple[Known, ...] = named(
+    Known("the middle value of bosh3's interpolant is of second order only, so outputs between steps lose one order "
+          "and the error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("bosh3",)),
+    Known("outputs between steps, the last one included, come from an interpolant of degree four, so the error falls "
+          "as tolerance^(5/8)", claims=("SOL-5",), methods=("dopri8",)),
+    Known("the grid of steps is not differentiated as it moves with the times", claims=("NODE-3", "DER-2", "DER-3",
+          "DER-6"), engines=("backprop",), methods=FIXED_BY_STEPS),
+    Known("the default order of twelve makes explicit Adams steps unstable at any step that is of use",
+          claims=("SOL-3", "SOL-10", "SOL-11", "SOL-12"), methods=("explicit_adams",)),
+    Known(UNSEEN, claims=("DER-7",), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES),
+    Known("the derivative goes through a step control that a jump of the field drives: it is that of the steps and not "
+          "that of the flow", claims=("DER-8",), engines=("backprop",), methods=("dopri5",), versions=("0.0.1",)),
+    Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=("adjoint",)),
+    Known("the event's time is differentiated once by the implicit function theorem; that derivative is no part of the "
+          "graph, and its own derivative is wrong", claims=("EVT-3",)),
+    Known("one float64 parameter, used or not, makes the backward pass compute in float64 what was solved in float32",
+          claims=("DER-13",), engines=("*adjoint",), versions=LATER),
+    Known(REPLAYED, claims=("USE-3", "USE-4", "USE-5", "USE-6"), engines=("adjoint",)),
+    Known(REPLAYED, claims=("USE-2",), engines=("adjoint",), versions=("0.0.1",)),
+    Known(DATA, claims=("USE-6",), engines=("backprop",), problems=("linear*",)),
+)  # fmt: skip
 
 LIBRARY = Library("torchdiffeq", "torchdiffeq", RELEASES, asks, KNOWN, side_by_side=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..solvers import Adaptive, FixedStep
 from .base import OdeIntEngine, Unsupported
-from .library import Asked, Known, Library, Topic, named
+from .library import ALL_ZERO, DATA, REPLAYED, Asked, Known, Library, Topic, named
 
 Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint"]
 
@@ -105,6 +105,22 @@ def asks(release: str, folder: str) -> list[Asked]:
     return found
 
 
-KNOWN: tuple[Known, ...] = named()
+BACK = ("Backsolve", "JointBacksolve")
+KNOWN: tuple[Known, ...] = named(
+    Known("an error estimate of zero, where the solution is at rest, is raised to a negative power and differentiated: "
+          "0 · inf, NaN", claims=("DER-7",), engines=("AutoDiff",), methods=("dopri5", "tsit5")),
+    Known("the derivative goes through the step control, which a jump of the field drives: it is that of the steps and "
+          "not that of the flow", claims=("DER-8",), engines=("AutoDiff",), methods=("dopri5", "tsit5")),
+    Known(DATA, claims=("USE-6",), engines=("AutoDiff",), problems=("linear*",)),
+    Known("the backsolve adjoints return no gradient for times: `ts.grad` stays None",
+          claims=("NODE-3", "DER-2", "DER-3", "DER-6"), engines=BACK),
+    Known("a parameter under two names is replaced under one of them in the backward pass: its gradient is lost",
+          claims=("DER-12",), engines=("Backsolve",)),
+    Known("the backward pass puts the parameters of both precisions into one state: the field sees another precision "
+          "than forwards", claims=("DER-13",), engines=BACK),
+    Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=BACK),
+    Known(REPLAYED, claims=("USE-3", "USE-5", "USE-6"), engines=BACK),
+    Known(REPLAYED, claims=("USE-4",), engines=("JointBacksolve",)),
+)  # fmt: skip
 
 LIBRARY = Library("torchode", "torchode", ("1.0.1",), asks, KNOWN)
