@@ -210,13 +210,22 @@ KNOWN: tuple[Known, ...] = named(
           "and the error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("bosh3",)),
     Known("outputs between steps, the last one included, come from an interpolant of degree four, so the error falls "
           "as tolerance^(5/8)", claims=("SOL-5",), methods=("dopri8",)),
-    Known("the grid of steps is not differentiated as it moves with the times", claims=("NODE-3", "DER-2", "DER-3",
+    Known("the grid of steps is not differentiated as it moves with the times", claims=("DER-2", "DER-3",
           "DER-6"), engines=("backprop",), methods=FIXED_BY_STEPS),
+    Known("the derivative of a solve of fixed steps in its last time is that of nothing, and the one in its first time "
+          "a part of the true one", claims=("NODE-3",), engines=("backprop",), methods=("rk4",),
+          versions=("0.0.1", "0.1.*")),
     Known("the default order of twelve makes explicit Adams steps unstable at any step that is of use",
           claims=("SOL-3", "SOL-10", "SOL-11", "SOL-12"), methods=("explicit_adams",)),
+    Known("the coefficients of the Adams formulas are those of equal steps, whatever the steps are: order one where "
+          "they are not equal", claims=("SOL-10", "SOL-11"), methods=("fixed_adams", "implicit_adams")),
+    Known("where the fixed-point iteration of an implicit step does not converge it means to warn and raises TypeError:"
+          " `warnings.warn` has no argument `file`", claims=("SOL-12", "SOL-13", "SOL-14"),
+          methods=("fixed_adams", "implicit_adams"), versions=("0.1.*", "0.2.0", "0.2.1", "0.2.2")),
     Known(UNSEEN, claims=("DER-7",), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES),
     Known("the derivative goes through a step control that a jump of the field drives: it is that of the steps and not "
-          "that of the flow", claims=("DER-8",), engines=("backprop",), methods=("dopri5",), versions=("0.0.1",)),
+          "that of the flow", claims=("DER-8",), engines=("backprop",), methods=("dopri5",),
+          versions=("0.0.1", "0.1.*")),
     Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=("adjoint",)),
     Known("the event's time is differentiated once by the implicit function theorem; that derivative is no part of the "
           "graph, and its own derivative is wrong", claims=("EVT-3",)),
