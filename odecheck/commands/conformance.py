@@ -9,6 +9,9 @@ import typer
 
 from .common import INTERRUPTED, Progress, cores, last_run, new_run, refuse
 
+# of a run's facts those that are not about a machine or a folder
+FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
+
 if TYPE_CHECKING:
     from ..conformance.matrix import Row
 
@@ -82,7 +85,7 @@ def conformance(
     except KeyboardInterrupt:
         typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    facts = read_facts(folder)
+    facts = {name: value for name, value in read_facts(folder).items() if name in FACTS}
     for place in dict.fromkeys((folder, *((write,) if write else ()))):
         write_all(place, rows, facts)
     _report(rows, folder)

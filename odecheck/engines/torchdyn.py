@@ -158,7 +158,8 @@ KNOWN: tuple[Known, ...] = named(
     Known("the stages of rk4 are at 0, 0, ½ and ½ of the step in the place of 0, ½, ½ and 1: order one where the field "
           "moves with time", claims=("SOL-3", "SOL-4", "SOL-10", "SOL-11", "DER-8"), methods=("rk4",)),
     Known("`ODEProblem` with the name of a method makes its coefficients in single precision: the solution is that "
-          "of rounded coefficients, 4e-8 off", claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"), methods=("dopri5, by name",)),
+          "of rounded coefficients, 4e-8 off", claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"),
+          methods=("dopri5, by name",)),
     Known("solving in two pieces does not come back: the loop of steps has no end and no budget", claims=("SOL-7",),
           methods=("dopri5, by name",)),
     Known("over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
@@ -167,7 +168,7 @@ KNOWN: tuple[Known, ...] = named(
     Known(DATA, claims=("USE-6",), engines=("autograd",), problems=("linear*",)),
     Known("where time decreases the backward pass takes the field of negated times: the gradient is another one",
           claims=("DER-5",), engines=("adjoint", "interpolated adjoint")),
-    Known("the derivative in the first time has the wrong sign or is that of another time",
+    Known("the derivatives in the first and last time are wrong, in sign and size",
           claims=("NODE-3",), engines=("adjoint",), methods=("dopri5",)),
     Known("the interpolated adjoint returns no gradient for times", claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
           engines=("interpolated adjoint",)),

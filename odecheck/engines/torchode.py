@@ -114,7 +114,7 @@ KNOWN: tuple[Known, ...] = named(
     Known(DATA, claims=("USE-6",), engines=("AutoDiff",), problems=("linear*",)),
     Known("the backsolve adjoints return no gradient for times: `ts.grad` stays None",
           claims=("NODE-3", "DER-2", "DER-3", "DER-6"), engines=BACK),
-    Known("a parameter under two names is replaced under one of them in the backward pass: its gradient is lost",
+    Known("a parameter that the field has under two names gets a gradient of zero",
           claims=("DER-12",), engines=("Backsolve",)),
     Known("the backward pass puts the parameters of both precisions into one state: the field sees another precision "
           "than forwards", claims=("DER-13",), engines=BACK),
