@@ -222,7 +222,7 @@ KNOWN: tuple[Known, ...] = named(
     Known("where the fixed-point iteration of an implicit step does not converge it means to warn and raises TypeError:"
           " `warnings.warn` has no argument `file`", claims=("SOL-12", "SOL-13", "SOL-14"),
           methods=("fixed_adams", "implicit_adams"), versions=("0.1.*", "0.2.0", "0.2.1", "0.2.2")),
-    Known("the steps shrink far below what the tolerance needs: two thousand are not enough for what dopri5 does in ten",
+    Known("the steps shrink far below what the tolerance needs: two thousand do not do what dopri5 does in ten",
           versions=("0.0.1",), methods=("tsit5",),
           claims=("SOL-2", "SOL-5", "SOL-6", "SOL-7", "SOL-9", "SOL-12", "SOL-13", "SOL-14")),
     Known(UNSEEN, claims=("DER-7",), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES),
