@@ -56,8 +56,8 @@ def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(subject, quantity):
     before = type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)
     try:
         plain = at()
-    except Unsupported:
-        with pytest.raises(Unsupported):
+    except (Unsupported, RuntimeError) as refused:  # the library has no such derivative, and says so or breaks off
+        with pytest.raises(type(refused)):
             at.counted()
         plain = None
     if plain is not None:
