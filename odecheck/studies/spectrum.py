@@ -1,6 +1,6 @@
 """Vanishing gradients: ‖∂L/∂h(t)‖ over long horizons, and the eigenvalues that explain it.
 
-NODE, HBNODE, GHBNODE and AdamNODE over the same inner networks f = −∇U, convex U, so that J is negative semidefinite. In a NODE
+NODE, HBNODE, GHBNODE and AdamNODE over the same inner networks f = −∇U, convex U: J is negative semidefinite. In a NODE
 every direction of the gradient then decays at the rate of an eigenvalue of J. In a heavy ball the eigenvalues of
 M = [[0, I], [J, −γ I]] pair up with sum −γ (HB-5): one of every pair has a real part of at least −γ/2, and the
 determinant decays as e^{−γ d (T − t)} whatever J is (HB-7). Over long times that is much slower than J's own decay.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ def _torch_libraries() -> dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor
 def _torchode(adjoint: str) -> Callable[[nn.Module, Tensor, Tensor], Tensor] | None:
     if find_spec("torchode") is None:
         return None
-    import torchode  # pyright: ignore[reportMissingImports]
+    torchode: Any = import_module("torchode")
 
     def solve(field: nn.Module, y0: Tensor, times: Tensor) -> Tensor:
         term = torchode.ODETerm(field)
@@ -202,9 +203,9 @@ def _torchode(adjoint: str) -> Callable[[nn.Module, Tensor, Tensor], Tensor] | N
 
 def diffrax_column(adjoint: str) -> dict[str, str]:
     """The same questions to diffrax with one of its adjoints, through jax's transforms of the same names."""
-    import diffrax  # pyright: ignore[reportMissingImports]
-    import jax  # pyright: ignore[reportMissingImports]
-    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
+    diffrax: Any = import_module("diffrax")
+    jax: Any = import_module("jax")
+    jnp: Any = import_module("jax.numpy")
 
     jax.config.update("jax_enable_x64", True)
     arguments = tuple(jnp.asarray(x.numpy()) for x in ARGUMENTS)
