@@ -63,6 +63,18 @@ def test_every_claim_has_its_derivation():
     assert {claim.id for claim in ALL} <= headings
 
 
+def test_every_report_can_be_made_again_by_name():
+    reports = DOCS.parent / "reports"
+    listed = re.findall(
+        r"^\| \[(\S+\.(?:md|html))\].*\| `(\w+)` \|$", (reports / "README.md").read_text(), re.MULTILINE
+    )
+    assert {path.name for path in reports.glob("*.md")} - {"README.md", "report.md"} == {file for file, _ in listed} - {
+        "report.html"
+    }
+    targets = set(re.findall(r"^(\w+):", (reports / "Makefile").read_text(), re.MULTILINE))
+    assert {name for _, name in listed} <= targets
+
+
 def test_the_site_builds_strictly(tmp_path):
     pytest.importorskip("mkdocs", reason='the site needs pip install -e ".[docs]"')
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
