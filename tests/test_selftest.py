@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from odecheck.claims import ALL
@@ -193,3 +194,18 @@ def test_the_command_measures_writes_and_says_what_it_does_not_know(tmp_path):
 def test_a_bar_that_is_too_narrow_is_counted():
     narrow = [[{"seed": 0, "quantity": "loss", "score": 2.0, "slack": 0.5, "name": "x"}]]
     assert bars.summary(narrow)["outside"] == 1
+
+
+def _shared_among_threads() -> float:
+    return float(torch.tanh(torch.ones(2_000_000)).sum())
+
+
+def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        expected = _shared_among_threads()  # the pool of threads is made here
+        ((_, found),) = mutation.forked([("tanh", 5.0, _shared_among_threads, ())], 1)
+    finally:
+        torch.set_num_threads(threads)
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -13,6 +13,7 @@ import os
 import pickle
 import random
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from odecheck_reference import Problem
 
 from ..claims import ALL
@@ -86,9 +88,15 @@ def row(name: str, family: str, part: str, found: Verdicts, status: str = "", me
 # --- a process of its own ----------------------------------------------------------------------------------------
 
 
+PATIENCE = 40  # seconds on the wall for each of the processor, on a machine that others use too
+
+
 def _child(pipe: connection.Connection, seconds: float, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
+    # the threads of the parent's pool were not forked along: an operation that is shared among them would wait for ever
+    torch.set_num_threads(1)
+    signal.alarm(PATIENCE * (int(seconds) + 1))  # whatever else waits instead of working
     try:
         result = work(*arguments)
     except BaseException:
