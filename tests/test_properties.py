@@ -17,7 +17,7 @@ from odecheck_reference.fields import Adam, GradientFlow, Learnt, Linear, Mlp
 from odecheck_reference.losses import Linear as LinearLoss
 from odecheck_reference.losses import SquaredError
 
-from odecheck.claims import ALL, layers, node
+from odecheck.claims import ALL, node
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
 from odecheck.selftest.false_alarms import CORRECT, asked, false_alarm, unseen
@@ -49,12 +49,16 @@ def test_backpropagation_through_a_solution_at_rest_is_refuted():
     assert flow.verdict != Verdict.REFUTED
 
 
-def test_a_layer_whose_weight_is_used_twice_has_no_factor_of_its_own():
+@pytest.mark.parametrize("claim", [c for c in ALL if c.id in ("SNOPT-5", "SNOPT-6.1", "SNOPT-8", "SNOPT-8.1", "SNOPT-9")],
+                         ids=lambda claim: claim.id)  # fmt: skip
+def test_a_layer_whose_weight_is_used_twice_has_no_block_of_its_own(claim):
     """In −Wᵀ s(W y + b) the weight acts outside the layer too: ∫ g zᵀ dt is only a part of the derivative."""
-    weight = np.array([[[0.0]], [[0.125]]])
-    problem = Problem("weight used twice", GradientFlow(1, 1, "identity"), np.zeros((1, 1)), np.array([0.0, 0.125]),
-                      np.array([0.0, 0.125]), SquaredError(weight, np.zeros((2, 1, 1))))  # fmt: skip
-    assert evaluate(layers.layer_factors, CORRECT[0], problem).verdict == Verdict.NOT_APPLICABLE
+    rng, field = np.random.default_rng(0), GradientFlow(2, 3, "tanh")
+    problem = Problem("weight used twice", field, rng.normal(size=(2, 2)), rng.normal(size=field.params),
+                      np.array([0.0, 0.5, 1.0]), SquaredError(np.ones((3, 2, 2)), np.zeros((3, 2, 2))))  # fmt: skip
+    adjoint = next(s for s in CORRECT if s.engine.target == "flow")
+    record = evaluate(claim, adjoint, problem)
+    assert record.verdict == Verdict.NOT_APPLICABLE, record
 
 
 def test_rungs_that_take_a_handful_of_like_steps_are_not_believed():

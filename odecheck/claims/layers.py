@@ -60,8 +60,7 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     layers = [m for m in module.modules() if isinstance(m, nn.Linear)]
     if not layers:
         raise NotApplicable("the field has no linear layer")
-    if not _only_in_layers(module, layers, ended):
-        raise NotApplicable("a linear layer's weight enters the field in another way too than h = W z + b")
+    only_in_layers(module, layers, ended)
     end = solution(ended).value[-1]
     rows = factor_rows(ended.loss, end)
     rank, d = rows.shape[1], ended.field.state
@@ -86,10 +85,11 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     return ladder(subject, observe), bounded(ended, 1, truth)
 
 
-def _only_in_layers(module: nn.Module, layers: list[nn.Linear], problem: Problem) -> bool:
-    """Whether the weights of these layers act through h = W z + b alone; in a gradient flow −Wᵀ s(W y + b) they do not.
+def only_in_layers(module: nn.Module, layers: list[nn.Linear], problem: Problem) -> None:
+    """Raises NotApplicable unless the weights of these layers act through h = W z + b alone.
 
-    Then the derivative of F·q in a weight, at any state, is Σ g zᵀ over the layer's calls, to round-off.
+    Then the derivative of F·q in a weight, at any state, is Σ g zᵀ over the layer's calls, to round-off. In a gradient
+    flow −Wᵀ s(W y + b), say, it is not.
     """
     rng = np.random.default_rng(0)
     y, q = (tensor(rng.standard_normal(problem.y0.shape)) for _ in range(2))
@@ -110,10 +110,11 @@ def _only_in_layers(module: nn.Module, layers: list[nn.Linear], problem: Problem
     for (layer, z, _), g in zip(calls, whole[len(weights) :], strict=True):
         if g is not None:
             parts[id(layer)] += g.flatten(0, -2).T @ z.flatten(0, -2)
-    return all(
-        torch.allclose(parts[id(x)], torch.zeros_like(x.weight) if w is None else w, rtol=1e-9, atol=1e-12)
-        for x, w in zip(layers, whole, strict=False)
-    )
+    for layer, w in zip(layers, whole, strict=False):
+        if not torch.allclose(
+            parts[id(layer)], torch.zeros_like(layer.weight) if w is None else w, rtol=1e-9, atol=1e-12
+        ):
+            raise NotApplicable("a linear layer's weight enters the field in another way too than h = W z + b")
 
 
 def _places(module: nn.Module, layers: list[nn.Linear]) -> NDArray[np.intp]:
