@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,35 +14,18 @@ from .curvature.exact import Blocks
 from .curvature.factors import Factors, KroneckerSums, Reduction
 from .curvature.gather import Stage
 from .curvature.method import RIGHT, Method
-from .engines.base import Derivatives, Engine, LossFn
-from .solvers import Solver
+from .mutants import WrongEngine
 
 
 @dataclass(frozen=True)
-class WrongCurvature:
+class WrongCurvature(WrongEngine):
     """An engine with right solutions and gradients, of which curvature is made in a wrong way."""
 
-    right: Engine
-    label: str
-    curvature: Method
-
-    @property
-    def name(self) -> str:
-        return f"{self.right.name} [{self.label}]"
-
-    @property
-    def target(self) -> Literal["flow", "steps"]:
-        return self.right.target
-
-    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        return self.right.solution(module, solver, y0, ts)
-
-    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        return self.right.gradient(module, solver, y0, ts, loss)
+    curvature: Method = RIGHT
 
 
 def _mutant(name: str, **wrong: Any) -> Mutant:
-    return Mutant(name, lambda s: replace(s, engine=WrongCurvature(s.engine, name, replace(RIGHT, **wrong))))
+    return Mutant(name, lambda s: replace(s, engine=WrongCurvature(s.engine, name, curvature=replace(RIGHT, **wrong))))
 
 
 class _MeanOverTime(KroneckerSums):

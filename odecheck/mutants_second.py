@@ -4,43 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .claim import Mutant
-from .engines.base import Derivatives, Engine, LossFn, factors_of, second_order_of
+from .engines.base import LossFn, factors_of, second_order_of
+from .mutants import WrongEngine
 from .solvers import Solver
 
 
 @dataclass(frozen=True)
-class WrongSecondOrder:
+class WrongSecondOrder(WrongEngine):
     """An engine whose second derivatives are changed; its solution and gradient are right.
 
     hessian(engine, module, solver, y0, ts, loss, curved), factors(q, p) and horizon(exact, approximate) each make the
     wrong answer.
     """
 
-    right: Engine
-    label: str
     wrong_hessian: Callable[..., Tensor] | None = None
     wrong_factors: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     wrong_horizon: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.right.name} [{self.label}]"
-
-    @property
-    def target(self) -> Literal["flow", "steps"]:
-        return self.right.target
-
-    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        return self.right.solution(module, solver, y0, ts)
-
-    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        return self.right.gradient(module, solver, y0, ts, loss)
 
     def hessian(
         self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True

@@ -49,8 +49,10 @@ def test_backpropagation_through_a_solution_at_rest_is_refuted():
     assert flow.verdict != Verdict.REFUTED
 
 
-@pytest.mark.parametrize("claim", [c for c in ALL if c.id in ("SNOPT-5", "SNOPT-6.1", "SNOPT-8", "SNOPT-8.1", "SNOPT-9")],
-                         ids=lambda claim: claim.id)  # fmt: skip
+OF_LAYERS = [claim for claim in ALL if claim.id in ("SNOPT-5", "SNOPT-6.1", "SNOPT-8", "SNOPT-8.1", "SNOPT-9")]
+
+
+@pytest.mark.parametrize("claim", OF_LAYERS, ids=lambda claim: claim.id)
 def test_a_layer_whose_weight_is_used_twice_has_no_block_of_its_own(claim):
     """In −Wᵀ s(W y + b) the weight acts outside the layer too: ∫ g zᵀ dt is only a part of the derivative."""
     rng, field = np.random.default_rng(0), GradientFlow(2, 3, "tanh")
