@@ -100,7 +100,8 @@ def conformance() -> pd.DataFrame:
         {"library": library, "version": "1.0", "engine": "adjoint", "method": "dopri5", "claim": claim,
          "problem": problem, "verdict": verdicts[(i + j + k) % 5], "ok": True, "error": 1e-9, "resolved": 1e-6,
          "error_over_tolerance": 3.0, "score": 0.2, "observed": 1.0, "expected": 1.0, "bar": 1e-6, "nfe": 100,
-         "seconds": 0.1, "message": "m", "expected_failure": "", "row": f"{i}{j}{k}"}
+         "seconds": 0.1, "message": "m", "expected_failure": "", "row": f"{i}{j}{k}",
+         "reproducer": "import numpy as np\nraise SystemExit(1)\n" if verdicts[(i + j + k) % 5] == "refuted" else ""}
         for i, library in enumerate(["torchdiffeq", "torchode", "diffrax"])
         for j, claim in enumerate(["SOL-2", "SOL-10", "DER-1"])
         for k, problem in enumerate(["linear", "pendulum"])

@@ -68,9 +68,22 @@ def test_a_run_that_has_not_ended_is_not_called_good(tmp_path):
 def test_what_has_to_be_read_is_told_and_nothing_else(whole):
     table = next(b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "attention")
     assert list(table.frame["outcome"]) == ["failed", "failed", "inconclusive", "known failure", "false as read"]
-    assert set(table.frame["record"]) == set(whole.stories)
+    of_libraries = {name for name in whole.stories if name.startswith("record-t")}
+    assert set(table.frame["record"]) == set(whole.stories) - of_libraries
     story = whole.stories[table.frame["record"].iloc[0]]
     assert "gap / bar" in story and "odecheck.check([pair], claims='SOL-2'" in story and "odecheck show" in story
+
+
+def test_each_refuted_or_inconclusive_row_of_a_library_leads_to_its_story_and_its_script(whole):
+    rows = next(
+        b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "conformance-rows"
+    ).frame
+    assert set(rows["record"]) - {""} == {name for name in whole.stories if name.startswith("record-t")}
+    assert list(rows["record"] != "") == list(rows["verdict"].isin(["refuted", "inconclusive"]))
+    for row in rows.to_dict("records"):
+        if row["verdict"] == "refuted":
+            told = whole.stories[row["record"]]
+            assert row["library"] in told and told.endswith(row["reproducer"]) and "SystemExit" in told
 
 
 def test_every_figure_says_what_to_see_units_n_and_how_to_make_it_again(whole):
@@ -129,7 +142,8 @@ def test_the_page_leads_nowhere_but_into_itself(whole):
     assert len(links.ids) == len(set(links.ids))
     assert all(link.startswith("#") or link == "data:," for link in links.found)
     table = next(b for s in whole.sections for b in s.blocks if isinstance(b, Table) and b.id == "records")
-    assert {link[1:] for link in links.found if link.startswith("#")} <= {*links.ids, *table.frame["record"]}
+    places = {*links.ids, *table.frame["record"], *whole.stories}
+    assert {link[1:] for link in links.found if link.startswith("#")} <= places
     assert text.count('id="part-plotly"') == 1
     assert len(text.encode()) < 4e6
 

@@ -66,7 +66,7 @@ def _table(table: Table, told: Mapping[str, str]) -> list[str]:
 
 def _cell(value: Any, kind: Any, told: Mapping[str, str]) -> str:
     if kind == "record":
-        name = str(value).rsplit("-", 1)[-1]
+        name = str(value).rsplit("-", 1)[-1] or "–"
         return f"[{name}](#{value})" if value in told else name
     return escaped(clip(shown(value, kind), LONGEST_CELL))
 

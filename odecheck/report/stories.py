@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..judge import Verdict
 from ..story import story
 from ..summary import identifier, outcome
+from .blocks import shown
+from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
 from .tables import WORDS, Found, anchor, tidy
 
@@ -21,7 +24,8 @@ def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
     made: dict[str, str] = {}
     for number, run in enumerate(found.runs):
         facts = sound_facts(run.facts)
-        again = f"\n\nOr: odecheck show {{}} --run {run.folder}"
+        again = f"\n\nOr: odecheck show {{0}} --run {run.folder}"
+        alone = f"\nWith the library alone, where that can be: odecheck reproduce {{0}} --run {run.folder}"
         for record in run.records:
             name = anchor(number, record)
             if len(made) == MOST or (WORDS[outcome(record)] not in READ_FIRST and name not in also):
@@ -30,8 +34,32 @@ def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
                 f.name: tidy(v) for f in dataclasses.fields(record) if isinstance(v := getattr(record, f.name), str)
             }
             brief = dataclasses.replace(record, **{**short, "verdict": record.verdict, "budget": record.budget})
-            made[name] = story(brief, facts) + again.format(identifier(record))
+            commands = again + (alone if record.verdict == Verdict.REFUTED else "")
+            made[name] = story(brief, facts) + commands.format(identifier(record))
+    rows = found.frames.get("conformance")
+    if rows is not None:
+        told = rows[rows["verdict"].isin(TOLD)].head(MOST - len(made))
+        made |= {row["record"]: _of_a_library(row) for row in told.to_dict("records")}
     return made
+
+
+def _of_a_library(row: Mapping[str, Any]) -> str:
+    """The story of a row of conformance, with the script that shows it where the table has one."""
+    pairs = [
+        ("library", f"{row['library']} {row['version']}"),
+        ("asked", f"{row['engine']}, {row['method']}"),
+        ("problem", row["problem"]),
+        ("known to fail", row["expected_failure"]),
+        ("message", row["message"]),
+        ("observed", f"{row['observed']:.17g}"),
+        ("should be", f"{row['expected']:.17g} ± {row['bar']:.3g}"),
+        ("gap / bar", f"{row['score']:.4g} (refuted above 1)"),
+        ("would have seen", f"a relative defect of {shown(row['resolved'], 'number')}"),
+        ("cost", f"{shown(row['nfe'], 'count')} evaluations of the field, {shown(row['seconds'], 'number')} s"),
+    ]
+    lines = [f"{name:<17}{text}".replace("\n", "\n" + " " * 17) for name, text in pairs if text]
+    script = ["", "As a script, which needs the library alone:", "", row["reproducer"]] if row["reproducer"] else []
+    return "\n".join([f"{row['claim']} {row['verdict']} [{row['row']}]", "", *lines, *script])
 
 
 def sound_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

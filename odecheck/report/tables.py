@@ -45,7 +45,7 @@ STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_
 KINDS: Mapping[str, Kind] = {
     "conformance": Kind(
         ("library", "version", "engine", "method", "claim", "problem", "verdict", "message",
-         "expected_failure", "row", "ok"),
+         "expected_failure", "row", "ok", "reproducer"),
         ("error", "error_over_tolerance", "resolved", "score", "observed", "expected", "bar", "nfe", "seconds"),
         ("library", "claim", "verdict"),
     ),
@@ -211,7 +211,18 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     import pandas as pd
 
     frames = {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
+    if "conformance" in frames:
+        frames["conformance"]["record"] = _row_anchors(frames["conformance"])
     return Found(runs, frames, facts, ledger, damaged)
+
+
+def _row_anchors(rows: Any) -> list[str]:
+    """Where the story of a row of a library is found on the page: rows of two runs may have the same id."""
+    runs = {name: number for number, name in enumerate(dict.fromkeys(rows["run"]))}
+    return [
+        f"record-t{runs[run]}-{row or f'line{line}'}"
+        for line, (run, row) in enumerate(zip(rows["run"], rows["row"], strict=True))
+    ]
 
 
 def _holds_records(folder: Path) -> bool:

@@ -16,7 +16,10 @@ LEVELS = (
     ("refuted", "#d55e00"),
     ("error", "#000000"),
 )
+# verdicts of rows that lead to a story
+TOLD = ("refuted", "inconclusive", "error")
 COLUMNS = (
+    Column("record", "story", "record"),
     Column("row", "row"),
     Column("verdict", "verdict", "verdict"),
     Column("ok", "as expected"),
@@ -50,7 +53,8 @@ def section(found: Found) -> Section | None:
         "odecheck conformance, then odecheck report RUN",
     )
     lead = "Every library was asked the same questions. What it does not offer is unsupported, and no fault."
-    table = Table("conformance-rows", "Every row", COLUMNS, rows)
+    told = rows.assign(record=rows["record"].where(rows["verdict"].isin(TOLD), ""))
+    table = Table("conformance-rows", "Every row", COLUMNS, told)
     return Section("conformance", "Libraries", lead, (_matrix(judged, caption), table))
 
 
