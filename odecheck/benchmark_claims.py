@@ -31,6 +31,7 @@ from .judge import Verdict
 ALPHA = 0.05
 FEWEST = 3  # pairs
 SPREAD = 1.1  # largest ratio of parameter counts
+TUNING = 100  # seeds from here on choose learning rates, and judge nothing
 
 
 @dataclass(frozen=True)
@@ -228,26 +229,29 @@ def best_rates(rows: Any, kind: str) -> Any:
     Tuning seeds are 100 and more: trainings that choose a rate do not also judge it. A rate at which one of them was
     stopped is not chosen. Without tuning seeds: all rows, where each has one rate. Raises ValueError otherwise.
     """
-    tuning, judged = rows[rows["seed"] >= 100], rows[rows["seed"] < 100]
+    judged = rows[rows["seed"] < TUNING]
     kept = []
     for name, mine in judged.groupby(kind, sort=False):
-        tried = tuning[tuning[kind] == name]
-        if len(tried):
-            losses = {
-                rate: float(np.mean([final_loss(one) for _, one in at.groupby("seed")]))
-                for rate, at in tried.groupby("learning_rate")
-            }
-            finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
-            best = min(finite, key=lambda rate: finite[rate]) if finite else None
-        else:
-            rates = list(mine["learning_rate"].unique())
-            if len(rates) > 1:
-                raise ValueError(f"{name} has the rates {rates} and no tuning seed (100 and more) to choose by")
-            best = rates[0]
+        tried = rows[(rows[kind] == name) & (rows["seed"] >= TUNING)]
+        rates = list(mine["learning_rate"].unique())
+        if len(rates) > 1 and not len(tried):
+            raise ValueError(f"{name} has the rates {rates} and no tuning seed ({TUNING} and more) to choose by")
+        best = best_rate(tried) if len(tried) else rates[0]
         kept.append(mine[mine["learning_rate"] == best])
     import pandas as pd
 
     return pd.concat(kept, ignore_index=True) if kept else judged
+
+
+def best_rate(tried: Any) -> float | None:
+    """The learning rate with the least mean final loss over the seeds, among those at which no training was stopped;
+    None where there is none."""
+    losses = {
+        float(rate): float(np.mean([final_loss(one) for _, one in at.groupby("seed")]))
+        for rate, at in tried.groupby("learning_rate")
+    }
+    finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+    return min(finite, key=lambda rate: finite[rate]) if finite else None
 
 
 def at_equal_time(rows: Any) -> Any:

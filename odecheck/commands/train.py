@@ -19,6 +19,9 @@ def train(
         str | None, typer.Option(metavar="NUMBERS", help="Learning rates, with commas between; by default the task's.")
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="N", help="Seeds: 5 for 0 to 4, or 0,3,7.")] = "1",
+    tune: Annotated[
+        int, typer.Option(metavar="N", help="First N seeds more, from 100 on, choose each optimizer's --rate.")
+    ] = 0,
     setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="In place of the setting's.")] = None,
     data: Annotated[
@@ -37,7 +40,7 @@ def train(
     \b
     odecheck train digits --model HBNODE
     odecheck train spheres --model NODE,HBNODE,AdamNODE --seeds 5
-    odecheck train digits-conv --optimizer sgd,adam,snopt --rate 0.003,0.01,0.03
+    odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --rate 0.003,0.01,0.03,0.1 --seeds 5
     odecheck train mnist --setting published --data ~/data --device cuda
     odecheck train vibration --setting published --run runs/vibration --resume
     """
@@ -49,7 +52,7 @@ def train(
     from ..door import BadInput
     from ..tasks import runs
     from ..tasks.files import directory
-    from ..tasks.loop import steps_of
+    from ..tasks.loop import Trial, steps_of
 
     torch.set_num_threads(threads)
     folder = run or new_run()
@@ -58,13 +61,23 @@ def train(
         chosen = found.setting(setting)
         chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
         names = found.models if model == "all" else model.split(",")
-        todo = runs.trials(found, chosen, names, optimizer.split(","), _seeds(seeds), _rates(rate))
+        by, of, rates = optimizer.split(","), _seeds(seeds), _rates(rate)
+        tried = runs.tuning(found, chosen, names, by, tune, rates) if tune else []
+        todo = [] if tried else runs.trials(found, chosen, names, by, of, rates)
         rows = found.load(directory(data), chosen)
-        bar = Progress(len(todo) * steps_of(chosen, rows))
-        with bar:
-            for row in runs.run(todo, rows, folder, resume=resume, device=device, every=checkpoint):
+        count = len(tried) + len(names) * len(by) * len(of) if tried else len(todo)
+        bar = Progress(count * steps_of(chosen, rows))
+
+        def go(trials: list[Trial], resume: bool) -> None:
+            for row in runs.run(trials, rows, folder, resume=resume, device=device, every=checkpoint):
                 if row.split == "train":
                     bar.step(f"{row.model} {row.optimizer} {row.learning_rate:g}, seed {row.seed}: {row.loss:.4g}")
+
+        with bar:
+            if tried:
+                go(tried, resume)
+                todo = runs.at_best_rates(tried, folder, of)
+            go(todo, resume or bool(tried))
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:

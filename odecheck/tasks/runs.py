@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
+from ..benchmark_claims import TUNING, best_rate
 from ..door import BadInput
 from ..store import about
 from .loop import EVERY, Trial, train
-from .rows import Row, Unit, frame
+from .rows import Row, Unit, frame, read
 from .task import Data, Setting, Task
 
 
@@ -47,6 +48,54 @@ def trials(
         for model in models
         for optimizer in optimizers
         for rate in (rates or (None,))
+    ]
+
+
+def tuning(
+    task: Task,
+    setting: Setting,
+    models: Sequence[str],
+    optimizers: Sequence[str],
+    count: int,
+    rates: Sequence[float],
+) -> list[Trial]:
+    """Every model with every optimizer at every learning rate, on `count` seeds that choose among the rates.
+
+    Raises BadInput as `trials` does, and where there is nothing to choose from.
+    """
+    if count < 1 or len(rates) < 2:
+        raise BadInput(
+            f"{count} seeds choose among the learning rates {list(rates)}",
+            "no grid of rates to choose from",
+            "--tune 2 --rate 0.01,0.03,0.1",
+        )
+    return trials(task, setting, models, optimizers, range(TUNING, TUNING + count), rates)
+
+
+def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) -> list[Trial]:
+    """The models and optimizers that were tried, each at its best learning rate, on other seeds; the seed outermost.
+
+    Raises BadInput where a model and an optimizer were stopped at every rate.
+    """
+    rows, best = read(folder), dict[tuple[str, str], float]()
+    rows = rows[rows["seed"] >= TUNING]
+    for trial in tried:
+        pair = trial.model, trial.optimizer
+        mine = rows[(rows["model"] == pair[0]) & (rows["optimizer"] == pair[1])]
+        rate = best.get(pair) or best_rate(mine)
+        if rate is None:
+            said = next((message for message in mine["message"] if message), "")
+            raise BadInput(
+                f"every training of {pair[0]} with {pair[1]} was stopped ({said})",
+                "learning rates that are all too large",
+                "--rate with smaller ones",
+            )
+        best[pair] = rate
+    first = tried[0]
+    return [
+        Trial(first.task, first.setting, model, optimizer, seed, rate)
+        for seed in seeds
+        for (model, optimizer), rate in best.items()
     ]
 
 
