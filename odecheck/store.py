@@ -233,4 +233,4 @@ def frame(records: Sequence[Record]) -> Any:
     """The records as a pandas DataFrame, one row each."""
     import pandas as pd
 
-    return pd.DataFrame([{**asdict(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))
+    return pd.DataFrame([{**vars(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from odecheck.judge import Verdict
 from odecheck.record import Record
-from odecheck.report.tables import KINDS
+from odecheck.report.kinds import KINDS
 from odecheck.store import about, frame
 
 NAN = float("nan")
@@ -131,6 +131,20 @@ def split() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "count", "horizon", "total", "time", "samples"])
 
 
+def selftest() -> dict[str, Any]:
+    """What `odecheck selftest --write` keeps."""
+    survivor = {"mutant": "start time, sign", "family": "sign", "part": "start time", "status": "survived"}
+    return {
+        "facts": {"seed": 0},
+        "mutants": {"mutants": 120, "refuted": 119, "unexplained": 1, "unexplained_mutants": [survivor],
+                    "claims": [{"claim": "SOL-2", "refuted": 119, "alone": 7, "kept": ""}]},
+        "false-alarms": {"rows": 30_000, "judged": 20_000, "alarms": []},
+        "bars": {"problems": 5_000, "outside": 0, "median": 45.0},
+        "discernment": [{"test": test, "engine": "adjoint", "rtol": rtol, "part": part, "smallest_refuted": k * rtol}
+                        for test in ("NODE-1", "gradcheck") for rtol in (1e-4, 1e-8) for k, part in enumerate("ab", 1)],
+    }  # fmt: skip
+
+
 def everything(folder: Path, records: list[Record] | None = None) -> Path:
     """A folder with every table that a report reads."""
     run(folder / "verified", ALL if records is None else records)
@@ -143,4 +157,5 @@ def everything(folder: Path, records: list[Record] | None = None) -> Path:
     ledger = [{"claim": "SOL-2", "statement": "It is met.", "source": "flow", "verdict": "holds", "problems": 6,
                "held": 6, "resolved": 1e-7}]  # fmt: skip
     (folder / "ledger.json").write_text(json.dumps(ledger))
+    (folder / "selftest.json").write_text(json.dumps(selftest()))
     return folder

@@ -18,8 +18,9 @@ from odecheck.door import BadInput
 from odecheck.report import build, interactive, page, static
 from odecheck.report.blocks import Chart, Explorer, Grid, Table, clip, shown
 from odecheck.report.captions import caption
+from odecheck.report.kinds import KINDS
 from odecheck.report.markdown import to_markdown
-from odecheck.report.tables import KINDS, read_all
+from odecheck.report.tables import read_all
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def figures_of(report):
 def test_every_section_is_there_when_its_table_is(whole):
     assert [s.id for s in whole.sections] == [
         "verdict", "claims", "ledger", "slopes", "conformance", "cost", "training", "horizon", "stability", "kronecker",
-        "records", "made",
+        "selftest", "records", "made",
     ]  # fmt: skip
     assert whole.damaged == []
 
@@ -84,6 +85,25 @@ def test_each_refuted_or_inconclusive_row_of_a_library_leads_to_its_story_and_it
         if row["verdict"] == "refuted":
             told = whole.stories[row["record"]]
             assert row["library"] in told and told.endswith(row["reproducer"]) and "SystemExit" in told
+
+
+def test_the_selftest_is_told_with_its_survivors_and_the_worst_part_of_each_answer(whole):
+    of = {b.id: b for s in whole.sections if s.id == "selftest" for b in s.blocks}
+    assert list(of["selftest-scores"].frame["found"]) == ["119", "1", "0", "0", "45"]
+    assert list(of["selftest-survivors"].frame["mutant"]) == ["start time, sign"]
+    (panel,) = of["discernment"].panels
+    assert [(s.name, list(s.x), list(s.y)) for s in panel.series] == [
+        (name, [1e-8, 1e-4], [2e-8, 2e-4]) for name in ("NODE-1", "gradcheck")
+    ]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"mutants": 3, "bars": {}, "discernment": [1, {"rtol": "x"}]}'])
+def test_a_selftest_that_is_no_such_thing_gives_an_honest_page(tmp_path, text):
+    (tmp_path / "selftest.json").write_text(text)
+    report = build([tmp_path])
+    assert "selftest" not in [s.id for s in report.sections] or report.sections[0].blocks
+    assert bool(report.damaged) == (text == "{")
+    assert page.to_html(report) and to_markdown(report)
 
 
 def test_every_figure_says_what_to_see_units_n_and_how_to_make_it_again(whole):

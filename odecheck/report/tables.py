@@ -21,6 +21,7 @@ from ..judge import Verdict
 from ..store import frame, read_facts, read_records
 from ..summary import COLUMNS as OUTCOMES
 from ..summary import identifier, outcome
+from .kinds import KINDS
 
 if TYPE_CHECKING:
     from ..ledger import Row
@@ -30,48 +31,6 @@ if TYPE_CHECKING:
 WORDS: Mapping[str, str] = {kind: title for title, kind, _ in OUTCOMES}
 LONGEST_TEXT = 4_000
 MOST_ROWS = 50_000
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Columns of a table. needed: without these it says nothing."""
-
-    text: tuple[str, ...]
-    numbers: tuple[str, ...]
-    needed: tuple[str, ...]
-
-
-STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
-KINDS: Mapping[str, Kind] = {
-    "conformance": Kind(
-        ("library", "version", "engine", "method", "claim", "problem", "verdict", "message",
-         "expected_failure", "row", "ok", "reproducer"),
-        ("error", "error_over_tolerance", "resolved", "score", "observed", "expected", "bar", "nfe", "seconds"),
-        ("library", "claim", "verdict"),
-    ),
-    "cost": Kind(
-        ("model", "problem", "library", "engine", "method", "quantity", "device", "dtype"),
-        ("rtol", "achieved_error", "nfe_forward", "nfe_backward", *STEPS, "dense_evaluations", "saved_bytes",
-         "peak_bytes", "cpu_seconds", "wall_seconds"),
-        ("method", "quantity", "achieved_error"),
-    ),
-    "training": Kind(
-        ("task", "model", "optimizer", "split"),
-        ("learning_rate", "seed", "parameters", "step", "epoch", "loss", "accuracy", "nfe_forward", "nfe_backward",
-         *STEPS, "cpu_seconds", "wall_seconds", "peak_bytes"),
-        ("task", "model", "step", "loss"),
-    ),
-    "gradient_norms": Kind(("model",), ("seed", "back", "norm"), ("model", "back", "norm")),
-    "eigenvalues": Kind(("model",), ("seed", "back", "real", "imag"), ("model", "real", "imag")),
-    "kronecker_split": Kind(
-        ("layer",), ("count", "horizon", "total", "time", "samples"), ("layer", "count", "horizon", "total"),
-    ),
-    "stability": Kind(
-        ("model", "inner", "solver", "what", "outcome", "message"),
-        ("failed", "runs", "smallest_v", "largest_h"),
-        ("model", "solver", "what", "outcome"),
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +51,7 @@ class Found:
     frames: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ledger: Sequence[Row] = ()
+    selftest: Mapping[str, Any] = field(default_factory=dict)
     damaged: Sequence[str] = ()
 
     @cached_property
@@ -167,6 +127,7 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     seen: set[Path] = set()
     facts: dict[str, Mapping[str, Any]] = {}
     ledger: list[Row] = []
+    selftest: dict[str, Any] = {}
     damaged: list[str] = []
     for folder in map(Path, folders):
         found = 0
@@ -202,6 +163,9 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
             if (place / "ledger.json").exists():
                 found += 1
                 ledger += _ledger(place / "ledger.json", damaged)
+            if (place / "selftest.json").exists():
+                found += 1
+                selftest |= _selftest(place / "selftest.json", damaged)
         if not found:
             raise BadInput(
                 f"there is nothing to report in {folder}",
@@ -213,7 +177,7 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     frames = {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
     if "conformance" in frames:
         frames["conformance"]["record"] = _row_anchors(frames["conformance"])
-    return Found(runs, frames, facts, ledger, damaged)
+    return Found(runs, frames, facts, ledger, selftest, damaged)
 
 
 def _row_anchors(rows: Any) -> list[str]:
@@ -296,3 +260,12 @@ def _ledger(path: Path, damaged: list[str]) -> list[Row]:
     except (OSError, ValueError, TypeError) as error:
         damaged.append(f"{path.name} cannot be read, so it is not shown: {tidy(str(error))[:200]}")
         return []
+
+
+def _selftest(path: Path, damaged: list[str]) -> Mapping[str, Any]:
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        damaged.append(f"{path.name} cannot be read, so it is not shown: {tidy(str(error))[:200]}")
+        return {}
+    return made if isinstance(made, dict) else {}

@@ -19,6 +19,7 @@ from . import (
     ledger,
     made,
     records,
+    selftest,
     slopes,
     stability,
     training,
@@ -28,7 +29,7 @@ from . import (
 ORDER: tuple[Callable[[Found], Section | None], ...] = tuple(
     module.section
     for module in (
-        verdict, claims, ledger, slopes, conformance, cost, training, horizon, stability, kronecker, history, records,
-        made,
+        verdict, claims, ledger, slopes, conformance, cost, training, horizon, stability, kronecker, history,
+        selftest, records, made,
     )
 )  # fmt: skip
