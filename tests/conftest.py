@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import pytest
+import torch
 
 from odecheck.pytest_plugin import load_profile
 
@@ -20,3 +22,15 @@ def _places_of_modules_are_left_as_they_were():
     before = list(sys.path)
     yield
     sys.path[:] = before
+
+
+@pytest.fixture
+def float64_on_one_thread() -> Iterator[None]:
+    """Numbers of float64 and no threads of torch's own, in modules that ask for it:
+    `pytestmark = pytest.mark.usefixtures("float64_on_one_thread")`."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(dtype)

@@ -1,6 +1,6 @@
 """Every derivative of a linear ODE by every route, against the matrix exponential."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,15 +14,7 @@ from odecheck.ode import odeint
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-11}
 ALL = (0, 1, 2)
 
-
-@pytest.fixture(autouse=True)
-def float64_on_one_thread() -> Iterator[None]:
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(dtype)
+pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
 
 
 class Linear(nn.Module):

@@ -1,6 +1,6 @@
 """What odeint takes, what it refuses and how it says so, and what it leaves alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,16 +10,7 @@ from torch import Tensor, nn
 from odecheck.ode import SolveError, odeint
 from odecheck.second_order import hvp
 
-
-@pytest.fixture(autouse=True)
-def float64_on_one_thread() -> Iterator[None]:
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(dtype)
-
+pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
 
 X, T = torch.tensor([0.3, -0.8]).double(), torch.tensor([0.0, 0.4, 1.0]).double()
 

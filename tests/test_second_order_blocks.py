@@ -1,6 +1,6 @@
 """Second-order equations against differentiation of the closed solve, and against closed forms."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,15 +13,7 @@ from odecheck.second_order import products as products_module
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10, "method": "dopri8"}
 
-
-@pytest.fixture(autouse=True)
-def float64_on_one_thread() -> Iterator[None]:
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(dtype)
+pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
 
 
 class Field(nn.Module):
