@@ -24,6 +24,9 @@ def train(
     ] = 0,
     setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="In place of the setting's.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(metavar="NORM", help="Largest norm of the gradient, in place of the setting's.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Data directory; by default that in ODECHECK_DATA.")
     ] = None,
@@ -60,6 +63,7 @@ def train(
         found = tasks.find(task)
         chosen = found.setting(setting)
         chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
+        chosen = chosen if clip is None else replace(chosen, clip=clip)
         names = found.models if model == "all" else model.split(",")
         by, of, rates = optimizer.split(","), _seeds(seeds), _rates(rate)
         tried = runs.tuning(found, chosen, names, by, tune, rates) if tune else []

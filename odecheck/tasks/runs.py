@@ -111,7 +111,7 @@ def run(
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
     Raises BadInput for a folder that holds a run when resume is False, or one of another task, setting, device or
-    versions. More models, optimizers and seeds may be added to a run.
+    versions. More models, optimizers, rates and seeds may be added to a run; run.json has the last command.
     """
     first = todo[0]
     facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
@@ -157,7 +157,8 @@ def _opened(folder: Path, facts: dict[str, Any], resume: bool) -> dict[str, Any]
                     "the command as before, or another --run",
                 )
         trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
-        facts = {**known, "trials": trials, "finished": None}
+        command = [part for part in facts["command"] if part != "--resume"]
+        facts = {**known, "command": command, "trials": trials, "finished": None}
     folder.mkdir(parents=True, exist_ok=True)
     _write_facts(folder, facts)
     return facts
