@@ -28,7 +28,7 @@ from odecheck.strategies import problems, reproducer
 @settings(max_examples=max(3, settings.default.max_examples // len(ALL)))
 @given(problem=problems(), subject=st.sampled_from(CORRECT))
 def test_no_claim_refutes_a_correct_subject(claim, problem, subject):
-    assume(asked(claim, subject, problem))
+    assume(asked(claim, problem))
     record = evaluate(claim, subject, problem)
     event(record.verdict)
     if false_alarm(record, subject, problem):

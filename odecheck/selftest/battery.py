@@ -6,6 +6,7 @@ that says nothing about the right subject says nothing about a wrong one.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,7 @@ class KeptRuns(dict[tuple[str, int], Any]):
         """Let the reference ask here first."""
         solve = flow.trajectories.__wrapped__
 
+        @functools.wraps(solve)
         def trajectories(problem: Problem, order: int) -> Any:
             arrays = b"".join(a.tobytes() + str(a.shape).encode() for a in (problem.y0, problem.theta, problem.ts))
             key = (repr(problem.field) + arrays.hex(), order)
