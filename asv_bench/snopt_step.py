@@ -195,7 +195,9 @@ def main() -> None:
         print(name, {k: round(v, 4) for k, v in found[-1].items() if isinstance(v, float)}, flush=True)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(found, file, indent=1)
+            note = f"{arguments.rounds} rounds, {arguments.device}, torch {torch.__version__}, 1 thread"
+            command = f"python asv_bench/snopt_step.py --rounds {arguments.rounds}"
+            json.dump({"command": command, "note": note, "rows": found}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,15 @@ def test_trainings_that_choose_a_rate_do_not_judge_it() -> None:
     assert set(best[best["optimizer"] == "snopt"]["learning_rate"]) == {0.1}
 
 
+def test_trainings_that_choose_a_rate_do_not_judge_models_either() -> None:
+    """On the judging seeds all models need the same; on seeds of 100 and more HBNODE and GHBNODE need half."""
+    rows = models(1.0, 0.05) + [
+        row for s in range(100, 140) for m in MODELS for row in training(m, s, nfe=15.0 if "HB" in m else 30.0)
+    ]
+    verdict, found = judged(rows, "HB-9")
+    assert verdict == INCONCLUSIVE and all(one.n == 5 for one in found)
+
+
 def test_several_rates_without_a_choice_are_refused() -> None:
     rows = frame([row for row in optimizers(0.2) if row.seed < 100])
     with pytest.raises(ValueError, match="no tuning seed"):

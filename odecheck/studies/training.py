@@ -13,41 +13,77 @@ Seeds of 100 and more chose the learning rates and judge nothing.
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..benchmark_claims import CLAIMS, Comparison, judge_rows, verdict
+from ..benchmark_claims import (
+    CLAIMS,
+    EQUAL_TIME,
+    TUNING,
+    Comparison,
+    at_equal_time,
+    best_rate,
+    best_rates,
+    final_loss,
+    judge_rows,
+    verdict,
+)
+from ..door import BadInput
 from ..tasks.rows import last
 
 FOLDER = "training"
+# tables of asv_bench/ beside the runs: their file, title, and columns
+MEASURED: dict[str, tuple[str, dict[str, str]]] = {
+    "snopt_step": ("What a step of SNOpt costs", {
+        "task": "", "sgd_seconds": "SGD's step, CPU s", "ordinary_over_sgd": "ordinary / SGD",
+        "ordinary_over_sgd_whole": "the same, whole steps", "refresh_over_ordinary": "refresh / ordinary",
+        "amortised_over_sgd": "amortised over 100 / SGD", "ordinary_peak_over_sgd": "peak / SGD's",
+        "refresh_peak_over_sgd": "peak of a refresh / SGD's",
+    }),
+    "task_defaults": ("What the defaults of the tasks take", {
+        "task": "task", "models": "models", "steps": "steps of each", "cpu_seconds": "CPU s", "wall_seconds": "wall s",
+        "begin": "loss at the start", "end": "at the end",
+    }),
+}  # fmt: skip
 # colours of figures, in the order of the tables
 COLOURS = ("#4269d0", "#efb118", "#3ca951", "#ff725c", "#a463f2", "#6cc5b0")
 
 
-def tables(folder: Path) -> list[tuple[dict[str, Any], Any]]:
-    """The kept runs: facts and rows, by name."""
+class Kept(NamedTuple):
+    """A run that was kept: its name, what run.json says, and its rows."""
+
+    name: str
+    facts: dict[str, Any]
+    rows: Any
+
+
+def tables(folder: Path) -> list[Kept]:
+    """The kept runs, by name."""
     import pandas as pd
 
     return [
-        (json.loads(path.with_suffix(".json").read_text()), pd.read_parquet(path))
+        Kept(path.stem, json.loads(path.with_suffix(".json").read_text()), pd.read_parquet(path))
         for path in sorted((folder / FOLDER).glob("*.parquet"))
     ]
 
 
 def keep(run: Path, folder: Path) -> None:
-    """Copy the table and the facts of a run into the reports."""
+    """Copy the table and the facts of a run into the reports. Raises BadInput for a run that has not ended."""
     import pandas as pd
 
+    facts = json.loads((run / "run.json").read_text())
+    if facts["finished"] is None:
+        raise BadInput(f"the run in {run} has not ended", "an interruption", "its command again, with --resume")
     target = folder / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     rows = pd.read_parquet(run / "training.parquet")
     rows.to_parquet(target / f"{run.name}.parquet", index=False, compression="zstd")
-    facts = json.loads((run / "run.json").read_text())
     facts = {k: v for k, v in facts.items() if k != "trials"} | {"command": _shareable(facts["command"])}
     (target / f"{run.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -57,17 +93,23 @@ def who(rows: Any) -> str:
     return "model" if rows["model"].nunique() > 1 else "optimizer"
 
 
-def to_markdown(kept: Sequence[tuple[dict[str, Any], Any]]) -> str:
+def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any]) -> str:
+    """measured: tables that are no trainings, by their name: what the scripts of asv_bench/ wrote."""
     lines = ["# Training: the papers' comparisons", "", EXPLANATION, "", "## Verdicts", ""]
-    lines += ["| claim | task | verdict | comparisons |", "|---|---|---|---|"]
-    found = [one for _, rows in kept for one in judge_rows(rows)]
+    lines += ["| claim | run | verdict | comparisons |", "|---|---|---|---|"]
+    judged = {run.name: judge_rows(run.rows) for run in kept}
     for claim in CLAIMS:
-        for task in dict.fromkeys(one.task for one in found if one.claim == claim.id):
-            mine = [one for one in found if one.claim == claim.id and one.task == task]
-            lines.append(f"| {claim.id} | {task} | **{verdict(mine)}** | {counted(mine)} |")
+        for name, found in judged.items():
+            mine = [one for one in found if one.claim == claim.id]
+            if mine:
+                lines.append(f"| {claim.id} | {name} | **{verdict(mine)}** | {counted(mine)} |")
     lines.append("")
-    for facts, rows in kept:
-        lines += _section(facts, rows)
+    for run in kept:
+        lines += _section(run, judged[run.name])
+    for name, (title, columns) in MEASURED.items():
+        if name in measured:
+            lines += [f"## {title}", "", f"`{measured[name]['command']}`: {measured[name]['note']}", ""]
+            lines += _table(columns.values(), ([_shown(row[c]) for c in columns] for row in measured[name]["rows"]))
     return "\n".join(lines) + "\n"
 
 
@@ -77,53 +119,89 @@ def counted(found: Sequence[Comparison]) -> str:
     return ", ".join(f"{seen.count(name)} {name}" for name in dict.fromkeys(seen))
 
 
-def _section(facts: dict[str, Any], rows: Any) -> list[str]:
-    task, kind, ends = rows["task"].iloc[0], who(rows), last(rows)
-    seeds = sorted(set(rows["seed"]))
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    header = list(header)
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    return [*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows), ""]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
+    rows, facts = run.rows, run.facts
+    kind, setting = who(rows), facts["cases"]["setting"]
+    judged = rows[rows["seed"] < TUNING]
+    clip = f", gradients clipped at {setting['clip']:g}" if setting["clip"] else ""
     lines = [
-        f"## {task}",
+        f"## {run.name}",
         "",
         f"`{' '.join(_shareable(facts['command']))}`",
         "",
-        f"Seeds {', '.join(map(str, seeds))}; {facts['platform']}, torch {facts['versions']['torch']}, "
-        f"{facts.get('threads', 1)} thread; setting {json.dumps(facts['cases']['setting'])}.",
+        f"Setting {setting['name']}: {setting['epochs']} epochs, batch {setting['batch']}, dopri5 at "
+        f"{setting['tolerance']:g}{clip}; seeds {', '.join(map(str, sorted(set(judged['seed']))))}. "
+        f"torch {facts['versions']['torch']}, {facts.get('threads', 1)} thread.",
         "",
-        f"![{task}: loss](training-{task}-loss.png)",
+        f"![{run.name}: loss](training-{run.name}-loss.png)",
         "",
-        f"![{task}: evaluations](training-{task}-nfe.png)",
+        f"![{run.name}: evaluations](training-{run.name}-nfe.png)",
         "",
-        f"| {kind} | rate | n | parameters | loss | test loss | test accuracy | forward NFE | backward NFE | accepted "
-        "| rejected | CPU s | peak kB | stopped |",
-        "|---" * 14 + "|",
-    ]
-    for (name, rate), mine in ends.groupby([kind, "learning_rate"], sort=False):
-        peak = rows[(rows[kind] == name) & (rows["learning_rate"] == rate)]["peak_bytes"].max()
-        m = mine.mean(numeric_only=True)
-        cells = (
-            name, f"{rate:g}", len(mine), f"{m.parameters:.0f}", f"{geometric(mine['loss']):.3g}",
-            f"{geometric(mine['test_loss']):.3g}", f"{m.test_accuracy:.3f}", f"{m.nfe_forward:.1f}",
-            f"{m.nfe_backward:.1f}", f"{m.accepted_forward + m.accepted_backward:.1f}",
-            f"{m.rejected_forward + m.rejected_backward:.1f}", f"{m.cpu_seconds:.1f}", f"{peak / 1e3:.0f}",
-            int((mine["message"] != "").sum()),
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    lines += [
-        "",
+        *_ends(judged, kind),
         "Losses: geometric means over the seeds at the last step; evaluations and steps: means over all steps.",
         "",
     ]
-    found = judge_rows(rows)
-    if found:
+    if (rows["seed"] >= TUNING).any():
+        lines += _grid(rows[rows["seed"] >= TUNING], kind)
+    if any(one.quantity == EQUAL_TIME for one in found):
+        end = at_equal_time(best_rates(rows, kind)).groupby("seed")["cpu_seconds"].max()
+        about = f"the median over the seeds; {end.min():.1f} to {end.max():.1f} s"
         lines += [
-            "| claim | quantity | | against | n | ratio | interval | verdict | |",
-            "|---|---|---|---|---|---|---|---|---|",
+            f"Equal CPU time: {end.median():.1f} s, {about}. Its loss: the mean of the last tenth of the steps.",
+            "",
         ]
-        for o in found:
-            between = f"{o.low:.3g} … {o.high:.3g}"
-            cells = o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", between, o.verdict, _noted(o)
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-        lines.append("")
+    if found:
+        header = ("claim", "quantity", "", "against", "n", "ratio", "interval", "verdict", "")
+        lines += _table(header, (
+            (o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", f"{o.low:.3g} … {o.high:.3g}", o.verdict,
+             _noted(o)) for o in found
+        ))  # fmt: skip
     return lines
+
+
+def _ends(rows: Any, kind: str) -> list[str]:
+    """A row for each model or optimizer at the end of its trainings."""
+    header = (kind, "rate", "n", "parameters", "loss", "test loss", "test accuracy", "forward NFE", "backward NFE",
+              "accepted", "rejected", "CPU s", "peak kB", "stopped")  # fmt: skip
+    lines = []
+    for (name, rate), mine in last(rows).groupby([kind, "learning_rate"], sort=False):
+        peak = rows[(rows[kind] == name) & (rows["learning_rate"] == rate)]["peak_bytes"].max()
+        m = mine.mean(numeric_only=True)
+        lines.append((
+            name, f"{rate:g}", len(mine), f"{m.parameters:.0f}", f"{geometric(mine['loss']):.3g}",
+            f"{geometric(mine['test_loss']):.3g}", "–" if math.isnan(m.test_accuracy) else f"{m.test_accuracy:.3f}",
+            f"{m.nfe_forward:.1f}", f"{m.nfe_backward:.1f}", f"{m.accepted_forward + m.accepted_backward:.1f}",
+            f"{m.rejected_forward + m.rejected_backward:.1f}", f"{m.cpu_seconds:.1f}", f"{peak / 1e3:.0f}",
+            int((mine["message"] != "").sum()),
+        ))  # fmt: skip
+    return _table(header, lines)
+
+
+def _grid(rows: Any, kind: str) -> list[str]:
+    """The final losses that chose the rates: a row for each rate, a column for each model or optimizer."""
+    names, seeds = list(dict.fromkeys(rows[kind])), sorted(set(rows["seed"]))
+
+    def cell(name: str, rate: float) -> str:
+        mine = rows[(rows[kind] == name) & (rows["learning_rate"] == rate)]
+        losses = [final_loss(one) for _, one in mine.groupby("seed")]
+        stopped = sum(map(math.isnan, losses))
+        mean = f"stopped {stopped} of {len(losses)}" if stopped else f"{np.mean(losses):.3g}" if losses else "–"
+        return f"**{mean}**" if rate == best[name] else mean
+
+    best = {name: best_rate(rows[rows[kind] == name]) for name in names}
+    table = ([f"{rate:g}", *(cell(name, rate) for name in names)] for rate in sorted(set(rows["learning_rate"])))
+    told = f"Mean final loss on the seeds {' and '.join(map(str, seeds))}, which chose the learning rates:"
+    return [told, "", *_table(["rate", *names], table)]
 
 
 def _shareable(command: Sequence[str]) -> list[str]:
@@ -142,15 +220,15 @@ def geometric(values: Any) -> float:
     return float(np.exp(np.log(np.maximum(finite, 1e-12)).mean())) if len(finite) else float("nan")
 
 
-def pictures(rows: Any, folder: Path) -> None:
+def pictures(run: Kept, folder: Path) -> None:
     """Loss against steps and CPU time; evaluations of a step against the epoch or, in one-step epochs, the step."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    task, kind = rows["task"].iloc[0], who(rows)
-    steps = rows[(rows["split"] == "train") & (rows["seed"] < 100)]
+    kind = who(run.rows)
+    steps = run.rows[(run.rows["split"] == "train") & (run.rows["seed"] < TUNING)]
     names = list(dict.fromkeys((r[0], r[1]) for r in steps[[kind, "learning_rate"]].to_numpy()))
     several = steps.groupby(kind)["learning_rate"].nunique().max() > 1
     single = steps.groupby("epoch")["step"].nunique().max() == 1
@@ -173,8 +251,8 @@ def pictures(rows: Any, folder: Path) -> None:
     both[0].set_ylabel("evaluations of a step")
     for figure, what in ((loss, "loss"), (nfe, "nfe")):
         figure.axes[0].legend(fontsize=8)
-        figure.suptitle(f"{task}: geometric mean over seeds" if what == "loss" else f"{task}: mean over seeds")
-        figure.savefig(folder / f"training-{task}-{what}.png", dpi=100)
+        figure.suptitle(f"{run.name}: geometric mean over seeds" if what == "loss" else f"{run.name}: mean over seeds")
+        figure.savefig(folder / f"training-{run.name}-{what}.png", dpi=100)
         plt.close(figure)
 
 
@@ -187,9 +265,11 @@ def main(*arguments: str) -> None:
         if argument.startswith("--keep="):
             keep(Path(argument.removeprefix("--keep=")), folder)
     kept = tables(folder)
-    for _, rows in kept:
-        pictures(rows, folder)
-    (folder / "training.md").write_text(to_markdown(kept), encoding="utf-8")
+    for run in kept:
+        pictures(run, folder)
+    paths = {name: folder / FOLDER / f"{name}.json" for name in MEASURED}
+    measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    (folder / "training.md").write_text(to_markdown(kept, measured), encoding="utf-8")
     if (folder / "ledger.json").exists():
         from .. import ledger
 
