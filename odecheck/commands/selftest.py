@@ -142,4 +142,4 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
         bar = Progress(len(sources))
         with bar:
             rows = mutation.run(kept, problems, base, sources, workers=workers, progress=bar.step)
-    return rows, {"drawn_from": reached, "unreached": unreached}
+    return rows, {"drawn_from": reached, "unreached": sum(unreached.values()), "unreached_by_module": unreached}

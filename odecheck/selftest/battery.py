@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from odecheck_reference import Problem, flow, losses
 from odecheck_reference.fields import Mlp
 
 from ..claim import Claim, NotApplicable
-from ..claims import ALL
+from ..claims import ALL, CONFORMANCE, posed
 from ..drawn import draw
 from ..engines.own import Closed, Discrete
 from ..judge import Verdict
@@ -32,20 +32,30 @@ OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
 CLOSED = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
 DISCRETE = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Discrete())
 FIXED = Subject(SHIPPED, FixedStep("rk4", step=1 / 16), Discrete())
+CLAIMS = (*ALL, *CONFORMANCE)
 # measured in bytes and in time: the mutants that these two refute keep what they need not, or do less than they say
 UNASKED = ("SNOPT-12",)
 GENERAL = ("SOL", "NODE", "SNOPT")
 FIELDS = ("SOL-1", "SOL-2", "NODE-2", "HB", "ADAM")
-# (subject, problem, ids of claims begin with)
-PLAN: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
+Plan = tuple[tuple[Subject, str, tuple[str, ...]], ...]
+# (subject, problem, ids of claims begin with): what the papers state
+PLAN: Plan = (
     (DISCRETE, "clocked", GENERAL),
     (FIXED, "on the grid", ("SOL", "NODE-1", "NODE-2", "NODE-3", "SNOPT-1")),
-    (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT-1", "SNOPT-2", "SNOPT-4", "SNOPT-10")),
+    (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT")),
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
     *((DISCRETE, name, FIELDS) for name in (
         "second order", "gradient", "heavy ball, signs of the code", "heavy ball of a gradient",
         "generalised heavy ball, all of time", "Adam", "Adam, denominator of the code", "Adam, equal rates",
         "Adam, published rates")),
+)  # fmt: skip
+# what a library has to meet beyond that: of each kind of question one that costs no more than a second or two
+OF_LIBRARIES: Plan = (
+    (CLOSED, "small tanh network", ("DER-1", "DER-2", "DER-4", "DER-5", "DER-10", "DER-12", "SOL-13", "SOL-14",
+                                    "SOL-15", "SOL-16", "USE-2")),
+    (FIXED, "small tanh network", ("SOL-10", "SOL-11", "DER-3")),
+    (CLOSED, "pendulum at rest", ("DER-7",)),
+    (CLOSED, "switched", ("DER-9",)),
 )  # fmt: skip
 
 
@@ -90,6 +100,7 @@ def problems() -> dict[str, Problem]:
         "entropy backwards": Problem("entropy backwards", field, y0, theta, np.array([1.25, 0.5, 0.0]), entropy,
                                      losses.QuadraticCost(0.5, 0.25, 0.125)),
     }  # fmt: skip
+    found |= {problem.name: problem for problem in (posed.network(), posed.at_rest(), posed.switched())}
     for _, name, _ in PLAN:
         if name not in found:
             found[name] = draw(name)
@@ -104,11 +115,12 @@ def units(known: dict[str, Problem]) -> list[list[Case]]:
     return list(found.values())
 
 
-def cases(known: dict[str, Problem], claims: Iterable[Claim] = ALL) -> list[Case]:
+def cases(known: dict[str, Problem]) -> list[Case]:
     """All cases of the plan."""
-    asked = [claim for claim in claims if claim.id not in UNASKED]
-    plan = [(subject, known[name], ids) for subject, name, ids in PLAN if name in known]
-    return [Case(claim, subject, problem) for subject, problem, ids in plan for claim in asked if among(claim.id, ids)]
+    return [Case(claim, subject, known[name])
+            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, CONFORMANCE))
+            for subject, name, ids in plan if name in known
+            for claim in claims if among(claim.id, ids) and claim.id not in UNASKED]  # fmt: skip
 
 
 def among(claim: str, ids: tuple[str, ...]) -> bool:

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import pickle
 import random
-import resource
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
-import torch
 from odecheck_reference import Problem
 
 from ..claims import ALL
-from . import battery, operators, source
+from . import battery, loading, operators, source
 from .battery import Case, KeptRuns, Outcome
 from .journal import Journal, Row
+from .processes import Job, forked
 
 REFUTED, SURVIVED, ERROR, HUNG, UNDECIDED, VOID = "refuted", "survived", "error", "hung", "undecided", "void"
 GRACE = 20.0
@@ -83,56 +79,6 @@ def row(name: str, family: str, part: str, found: Verdicts, status: str = "", me
     return {"mutant": name, "family": family, "part": part, "status": status or found.status,
             "killers": ",".join(found.killers), "holds": ",".join(found.holds),
             "undecided": ",".join(found.undecided), "errors": ",".join(found.errors), "message": message}  # fmt: skip
-
-
-# --- a process of its own ----------------------------------------------------------------------------------------
-
-
-PATIENCE = 40  # seconds on the wall for each of the processor, on a machine that others use too
-
-
-def _child(pipe: connection.Connection, seconds: float, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
-    # the threads of the parent's pool were not forked along: an operation that is shared among them would wait for ever
-    torch.set_num_threads(1)
-    signal.alarm(PATIENCE * (int(seconds) + 1))  # whatever else waits instead of working
-    try:
-        result = work(*arguments)
-    except BaseException:
-        result = RuntimeError(traceback.format_exc(limit=-3))
-    pipe.send_bytes(pickle.dumps(result))
-    pipe.close()
-
-
-Job = tuple[str, float, Callable[..., Any], tuple[Any, ...]]
-
-
-def forked(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, Any]]:
-    """(key, result) of jobs (key, limit in seconds of processor time, work, arguments), each in a forked process.
-
-    A result is a RuntimeError where the work raised, and None where the process was ended by its limit or a crash.
-    """
-    context = get_context("fork")
-    waiting, running = list(reversed(jobs)), {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            key, seconds, work, arguments = waiting.pop()
-            here, there = context.Pipe(duplex=False)
-            process = context.Process(target=_child, args=(there, seconds, work, arguments), daemon=True)
-            process.start()
-            there.close()
-            running[here] = key, process
-        for pipe in connection.wait(list(running)):
-            assert isinstance(pipe, connection.Connection)
-            key, process = running.pop(pipe)
-            try:
-                result = pickle.loads(pipe.recv_bytes())
-            except EOFError:
-                result = None
-            pipe.close()
-            process.join()
-            yield key, result
 
 
 # --- the right source --------------------------------------------------------------------------------------------
@@ -202,29 +148,40 @@ def baseline(problems: dict[str, Problem], folder: Path, *, workers: int = 1,
 # --- source mutants ----------------------------------------------------------------------------------------------
 
 
-def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMutant], int, int]:
-    """`count` mutants on lines that the battery executes, families and packages in turn; how many there are, and how
-    many on lines that it does not execute."""
+def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMutant], int, dict[str, int]]:
+    """`count` mutants on lines that the battery executes; how many there are; how many are not, by module.
+
+    Modules come in turn, and of each the family of which the fewest were drawn so far: every module and every family
+    is drawn from, however large the others are.
+    """
     everything = [mutant for module in source.modules() for mutant in source.mutants(module)]
-    reached = [mutant for mutant in everything if base.reached(mutant)]
-    groups: dict[tuple[str, str], list[source.SourceMutant]] = {}
-    for mutant in reached:
-        groups.setdefault((mutant.family, mutant.module.split(".")[1]), []).append(mutant)
+    reached: dict[str, list[source.SourceMutant]] = {}
+    unreached: Counter[str] = Counter()
+    for mutant in everything:
+        if base.reached(mutant):
+            reached.setdefault(mutant.module, []).append(mutant)
+        else:
+            unreached[mutant.module] += 1
     rng = random.Random(seed)
-    for group in groups.values():
+    for group in reached.values():
         rng.shuffle(group)
+    many = sum(len(group) for group in reached.values())
     taken: list[source.SourceMutant] = []
-    while len(taken) < min(count, len(reached)):
-        for group in groups.values():
+    families = Counter(dict.fromkeys((*source.FAMILIES, source.STALE), 0))
+    while len(taken) < min(count, many):
+        for group in reached.values():
             if group and len(taken) < count:
-                taken.append(group.pop())
-    return taken, len(reached), len(everything) - len(reached)
+                one = min(group, key=lambda mutant: families[mutant.family])
+                group.remove(one)
+                families[one.family] += 1
+                taken.append(one)
+    return taken, many, dict(unreached)
 
 
 def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float,
                   right: dict[str, Outcome]) -> list[Row]:  # fmt: skip
     """In a forked process: load odecheck with the change, and judge the cases that execute its line."""
-    source.load(mutant)
+    loading.load(mutant)
     anew = importlib.import_module("odecheck.selftest.battery")
     these = [case for case in anew.cases(problems) if case.key in keys]
     found, message = Verdicts(), ""
@@ -232,7 +189,7 @@ def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[s
         found.add(right[one.case], one)
         message = message or (f"{one.claim}: {one.message}" if one.message else "")
     helper = {"scale 1 + 1e-6": source.SCALED, "float32": source.ROUND}.get(mutant.family)
-    void = helper is not None and helper not in source.MET
+    void = helper is not None and helper not in loading.MET
     return [row(mutant.key, mutant.family, mutant.module.split(".")[1], found, VOID if void else "", message[:300])]
 
 
@@ -270,7 +227,7 @@ def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
 def _judge_named(name: str, problems: dict[str, Problem], base: Baseline, budget: float) -> list[Row]:
     """In a forked process: a mutant that claims name, judged by all cases on the steps' engine; those claims first."""
     mutant = operators.of_claims()[name]
-    naming = {claim.id for claim in ALL if any(m.name == name for m in claim.mutants)}
+    naming = {claim.id for claim in battery.CLAIMS if any(m.name == name for m in claim.mutants)}
     cases = [case for case in battery.cases(problems) if case.key in base.sound]
     # on both engines for claims that the steps' engine has no answer to
     near = [case for case in cases if case.claim.id in naming]
@@ -302,7 +259,8 @@ def run(journal: Journal, problems: dict[str, Problem], base: Baseline, sources:
     jobs: list[Job] = []
     for part in operators.PARTS:
         jobs.append((part, 600.0, _judge_part, (part, problems)))
-    for name in operators.of_claims():
+    asked = {base.right[key].claim for key in base.sound}
+    for name in operators.of_claims(asked):
         jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
     for mutant in sources:
         keys = base.reached(mutant)

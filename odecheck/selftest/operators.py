@@ -5,7 +5,7 @@ The right answers are computed once and kept, so that a mutant costs no solve of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..claim import Mutant
-from ..claims import ALL
+from ..claims import ALL, CONFORMANCE
 from ..engines.base import Derivatives, LossFn, factors_of, second_order_of
 from ..solvers import Solver
 from ..subject import Meter, Subject, charge
@@ -198,6 +198,7 @@ def _change(part: str, family: str) -> Callable[[Subject], Subject]:
     return lambda subject: replace(subject, engine=Altered(subject.engine, part, family))
 
 
-def of_claims() -> dict[str, Mutant]:
-    """Every mutant that a claim names, by name."""
-    return {mutant.name: mutant for claim in ALL for mutant in claim.mutants}
+def of_claims(asked: Container[str] | None = None) -> dict[str, Mutant]:
+    """Every mutant that a claim names, by name; of these claims alone, where they are given."""
+    return {mutant.name: mutant for claim in (*ALL, *CONFORMANCE) if asked is None or claim.id in asked
+            for mutant in claim.mutants}  # fmt: skip
