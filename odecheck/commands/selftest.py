@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +50,7 @@ def selftest(
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms --resume
     odecheck selftest --resume --write reports
-    odecheck selftest --so-far --write reports
+    odecheck selftest --so-far --rows 20000 --problems 5000 --write reports
     """
     from ..door import BadInput
     from ..selftest import journal, report
@@ -61,16 +62,21 @@ def selftest(
             raise BadInput(f"there is no part {unknown[0]!r}", "a misspelt name", f"--part {' or --part '.join(PARTS)}")
         facts = about({}, seed=seed)
         del facts["command"]  # it names folders of this machine
+        facts |= {"so_far": so_far, "parts": {}}
         found: dict[str, list[Row]] = {}
         for name in PARTS:
+            path, begun = run / f"{name}.jsonl", {"seed": seed}
+            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
             if so_far:
-                facts["so_far"] = True
-                if rows_of := journal.so_far(run / f"{name}.jsonl"):
-                    found[name] = rows_of
+                found[name], begun = journal.so_far(path)
             elif name in chosen:
-                amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
-                found[name], more = _part(name, amount, seed, workers, run / f"{name}.jsonl", resume)
-                facts |= more
+                found[name] = _part(name, amount, seed, workers, path, resume)
+            if found.get(name):
+                drawn = run / "drawn.json"
+                facts |= json.loads(drawn.read_text()) if name == "mutants" and drawn.exists() else {}
+                facts["parts"][name] = {**begun, "asked": amount, "cpu_seconds": journal.cpu_seconds(path)}
+            else:
+                found.pop(name, None)
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
@@ -86,10 +92,8 @@ def selftest(
     raise typer.Exit(1 if trouble else 0)
 
 
-def _part(
-    name: str, amount: int, seed: int, workers: int, path: Path, resume: bool
-) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of one part, and facts for the report."""
+def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
+    """The rows of one part."""
     from ..selftest import bars, discernment, journal
 
     facts = {"part": name, "seed": seed}
@@ -102,10 +106,10 @@ def _part(
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)
-    return [row for piece in rows.values() for row in piece], {}
+    return [row for piece in rows.values() for row in piece]
 
 
-def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> Any:
+def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Batches until enough rows came to a verdict; all that a resumed journal has count."""
     from ..selftest import false_alarms, journal
 
@@ -122,11 +126,11 @@ def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, fact
             before, judged = judged, sum(row["verdict"] in false_alarms.JUDGED for row in rows)
             bar.step(f"{judged} rows in {done} batches", judged - before)
             if judged >= wanted:
-                return rows, {}
+                return rows
             done += 4 * workers
 
 
-def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> Any:
+def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
     from ..selftest import battery, journal, mutation, source
 
@@ -139,7 +143,8 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
             base, runs = mutation.baseline(problems, right, workers=workers, progress=bar.step)
         runs.install()
         sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
+        told = {"drawn_from": reached, "unreached": sum(unreached.values()), "unreached_by_module": unreached}
+        (path.parent / "drawn.json").write_text(json.dumps(told))
         bar = Progress(len(sources))
         with bar:
-            rows = mutation.run(kept, problems, base, sources, workers=workers, progress=bar.step)
-    return rows, {"drawn_from": reached, "unreached": sum(unreached.values()), "unreached_by_module": unreached}
+            return mutation.run(kept, problems, base, sources, workers=workers, progress=bar.step)

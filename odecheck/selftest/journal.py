@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -49,12 +50,28 @@ def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
     return found
 
 
-def so_far(path: Path) -> list[Row]:
-    """All rows that a journal holds; none when there is no journal."""
+def so_far(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """All rows that a journal holds, and the facts that it was begun with; none when there is no journal."""
     if not path.exists():
-        return []
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return [row for rows in done(path, json.loads(first)).values() for row in rows]
+        return [], {}
+    facts = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])
+    return [row for rows in done(path, facts).values() for row in rows], facts
+
+
+def cpu_seconds(path: Path) -> float:
+    """What the pieces of a journal cost, of processor time, the ends of child processes included."""
+    spent = 0.0
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        try:
+            spent += json.loads(line).get("cpu_seconds", 0.0)
+        except ValueError:
+            continue
+    return spent
+
+
+def _cpu() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 class Journal:
@@ -73,9 +90,12 @@ class Journal:
             print(json.dumps(facts), file=self._file, flush=True)
         elif path.read_bytes()[-1:] != b"\n":
             print(file=self._file)
+        self._spent = _cpu()
 
     def add(self, key: str, rows: list[Row]) -> None:
-        print(json.dumps({"key": key, "rows": rows}), file=self._file, flush=True)
+        before, self._spent = self._spent, _cpu()
+        entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "rows": rows}
+        print(json.dumps(entry), file=self._file, flush=True)
         self.known[key] = rows
 
     def __enter__(self) -> Journal:

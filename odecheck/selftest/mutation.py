@@ -259,13 +259,13 @@ def run(journal: Journal, problems: dict[str, Problem], base: Baseline, sources:
     jobs: list[Job] = []
     for part in operators.PARTS:
         jobs.append((part, 600.0, _judge_part, (part, problems)))
-    asked = {base.right[key].claim for key in base.sound}
-    for name in operators.of_claims(asked):
-        jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
     for mutant in sources:
         keys = base.reached(mutant)
         limit = GRACE + SLOWER * sum(base.right[key].seconds for key in keys)
         jobs.append((mutant.key, limit, _judge_source, (mutant, keys, problems, budget, base.right)))
+    asked = {base.right[key].claim for key in base.sound}
+    for name in operators.of_claims(asked):
+        jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
     families = {mutant.key: (mutant.family, mutant.module.split(".")[1]) for mutant in sources}
     for key, result in forked([job for job in jobs if job[0] not in journal.known], workers):
         if not isinstance(result, list):
