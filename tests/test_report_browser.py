@@ -100,6 +100,9 @@ def test_it_opens_without_errors_and_asks_the_network_for_nothing(look, path, re
         panels = 1 if isinstance(figure, Explorer) else len(figure.panels)
         assert holder.locator(".js-plotly-plot .main-svg").count() >= panels, figure.id
         assert holder.locator(".js-plotly-plot path.point, .js-plotly-plot path.js-line, .js-plotly-plot image").count()
+        for box in holder.locator(".panels > div").all():  # none is wider than its place
+            place, drawn = box.bounding_box(), box.locator(".main-svg").first.bounding_box()
+            assert figure.id == "conformance" or drawn["width"] <= place["width"] + 1, figure.id
         assert "Made again by" in holder.locator("figcaption").inner_text()
 
 

@@ -54,6 +54,7 @@ def section(found: Found) -> Section | None:
     )
     lead = "Every library was asked the same questions. What it does not offer is unsupported, and no fault."
     told = rows.assign(record=rows["record"].where(rows["verdict"].isin(TOLD), ""))
+    told = told.sort_values("verdict", key=lambda v: v.map(dict(zip(TOLD, range(3), strict=True))), kind="stable")
     table = Table("conformance-rows", "Every row", COLUMNS, told)
     return Section("conformance", "Libraries", lead, (_matrix(judged, caption), table))
 

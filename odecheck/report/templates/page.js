@@ -154,12 +154,14 @@ function layoutOf(given) {
 async function draw(holder) {
   const id = holder.dataset.figure;
   if (data.explorers[id]) return explore(holder, data.explorers[id]);
-  for (const figure of data.figures[id]) {
+  // all places first: a figure alone is as wide as the page
+  const boxes = data.figures[id].map(figure => {
     const box = make("div");
     if (figure.columns) box.style.minWidth = 16 + 2.6 * figure.columns + "rem";
     holder.append(make("div", { className: figure.wide ? "wide" : "" }, ...(figure.title ? [make("h4", { textContent: figure.title })] : []), box));
-    await window.Plotly.newPlot(box, figure.data, layoutOf(figure.layout), options);
-  }
+    return box;
+  });
+  for (const [k, figure] of data.figures[id].entries()) await window.Plotly.newPlot(boxes[k], figure.data, layoutOf(figure.layout), options);
 }
 
 // ---- any quantity against any
