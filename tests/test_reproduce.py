@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,80 +10,158 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from odecheck_reference.losses import QuadraticCost
 from typer.testing import CliRunner
 
+from odecheck.claim import NotApplicable
 from odecheck.claims import ALL, CONFORMANCE
 from odecheck.claims.posed import problems
 from odecheck.cli import app
+from odecheck.conformance.libraries import libraries
 from odecheck.conformance.matrix import digest
-from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.conformance.questions import claims, posed
+from odecheck.door import BadInput
+from odecheck.engines.base import Unsupported
+from odecheck.engines.torchdiffeq import Adjoint, Backprop, Seminorm
 from odecheck.record import evaluate
 from odecheck.reproduce import script
+from odecheck.reproduce.rows import found
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
 CLAIMS = {claim.id: claim for claim in (*ALL, *CONFORMANCE)}
 DOPRI5, RK4 = Adaptive("dopri5", rtol=1e-7), FixedStep("rk4", step=0.05)
 ADAMS, EXPLICIT = FixedStep("implicit_adams", step=0.02), FixedStep("explicit_adams", step=0.02)
-# nothing of this project can be imported, not even what a .pth file would find
+REPORTS = Path(__file__).parents[1] / "reports"
+# nothing of this project can be imported, not even what a .pth file would find; each script is a main program
 ALONE = """
-import runpy, sys
+import contextlib, io, json, runpy, sys, traceback
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("odecheck", "odecheck_reference"):
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-runpy.run_path(sys.argv[1], run_name="__main__")
+done = []
+for path in sys.argv[1:]:
+    code, said = 0, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+        except Exception:
+            code, _ = 2, traceback.print_exc(file=said)
+    done.append((code, said.getvalue()))
+print(json.dumps(done))
 """
 
 
-def run_alone(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The script in a fresh, isolated interpreter."""
-    path = folder / "bug.py"
-    path.write_text(text, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, str(path)], capture_output=True, text=True, timeout=300, check=False,
-        cwd=folder, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+def run_alone(texts: list[str], folder: Path) -> list[tuple[int, str]]:
+    """Exit status and output of each script, in a fresh, isolated interpreter; 2 for an exception."""
+    paths = [folder / f"bug{i}.py" for i in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", ALONE, *map(str, paths)], capture_output=True, text=True,
+        timeout=300, check=False, cwd=folder, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [(code, said) for code, said in json.loads(done.stdout.splitlines()[-1])]
 
 
 WRONG = [
     ("SOL-10", ADAMS, Backprop()), ("SOL-12", EXPLICIT, Backprop()),
-    ("SOL-5", Adaptive("bosh3", rtol=1e-6), Backprop()),
-    ("DER-3", RK4, Backprop()), ("DER-7", DOPRI5, Backprop()), ("HES-2", DOPRI5, Adjoint()),
-    ("HES-3", RK4, Adjoint()), ("EVT-3", DOPRI5, Backprop()), ("USE-5", DOPRI5, Adjoint()),
-    ("DER-13", DOPRI5, Adjoint()),
+    ("SOL-5", Adaptive("bosh3", rtol=1e-6), Backprop()), ("SOL-18", Adaptive("dopri8", rtol=1e-9), Backprop()),
+    ("DER-3", RK4, Backprop()), ("DER-7", DOPRI5, Backprop()), ("DER-17", DOPRI5, Seminorm()),
+    ("HES-2", DOPRI5, Adjoint()), ("HES-3", RK4, Adjoint()), ("EVT-3", DOPRI5, Backprop()),
+    ("USE-5", DOPRI5, Adjoint()), ("USE-6", DOPRI5, Adjoint()), ("DER-13", DOPRI5, Adjoint()),
 ]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Functional iteration")
-@pytest.mark.parametrize(("name", "solver", "engine"), WRONG, ids=lambda x: getattr(x, "name", x))
-def test_a_defect_is_reproduced_by_the_library_alone(name, solver, engine, tmp_path):
-    subject, problem = Subject(SHIPPED, solver, engine), problems(name)[0]
-    record = evaluate(CLAIMS[name], subject, problem)
-    text = script(CLAIMS[name], subject, problem, observed=record.observed, expected=record.expected, bar=record.bar)
-    assert len(text.splitlines()) < 40
-    assert "odecheck" not in text
-    done = run_alone(text, tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "observed" in done.stdout and "true" in done.stdout
-    assert "Traceback" not in done.stderr
+def test_defects_are_reproduced_by_the_library_alone(tmp_path):
+    texts: list[str] = []
+    for name, solver, engine in WRONG:
+        subject, problem = Subject(SHIPPED, solver, engine), problems(name)[-1 if name == "SOL-18" else 0]
+        record = evaluate(CLAIMS[name], subject, problem)
+        assert record.verdict == "refuted", record
+        texts.append(script(CLAIMS[name], subject, problem, observed=record.observed, expected=record.expected,
+                            bar=record.bar, worst=record.worst))  # fmt: skip
+        assert len(texts[-1].splitlines()) < 40
+        assert "odecheck" not in texts[-1]
+    for (name, _, _), (code, said) in zip(WRONG, run_alone(texts, tmp_path), strict=True):
+        assert code == 1, (name, said)
+        assert "observed" in said and "true" in said, name
 
 
 # the same questions, asked of what is right; the bar is that of a defect of one part in a thousand
 RIGHT = [
-    ("SOL-10", RK4, Backprop(), 1.0), ("SOL-12", RK4, Backprop(), 1.0), ("SOL-5", DOPRI5, Backprop(), 0.5),
-    ("DER-2", DOPRI5, Adjoint(), 1e-3), ("HES-1", DOPRI5, Backprop(), 2e-3), ("EVT-2", DOPRI5, Backprop(), 1e-3),
-    ("USE-5", DOPRI5, Backprop(), 1e-3), ("DER-13", DOPRI5, Backprop(), 1e-3), ("DER-9", DOPRI5, Adjoint(), 1e-3),
+    ("SOL-2", DOPRI5, Backprop(), 1e-3), ("SOL-6", DOPRI5, Backprop(), 1e-3), ("SOL-7", DOPRI5, Backprop(), 1e-3),
+    ("SOL-8", DOPRI5, Backprop(), 1e-3), ("SOL-9", DOPRI5, Backprop(), 1e-3), ("SOL-10", RK4, Backprop(), 1.0),
+    ("SOL-12", RK4, Backprop(), 1.0), ("SOL-5", DOPRI5, Backprop(), 0.5), ("SOL-13", DOPRI5, Backprop(), 1e-3),
+    ("SOL-15", DOPRI5, Backprop(), 2e-3), ("SOL-16", DOPRI5, Backprop(), 1e-3), ("SOL-17", DOPRI5, Backprop(), 1e-3),
+    ("SOL-18", DOPRI5, Backprop(), 1.0), ("NODE-1", DOPRI5, Backprop(), 1e-3), ("NODE-2", DOPRI5, Adjoint(), 1e-3),
+    ("NODE-4", DOPRI5, Backprop(), 1e-3), ("NODE-5", DOPRI5, Backprop(), 1e-3), ("DER-1", DOPRI5, Backprop(), 1e-3),
+    ("DER-2", DOPRI5, Adjoint(), 1e-3), ("DER-9", DOPRI5, Adjoint(), 1e-3), ("DER-10", DOPRI5, Backprop(), 1e-3),
+    ("DER-11", DOPRI5, Backprop(), 1e-3), ("DER-12", DOPRI5, Backprop(), 1e-3), ("DER-13", DOPRI5, Backprop(), 1e-3),
+    ("DER-14", DOPRI5, Backprop(), 1e-2), ("DER-15", DOPRI5, Backprop(), 1e-3), ("DER-16", DOPRI5, Backprop(), 1e-3),
+    ("DER-17", DOPRI5, Adjoint(), 1.0), ("HES-1", DOPRI5, Backprop(), 2e-3), ("EVT-2", DOPRI5, Backprop(), 1e-3),
+    ("EVT-4", DOPRI5, Backprop(), 1e-3), ("USE-1", DOPRI5, Backprop(), 1e-3), ("USE-5", DOPRI5, Backprop(), 1e-3),
 ]  # fmt: skip
+# what compares a library with itself, or counts, or has its own function: a wrong solution leaves it as it is
+UNMOVED = ("SOL-7", "SOL-8", "SOL-9", "SOL-10", "SOL-12", "SOL-5", "DER-13", "USE-5", "EVT-2", "EVT-4")
+SOLVED = "    return odeint(field, y0, ts, **how)\n"
+WORSE = """    found = odeint(field, y0, ts, **how)
+    return tuple(1.02 * x for x in found) if isinstance(found, tuple) else 1.02 * found
+"""
 
 
-@pytest.mark.parametrize(("name", "solver", "engine", "gap"), RIGHT, ids=lambda x: getattr(x, "name", x))
-def test_what_is_right_is_not_reproduced(name, solver, engine, gap, tmp_path):
-    subject = Subject(SHIPPED, solver, engine)
-    text = script(CLAIMS[name], subject, problems(name)[0], observed=gap, expected=0.0, bar=0.0)
-    done = run_alone(text, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+def of_right(name: str, solver, engine, gap: float) -> str:
+    problem = problems(name)[0]
+    if name in ("NODE-1", "NODE-2"):  # with an integral in the loss
+        problem = problem.with_(running=QuadraticCost())
+    return script(CLAIMS[name], Subject(SHIPPED, solver, engine), problem, observed=gap, expected=0.0, bar=0.0)
+
+
+def test_what_is_right_is_not_reproduced_and_each_script_can_fail(tmp_path):
+    texts = [of_right(*case) for case in RIGHT]
+    assert all(len(text.splitlines()) < 42 for text in texts)
+    moved = [case for case in RIGHT if case[0] not in UNMOVED]
+    worse = [of_right(*case).replace(SOLVED, WORSE) for case in moved]
+    done = run_alone([*texts, *worse], tmp_path)
+    for (name, *_), (code, said) in zip(RIGHT, done, strict=False):
+        assert code == 0, (name, said)
+    for (name, *_), (code, said) in zip(moved, done[len(RIGHT) :], strict=True):
+        assert code == 1, (name, said)
+
+
+def test_every_refuted_row_of_the_committed_matrix_has_a_script():
+    table = pd.read_parquet(REPORTS / "conformance.parquet")
+    refuted = table[table.verdict == "refuted"]
+    assert len(refuted) > 100
+    for row in refuted.row:
+        at = found(row, REPORTS)
+        text = script(at.claim, at.subject, at.problem, observed=at.observed, expected=at.expected, bar=at.bar,
+                      worst=at.worst, library=at.library)  # fmt: skip
+        assert len(text.splitlines()) < 40, row
+        compile(text, row, "exec")
+        assert "odecheck" not in text or at.library.startswith("odecheck"), row
+
+
+@pytest.mark.parametrize("library", libraries(), ids=lambda library: library.name)
+def test_whatever_a_library_is_asked_has_a_script(library):
+    """Also what nobody has seen to fail: the next release may."""
+    for way in library.asks(library.tested[-1], ""):
+        subject = Subject(SHIPPED, way.solver, way.engine)
+        for topic in way.topics:
+            for claim in claims(topic):
+                try:
+                    text = script(claim, subject, posed(claim, True)[0], observed=1.0, expected=0.0, bar=0.0)
+                except (AssertionError, NotApplicable, Unsupported):  # as of orders, for an adaptive method
+                    continue
+                except BadInput as refused:
+                    pytest.fail(f"{claim.id}, {way.engine_name} {way.method}: {refused}")
+                compile(text, claim.id, "exec")
 
 
 def test_a_row_of_a_table_of_conformance_is_found(tmp_path):
@@ -115,4 +194,4 @@ def test_a_row_of_a_run_is_found(tmp_path):
     (record,) = check(replace(subject), [linear], "NODE-3", folder=tmp_path / "run")
     done = CliRunner().invoke(app, ["reproduce", identifier(record), "--run", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
-    assert run_alone(done.stdout, tmp_path).returncode == 1
+    assert [code for code, _ in run_alone([done.stdout], tmp_path)] == [1]

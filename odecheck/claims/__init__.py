@@ -20,11 +20,12 @@ from . import (
     solution,
     state,
     steps,
+    tolerance,
     use,
 )
 
 MODULES = (solution, field, node, snopt, layers, kronecker, heavy_ball, adam)
-CONFORMANCE_MODULES = (steps, state, derivatives, parameters, second_routes, events, use)
+CONFORMANCE_MODULES = (steps, state, tolerance, derivatives, parameters, second_routes, events, use)
 
 
 def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:

@@ -98,7 +98,7 @@ def spiral() -> Problem:
 _OWN = {
     "EVT-1": (falling, crossing, spiral), "EVT-2": (falling, crossing, spiral), "EVT-3": (falling, crossing, spiral),
     "EVT-4": (falling,),
-    "SOL-12": (decay,), "DER-7": (at_rest,), "DER-8": (switched,), "DER-9": (switched,),
+    "SOL-12": (decay,), "DER-7": (at_rest,), "DER-17": (at_rest, network), "DER-8": (switched,), "DER-9": (switched,),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -185,10 +186,17 @@ def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded
 TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
 
 
+@lru_cache(maxsize=64)
+def seen_evenly(problem: Problem, outputs: int) -> Problem:
+    """The problem at equidistant times. One object, so that what a subject solved of it is kept for other claims."""
+    times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
+    return problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
+
+
 def _root_tolerance(subject: Subject) -> Subject:
     if not isinstance(subject.solver, Adaptive):
         raise NotApplicable("a fixed-step solver has no tolerance")
-    return replace(subject, solver=_RootTolerance(subject.solver))
+    return replace(subject, solver=RootTolerance(subject.solver))
 
 
 def _fit(x: Array, y: Array) -> Any:
@@ -196,7 +204,7 @@ def _fit(x: Array, y: Array) -> Any:
     return stats.linregress(x, y)
 
 
-_ROOT = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
+ROOT_TOLERANCE = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
 
 
 @claim(
@@ -204,7 +212,7 @@ _ROOT = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
     source="error per step control with local extrapolation: Hairer, Nørsett & Wanner I, section II.4",
     resolution=0.6,
     scale=1.0,
-    mutants=[_ROOT, _OTHER_FLOW],
+    mutants=[ROOT_TOLERANCE, _OTHER_FLOW],
 )
 def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The error of an adaptive solver at its outputs falls in proportion to its tolerance, over nine tolerances.
@@ -217,20 +225,19 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     what a method of order three loses with one order; a slope above 1 is no defect and counts as 1.
     """
     solver = subject.solver
-    adaptive = solver.inner if isinstance(solver, _RootTolerance) else solver
+    adaptive = solver.inner if isinstance(solver, RootTolerance) else solver
     if not isinstance(adaptive, Adaptive) or adaptive.method == "scipy_solver" or adaptive.order not in TOLERANCES:
         raise NotApplicable("a fixed-step solver has no tolerance; see SOL-3")
     ratio = 0.01 if adaptive.atol is None else adaptive.atol / adaptive.rtol
     tolerances = np.geomspace(*TOLERANCES[adaptive.order], 9)
     lands = adaptive.land or getattr(subject.engine, "lands", False)
     outputs = 1 if lands else 20  # a solver that lands on its outputs would take its steps from them
-    times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
-    asked = problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
+    asked = seen_evenly(problem, outputs)
     truth = solution(asked)
     errors, evaluations = np.zeros(9), np.zeros(9)
     for i, tolerance in enumerate(tolerances):
         at = replace(adaptive, rtol=float(tolerance), atol=float(ratio * tolerance))
-        rung = replace(subject, solver=_RootTolerance(at) if solver is not adaptive else at)
+        rung = replace(subject, solver=RootTolerance(at) if solver is not adaptive else at)
         with metered() as cost:
             errors[i] = np.sqrt(np.mean((rung.solution(asked) - truth.value)[1:] ** 2))
         charge(cost)
@@ -247,7 +254,7 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     return Bounded(min(float(tight.slope), 1.0), budget), Bounded(1.0, {"half an order": 1 / 6})
 
 
-class _RootTolerance:
+class RootTolerance:
     """An adaptive solver that takes the square root of every tolerance asked for."""
 
     def __init__(self, inner: Adaptive) -> None:
@@ -258,8 +265,8 @@ class _RootTolerance:
         loose = replace(self.inner, rtol=self.inner.rtol**0.5 * 1e-2)
         return loose.solve(odeint, module, y0, ts)  # type: ignore[arg-type]
 
-    def refined(self) -> _RootTolerance:
-        return _RootTolerance(self.inner.refined())
+    def refined(self) -> RootTolerance:
+        return RootTolerance(self.inner.refined())
 
 
 @claim(

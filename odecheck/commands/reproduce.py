@@ -31,7 +31,7 @@ def reproduce(
     try:
         at = found(row, run or last_run())
         text = script(at.claim, at.subject, at.problem, observed=at.observed, expected=at.expected, bar=at.bar,
-                      library=at.library)  # fmt: skip
+                      worst=at.worst, library=at.library)  # fmt: skip
     except BadInput as refused:
         refuse(refused)
     if write:

@@ -46,6 +46,7 @@ class Row:
     observed: float
     expected: float
     bar: float
+    worst: str
     nfe: int
     seconds: float
     message: str
@@ -139,7 +140,7 @@ def row_of(record: Record, one: Version, way: Asked) -> Row:
         problem=record.problem, verdict=str(record.verdict), ok=is_expected(record, why), error=gap,
         error_over_tolerance=_in_tolerances(record, way.solver, gap),
         resolved=record.resolved, score=record.score, observed=record.observed, expected=record.expected,
-        bar=record.bar, nfe=record.nfe, seconds=record.seconds, message=record.message,
+        bar=record.bar, worst=record.worst, nfe=record.nfe, seconds=record.seconds, message=record.message,
         expected_failure=why, row=digest(*record.key),
     )  # fmt: skip
 
@@ -166,8 +167,8 @@ def digest(*names: str) -> str:
 
 
 def _notice(one: Version, verdict: Verdict, message: str, *, ok: bool) -> Row:
-    empty = Row(one.library.name, one.release, "", "", "", "", str(verdict), ok, NAN, NAN, NAN, NAN, NAN, NAN, NAN, 0,
-                0.0, message, "", "")  # fmt: skip
+    empty = Row(one.library.name, one.release, "", "", "", "", str(verdict), ok, NAN, NAN, NAN, NAN, NAN, NAN, NAN, "",
+                0, 0.0, message, "", "")  # fmt: skip
     return replace(empty, row=digest(one.library.name, one.release, str(verdict)))
 
 

@@ -9,7 +9,7 @@ from odecheck_reference import Problem
 from ..claim import Claim
 from ..claims import ALL, CONFORMANCE
 from ..claims.derivatives import seen
-from ..claims.posed import network, problems
+from ..claims.posed import linear, network, problems
 from ..engines.library import Topic
 
 # of the claims on any solve: the field is our own and its twin's agreement says nothing of a library
@@ -35,9 +35,9 @@ def claims(topic: Topic) -> tuple[Claim, ...]:
 def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
     """The problems on which a claim is asked: small, and all but one of them moving with time.
 
-    brief: of those that most claims share, the network alone.
+    brief: of the two that most claims share, the network alone.
     """
     if claim.id in OF_DERIVATIVES:
         return (two_times(),)
     found = problems(claim.id)
-    return (network(),) if brief and network() in found else found
+    return tuple(p for p in found if p is not linear()) if brief else found

@@ -1,11 +1,11 @@
-"""A row that was refuted, as a script to paste into a bug report: it needs the library, torch, numpy and scipy."""
+"""A row that was refuted, as a script to paste into a bug report: it needs the library, numpy and scipy."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from odecheck_reference import Problem
 from odecheck_reference.fields import Switched
@@ -14,17 +14,18 @@ from ..claim import Claim
 from ..door import BadInput
 from ..subject import Subject, tensor
 from . import fields, libraries
+from .question import Question, bar_text
 from .questions import ask
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float, expected: float, bar: float,
-           library: str = "") -> str:  # fmt: skip
+           worst: str = "", library: str = "") -> str:  # fmt: skip
     """Python text that asks the claim's question of the subject's library alone, and exits with 1 where it is off.
 
-    observed, expected, bar: of the row. The script's bar lies half way between the row's bar and its gap. library: name
-    and version. Raises BadInput for a claim, field or library that has no text.
+    observed, expected, bar, worst: of the row. The script's bar lies half way between the row's bar and its gap.
+    library: name and version. Raises BadInput for a claim, field or library that has no text.
     """
     try:
         import jinja2
@@ -32,33 +33,51 @@ def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float,
         raise BadInput(
             "jinja2 is not installed", "it comes with an extra", "pip install 'odecheck[report]'"
         ) from missing
-    question = ask(claim.id, subject, problem)
-    call = libraries.call(question.subject, tensor(question.problem.ts))
+    question = ask(claim.id, subject, problem, worst)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    asked = question.problem
-    variables: dict[str, Any] = {
-        "title": _shortened(claim.text), "library": library or subject.engine.name,
-        "torch": torch.__version__,
-        "call": call, "field": fields.lines(asked.field), "what": question.what,
-        "jump": asked.field.at if isinstance(asked.field, Switched) else "", "y0": asked.y0.tolist(),
-        "p": asked.theta.tolist(), "ts": asked.ts.tolist(), "bar": _bar(observed, expected, bar, question.relative),
-        **question.variables,
+    variables = _variables(question)
+    of_row = bar_text(observed, expected, bar, relative=question.relative)
+    variables |= {
+        "title": _shortened(claim.text), "library": library or subject.engine.name, "torch": torch.__version__,
+        "bar": question.bar or (variables["granted"] if question.granted else of_row),
     }  # fmt: skip
-    found = environment.get_template(f"{question.kind}.py.j2").render(**variables)
-    return found.replace("HOW", call.how)
+    return environment.get_template(f"{question.kind}.py.j2").render(**variables)
+
+
+def _variables(question: Question) -> dict[str, Any]:
+    asked, call = question.problem, libraries.call(question.subject, tensor(question.problem.ts))
+    body, y0 = fields.lines(asked.field), asked.y0
+    if question.carried:
+        body, y0 = fields.with_cost(body, asked.running), np.c_[y0, np.zeros(len(y0))]
+    rate = "f(t, y.reshape(np.shape(y0)), p)"
+    if call.language == "torch":
+        rate = "f(*map(torch.tensor, (np.float64(t), y.reshape(np.shape(y0)), p))).numpy()"
+    elif call.language == "jax":
+        rate = f"np.array({rate})"
+    found = {
+        "call": call, "field": [fields.in_language(line, call.language) for line in body], "rate": rate,
+        "granted": _granted(question, call), "what": question.what, "beside": question.beside,
+        "jump": asked.field.at if isinstance(asked.field, Switched) else "",
+        "y0": y0.tolist(), "p": asked.theta.tolist(), "ts": asked.ts.tolist(),
+        **{name: value(call) if callable(value) else value for name, value in question.variables.items()},
+    }  # fmt: skip
+    for name in ("loss", "constants", "value"):
+        if name in found and call.language != "torch":
+            numbers = found[name].replace("torch.tensor", "")
+            found[name] = fields.in_language(numbers, call.language)
+    return found
+
+
+def _granted(question: Question, call: libraries.Call) -> str:
+    """The bar of an error that is granted to each evaluation. A compiled field cannot count: a thousandth will do."""
+    if not question.granted:
+        return ""
+    return "1e-3 * np.abs(true).max()" if call.language == "jax" else f"{question.granted:.3g} * len(calls)"
 
 
 def _shortened(text: str) -> str:
     """The first sentence, on one line."""
     first = text.split(". ")[0].rstrip(".") + "."
     return first if len(first) <= 90 else first[:87].rsplit(" ", 1)[0] + " ..."
-
-
-def _bar(observed: float, expected: float, bar: float, relative: bool) -> str:
-    gap = abs(observed - expected)
-    if not math.isfinite(gap):
-        return "1e-6 * np.abs(true).max() + 1e-6"
-    between = f"{(bar + gap) / 2:.3g}"
-    return f"{min((bar + gap) / 2, 1e-3):.3g} * np.abs(true).max()" if relative else between

@@ -27,6 +27,7 @@ class Found:
     observed: float
     expected: float
     bar: float
+    worst: str
     library: str
 
 
@@ -77,18 +78,19 @@ def _in_table(row: str, table: Path) -> Found | None:
     _refuted(row, one["verdict"])
     claim = _claim(one["claim"])
     library = next(lib for lib in libraries() if lib.name == one["library"])
-    # how a library is asked is a matter of its engines alone: the installed release stands for one that is not at hand
-    asked = library.asks(library.installed or library.tested[-1], "")
+    # how a library is asked is a matter of its engines alone: the release itself need not be at hand
+    asked = library.asks(str(one["version"]), "")
     way = next((w for w in asked if w.engine_name == one["engine"] and w.method == one["method"]), None)
     if way is None:
         raise BadInput(
-            f"{library.name} {library.installed} has no {one['method']} with {one['engine']}",
-            f"the row is about version {one['version']}",
-            f"pip install {library.package}=={one['version']}, in an environment of its own",
+            f"{library.name} {one['version']} is not asked for {one['method']} with {one['engine']}",
+            "a table that another version of odecheck wrote",
+            "odecheck conformance, which writes it anew",
         )
     problem = _problem(one["problem"], (*posed(claim, False), *problems(claim.id)))
     return Found(claim, Subject(SHIPPED, way.solver, way.engine), problem, float(one["observed"]),
-                 float(one["expected"]), float(one["bar"]), f"{library.name} {one['version']}")  # fmt: skip
+                 float(one["expected"]), float(one["bar"]), str(one.get("worst", "")),
+                 f"{library.name} {one['version']}")  # fmt: skip
 
 
 def _in_records(row: str, folder: Path) -> Found | None:
@@ -108,4 +110,4 @@ def _in_records(row: str, folder: Path) -> Found | None:
     engine = subject.engine.name.split()[0].split(".")[0]
     release = facts.get("versions", {}).get(engine) or ""
     return Found(_claim(record.claim), subject, _problem(record.problem, shipped.problems("full")), record.observed,
-                 record.expected, record.bar, f"{engine} {release}".strip())  # fmt: skip
+                 record.expected, record.bar, record.worst, f"{engine} {release}".strip())  # fmt: skip
