@@ -46,6 +46,12 @@ class Field:
     def fixed(self, p: Leaves) -> Iterator[Rates]:
         yield lambda t, y: self(t, y, p)
 
+    def refuse_changed(self) -> None:
+        """Raise if the field is another one than when the solve was made: its derivative would be of that one."""
+        base: Field | None = getattr(self, "base", None)
+        if base is not None:
+            base.refuse_changed()
+
 
 class Tangent(Field):
     """y' = F, dy' = F_y dy + F_p dp, and the same for quadratures.

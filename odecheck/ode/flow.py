@@ -55,6 +55,7 @@ class _Solve(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
         n = ctx.flow.field.states
         t, *rest = ctx.saved_tensors
+        ctx.flow.field.refuse_changed()
         p, outputs = rest[n : ctx.inputs], rest[ctx.inputs :]
         needs = ctx.needs_input_grad[1:]
         wanted = tuple(i for i in range(len(p)) if needs[1 + n + i])

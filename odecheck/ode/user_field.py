@@ -11,6 +11,9 @@ from torch.autograd import forward_ad
 from .closure import Substitute, modules_of, swapped, tensors_of
 from .fields import Field, Leaves, Rates, batch_levels
 
+# the same operations may round differently twice on a GPU: that much of a rate's size is no change, in units of eps
+SAME = 100.0
+
 
 class UserField(Field):
     """`func(t, y)`, and the scalar `cost(t, y)` as a quadrature, with their parameters taken from outside.
@@ -53,6 +56,7 @@ class UserField(Field):
         self.inputs = [*own, *foreign.values()]
         self._keep_alive = list(foreign.values())  # an id stands for a tensor only while the tensor lives
         self._met: set[int] = set()  # those of `foreign` that an evaluation has met
+        self._at_start: tuple[Tensor, Leaves, Leaves] | None = None  # time, state and rates when the solve was made
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         with self.fixed(p) as rates:
@@ -95,6 +99,12 @@ class UserField(Field):
         with torch.enable_grad():
             rates = self(t.detach(), [x.detach() for x in y], constants)
         known = set().union(*(batch_levels(x) for x in (t, *y, *constants)))
+        if is_plain(t, *y, *constants, *rates):
+            self._at_start = (
+                t.detach().clone(),
+                [x.detach().clone() for x in y],
+                [rate.detach().clone() for rate in rates],
+            )
         if any(_is_tracked(rate) or batch_levels(rate) - known for rate in rates):
             raise ValueError(
                 "the field depends on a tensor that is being differentiated or batched, but that is neither a "
@@ -104,6 +114,27 @@ class UserField(Field):
                 "(b) register it on the nn.Module with register_parameter or register_buffer; "
                 "(c) pass tensor.detach() to the field if no derivative is wanted."
             )
+
+    def refuse_changed(self) -> None:
+        """Raise if the rates at the start are others now than when the solve was made.
+
+        Asked of plain tensors alone: within a transform of torch.func nothing can happen between solve and derivative.
+        """
+        if self._at_start is None or not is_plain(*self.inputs):
+            return
+        t, y, before = self._at_start
+        with torch.no_grad():
+            now = self(t, y, [x.detach() for x in self.inputs])
+        for old, new in zip(before, now, strict=True):
+            size = float(old.abs().max()) if old.numel() else 0.0
+            off = float((new - old).abs().max()) if old.numel() else 0.0
+            if off > SAME * torch.finfo(old.dtype).eps * size:
+                raise RuntimeError(
+                    f"the field is not the one that was solved: its rate at the start has changed by {off:.2g}, of "
+                    f"{size:.2g}. Derivatives are solves of their own, which evaluate the field again. Usually an "
+                    "attribute, a buffer or a parameter's .data was changed before backward(), or the field draws "
+                    "random numbers. Call backward() first, use one module for each solve, or draw the numbers once."
+                )
 
 
 def _check_rates(rates: Leaves, y: Leaves) -> None:
@@ -123,6 +154,12 @@ def _check_rates(rates: Leaves, y: Leaves) -> None:
                 f"rate {i} is {rate.dtype} and its state {state.dtype}. "
                 f"Type field.to({state.dtype}), or y0.to({rate.dtype})."
             )
+
+
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether these are tensors with numbers of their own, outside of every transform."""
+    outside = forward_ad._current_level < 0 and _functorch.peek_interpreter_stack() is None
+    return outside and not any(_functorch.is_functorch_wrapped_tensor(x) for x in tensors)
 
 
 def is_differentiating() -> bool:
