@@ -1,30 +1,72 @@
 """What a library counts itself, passed on by its engine to whoever measures the engine.
 
-An engine whose library reports its own steps (as most do that do not call back) says so once a solve; nobody needs to
-listen. Names are those of the counts in `odecheck.cost.Counts`.
+An engine whose library reports its own steps (as most do that do not call back) says so; nobody needs to listen. Names
+are those of the counts in `odecheck.cost.Counts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
 
-_TOLD: ContextVar[dict[str, int] | None] = ContextVar("odecheck_tally", default=None)
+STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
+
+
+@dataclass
+class Told:
+    """What the engines have told a measurement so far.
+
+    direction: which way the solve goes now; the measurement knows it. later: what is asked at the end, such as the
+    statistics of a library that keeps them as tensors, and adds to them in a backward solve.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    direction: Literal["forward", "backward"] = "forward"
+    later: list[Callable[[], dict[str, int]]] = field(default_factory=list[Callable[[], dict[str, int]]])
+
+    def add(self, **counts: int) -> None:
+        for name, count in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + int(count)
+
+    def step(self, *, accepted: bool) -> None:
+        """One step, of the direction that is on. Who tells of one tells of all: the others are none."""
+        for name in STEPS:
+            self.counts.setdefault(name, 0)
+        self.counts[f"{'accepted' if accepted else 'rejected'}_{self.direction}"] += 1
+
+    def settled(self) -> dict[str, int]:
+        """All of it: name → count."""
+        for counts in self.later:
+            self.add(**counts())
+        self.later.clear()
+        return self.counts
+
+
+_TOLD: ContextVar[Told | None] = ContextVar("odecheck_tally", default=None)
+
+
+def listener() -> Told | None:
+    """Who measures what is computed now, if anybody does.
+
+    An engine that tells in a backward pass asks for it beforehand: autograd runs that in other threads on a GPU.
+    """
+    return _TOLD.get()
 
 
 def tell(**counts: int) -> None:
     """Add to the counts of the measurement around, if there is one: tell(accepted_forward=12, rejected_forward=1)."""
     told = _TOLD.get()
     if told is not None:
-        for name, count in counts.items():
-            told[name] = told.get(name, 0) + int(count)
+        told.add(**counts)
 
 
 @contextmanager
-def listening() -> Generator[dict[str, int]]:
-    """Collect what engines tell within this block: name → count."""
-    told: dict[str, int] = {}
+def listening() -> Generator[Told]:
+    """Collect what engines tell within this block."""
+    told = Told()
     token = _TOLD.set(told)
     try:
         yield told

@@ -25,6 +25,7 @@ from odecheck.cost import (
     counted,
     ladder,
     measure,
+    page,
     pose,
     saved_bytes,
     shipped,
@@ -99,6 +100,70 @@ def test_evaluations_follow_from_steps(engine):
     assert {"torchdiffeq backprop": 0, "odecheck.discrete": 1}.get(engine.name, counts.nfe_backward) == (
         counts.nfe_backward
     )
+
+
+TELLING = [subject for subject in CALLED if subject.engine.name.startswith(("torchode", "torchdyn"))]
+
+
+@pytest.mark.parametrize("problem", [1, 2, 3], ids=lambda i: catalogue.quick()[i].name)
+@pytest.mark.parametrize("subject", TELLING, ids=lambda subject: subject.engine.name)
+def test_steps_that_a_library_tells_explain_the_evaluations_that_we_count(subject, problem):
+    """Some steps are rejected: forwards on the pendulum by torchdyn, backwards on the network by all."""
+    problem = catalogue.quick()[problem].with_(running=None)
+    at = posed(subject.engine, "gradient", replace(subject.solver, rtol=1e-6), problem)
+    counts = at.counted()[1].counts(at.ts)
+    if "by name" in subject.engine.name:  # the library makes the solver, so that none of ours can tell
+        assert counts.accepted_forward is None and counts.nfe_forward > 0
+        return
+    tries = counts.accepted_forward + counts.rejected_forward, counts.accepted_backward + counts.rejected_backward
+    assert counts.nfe_forward == 2 + 6 * tries[0]
+    if subject.engine.target == "steps":
+        assert (counts.nfe_backward, tries[1]) == (0, 0)
+        return
+    # every interval is a solve backwards, whose first step takes two; torchdyn's adjoint evaluates the field once more
+    # at each output, for the derivatives in times
+    more = len(problem.ts) if subject.engine.name == "torchdyn adjoint" else 0
+    assert counts.nfe_backward == 2 * (len(problem.ts) - 1) + 6 * tries[1] + more
+
+
+def test_steps_that_were_rejected_are_told_as_such():
+    """Among these, where a step too many or too few would not be noticed by the number of evaluations."""
+    peers = {s.engine.name: s for s in TELLING}
+    problem = catalogue.quick()[3].with_(running=None)
+    for name in ("torchdyn autograd", "torchdyn interpolated adjoint"):
+        at = posed(peers[name].engine, "gradient", replace(peers[name].solver, rtol=1e-6), problem)
+        counts = at.counted()[1].counts(at.ts)
+        assert 0 < counts.rejected_forward < counts.accepted_forward
+    back = peers["torchode Backsolve"]
+    network = catalogue.quick()[1].with_(running=None)
+    at = posed(back.engine, "gradient", replace(back.solver, rtol=1e-6), network)
+    counts = at.counted()[1].counts(at.ts)
+    assert 0 == counts.rejected_forward < counts.rejected_backward < counts.accepted_backward
+
+
+def test_diffrax_tells_steps_and_calls_back_at_every_evaluation():
+    diffrax = pytest.importorskip("odecheck.engines.diffrax")
+    pytest.importorskip("diffrax")
+    solver = diffrax.DiffraxFixed("heun2", step=0.25)
+    cost, found = measure(posed(diffrax.RECURSIVE, "solution", solver), repeat=0)
+    peer, same = measure(posed(Backprop(), "solution", FixedStep("heun2", step=0.25)), repeat=0)
+    assert torch.allclose(found, same, rtol=1e-12, atol=1e-13)
+    counts = cost.counts
+    assert (counts.accepted_forward, counts.rejected_forward) == (peer.counts.accepted_forward, 0) == (5, 0)
+    assert counts.nfe_forward == peer.counts.nfe_forward == 10 and counts.rows_forward == 10 * PROBLEM.batch
+    assert (counts.nfe_backward, counts.accepted_backward) == (0, 0)
+    assert math.isnan(cost.saved_bytes) and math.isnan(cost.peak_bytes)
+
+
+def test_diffrax_direct_is_differentiated_twice():
+    """The Hessian of the very steps that torchdiffeq takes too."""
+    diffrax = pytest.importorskip("odecheck.engines.diffrax")
+    pytest.importorskip("diffrax")
+    found = posed(diffrax.DIRECT, "hvp", diffrax.DiffraxFixed("euler", step=0.25))()
+    expected = posed(Backprop(), "hvp", FixedStep("euler", step=0.25))()
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-13)
+    with pytest.raises(Unsupported, match="DirectAdjoint"):
+        posed(diffrax.RECURSIVE, "hvp", diffrax.DiffraxFixed("euler", step=0.25))()
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
@@ -246,8 +311,8 @@ def test_work_precision_errors_fall_and_failures_are_rows():
 
 def test_the_command_writes_its_table_and_resumes(tmp_path):
     run = [
-        "cost", "--problem", "heavy", "--subject", "backprop", "--rungs", "3", "--repeat", "1",
-        "--run", str(tmp_path / "run"), "--quantity",
+        "cost", "--problem", "heavy", "--subject", "dopri5(rtol=0.001, landing), torchdiffeq backprop", "--rungs", "3",
+        "--repeat", "1", "--run", str(tmp_path / "run"), "--quantity",
     ]  # fmt: skip
     done = CliRunner().invoke(app, [*run, "solution"])
     assert done.exit_code == 0, done.output
@@ -259,3 +324,32 @@ def test_the_command_writes_its_table_and_resumes(tmp_path):
     again = pd.read_parquet(tmp_path / "run" / "cost.parquet")
     assert len(again) == 6 and again[:3].equals(table)
     assert CliRunner().invoke(app, [*run, "speed"]).exit_code == 2
+
+
+def test_the_page_compares_at_equal_error_and_says_what_is_not_there(tmp_path):
+    rows = _laws().to_dict("records")
+    rows.append({**rows[0], "engine": "c", "state": "unsupported", "achieved_error": math.nan, "message": "c has none"})
+    rows.append({**rows[0], "engine": "d", "achieved_error": 1e-2, "cpu_seconds": 1.0})
+    for row in rows[:4]:
+        row.update(cpu_seconds=row["nfe_forward"] / 1e4, saved_bytes=2048.0)
+    for row in rows[4:8]:
+        row.update(cpu_seconds=row["nfe_forward"] / 1e4)
+    text = page.markdown(pd.DataFrame(rows), 3e-6, {"versions": {"python": "3", "torch": None}})
+    cells = {
+        line.split("|")[1].strip(): [c.strip() for c in line.split("|")] for line in text.splitlines() if "|" in line
+    }
+    nfe = [f"{price * rtol**-0.2:.0f}" for price, rtol in ((100, 3e-6), (300, 3e-7))]
+    assert cells["a"][3:5] == ["3.0e-06", nfe[0]] and cells["b"][3:5] == ["3.0e-07", nfe[1]]
+    assert cells["a"][8:12] == ["2", "–", f"{float(100 * 3e-6**-0.2) / 10:.3g}", "1.00"]
+    assert cells["b"][8] == "–" and float(cells["b"][11]) == pytest.approx(3 * 10**0.2, rel=1e-2)
+    assert "- c: c has none" in text and "- d: its errors are between 1.0e-02 and 1.0e-02" in text and "d" not in cells
+
+
+def test_the_command_writes_the_page(tmp_path):
+    done = CliRunner().invoke(
+        app, ["cost", "--problem", "heavy", "--subject", "dopri8", "--quantity", "solution", "--rungs", "2", "--repeat",
+              "0", "--run", str(tmp_path / "run"), "--write", str(tmp_path / "out"), "--error", "1e-4"],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"cost.md", "cost.parquet", "cost.svg", "cost.png"}
+    assert "torchdiffeq backprop" in (tmp_path / "out" / "cost.md").read_text()

@@ -37,6 +37,9 @@ def cost(
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what the run folder has; measure the rest.")] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write cost.md, cost.parquet, cost.svg and cost.png there.")
+    ] = None,
 ) -> None:
     """Measure evaluations, steps, bytes and seconds on a ladder of tolerances; compare at equal achieved error.
 
@@ -48,6 +51,7 @@ def cost(
     odecheck cost
     odecheck cost --problem "heavy ball" --quantity gradient --error 1e-5
     odecheck cost --repeat 0 --run runs/cost
+    odecheck cost --write reports
     odecheck cost my_package.my_model:subjects
     odecheck cost --device cuda --dtype float32
     """
@@ -82,6 +86,12 @@ def cost(
         typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     _show(rows, error, folder)
+    if write is not None:
+        import json
+
+        from ..cost import page
+
+        typer.echo(str(page.write(rows, write, error, json.loads((folder / "run.json").read_text()))))
 
 
 def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str) -> None:
@@ -107,7 +117,7 @@ def _work(targets: list[str], subject: str, problem: str) -> list[tuple[Problem,
     if targets:
         found = pairs(targets=targets, tier="quick", state=None, times=None)
     else:
-        found = [(s, p) for p in shipped.problems() for s in shipped.subjects()]
+        found = [(s, p) for p in shipped.problems() for s in shipped.settings()]
     work: dict[str, tuple[Problem, list[Subject]]] = {}
     for one, at in found:
         if subject.lower() in one.name.lower() and problem.lower() in at.name.lower():

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers import FixedStep, GivenSteps, Solver
-from ..tally import listening
+from ..tally import Told, listening
 from .saved import physical
 
 COUNTER = "_odecheck_counter"
@@ -61,13 +61,18 @@ class Counter:
         self.fixed = isinstance(solver, FixedStep | GivenSteps)
         self.forward, self.backward = _Phase(), _Phase()
         self.now = self.forward
-        self.told: dict[str, int] = {}
+        self.told = Told()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the field was evaluated by another framework, whose engine tells how often."""
+        return "nfe_forward" in self.told.counts
 
     def loss(self, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """The same loss. The first call of it ends the forward phase."""
 
         def marked(*states: Any) -> Tensor:
-            self.now = self.backward
+            self.now, self.told.direction = self.backward, "backward"
             return loss(*states)
 
         return marked
@@ -106,8 +111,10 @@ class Counter:
             forwards = _inside(self.forward.accepted, ts[1:].tolist(), whole, 1.0)
             inside = forwards + _inside(self.backward.accepted, ts[:-1].tolist(), whole, -1.0)
 
+        told = self.told.settled()
+
         def number(name: str, counted: int, known: bool) -> int | None:
-            return self.told.get(name, counted if known else None)
+            return told.get(name, counted if known else None)
 
         return Counts(
             nfe_forward=number("nfe_forward", self.forward.nfe, seen),
@@ -145,16 +152,17 @@ def counted(module: nn.Module, solver: Solver, *, rows: bool = False) -> Generat
     """
     counter = Counter(solver, rows)
     own = vars(module)
-    kept = {name: own[name] for name in counter.callbacks() if name in own}
+    calls = counter.callbacks()
+    kept = {name: own[name] for name in calls if name in own}
     stop = _watch(module, counter)
-    for name, count in counter.callbacks().items():
+    for name, count in calls.items():
         user = getattr(module, name, None)
         own[name] = count if user is None else _both(count, user)
     try:
         with listening() as counter.told:
             yield counter
     finally:
-        for name in counter.callbacks():
+        for name in calls:
             del own[name]
         own.update(kept)
         stop()
@@ -170,7 +178,7 @@ def _watch(module: nn.Module, counter: Counter) -> Callable[[], None]:
         return module.register_forward_pre_hook(lambda _, args: counter.evaluated(args[1])).remove
     kind = type(module)
     vars(module)[COUNTER] = counter
-    module.__class__ = _counting(kind)
+    module.__class__ = _counting(kind, counter.rows)
 
     def stop() -> None:
         module.__class__ = kind
@@ -180,12 +188,17 @@ def _watch(module: nn.Module, counter: Counter) -> Callable[[], None]:
 
 
 @lru_cache(maxsize=256)
-def _counting(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: Any, t: Any, y: Any) -> Any:
+def _counting(kind: type[nn.Module], rows: bool) -> type[nn.Module]:
+    def calls(self: Any, t: Any, y: Any) -> Any:  # an increment and nothing else: small fields feel what is added
+        self._odecheck_counter.now.nfe += 1
+        return kind.forward(self, t, y)
+
+    def calls_and_rows(self: Any, t: Any, y: Any) -> Any:
         self._odecheck_counter.evaluated(y)
         return kind.forward(self, t, y)
 
-    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__, "__doc__": kind.__doc__})
+    about = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind,), {"forward": calls_and_rows if rows else calls, **about})
 
 
 def _both(count: Callable[..., None], user: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from odecheck_reference import Problem
 from torch import Tensor, nn
 
 from ..door import BadInput
+from ..engines.jax_field import traced_once
 from ..losses import torch_loss
 from ..memory import LiveBytes
 from ..solvers import Solver
@@ -116,12 +117,13 @@ def measure(posed: Posed, *, repeat: int = 3, memory: bool = True) -> tuple[Cost
     found, counter = posed.counted(rows=True)
     cost = Cost(counter.counts(posed.ts), len(posed.y0))
     on_gpu = posed.y0.device.type == "cuda"
-    if memory:
+    if memory and not counter.elsewhere:  # another framework's bytes are no tensors of torch
         cost = replace(cost, saved_bytes=_or_nan(lambda: saved_bytes(posed)))
         peak = (lambda: _cuda_peak(posed)) if on_gpu else (lambda: _live_peak(posed))
         cost = replace(cost, peak_bytes=_or_nan(peak))
     if repeat:
-        seconds = [timed(posed, on_gpu=on_gpu) for _ in range(repeat)]
+        with traced_once():
+            seconds = [timed(posed, on_gpu=on_gpu) for _ in range(repeat + 1)][1:]  # the first one warms up
         cpu, wall = zip(*seconds, strict=True)
         cost = replace(cost, cpu_seconds=median(cpu), wall_seconds=median(wall))
     return cost, found

@@ -18,6 +18,7 @@ import torch
 from odecheck_reference import Problem
 
 from ..engines.base import Unsupported
+from ..engines.jax_field import traced_once
 from ..solvers import Solver
 from ..subject import Subject
 from .measure import NAN, Cost, Posed, achieved, measure, pose, timed
@@ -94,9 +95,10 @@ def work_precision(
                 rows.append(rung.row if isinstance(rung, _Rung) else rung)
                 if isinstance(rung, _Rung):
                     timed_rungs.append(rung)
-        for _ in range(repeat):
-            for rung in timed_rungs:
-                rung.seconds.append(timed(rung.posed, on_gpu=device == "cuda"))
+        with traced_once():
+            for _ in range(repeat):
+                for rung in timed_rungs:
+                    rung.seconds.append(timed(rung.posed, on_gpu=device == "cuda"))
         for rung in timed_rungs if repeat else []:
             cpu, wall = zip(*rung.seconds, strict=True)
             rung.row.update(cpu_seconds=median(cpu), wall_seconds=median(wall))
@@ -122,7 +124,7 @@ def _counted(
 
 
 def at_equal_error(rows: Any, error: float) -> Any:
-    """Costs at one achieved error: a frame with a row for each series (one problem, engine and method).
+    """Costs at one achieved error, and the rtol it takes: a row for each series (one problem, engine and method).
 
     rows: a frame as `work_precision` makes it. Between the two neighbouring rungs whose errors enclose `error`, the
     logarithm of a cost is taken as linear in the logarithm of the error, as it is for a method of fixed order. NaN
@@ -130,7 +132,7 @@ def at_equal_error(rows: Any, error: float) -> Any:
     """
     import pandas as pd
 
-    names = [n for n in COUNTED if n != "batch"]
+    names = ["rtol", *(n for n in COUNTED if n != "batch")]
     found: list[dict[str, Any]] = []
     for key, series in rows[rows["state"] == "measured"].groupby(list(SERIES), sort=False, dropna=False):
         steps = series.sort_values(["rtol", "step"], ascending=False).reset_index(drop=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .. import discrete
 from .. import second_order as _second_order
 from ..discrete.tableau import METHODS
-from ..engines.base import Engine, GraphEngine, Unsupported
+from ..engines.base import Engine, GraphEngine, ProductEngine, Unsupported
 from ..engines.own import ClosedEngine, DiscreteEngine
 from ..solvers import Solver
 
@@ -64,6 +64,9 @@ def hvp(engine: object, module: nn.Module, solver: Solver, y0: Tensor, ts: Tenso
 
     An engine with a product of its own registers it. Raises Unsupported when solutions are no part of torch's graph.
     """
+    if isinstance(engine, ProductEngine):
+        dy, dp, _ = _directions(module, y0)
+        return torch.cat([part.reshape(-1) for part in engine.product(module, solver, y0, ts, loss, dy, dp)])
     if not isinstance(engine, GraphEngine):
         raise Unsupported(f"{getattr(engine, 'name', engine)} has no Hessian-vector product")
     start = y0.detach().requires_grad_()

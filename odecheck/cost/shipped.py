@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from odecheck_reference import Problem, catalogue
 
@@ -38,6 +39,42 @@ def subjects() -> tuple[Subject, ...]:
     return tuple(found.values())
 
 
+# engine → methods of order five and eight that it has; what lands ends its steps on the outputs
+SETTINGS = {
+    "torchdiffeq backprop": ("dopri5", "dopri8"),
+    "torchdiffeq adjoint": ("dopri5", "dopri8"),
+    "torchdiffeq seminorm adjoint": ("dopri5",),
+    "odecheck.odeint": ("dopri5", "dopri8"),
+    "odecheck.discrete": ("dopri5", "dopri8"),
+    "torchode AutoDiff": ("dopri5", "tsit5"),
+    "torchode Backsolve": ("dopri5",),
+    "torchode JointBacksolve": ("dopri5",),
+    "torchdyn autograd": ("dopri5", "tsit5"),
+    "torchdyn adjoint": ("dopri5", "tsit5"),
+    "torchdyn interpolated adjoint": ("dopri5",),
+    "diffrax RecursiveCheckpoint": ("dopri5", "tsit5"),
+    "diffrax Direct": ("dopri5",),
+    "scipy solve_ivp": ("RK45", "DOP853"),
+}
+LANDS = ("torchdiffeq", "torchdyn", "diffrax")
+
+
+@cache
+def settings() -> tuple[Subject, ...]:
+    """Every engine that is a library's way to derivatives, with settings of which one may be its best.
+
+    Steps end on the outputs where a library can do that: interpolated outputs are less precise, and so are derivatives
+    of steps beyond the last time. Leaves out what differs in nothing that is measured, or is known to be wrong.
+    """
+    found: list[Subject] = []
+    for subject in subjects():
+        for method in SETTINGS.get(subject.engine.name, ()):
+            land = subject.engine.name.startswith(LANDS)
+            solver = replace(cast(Adaptive, subject.solver), method=method, land=land)
+            found.append(replace(subject, solver=solver))
+    return tuple(found)
+
+
 @cache
 def every_engine() -> tuple[Engine, ...]:
     """The engines of `subjects`."""
@@ -50,7 +87,11 @@ def _own(module: ModuleType) -> list[Any]:
 
 def _solver(module: ModuleType) -> Adaptive:
     kinds = [x for x in _own(module) if isinstance(x, type) and issubclass(x, Adaptive)]
-    return next((kind for kind in kinds if "dopri5" in kind.METHODS), Adaptive)("dopri5", rtol=RTOL)
+    for method in ("dopri5", "RK45"):  # one formula by two names
+        for kind in kinds:
+            if method in kind.METHODS:
+                return kind(method, rtol=RTOL)
+    return Adaptive("dopri5", rtol=RTOL)
 
 
 def _engines(module: ModuleType) -> list[Engine]:

@@ -92,6 +92,18 @@ class GraphEngine(Engine, Protocol):
 
 
 @runtime_checkable
+class ProductEngine(Engine, Protocol):
+    """An engine that has Hessian-vector products, in another way than through torch's graph."""
+
+    def product(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:  # fmt: skip
+        """The Hessian of loss(solution) in y0 and the parameters, times the direction (of_y0, *of_params)."""
+        ...
+
+
+@runtime_checkable
 class EventEngine(Engine, Protocol):
     """An engine that finds the time at which an event function vanishes."""
 

@@ -4,6 +4,7 @@
 # (jax comes with partial types)
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ..solvers import Adaptive, FixedStep, Solver
 from ..subject import Meter, charge
+from ..tally import listener
 from .base import Derivatives, LossFn, Unsupported
 from .jax_field import JaxField, jax_field
 from .library import UNSEEN, Asked, Known, Library, named
@@ -42,13 +44,14 @@ class DiffraxFixed(FixedStep):
 
 @dataclass(frozen=True)
 class How:
-    """What a solve is compiled for."""
+    """What a solve is compiled for. counting: with a call back to this process at every evaluation of the field."""
 
     method: str
     adjoint: Adjoints
     fixed: bool
     lands: bool
     jumps: tuple[float, ...]
+    counting: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -59,14 +62,32 @@ def _jax() -> Any:
     return jax
 
 
+_EVALUATED = [0]  # by programs that are compiled for counting
+
+
+def _evaluated() -> None:
+    _EVALUATED[0] += 1
+
+
 @lru_cache(maxsize=128)
 def _compiled(field: JaxField, how: How, wanted: str) -> Any:
-    """The states (times, batch, state) and the number of steps; or the derivatives of cotangent · states."""
+    """A program of (y0, params, ts, fine), fine: what steps are chosen by.
+
+    "states": the states (times, batch, state), and the steps, tried and accepted. "open": the same, and what takes a
+    cotangent of the states to derivatives in y0, params and ts. "pushed": the states, their tangent in a direction
+    (of_y0, of_params), and the steps. "product": the derivatives of cotangent · states in y0 and params, differentiated
+    once more in that direction, in which the cotangent moves too.
+    """
     jax = _jax()
     import diffrax
 
+    def rate(t: Any, y: Any, args: Any) -> Any:
+        if how.counting:
+            jax.debug.callback(_evaluated)
+        return field(t, y, args)
+
     def states(y0: Any, params: Any, ts: Any, fine: Any) -> Any:
-        term = diffrax.ODETerm(lambda t, y, args: field(t, y, args))
+        term = diffrax.ODETerm(rate)
         if how.fixed:
             dt0, control = fine["step"], diffrax.ConstantStepSize()
         else:
@@ -81,21 +102,43 @@ def _compiled(field: JaxField, how: How, wanted: str) -> Any:
             term, solver, ts[0], ts[-1], dt0, y0, params, saveat=diffrax.SaveAt(ts=ts), adjoint=adjoint,
             stepsize_controller=control, max_steps=slots,
         )  # fmt: skip
-        return found.ys, found.stats["num_steps"]
+        return found.ys, (found.stats["num_steps"], found.stats["num_accepted_steps"])
 
-    def forwards(y0: Any, params: Any, ts: Any, fine: Any, cotangent: Any) -> Any:
-        tangents = jax.jacfwd(lambda y, p, t: states(y, p, t, fine)[0], argnums=(0, 1, 2))(y0, params, ts)
-        return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), tangents)
+    def opened(y0: Any, params: Any, ts: Any, fine: Any) -> Any:
+        if how.adjoint == "ForwardMode":
 
-    def backwards(y0: Any, params: Any, ts: Any, fine: Any, cotangent: Any) -> Any:
-        if how.adjoint == "BacksolveAdjoint":
-            _, pull = jax.vjp(lambda y, p: states(y, p, ts, fine)[0], y0, params)
-            return *pull(cotangent), jax.numpy.zeros_like(ts)
-        _, pull = jax.vjp(lambda y, p, t: states(y, p, t, fine)[0], y0, params, ts)
-        return pull(cotangent)
+            def twice(y: Any, p: Any, t: Any) -> Any:
+                found, steps = states(y, p, t, fine)
+                return found, (found, steps)
 
-    wished = {"states": states, "gradient": forwards if how.adjoint == "ForwardMode" else backwards}
-    return jax.jit(wished[wanted])
+            tangents, (found, steps) = jax.jacfwd(twice, argnums=(0, 1, 2), has_aux=True)(y0, params, ts)
+            return found, steps, jax.tree_util.Partial(_contracted, tangents)
+        if how.adjoint == "BacksolveAdjoint":  # it refuses derivatives in times
+            found, pull, steps = jax.vjp(lambda y, p: states(y, p, ts, fine), y0, params, has_aux=True)
+            return found, steps, pull
+        found, pull, steps = jax.vjp(lambda y, p, t: states(y, p, t, fine), y0, params, ts, has_aux=True)
+        return found, steps, pull
+
+    def pushed(y0: Any, params: Any, ts: Any, fine: Any, along: Any) -> Any:
+        return jax.jvp(lambda y, p: states(y, p, ts, fine), (y0, params), along, has_aux=True)
+
+    def product(y0: Any, params: Any, ts: Any, fine: Any, along: Any, cotangent: Any, moved: Any) -> Any:
+        def slopes(y: Any, p: Any, c: Any) -> Any:
+            return jax.vjp(lambda a, b: states(a, b, ts, fine)[0], y, p)[1](c)
+
+        return jax.jvp(slopes, (y0, params, cotangent), (*along, moved))[1]
+
+    return jax.jit({"states": states, "open": opened, "pushed": pushed, "product": product}[wanted])
+
+
+def _contracted(tangents: Any, cotangent: Any) -> Any:
+    jax = _jax()
+    return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), tangents)
+
+
+@lru_cache(maxsize=1)
+def _closed() -> Any:
+    return _jax().jit(lambda pull, cotangent: pull(cotangent))
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:
@@ -106,6 +149,11 @@ def _padded(times: Tensor) -> Tensor:
     """The times, the last one repeated: programs are compiled for 8, 24, … times and not for every number of them."""
     slots = next(n for n in (8, 24, 128, 2048, 2**20) if n >= len(times))
     return torch.cat([times, times[-1:].expand(slots - len(times))])
+
+
+def _filled(of_states: Tensor, slots: int) -> Any:
+    """Zeros at the times that were filled up."""
+    return _arrays(torch.cat([of_states, of_states.new_zeros(slots - len(of_states), *of_states.shape[1:])]))[0]
 
 
 def _tensor(array: Any) -> Tensor:
@@ -122,7 +170,8 @@ class DiffraxEngine:
     target: Literal["flow", "steps"]
     adjoint: Adjoints
 
-    def _solve(self, wanted: str, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, *more: Tensor) -> Any:
+    def _program(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> tuple[Any, How, list[Any]]:
+        """The field, what its solve is compiled for, and the arguments of that: y0, params, ts, fine."""
         found: list[Any] = []
 
         def solve(inner: Any, start: Any, times: Tensor, *, method: str, options: Any, **tolerances: float) -> Tensor:
@@ -137,30 +186,81 @@ class DiffraxEngine:
             sign = float(torch.sign(times[-1] - times[0]))
             fine = dict(tolerances) if tolerances else {"step": sign * options["step_size"]}
             y, t, *params = _arrays(start, _padded(times), *inner.parameters())
-            rest = _arrays(*(torch.cat([m, m.new_zeros(len(t) - len(m), *m.shape[1:])]) for m in more))
-            answer = _compiled(jax_field(inner, start), how, wanted)(y, params, t, fine, *rest)
-            found.extend([answer, STAGES[method]])
+            found.extend([jax_field(inner, start), how, [y, params, t, fine]])
             return start
 
         solver.solve(solve, module, y0.detach(), ts.detach())
-        return found
+        return found[0], found[1], found[2]
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        (states, steps), stages = self._solve("states", module, solver, y0, ts)
-        charge(Meter(nfe=int(steps) * stages))  # jax calls no torch module: the steps it took, times their stages
+        field, how, given = self._program(module, solver, y0, ts)
+        states, steps = _compiled(field, how, "states")(*given)
+        self._tell(how, steps, len(y0), lambda counting: _compiled(field, counting, "states")(*given))
         return _tensor(states)[: len(ts)]
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        states = self.solution(module, solver, y0, ts).requires_grad_()
-        (cotangent,) = torch.autograd.grad(loss(states), states)
-        of_y0, of_params, of_ts = self._solve("gradient", module, solver, y0, ts, cotangent)[0]
+        field, how, given = self._program(module, solver, y0, ts)
+        found, steps, pull = _compiled(field, how, "open")(*given)
+        states = _tensor(found)[: len(ts)].requires_grad_()
+        cotangent = _filled(torch.autograd.grad(loss(states), states)[0], len(given[2]))
+        of_y0, of_params, *of_ts = _closed()(pull, cotangent)
+        self._tell(
+            how, steps, len(y0), lambda counting: _compiled(field, counting, "open")(*given),
+            lambda opened: _closed()(opened[2], cotangent),
+        )  # fmt: skip
         flat = [_tensor(g).reshape(-1) for g in of_params]
-        none = "diffrax's BacksolveAdjoint refuses derivatives in times" if self.adjoint == "BacksolveAdjoint" else ""
-        times = _tensor(of_ts)
+        none = "" if of_ts else "diffrax's BacksolveAdjoint refuses derivatives in times"
+        times = _tensor(of_ts[0]) if of_ts else torch.zeros(len(given[2]), dtype=torch.float64)
         last = times[len(ts) - 1 :].sum()[None]  # the times that were filled up are all the last one
         return Derivatives(
             _tensor(of_y0), torch.cat([y0.new_zeros(0), *flat]), torch.cat([times[: len(ts) - 1], last]), none
         )
+
+    def product(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:  # fmt: skip
+        """The Hessian of loss(solution) in y0 and the parameters times a direction: forward over reverse.
+
+        Two programs, since the loss is torch's: the states and their tangent give the loss's cotangent and its tangent,
+        with which the derivatives are differentiated once more. Only DirectAdjoint is made of operations that jax
+        differentiates both ways; Unsupported is raised for others.
+        """
+        if self.adjoint != "DirectAdjoint":
+            raise Unsupported(f"{self.name} cannot be differentiated twice; DirectAdjoint can")
+        field, how, given = self._program(module, solver, y0, ts)
+        along = _arrays(of_y0)[0], _arrays(*of_params)
+        found, tangent, steps = _compiled(field, how, "pushed")(*given, along)
+        states, moves = _tensor(found)[: len(ts)].requires_grad_(), _tensor(tangent)[: len(ts)]
+        (slope,) = torch.autograd.grad(loss(states), states, create_graph=True)
+        curved = torch.zeros_like(moves)
+        if slope.requires_grad:
+            (curved,) = torch.autograd.grad(slope, states, moves, materialize_grads=True)
+        rest = along, _filled(slope, len(given[2])), _filled(curved, len(given[2]))
+        second_y0, second_params = _compiled(field, how, "product")(*given, *rest)
+        self._tell(
+            how, steps, len(y0), lambda counting: _compiled(field, counting, "pushed")(*given, along),
+            lambda _: _compiled(field, replace(how, counting=True), "product")(*given, *rest),
+        )  # fmt: skip
+        return [_tensor(second_y0), *(_tensor(part) for part in second_params)]
+
+    def _tell(self, how: How, steps: Any, batch: int, *stages: Callable[[Any], Any]) -> None:
+        """Steps as the library counts them; evaluations, where somebody measures, by the same programs once more,
+        compiled so that they call back. stages: the forward and the backward one, each given the other's result."""
+        charge(Meter(nfe=int(steps[0]) * STAGES[how.method]))  # jax calls no torch module: steps, times their stages
+        told = listener()
+        if told is None:
+            return
+        told.add(accepted_forward=int(steps[1]), rejected_forward=int(steps[0] - steps[1]))
+        if self.adjoint != "BacksolveAdjoint" or len(stages) == 1:  # of a solve backwards it does not tell
+            told.add(accepted_backward=0, rejected_backward=0)
+        found: Any = replace(how, counting=True)
+        for direction, stage in zip(("forward", "backward"), (*stages, lambda _: None), strict=False):
+            _EVALUATED[0] = 0
+            found = stage(found)
+            _jax().block_until_ready(found)
+            _jax().effects_barrier()
+            told.add(**{f"nfe_{direction}": _EVALUATED[0], f"rows_{direction}": _EVALUATED[0] * batch})
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
         if not isinstance(solver, Adaptive):

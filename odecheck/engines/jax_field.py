@@ -9,7 +9,9 @@ its values at drawn times, and states near the start.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -108,8 +110,34 @@ def operations() -> dict[str, Callable[..., Any]]:
     return same
 
 
+_KEPT: ContextVar[dict[Any, Any] | None] = ContextVar("odecheck_traced", default=None)
+
+
+@contextmanager
+def traced_once() -> Generator[None]:
+    """Trace each field once within this block, as where solves are timed: a user of jax has a field of jax.
+
+    Elsewhere a field is traced at every solve, since what it does may have changed.
+    """
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def jax_field(module: nn.Module, y0: Tensor) -> JaxField:
     """The module's field, at states of the shape of y0. Raises Unsupported for what cannot be traced or translated."""
+    kept = _KEPT.get()
+    if kept is None:
+        return _traced(module, y0)
+    key = id(module), y0.shape, y0.dtype
+    if key not in kept:
+        kept[key] = _traced(module, y0), module  # held, so that no other module gets its id
+    return kept[key][0]
+
+
+def _traced(module: nn.Module, y0: Tensor) -> JaxField:
     params = dict(module.named_parameters())
 
     def call(t: Tensor, y: Tensor, *values: Tensor) -> Tensor:

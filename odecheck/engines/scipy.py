@@ -57,10 +57,13 @@ class ScipyEngine:
         raise Unsupported("scipy's solve_ivp has no derivatives")
 
 
+SOLVE_IVP = ScipyEngine()
+
+
 def asks(release: str, folder: str) -> list[Asked]:
     """All methods of solve_ivp."""
     rtol = {"RK23": 1e-6, "DOP853": 1e-8}
-    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), ScipyEngine(), "solve_ivp", method,
+    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), SOLVE_IVP, "solve_ivp", method,
                   ("solution", "derivatives") if method == "RK45" else ("solution",), brief=True)
             for method in SolveIvp.METHODS]  # fmt: skip
 

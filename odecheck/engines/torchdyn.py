@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers import FIXED_STEP, Adaptive, FixedStep, Solver
+from ..tally import Told, listener
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
 from .library import DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
 
@@ -83,11 +84,33 @@ class Solve:
         solver = method
         if not self.by_name:
             solver = _library("numerics.solvers.ode").SOLVER_DICT[method](dtype=y0.dtype)
+            _watch(solver, listener())
         problem = _library("core.problems").ODEProblem(
             _Field(module), solver, interpolator, sensitivity=self.sensitivity, **tolerances
         )
         seen, states = problem.odeint(y0, span)
         return states[_where(seen, ts)]
+
+
+def _watch(solver: Any, told: Told | None) -> None:
+    """Have our own solver object tell of its steps: one that begins where the last began follows a rejected one."""
+    if told is None:
+        return
+    begin, step = solver.sync_device_dtype, solver.step  # the library calls the first of them once a solve
+    last: Tensor | None = None
+
+    def begins(*of: Any) -> Any:
+        nonlocal last
+        last = None
+        return begin(*of)
+
+    def steps(field: Any, x: Any, t: Tensor, dt: Tensor, **more: Any) -> Any:
+        nonlocal last
+        told.step(accepted=last is None or bool(last != t))
+        last = t
+        return step(field, x, t, dt, **more)
+
+    solver.sync_device_dtype, solver.step = begins, steps
 
 
 def _grid(ts: Tensor, step: float) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers import Adaptive, FixedStep
+from ..tally import listener
 from .base import OdeIntEngine, Unsupported
 from .library import ALL_ZERO, DATA, REPLAYED, Asked, Known, Library, Topic, named
 
@@ -79,7 +80,25 @@ class Solve:
         found = adjoint.solve(problem, dt0=dt0)
         if bool((found.status != 0).any()):
             raise RuntimeError(f"torchode stopped: {library.Status(int(found.status.max()))}")
+        told = listener()
+        if told is not None:
+            told.later.append(lambda: _steps(found.stats))
         return found.ys.transpose(0, 1)
+
+
+def _steps(stats: Any) -> dict[str, int]:
+    """Steps from the library's own statistics, to which its backward pass adds.
+
+    Every row has steps of its own; the field is evaluated with all rows until the last one has ended. So these are the
+    steps of the row that took most, in each solve.
+    """
+    found: dict[str, int] = {}
+    for direction, solves in (("forward", [stats]), ("backward", stats.get("backsolve", []))):
+        rows = [(one, int(one["n_steps"].argmax())) for one in solves]
+        accepted = sum(int(one["n_accepted"][row]) for one, row in rows)
+        tries = sum(int(one["n_steps"][row]) for one, row in rows)
+        found |= {f"accepted_{direction}": accepted, f"rejected_{direction}": tries - accepted}
+    return found
 
 
 AUTODIFF = OdeIntEngine("torchode AutoDiff", "steps", Solve("AutoDiffAdjoint"))
