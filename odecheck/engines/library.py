@@ -101,6 +101,7 @@ UNSEEN = (
     "the step control sees a solution that does not move and chooses steps that are far too long for its sensitivity; "
     "the derivative of those steps is exact and is not that of the flow"
 )
+AT_REST = ("pendulum at rest",)
 ALL_ZERO = "the backward pass is no part of the graph: its derivative comes back as zero, without a word"
 
 

@@ -14,7 +14,7 @@ from .. import ode as _ode
 from .. import second_order as _second_order
 from ..solvers import Adaptive, FixedStep, OdeInt, Solver
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
-from .library import REPLAYED, UNSEEN, Asked, Known, Library, named
+from .library import AT_REST, UNSEEN, Asked, Known, Library, named
 
 second_order: Any = _second_order  # its functions take any callable
 _CLOSED = OdeIntEngine("odecheck.odeint", "flow", cast(OdeInt, cast(Any, _ode).odeint))
@@ -143,8 +143,7 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 
 KNOWN: tuple[Known, ...] = named(
-    Known(UNSEEN, claims=("DER-7",), engines=("discrete",), methods=("dopri5",)),
-    Known(REPLAYED, claims=("USE-3", "USE-5", "USE-6"), engines=("odeint",)),
+    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("discrete",), methods=("dopri5",), problems=AT_REST),
 )  # fmt: skip
 
 LIBRARY = Library("odecheck", "odecheck", (version("odecheck"),), asks, KNOWN)

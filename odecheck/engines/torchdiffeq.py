@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from .base import EventFn, OdeIntEngine, Unsupported
-from .library import ALL_ZERO, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
+from .library import ALL_ZERO, AT_REST, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
 from .release import load
 
 
@@ -134,7 +134,7 @@ def of_release(engine: OdeIntEngine, release: str, folder: str) -> OdeIntEngine:
 
 RELEASES = ("0.0.1", "0.1.0", "0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.2.3", "0.2.4", "0.2.5")
 # Of a low order a tight tolerance costs many steps.
-RTOL = {2: 1e-5, 3: 1e-6, 5: 1e-7, 8: 1e-9}
+RTOL = {2: 3e-5, 3: 1e-6, 5: 1e-7, 8: 1e-9}
 STEP = {1: 0.02, 2: 0.05, 3: 0.05, 4: 0.125}
 # Methods of which derivatives are asked with the newest release.
 NEWEST = ("dopri5", "rk4", "bosh3", "dopri8", "midpoint", "euler", "implicit_adams")
@@ -209,7 +209,9 @@ KNOWN: tuple[Known, ...] = named(
     Known("the middle value of bosh3's interpolant is of second order only, so outputs between steps lose one order "
           "and the error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("bosh3",)),
     Known("outputs between steps, the last one included, come from an interpolant of degree four, so the error falls "
-          "as tolerance^(5/8)", claims=("SOL-5",), methods=("dopri8",)),
+          "as tolerance^(5/8), and is a hundred times what the tolerance promises",
+          claims=("SOL-5", "SOL-18", "DER-17"), engines=("backprop",), methods=("dopri8",),
+          problems=("small tanh network",)),
     Known("the grid of steps is not differentiated as it moves with the times", claims=("DER-2", "DER-3",
           "DER-6"), engines=("backprop",), methods=FIXED_BY_STEPS),
     Known("the derivative of a solve of fixed steps in its last time is that of nothing, and the one in its first time "
@@ -225,7 +227,8 @@ KNOWN: tuple[Known, ...] = named(
     Known("the steps shrink far below what the tolerance needs: two thousand do not do what dopri5 does in ten",
           versions=("0.0.1",), methods=("tsit5",),
           claims=("SOL-2", "SOL-5", "SOL-6", "SOL-7", "SOL-9", "SOL-12", "SOL-13", "SOL-14")),
-    Known(UNSEEN, claims=("DER-7",), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES),
+    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES,
+          problems=AT_REST),
     Known("the derivative goes through a step control that a jump of the field drives: it is that of the steps and not "
           "that of the flow", claims=("DER-8",), engines=("backprop",), methods=("dopri5",),
           versions=("0.0.1", "0.1.*")),

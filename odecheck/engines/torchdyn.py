@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..solvers import FIXED_STEP, Adaptive, FixedStep, Solver
 from ..tally import Told, listener
 from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
-from .library import DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
+from .library import AT_REST, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
 
 Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
 
@@ -187,7 +187,7 @@ KNOWN: tuple[Known, ...] = named(
           methods=("dopri5, by name",)),
     Known("over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
           "of order five", claims=("SOL-5",), methods=("tsit5",)),
-    Known(UNSEEN, claims=("DER-7",), engines=("autograd",), methods=("dopri5*", "tsit5")),
+    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("autograd",), methods=("dopri5*", "tsit5"), problems=AT_REST),
     Known(DATA, claims=("USE-6",), engines=("autograd",), problems=("linear*",)),
     Known("where time decreases the backward pass takes the field of negated times: the gradient is another one",
           claims=("DER-5",), engines=("adjoint", "interpolated adjoint")),

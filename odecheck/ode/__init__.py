@@ -68,6 +68,8 @@ def odeint(
             not numbers.
         NotImplementedError: an event function.
         SolveError: the solver gave up: the step size vanished, or a value became infinite or NaN.
+        RuntimeError: in backward(), where the field's rate at the start is not what it was in the solve: an attribute
+            or a parameter's `.data` was changed in between, or the field draws random numbers.
 
     Example:
         >>> import torch

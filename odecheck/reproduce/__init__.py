@@ -12,6 +12,7 @@ from odecheck_reference.fields import Switched
 
 from ..claim import Claim
 from ..door import BadInput
+from ..engines.base import Unsupported
 from ..subject import Subject, tensor
 from . import fields, libraries
 from .question import Question, bar_text
@@ -25,7 +26,8 @@ def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float,
     """Python text that asks the claim's question of the subject's library alone, and exits with 1 where it is off.
 
     observed, expected, bar, worst: of the row. The script's bar lies half way between the row's bar and its gap.
-    library: name and version. Raises BadInput for a claim, field or library that has no text.
+    library: name and version. Raises BadInput for a claim, field or library that has no text, Unsupported for
+    a question that cannot be asked of the library.
     """
     try:
         import jinja2
@@ -43,7 +45,10 @@ def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float,
         "title": _shortened(claim.text), "library": library or subject.engine.name, "torch": torch.__version__,
         "bar": question.bar or (variables["granted"] if question.granted else of_row),
     }  # fmt: skip
-    return environment.get_template(f"{question.kind}.py.j2").render(**variables)
+    text = environment.get_template(f"{question.kind}.py.j2").render(**variables)
+    if variables["call"].language != "torch" and "torch." in text:
+        raise Unsupported(f"{subject.engine.name} has no solution in torch's graph")
+    return text
 
 
 def _variables(question: Question) -> dict[str, Any]:

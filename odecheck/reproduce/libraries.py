@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ..door import BadInput
+from ..engines.base import Unsupported
 from ..solvers import Solver
 from ..subject import Subject
 
+# whose fixed-step methods take the times asked for as their steps
+OF_ANY_STEPS = ("torchdiffeq", "odecheck", "torchdyn")
 Language = Literal["torch", "jax", "numpy"]
 
 
@@ -73,7 +76,7 @@ def _keywords(values: Mapping[str, Any]) -> str:
 
 
 def call(subject: Subject, ts: Tensor) -> Call:
-    """How the subject's library is called. Raises BadInput for an engine that has no text here."""
+    """How the subject's library is called. Raises BadInput for an engine without a text, Unsupported as engines do."""
     how = arguments(subject.solver, ts)
     # what is left out is the library's default, or a budget that is not reached
     options = {k: v for k, v in how.get("options", {}).items() if (k, v) != ("interp", "linear")}
@@ -81,6 +84,8 @@ def call(subject: Subject, ts: Tensor) -> Call:
     name = subject.engine.name
     for begin, make in _LIBRARIES.items():
         if name.startswith(begin):
+            if not name.startswith(OF_ANY_STEPS) and "rtol" not in how and "step_size" not in options:
+                raise Unsupported(f"{name} takes no steps that are given one by one")
             return make(name, {k: v for k, v in how.items() if k != "options"}, options)
     raise BadInput(
         f"no script is known for {name}",
@@ -167,7 +172,7 @@ def _diffrax(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> C
         given = f"step_ts={'ts' if 'step_t' in options else None}, jump_ts={jumps and f'jnp.array({jumps})'}"
         body.append(f"control = dx.ClipStepSizeController(control, {given})")
     dt0 = "None" if adaptive else "how['step_size'] * jnp.sign(ts[-1] - ts[0])"
-    slots = 4096 if adjoint == "DirectAdjoint" else 2**16
+    slots = 2048 if adjoint == "DirectAdjoint" else 2**16
     body += [
         f"made = dict(stepsize_controller=control, adjoint=dx.{adjoint}(), max_steps={slots})",
         f"solver, ends, dt0 = dx.{CLASSES[how['method']]}(), (ts[0], ts[-1]), {dt0}",

@@ -87,7 +87,7 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
 def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-5: how the error follows the tolerance."""
     solver = subject.solver
-    assert isinstance(solver, Adaptive)
+    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
     lands = solver.land or getattr(subject.engine, "lands", False)
     ts = np.linspace(problem.ts[0], problem.ts[-1], 2 if lands else 21)
     tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[4:]
@@ -100,7 +100,7 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
     solver = subject.solver
-    assert isinstance(solver, Adaptive)
+    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
     tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
     ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
     at = replace(subject, solver=replace(solver, rtol=float(tight), atol=float(ratio * tight)))

@@ -1,0 +1,99 @@
+"""A field that changes between solve and backward() is refused; one that stays is not, whatever it counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from odecheck import odeint
+
+T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+
+
+class Paced(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2).double()
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.pace = 1.0
+        self.calls = 0
+        self.draws = False
+
+    def forward(self, t, y):
+        self.calls += 1
+        noise = torch.randn(2, dtype=y.dtype) if self.draws else 0.0
+        return self.pace * self.scale * torch.tanh(self.inner(y)) + noise
+
+
+def attribute(field):
+    field.pace = 1.25
+
+
+def buffer(field):
+    field.scale = 1.25 * field.scale
+
+
+def data(field):
+    field.inner.weight.data = 1.25 * field.inner.weight.data
+
+
+def random(field):
+    field.draws = True
+
+
+def solved(field):
+    start = torch.tensor([[1.0, -0.5]], dtype=torch.float64, requires_grad=True)
+    return start, odeint(field, start, T)[1:].square().sum()
+
+
+@pytest.mark.parametrize("change", [attribute, data, random])
+def test_a_field_that_changes_before_backward_is_refused(change):
+    field = Paced()
+    _, value = solved(field)
+    change(field)
+    with pytest.raises(RuntimeError, match=r"not the one that was solved: its rate at the start has changed"):
+        value.backward()
+
+
+def test_a_buffer_that_is_replaced_leaves_the_derivative_as_it_was():
+    """The solve holds its buffers as it holds its parameters."""
+    field = Paced()
+    start, value = solved(field)
+    (right,) = torch.autograd.grad(value, start, retain_graph=True)
+    buffer(field)
+    (found,) = torch.autograd.grad(value, start)
+    assert torch.equal(found, right)
+
+
+def test_a_change_between_two_solves_is_refused():
+    field = Paced()
+    _, first = solved(field)
+    attribute(field)
+    _, second = solved(field)
+    with pytest.raises(RuntimeError, match="use one module for each solve"):
+        (first + second).backward()
+
+
+def test_what_changes_after_backward_or_changes_nothing_is_not():
+    field = Paced()
+    start, value = solved(field)
+    (slope,) = torch.autograd.grad(value, start, create_graph=True)
+    slope.square().sum().backward()
+    assert start.grad is not None and field.inner.weight.grad is not None
+    attribute(field)
+    begun = field.calls
+    solved(field)[1].backward()
+    assert field.calls > begun
+
+
+def test_transforms_are_as_they_were():
+    field = Paced()
+    points = torch.tensor([[1.0, -0.5], [0.25, 0.5]], dtype=torch.float64)
+
+    def loss(y):
+        return odeint(field, y, T)[-1].square().sum()
+
+    slopes = torch.func.vmap(torch.func.grad(loss))(points)
+    alone = torch.stack([torch.func.grad(loss)(y) for y in points])
+    assert torch.allclose(slopes, alone, rtol=1e-6)
