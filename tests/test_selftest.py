@@ -17,7 +17,18 @@ from odecheck.cli import app
 from odecheck.door import BadInput
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
-from odecheck.selftest import bars, battery, discernment, false_alarms, journal, mutation, operators, report, source
+from odecheck.selftest import (
+    bars,
+    battery,
+    discernment,
+    false_alarms,
+    journal,
+    mutation,
+    operators,
+    report,
+    source,
+    words,
+)
 from odecheck.selftest.explained import KEPT, SURVIVORS
 
 LAW = '''
@@ -125,7 +136,7 @@ def test_an_unexplained_survivor_is_trouble():
     made = report.summary({"mutants": [survivor, dead]}, {"seed": 0, "versions": {}})
     assert made["mutants"]["score"] == 0.5
     assert any("made up" in line for line in report.bad(made))
-    assert "made up" in report.to_markdown(made, {"mutants": [survivor, dead]})
+    assert "made up" in words.to_markdown(made, {"mutants": [survivor, dead]})
 
 
 def test_batches_are_the_same_everywhere_and_differ():

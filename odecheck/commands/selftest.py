@@ -53,7 +53,7 @@ def selftest(
     odecheck selftest --so-far --rows 20000 --problems 5000 --write reports
     """
     from ..door import BadInput
-    from ..selftest import journal, report
+    from ..selftest import journal, report, words
     from ..store import about
 
     chosen = tuple(part or PARTS)
@@ -85,7 +85,7 @@ def selftest(
     made = report.summary(found, facts)
     if write:
         report.write(found, made, write)
-    typer.echo(report.to_markdown(made, found))
+    typer.echo(words.to_markdown(made, found))
     trouble = report.bad(made)
     for line in trouble:
         typer.echo(line, err=True)

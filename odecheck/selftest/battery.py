@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import odecheck_reference
 import torch
-from odecheck_reference import Problem, flow, losses
+from odecheck_reference import Problem, catalogue, flow, losses
 from odecheck_reference.fields import Mlp
 
 from ..claim import Claim, NotApplicable
@@ -26,16 +26,22 @@ from ..judge import Verdict
 from ..record import evaluate
 from ..solvers import Adaptive, FixedStep
 from ..subject import SHIPPED, Subject
+from . import optimizer
 
 Change = Callable[[Subject], Subject]
 OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
 CLOSED = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
 DISCRETE = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Discrete())
+NOT_LANDING = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7), Closed())
 FIXED = Subject(SHIPPED, FixedStep("rk4", step=1 / 16), Discrete())
-CLAIMS = (*ALL, *CONFORMANCE)
+ENOUGH = 5
+# asked by the battery alone
+OF_OPTIMIZER = (optimizer.step_is_a_dense_solve,)
+CLAIMS = (*ALL, *CONFORMANCE, *OF_OPTIMIZER)
 # measured in bytes and in time: the mutants that these two refute keep what they need not, or do less than they say
 UNASKED = ("SNOPT-12",)
 GENERAL = ("SOL", "NODE", "SNOPT")
+TEXTBOOK = ("forced pendulum, backwards", "augmented", "logistic", "Lotka-Volterra", "Van der Pol", "Lorenz")
 FIELDS = ("SOL-1", "SOL-2", "NODE-2", "HB", "ADAM")
 Plan = tuple[tuple[Subject, str, tuple[str, ...]], ...]
 # (subject, problem, ids of claims begin with): what the papers state
@@ -43,7 +49,9 @@ PLAN: Plan = (
     (DISCRETE, "clocked", GENERAL),
     (FIXED, "on the grid", ("SOL", "NODE-1", "NODE-2", "NODE-3", "SNOPT-1")),
     (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT")),
+    (NOT_LANDING, "clocked", ("SOL-2", "SOL-6", "NODE-1")),
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
+    *((DISCRETE, name, ("SOL-1", "SOL-2", "NODE-2")) for name in TEXTBOOK),
     *((DISCRETE, name, FIELDS) for name in (
         "second order", "gradient", "heavy ball, signs of the code", "heavy ball of a gradient",
         "generalised heavy ball, all of time", "Adam", "Adam, denominator of the code", "Adam, equal rates",
@@ -56,6 +64,8 @@ OF_LIBRARIES: Plan = (
     (FIXED, "small tanh network", ("SOL-10", "SOL-11", "DER-3")),
     (CLOSED, "pendulum at rest", ("DER-7",)),
     (CLOSED, "switched", ("DER-9",)),
+    (CLOSED, "pendulum, squared error", ("HES-8",)),
+    (CLOSED, "clocked", ("OPT-1",)),
 )  # fmt: skip
 
 
@@ -100,11 +110,16 @@ def problems() -> dict[str, Problem]:
         "entropy backwards": Problem("entropy backwards", field, y0, theta, np.array([1.25, 0.5, 0.0]), entropy,
                                      losses.QuadraticCost(0.5, 0.25, 0.125)),
     }  # fmt: skip
-    found |= {problem.name: problem for problem in (posed.network(), posed.at_rest(), posed.switched())}
+    posed_ = posed.network(), posed.at_rest(), posed.switched(), posed.curved()
+    found |= {problem.name: problem for problem in (*posed_, *catalogue.full()) if _named(problem.name)}
     for _, name, _ in PLAN:
         if name not in found:
             found[name] = draw(name)
     return found
+
+
+def _named(problem: str) -> bool:
+    return any(problem == name for plan in (PLAN, OF_LIBRARIES) for _, name, _ in plan)
 
 
 def units(known: dict[str, Problem]) -> list[list[Case]]:
@@ -118,9 +133,14 @@ def units(known: dict[str, Problem]) -> list[list[Case]]:
 def cases(known: dict[str, Problem]) -> list[Case]:
     """All cases of the plan."""
     return [Case(claim, subject, known[name])
-            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, CONFORMANCE))
+            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, (*CONFORMANCE, *OF_OPTIMIZER)))
             for subject, name, ids in plan if name in known
             for claim in claims if among(claim.id, ids) and claim.id not in UNASKED]  # fmt: skip
+
+
+def asks(claim: str) -> bool:
+    """Whether the plan asks a claim of anything."""
+    return any(among(claim, ids) for plan in (PLAN, OF_LIBRARIES) for _, _, ids in plan) and claim not in UNASKED
 
 
 def among(claim: str, ids: tuple[str, ...]) -> bool:
@@ -154,14 +174,18 @@ def killed(right: str, wrong: str) -> bool:
 def judged(
     these: Sequence[Case], right: dict[str, Outcome], change: Change | None, *, budget: float
 ) -> Iterator[Outcome]:
-    """Outcomes of a mutant, cheapest case first; it ends when a claim has refuted it and `budget` seconds are spent."""
-    spent, dead = 0.0, False
-    for case in sorted(these, key=lambda c: right[c.key].seconds):
-        if dead and spent > budget:
+    """Outcomes of a mutant, cheapest case first.
+
+    It ends when a claim has refuted it and `budget` seconds are spent, or when its first ENOUGH cases end in an error.
+    """
+    spent, dead, errors = 0.0, False, 0
+    for number, case in enumerate(sorted(these, key=lambda c: right[c.key].seconds)):
+        if (dead and spent > budget) or errors == number == ENOUGH:
             return
         one = outcome(case, change)
         spent += one.seconds
         dead |= killed(right[case.key].verdict, one.verdict)
+        errors += one.verdict == Verdict.ERROR
         yield one
 
 

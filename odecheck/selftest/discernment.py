@@ -2,8 +2,8 @@
 
 A defect is a part of the answer multiplied by 1 + ε. The smallest ε that is refuted is found by bisection, for claims
 on every engine and several tolerances, and for what is usually done instead: `torch.autograd.gradcheck` with its
-defaults, and the gradient tests of torchdiffeq and torchode, re-expressed here (problem, comparison and tolerances are
-theirs; the solves are torchdiffeq's). A test that lets 1 + 10 pass has no ε: it is infinite.
+defaults, and the tests of torchdiffeq and torchode, re-expressed here (field, comparison and tolerances are theirs; the
+solves are torchdiffeq's). A test that lets 1 + 10 pass has no ε: it is infinite.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -146,7 +147,7 @@ class _Cubic(nn.Module):
 
 
 def gradcheck_defaults(part: str, by: float) -> bool:
-    """gradcheck on the problem of our own claims, through odeint_adjoint at rtol 1e-9."""
+    """gradcheck on the problem of our own claims, with dopri8 at rtol 1e-9."""
     problem = battery.problems()["clocked"]
     module = Subject(SHIPPED, Adaptive(), Adjoint()).module(problem)
     shapes = [(n, p.shape) for n, p in module.named_parameters()]
@@ -155,8 +156,8 @@ def gradcheck_defaults(part: str, by: float) -> bool:
         parts = theta.split([s.numel() for _, s in shapes])
         given = {n: x.reshape(s) for (n, s), x in zip(shapes, parts, strict=True)}
         field = _Bound(module, given)
-        return torchdiffeq.odeint_adjoint(field, y0, ts, rtol=1e-9, atol=1e-11,  # pyright: ignore[reportReturnType]
-                                          adjoint_params=(theta,))  # fmt: skip
+        return torchdiffeq.odeint(field, y0, ts, rtol=1e-9, atol=1e-11,  # pyright: ignore[reportReturnType]
+                                  method="dopri8")  # fmt: skip
 
     given = {"y0": problem.y0, "theta": problem.theta, "ts": problem.ts}
     inputs = {name: torch.tensor(value, requires_grad=True) for name, value in given.items()}
@@ -227,11 +228,47 @@ def torchode_gradcheck(part: str, by: float) -> bool:
     return _gradcheck(solve, inputs, part, by)
 
 
+class _Sine(nn.Module):
+    """y' = 2 y/t + t⁴ sin 2t − t² + 4 t³, whose solution is a sum of powers and trigonometric functions."""
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return 2 * y / t + t**4 * torch.sin(2 * t) - t**2 + 4 * t**3
+
+    def solution(self, t: Tensor) -> Tensor:
+        bent = t**3 * torch.sin(2 * t) / 2 - (t**4 / 2 - t**2 / 4) * torch.cos(2 * t)
+        return bent - t**3 + 2 * t**4 + (math.pi - 0.25) * t**2
+
+
+@lru_cache(maxsize=8)
+def _sine(rtol: float, *, back: bool) -> tuple[Tensor, Tensor]:
+    """What dopri5 makes of it on [1, 8] at this tolerance, and the truth; `back`: at the start, from the last state."""
+    ts = torch.linspace(1, 8, 10, dtype=torch.float64)
+    truth = _Sine().solution(ts)
+    if back:
+        ts = ts.flip(0)
+    seen = torchdiffeq.odeint(_Sine(), truth[-1] if back else truth[0], ts, method="dopri5", rtol=rtol, atol=1e-9)
+    return cast(Tensor, seen), truth
+
+
+def torchdiffeq_solution(part: str, by: float) -> bool:
+    """torchdiffeq's comparison of dopri5 with a closed form: relative errors below 1e-4 pass."""
+    seen, truth = _sine(1e-7, back=False)
+    return bool((((1 + by) * seen - truth) / truth).abs().max() >= 1e-4)
+
+
+def torchode_there_and_back(part: str, by: float) -> bool:
+    """torchode's solve back to the start at 1e-8: it passes within 1e-4 of the start state, and 1e-4 of its size."""
+    seen, truth = _sine(1e-8, back=True)
+    return bool(((1 + by) * seen[-1] - truth[0]).abs() > max(1e-4, 1e-4 * float(truth[0].abs())))
+
+
 OTHERS: dict[str, tuple[Callable[[str, float], bool], tuple[str, ...]]] = {
     "gradcheck, defaults": (gradcheck_defaults, ("y0", "theta", "ts")),
+    "torchdiffeq: solution against a closed form": (torchdiffeq_solution, ("solution",)),
     "torchdiffeq: gradcheck of a method": (torchdiffeq_gradcheck, ("y0", "ts")),
     "torchdiffeq: adjoint against backpropagation": (torchdiffeq_comparison, ("y0", "theta", "ts")),
     "torchode: gradcheck of an adjoint": (torchode_gradcheck, ("y0", "theta")),
+    "torchode: there and back": (torchode_there_and_back, ("solution",)),
 }
 
 

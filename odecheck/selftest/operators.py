@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..claim import Mutant
-from ..claims import ALL, CONFORMANCE
 from ..engines.base import Derivatives, LossFn, factors_of, second_order_of
 from ..solvers import Solver
 from ..subject import Meter, Subject, charge
+from . import battery
 from .source import SCALE
 
 PARTS = ("solution", "last state", "y0", "theta", "start time", "interior times", "last time", "Q_xx", "Q_xtheta",
@@ -200,5 +200,5 @@ def _change(part: str, family: str) -> Callable[[Subject], Subject]:
 
 def of_claims(asked: Container[str] | None = None) -> dict[str, Mutant]:
     """Every mutant that a claim names, by name; of these claims alone, where they are given."""
-    return {mutant.name: mutant for claim in (*ALL, *CONFORMANCE) if asked is None or claim.id in asked
+    return {mutant.name: mutant for claim in battery.CLAIMS if asked is None or claim.id in asked
             for mutant in claim.mutants}  # fmt: skip
