@@ -119,12 +119,12 @@ def recorded(task: Task, method: str, rtol: float) -> Any:
     return needed("odecheck.discrete", "record")(task.field, task.y0, task.t, **how(method, rtol))
 
 
-def gradient(engine: str, task: Task, method: str, rtol: float) -> Tensor:
+def gradient(engine: str, task: Task, method: str, rtol: float, at_loss: Any = loss) -> Tensor:
     """d loss in the parameters, flat."""
     if engine == "odecheck.discrete":
-        found = needed("odecheck.discrete", "gradient")(recorded(task, method, rtol), loss).theta.values()
+        found = needed("odecheck.discrete", "gradient")(recorded(task, method, rtol), at_loss).theta.values()
     else:
-        found = torch.autograd.grad(loss(solve(engine, task, method, rtol)), list(task.field.parameters()))
+        found = torch.autograd.grad(at_loss(solve(engine, task, method, rtol)), list(task.field.parameters()))
     return torch.cat([part.detach().reshape(-1) for part in found])
 
 
@@ -143,10 +143,16 @@ class Count:
 
     def __init__(self, field: nn.Module) -> None:
         self.calls, self.steps, self.now = [0, 0], [[0, 0], [0, 0]], 0
-        self.hook = field.register_forward_pre_hook(self._called)
-        for i, name in enumerate(self.NAMES):
-            for suffix in ("", "_adjoint"):
-                setattr(field, name + suffix, self._stepped(i))
+        self.field, self.hook = field, field.register_forward_pre_hook(self._called)
+        self.callbacks = {name + suffix: i for i, name in enumerate(self.NAMES) for suffix in ("", "_adjoint")}
+        for name, i in self.callbacks.items():
+            setattr(field, name, self._stepped(i))
+
+    def end(self) -> None:
+        """Leave the field as it was: what is counted is not timed."""
+        self.hook.remove()
+        for name in self.callbacks:
+            delattr(self.field, name)
 
     def _called(self, *_: Any) -> None:
         self.calls[self.now] += 1
@@ -162,15 +168,12 @@ class Count:
         return loss(y)
 
 
-def counted(engine: str, task: Task, method: str, rtol: float) -> Count:
-    """The counts of one gradient."""
+def counted(engine: str, task: Task, method: str, rtol: float) -> tuple[Count, Tensor]:
+    """The counts of one gradient, and the gradient."""
     count = Count(task.field)
-    if engine == "odecheck.discrete":
-        needed("odecheck.discrete", "gradient")(recorded(task, method, rtol), count.loss)
-    else:
-        states = solve(engine, task, method, rtol)
-        torch.autograd.grad(count.loss(states), list(task.field.parameters()))
-    return count
+    found = gradient(engine, task, method, rtol, count.loss)
+    count.end()
+    return count, found
 
 
 @cache

@@ -35,10 +35,10 @@ class Model(Timed):
         common.right(loose, tight.cpu().double(), 1e4 * rtol)
 
     def track_nfe_forward(self, name: str, engine: str, rtol: float, device: str) -> float:
-        return float(common.counted(engine, self.task, "dopri5", rtol).calls[0])
+        return float(common.counted(engine, self.task, "dopri5", rtol)[0].calls[0])
 
     def track_nfe_backward(self, name: str, engine: str, rtol: float, device: str) -> float:
-        return float(common.counted(engine, self.task, "dopri5", rtol).calls[1])
+        return float(common.counted(engine, self.task, "dopri5", rtol)[0].calls[1])
 
     def time_cpu(self, name: str, engine: str, rtol: float, device: str) -> None:
         common.gradient(engine, self.task, "dopri5", rtol)

@@ -56,6 +56,7 @@ class SolveSingle(Solve):
 
 class QuickSolve(Solve):
     params = (ENGINES, ["dopri5"], [1e-5], ["float64"], ["cpu"])
+    track_steps_rejected = None  # type: ignore[assignment]  # none are
 
 
 class Wall:

@@ -58,8 +58,12 @@ def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Seri
 
     Raises BadInput when nothing of the machine was benchmarked.
     """
-    from asv.results import iter_results_for_machine
-
+    try:
+        from asv.results import iter_results_for_machine
+    except ImportError as missing:
+        raise BadInput(
+            "asv, whose results these are, is not installed", "it is an extra", "pip install asv"
+        ) from missing
     benchmarks = _benchmarks(suite)
     by_commit: dict[str, list[Any]] = {}
     for result in iter_results_for_machine(str(suite.results), machine):

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ..door import BadInput
 from ..store import about
 from .suite import Suite, source_folders
 
@@ -98,9 +100,17 @@ def run_commits(
 
 
 def prepare(suite: Suite, machine: str) -> None:
-    """Tell asv of this machine, by a name that does not change with it."""
+    """Tell asv of this machine, by a name that does not change with it. Raises BadInput where asv cannot be run."""
+    if find_spec("asv") is None:
+        raise BadInput("asv is not installed in this environment", "it is an extra", "pip install asv")
     command = [sys.executable, "-m", "asv", "machine", "--yes", "--machine", machine, "--config", str(suite.config)]
-    subprocess.run(command, cwd=suite.config.parent, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=suite.config.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BadInput(
+            f"asv refuses {suite.config.name}: {said[-1] if said else 'without a word'}",
+            "a mistake in that file", f"python -m asv check --config {suite.config}",
+        )  # fmt: skip
 
 
 def run_asv(suite: Suite, span: str, *, machine: str, bench: str = "", constraint: Path | None = None) -> int:

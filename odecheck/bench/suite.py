@@ -49,11 +49,26 @@ class Suite:
 
     def git(self, *words: str) -> str:
         """What git answers. Raises BadInput with git's own words when it refuses."""
-        done = subprocess.run(["git", "-C", str(self.repo), *words], capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip() or f"git {' '.join(words)} failed"
-            raise BadInput(said, "a commit or a range that this repository does not have", "git log --oneline")
-        return done.stdout
+        return self._git(words).decode()
+
+    def _git(self, words: Sequence[str]) -> bytes:
+        try:
+            done = subprocess.run(["git", "-C", str(self.repo), *words], capture_output=True, check=False)
+        except FileNotFoundError as missing:
+            raise BadInput("there is no git here", "it is not installed", "git --version") from missing
+        if done.returncode == 0:
+            return done.stdout
+        said = done.stderr.decode().strip() or f"git {' '.join(words)} failed"
+        if "not a git repository" in said:
+            raise BadInput(
+                f"{self.repo}, which {self.config.name} names as its repository, is no git repository",
+                "an unpacked archive, or another folder in `repo`", f"git clone …, then odecheck bench in {self.repo}",
+            )  # fmt: skip
+        raise BadInput(said, "a commit or a range that this repository does not have", "git log --oneline")
+
+    def uncommitted(self) -> list[str]:
+        """Files of the repository that differ from the last commit: what of them belongs to no commit is not run."""
+        return [line[3:] for line in self.git("status", "--porcelain", "--untracked-files=no").splitlines()]
 
     def commits(self, span: str, at_most: int | None = None) -> list[str]:
         """Hashes of a range A..B, A included, or of one commit; oldest first, along first parents.
@@ -75,9 +90,9 @@ class Suite:
     @contextmanager
     def checkout(self, commit: str) -> Generator[Path]:
         """The files of a commit in a folder of their own, that is gone afterwards."""
-        done = subprocess.run(["git", "-C", str(self.repo), "archive", commit], capture_output=True, check=True)
+        packed = self._git(["archive", commit])
         with tempfile.TemporaryDirectory(prefix=f"bench-{commit[:8]}-") as folder:
-            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
                 archive.extractall(folder, filter="data")
             yield Path(folder)
 

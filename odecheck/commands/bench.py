@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import INTERRUPTED, Progress, refuse
+
+if TYPE_CHECKING:
+    from ..bench import Suite
 
 CONFIG = Path("asv_bench/asv.conf.json")
 QUICK = "Quick"
@@ -58,6 +61,12 @@ def bench(
             span = commits if ".." in commits else f"{commits}^!"
             raise typer.Exit(run_asv(suite, span, machine=machine, bench=pattern, constraint=constraint))
         found = suite.commits(commits, at_most or None)
+        changed = suite.uncommitted()
+        if changed:
+            shown = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
+            typer.echo(
+                f"Not in any commit, so not run: changes to {shown} (but for the benchmarks' own files).", err=True
+            )
         progress = Progress(len(found))
         with progress:
             done = run_commits(suite, found, machine=machine, bench=pattern, again=again, progress=progress.step)
@@ -69,10 +78,19 @@ def bench(
     for one in done:
         state = "ok" if one.ok else "some failed" if one.status == 2 else "asv failed"
         typer.echo(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
+        if one.status == 2:
+            for name in _failed(suite, machine, one.commit):
+                typer.echo(f"    failed: {name}")
         if one.status not in (0, 2):
             typer.echo("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
     typer.echo(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
     raise typer.Exit(int(any(one.status not in (0, 2) for one in done)))
+
+
+def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
+    from ..bench import read_series
+
+    return [s.name for s in read_series(suite, machine, [commit]) if any(p.state == "failed" for p in s.points)]
 
 
 def gpu_suite(folder: Path, quick: bool) -> None:
