@@ -74,7 +74,7 @@ def selftest(
             if found.get(name):
                 drawn = run / "drawn.json"
                 facts |= json.loads(drawn.read_text()) if name == "mutants" and drawn.exists() else {}
-                facts["parts"][name] = {**begun, "asked": amount, "cpu_seconds": journal.cpu_seconds(path)}
+                facts["parts"][name] = {**begun, "asked": amount, **journal.spent(path)}
             else:
                 found.pop(name, None)
     except BadInput as refused:

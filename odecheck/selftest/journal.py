@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..door import BadInput
+from ..store import about
 
 Row = dict[str, Any]
 Work = Callable[[Any], list[Row]]
@@ -58,15 +59,17 @@ def so_far(path: Path) -> tuple[list[Row], dict[str, Any]]:
     return [row for rows in done(path, facts).values() for row in rows], facts
 
 
-def cpu_seconds(path: Path) -> float:
-    """What the pieces of a journal cost, of processor time, the ends of child processes included."""
-    spent = 0.0
+def spent(path: Path) -> dict[str, Any]:
+    """What the pieces of a journal cost of processor time, child processes included, and the commits they are of."""
+    seconds, commits = 0.0, dict[str, None]()
     for line in path.read_text(encoding="utf-8").split("\n"):
         try:
-            spent += json.loads(line).get("cpu_seconds", 0.0)
+            entry = json.loads(line)
         except ValueError:
             continue
-    return spent
+        seconds += entry.get("cpu_seconds", 0.0)
+        commits |= {entry["commit"]: None} if entry.get("commit") else {}
+    return {"cpu_seconds": seconds, "commits": list(commits)}
 
 
 def _cpu() -> float:
@@ -90,11 +93,11 @@ class Journal:
             print(json.dumps(facts), file=self._file, flush=True)
         elif path.read_bytes()[-1:] != b"\n":
             print(file=self._file)
-        self._spent = _cpu()
+        self._spent, self._commit = _cpu(), (about({}, seed=0)["commit"] or "")[:10]
 
     def add(self, key: str, rows: list[Row]) -> None:
         before, self._spent = self._spent, _cpu()
-        entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "rows": rows}
+        entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "commit": self._commit, "rows": rows}
         print(json.dumps(entry), file=self._file, flush=True)
         self.known[key] = rows
 

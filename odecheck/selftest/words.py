@@ -209,14 +209,15 @@ COMMANDS: Mapping[str, Callable[[Any], str]] = {
 
 
 def _run(facts: Mapping[str, Any]) -> list[str]:
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, str, str]] = []
     for name, part in facts.get("parts", {}).items():
         amount = COMMANDS[name](part["asked"]) if name in COMMANDS else ""
         command = f"`odecheck selftest --part {name}{amount} --seed {part['seed']}`"
-        rows.append((name, command, f"{part['cpu_seconds'] / 60:.1f}"))
+        rows.append((name, command, f"{part['cpu_seconds'] / 60:.1f}", ", ".join(part.get("commits", ()))))
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
-    commit = f"; commit {facts['commit'][:10]}" if facts.get("commit") else ""
-    return ["## The run", "", *_table(("part", "command", "minutes of one core"), rows), versions + commit + "."]
+    machine = f"{facts.get('device', '')}, {facts.get('platform', '')}"
+    return ["## The run", "", *_table(("part", "command", "minutes of one core", "commit"), rows),
+            f"{versions}; {machine}."]  # fmt: skip
 
 
 # --- Markdown ----------------------------------------------------------------------------------------------------
