@@ -144,7 +144,7 @@ def _loss(problem: Problem, rng: np.random.Generator) -> Loss:
 
 
 QUANTITIES = ("solution", "loss", "transition", "gradient", "adjoint states", "volume", "hessian", "gauss-newton")
-# Each problem is asked for its solution and loss, and every other one for some of the rest in turn: most of the cost is
+# Each problem is asked for its solution and loss, every other one for some of the rest in turn: most of the cost is
 # the reference's own five runs of each kind of equation, and other problems tell more than other quantities of the same.
 TURNS = (("transition", "gradient"), (), ("adjoint states",), (), ("volume",), (),
          ("transition", "gradient"), (), ("adjoint states", "volume"), (), ("hessian", "gauss-newton"), ())  # fmt: skip
