@@ -171,8 +171,10 @@ def memory_table(device: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three rounds instead of eleven")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.exit(0, "There is no GPU here, or torch was built without CUDA: nothing is measured.\n")
     torch.set_num_threads(1)
     rounds = 3 if arguments.quick else 11
     for end in (1.0, 8.0):

@@ -209,13 +209,15 @@ def factors_case(device: str) -> Case:
 
 
 def diffrax_hessian_y0(at: Problem) -> Subject | None:
-    """The Hessian through diffrax's own steps, compiled; None where it is not installed."""
+    """The Hessian through diffrax's own steps, compiled; None where it is not installed for this device."""
     try:
         import diffrax
         import jax
         import jax.numpy as jnp
     except ImportError:
         return None
+    if at.y0.is_cuda != (jax.default_backend() == "gpu"):
+        return None  # a CPU's time is none of a GPU's
     jax.config.update("jax_enable_x64", True)
     w = [(jnp.array(x.weight.detach().cpu()), jnp.array(x.bias.detach().cpu())) for x in at.field.net[::2]]  # type: ignore[union-attr]
 
@@ -276,8 +278,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds, and only the small cases")
     parser.add_argument("--repeat", type=int, default=11)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     how = parser.parse_args()
+    if how.device == "cuda" and not torch.cuda.is_available():
+        parser.exit(0, "There is no GPU here, or torch was built without CUDA: nothing is measured.\n")
     torch.set_num_threads(1)
     makers: list[Callable[[], Case]] = [
         lambda: product_case("S", 1, how.device, 0.45),

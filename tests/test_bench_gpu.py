@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from odecheck.cli import app
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.solvers import Adaptive, FixedStep
 
+SCRIPTS = Path(__file__).parent.parent / "asv_bench"
 SMALL = next(iter(gpu.SIZES))
 SOLVER = FixedStep("rk4", step=0.25)
 
@@ -57,3 +61,12 @@ def test_no_row_is_lost_when_time_runs_out_and_the_report_has_them_all(tmp_path,
     page = gpu.write(rows, tmp_path, 1.0).read_text()
     assert page.count("\n| M×64") == 8 and "a   b" in page
     assert len(pd.read_parquet(tmp_path / "gpu.parquet")) == 8
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("script", ["gpu.py", "second_order_continuous.py --device cuda"])
+def test_the_scripts_end_well_without_a_gpu(script, tmp_path):
+    name, *words = script.split()
+    command = [sys.executable, str(SCRIPTS / name), *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "no GPU" in done.stdout + done.stderr and not list(tmp_path.iterdir())

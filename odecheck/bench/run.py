@@ -50,14 +50,21 @@ class Done:
     output: str
 
 
-def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "", launch: str = "forkserver") -> Done:
+def launch_method() -> str:
+    """How asv starts a benchmark: forked from a process that has torch; anew where there is a GPU, which forks lose."""
+    import torch
+
+    return "spawn" if torch.cuda.is_available() else "forkserver"
+
+
+def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> Done:
     """Run the suite at one commit. bench: asv's regular expression for the names of benchmarks."""
     begun, started, before = perf_counter(), datetime.now(UTC), os.getloadavg()[0]
     with suite.checkout(commit) as checkout:
         command = [
             sys.executable, "-m", "asv", "run", "--config", str(suite.config), "--machine", machine,
-            "--environment", f"existing:{sys.executable}", "--set-commit-hash", commit, "--launch-method", launch,
-            "--no-pull", *(["--bench", bench] if bench else []),
+            "--environment", f"existing:{sys.executable}", "--set-commit-hash", commit, "--no-pull",
+            "--launch-method", launch_method(), *(["--bench", bench] if bench else []),
         ]  # fmt: skip
         where = os.pathsep.join(source_folders(checkout))
         environment = {**os.environ, **ONE_THREAD, "ASV_PYTHONPATH": where, "PYTHONPATH": where}
@@ -85,7 +92,6 @@ def run_commits(
     machine: str,
     bench: str = "",
     again: bool = False,
-    launch: str = "forkserver",
     progress: Callable[[str], None] = lambda description: None,
 ) -> list[Done]:
     """Run the suite at each commit that was not yet run with the same benchmarks; all of them with `again`."""
@@ -94,7 +100,7 @@ def run_commits(
     found: list[Done] = []
     for commit in commits:
         done = known.get((commit, bench, digest(suite)))
-        found.append(done or run_commit(suite, commit, machine=machine, bench=bench, launch=launch))
+        found.append(done or run_commit(suite, commit, machine=machine, bench=bench))
         progress(f"{commit[:8]} {found[-1].seconds:.0f} s")
     return found
 
@@ -118,7 +124,7 @@ def run_asv(suite: Suite, span: str, *, machine: str, bench: str = "", constrain
     prepare(suite, machine)
     command = [
         sys.executable, "-m", "asv", "run", "--config", str(suite.config), "--machine", machine, "--skip-existing",
-        "--launch-method", "forkserver", *(["--bench", bench] if bench else []), span,
+        "--launch-method", launch_method(), *(["--bench", bench] if bench else []), span,
     ]  # fmt: skip
     more = {"PIP_CONSTRAINT": str(constraint.resolve())} if constraint else {}
     environment = {**os.environ, **ONE_THREAD, "PIP_NO_COMPILE": "1", **more}

@@ -17,6 +17,7 @@ HEADS = (
     "engine", "method", "rtol", "NFE →", "NFE ←", "steps →", "steps ←", "saved, KiB", "peak, KiB", "CPU, ms",
     "to the quickest",
 )  # fmt: skip
+LONGEST = 130  # of a library's own words
 READING = """\
 A line is one engine with that of its settings which takes the least CPU time at this error, or, of the others, asks the
 fewest evaluations. **rtol** is the tolerance that it had to be given: equal errors are not equal tolerances. **NFE**:
@@ -26,17 +27,22 @@ the most bytes of tensors alive at once. Costs are read off between the two tole
 asked for, on logarithmic axes; nothing is extrapolated. A dash is what the library does not tell, or what its ladder
 of tolerances did not reach. Errors are relative to the reference; CPU times are medians of runs taken in turn. The
 fields are small, so most of a time is what a library does around the field; where the field is large, what counts is
-NFE."""
+NFE. Engines of one library solve alike: how far apart their times of a solution are tells what to make of a small
+difference."""
 NOTES = """\
 - **diffrax**: evaluations are counted by the same programs, compiled once more with a call back at every evaluation;
   compiling is no part of the times. Buffers are planned by the compiler and are no tensors, so there are no bytes. Of
   its backsolve adjoint it tells no steps. Only `DirectAdjoint` can be differentiated twice; here with room for 4096
   steps, and by two programs, since the loss is torch's.
 - **torchode**: every row has steps of its own; those of the row with the most are shown, which is how often the field
-  was evaluated. No step ends on an output: all outputs but the last are interpolated.
+  was evaluated. No step ends on an output: all outputs but the last are interpolated. Its automatic differentiation
+  goes through the step control too, as it does unless it is told otherwise.
 - **torchdyn**: steps are told by the solver object that it is given. A solver that is named by a string tells none.
 - **scipy**: solutions only; its solvers count no steps. The bytes are those of torch tensors, its own arrays are not
   among them.
+- **bytes saved** within torch.func's transforms cannot be counted: torch allows no such hooks there.
+- Steps of torchdiffeq, torchdyn and diffrax end on the outputs (`step_t`, no interpolator, `step_ts`), as those of
+  odecheck do: derivatives of steps beyond the last time are less precise.
 - **dense evaluations** (outputs inside a step) are known where a library calls back at every step: torchdiffeq and
   odecheck."""
 
@@ -97,7 +103,8 @@ def _table(equal: Any) -> list[str]:
         cells = [
             one["engine"], one["method"], _cell(one["rtol"], 1, ".1e"), _cell(one["nfe_forward"]),
             _cell(one["nfe_backward"]), _steps(one, "forward"), _steps(one, "backward"),
-            _cell(one["saved_bytes"], 2**-10), _cell(one["peak_bytes"], 2**-10), _cell(one["cpu_seconds"], 1e3, ".3g"),
+            _cell(one["saved_bytes"], 2**-10, ".3g"),
+            _cell(one["peak_bytes"], 2**-10, ".3g"), _cell(one["cpu_seconds"], 1e3, ".3g"),
             _cell(one["cpu_seconds"] / quickest, 1, ".2f"),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -119,7 +126,7 @@ def _without(part: Any, error: float) -> list[str]:
     lines: list[str] = []
     for engine in dict.fromkeys(part["engine"]):
         mine = part[part["engine"] == engine]
-        said = list(dict.fromkeys(mine["message"][mine["state"] != "measured"]))
+        said = [_brief(m) for m in dict.fromkeys(mine["message"][mine["state"] != "measured"])]
         if engine in inside:
             continue
         errors = mine["achieved_error"].dropna()
@@ -129,6 +136,12 @@ def _without(part: Any, error: float) -> list[str]:
         else:
             lines.append(f"- {engine}: {'; '.join(said) or 'no error could be measured'}")
     return ["Not among them:", "", *lines] if lines else []
+
+
+def _brief(message: str) -> str:
+    """The first sentence of what a library said."""
+    first = message.split(". ")[0]
+    return first if len(first) <= LONGEST else first[:LONGEST] + " …"
 
 
 def _draw(frame: Any, error: float, folder: Path) -> None:
