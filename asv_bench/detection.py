@@ -96,6 +96,10 @@ comparisons |
 | 10 % CPU time, paired and interleaved | {slow} of {how.trials}, seen as ×{min(ratios, default=0):.3f} to \
 ×{max(ratios, default=0):.3f} | {alarms} of {how.null // how.trials * how.trials} null comparisons |
 
+Calibration: before the trials a commit is timed against itself, five times. A difference counts when it is larger than
+2.5 % and than one and a half times the largest of these, significant at 0.5 % by Welch's test with the processes (eight
+of each side) as the sample, and seen a second time in new processes, in the same direction.
+
 The scratch repositories hold a benchmark without torch; its slower commit raises a loop count by 11 %. The statistic is
 the second that was tried: medians of 5 processes found 1 of 3 slow commits (no false alarm in 30), because a median
 scatters by about 2.5 % and a minimum by about 1 %; minima over 8 processes took their place before any figure above was
