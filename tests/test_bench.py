@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -94,6 +97,22 @@ def test_a_run_resumes_and_records_what_it_ran_with(history):
     with (suite.results / MACHINE / "bench.jsonl").open("a") as journal:
         journal.write('{"commit": "cut o')
     assert read_done(suite, MACHINE) == before
+
+
+def test_of_two_environments_the_newer_result_counts(history, tmp_path):
+    suite, commits = history
+    copied = replace(suite, results=tmp_path / "results")
+    shutil.copytree(suite.results, copied.results)
+    (kept,) = (copied.results / MACHINE).glob(f"{commits[0][:8]}-*.json")
+    for name, later, factor in (("aaa", +1, 2), ("zzz", -1, 3)):  # whatever their files are called
+        other = json.loads(kept.read_text())
+        started, result = (other["result_columns"].index(column) for column in ("started_at", "result"))
+        row = other["results"]["solve.Solve.track_nfe"]
+        row[started] += later
+        row[result] = [factor * value for value in row[result]]
+        kept.with_name(f"{commits[0][:8]}-{name}.json").write_text(json.dumps({**other, "env_name": name}))
+    nfe = next(s for s in read_series(copied, MACHINE, commits[:1]) if s.name == "solve.Solve.track_nfe(10)")
+    assert nfe.points[0].value == 2 * 40
 
 
 def test_ten_per_cent_of_cpu_time_is_found_at_its_commit_and_a_null_commit_is_not(history):

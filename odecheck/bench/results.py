@@ -105,8 +105,8 @@ def _kind(about: dict[str, Any]) -> Kind:
 
 
 def _point(commit: str, results: list[Any], name: str, choice: tuple[str, ...], version: str | None) -> Point:
-    """What the newest results of a commit say. A benchmark that has changed since counts as missing."""
-    for result in reversed(results):
+    """What the newest result says, of whatever environment. A benchmark that has changed since counts as missing."""
+    for result in sorted(results, key=lambda r: r.started_at.get(name) or 0, reverse=True):
         if name not in result.get_all_result_keys():
             continue
         if version is not None and result.benchmark_version.get(name) not in (None, version):
