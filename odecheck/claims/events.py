@@ -25,7 +25,7 @@ from odecheck_reference.fields import Linear
 from torch import Tensor, nn
 
 from .. import mutants as wrong
-from .. import mutants_graph as broken
+from .. import mutants_use as broken
 from ..claim import NotApplicable, claim
 from ..engines.base import events_of, graph_of
 from ..ladder import ladder

@@ -17,7 +17,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from .. import mutants as wrong
-from .. import mutants_graph as broken
+from .. import mutants_use as broken
 from ..claim import NotApplicable, claim
 from ..engines.base import graph_of
 from ..ladder import ladder
