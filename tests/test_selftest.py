@@ -20,6 +20,7 @@ from odecheck.record import evaluate
 from odecheck.selftest import (
     bars,
     battery,
+    curve,
     discernment,
     false_alarms,
     journal,
@@ -80,7 +81,7 @@ def test_keys_are_different_and_survivors_that_are_explained_exist():
     named = {name for name in SURVIVORS if not name.startswith("odecheck.")}
     known = {*everything, *operators.of_claims()}
     assert {name for name in named if ":" in name and " -> " in name} <= known
-    assert set(KEPT) <= {claim.id for claim in ALL}
+    assert set(KEPT) <= {claim.id for claim in battery.CLAIMS}
 
 
 def test_what_an_engine_answers_is_changed_in_one_part():
@@ -95,6 +96,39 @@ def test_what_an_engine_answers_is_changed_in_one_part():
             assert np.array_equal(got.theta, right.theta) == (part != "theta")
             assert np.array_equal(got.ts, right.ts) == (part != "interior times"), family
             assert np.array_equal(wrong.hessian(problem), hessian) == (part != "Q_xtheta")
+
+
+def test_the_draw_reaches_every_module_and_family():
+    """Where a case executes every line; the few come from modules in turn, not from the largest."""
+    everything = [m for module in source.modules() for m in source.mutants(module)]
+    lines = {(m.file, m.line) for m in everything}
+    base = mutation.Baseline({"case": battery.Outcome("case", "SOL-2", "holds", 0.1)}, {"case": lines}, {"case"})
+    taken, many, unreached = mutation.drawn(1, base, 150)
+    assert (len(taken), many, unreached) == (150, len(everything), {})
+    assert {m.module for m in taken} == {m.module for m in everything}
+    assert {m.family for m in taken} == {m.family for m in everything}
+    assert [m.key for m in mutation.drawn(1, base, 150)[0]] == [m.key for m in taken]
+    few = mutation.Baseline(base.right, {"case": {(everything[0].file, everything[0].line)}}, {"case"})
+    assert sum(mutation.drawn(1, few, 5)[2].values()) > len(everything) - 20
+
+
+def test_the_optimizer_is_asked_and_wrong_ones_are_refuted():
+    (case,) = (c for c in battery.cases(battery.problems()) if c.claim.id == "OPT-1")
+    assert battery.outcome(case).verdict == Verdict.HOLDS
+    for mutant in case.claim.mutants:
+        assert battery.outcome(case, mutant).verdict == Verdict.REFUTED, mutant.name
+
+
+def test_five_errors_in_a_row_end_a_mutant():
+    class Broken(torch.nn.Linear):
+        def forward(self, *_):
+            raise ZeroDivisionError
+
+    cases = [c for c in battery.cases(battery.problems()) if c.claim.id == "SOL-2"]
+    right = {c.key: battery.Outcome(c.key, c.claim.id, "holds", 0.1) for c in cases}
+    assert len(cases) > battery.ENOUGH
+    found = list(battery.judged(cases, right, lambda s: replace(s, around=(lambda _: Broken(1, 1),)), budget=0.0))
+    assert [one.verdict for one in found] == ["error"] * battery.ENOUGH
 
 
 def test_mutants_of_the_source_are_refuted_and_the_right_source_is_not():
@@ -137,6 +171,25 @@ def test_an_unexplained_survivor_is_trouble():
     assert made["mutants"]["score"] == 0.5
     assert any("made up" in line for line in report.bad(made))
     assert "made up" in words.to_markdown(made, {"mutants": [survivor, dead]})
+
+
+def test_the_page_has_its_scores_first_and_a_pivot_of_families(tmp_path):
+    rows = [mutation.row(f"{part} {family} {how}", family, part, mutation.Verdicts(**{how: ["NODE-1"]}))
+            for part in ("y0", "ode") for family in ("sign", "float32") for how in ("killers", "holds")]  # fmt: skip
+    claims = [("NODE-2", "odecheck.odeint", 1e-8, 8e-11), ("NODE-2", "odecheck.odeint", 1e-6, 6e-10)]
+    levels = [{"test": test, "engine": engine, "rtol": rtol, "part": "theta", "verdict": "holds", "resolved": 0.0,
+               "smallest_refuted": by} for test, engine, rtol, by in (
+                   *claims, ("gradcheck, defaults", "", math.nan, 1e-3))]  # fmt: skip
+    parts = {"mutants": {"seed": 1, "asked": 4, "cpu_seconds": 60.0, "commits": ["abc"]}}
+    facts = {"seed": 1, "versions": {"odecheck": "0"}, "parts": parts}
+    found = {"mutants": rows, "discernment": levels}
+    page = words.to_markdown(report.summary(found, facts), found)
+    assert page.index("**4 of 8**") < page.index("## Mutation score") < page.index("### Survivors")
+    assert "| ode | **1/2** | **1/2** | **2/4** |" in page
+    assert "**8e-11**" in page and "| 0.001 |" in page
+    assert "`odecheck selftest --part mutants --mutants 4 --seed 1` | 1.0 | abc |" in page
+    curve.draw(levels, tmp_path / "selftest.svg")
+    assert "gradcheck, defaults" in (tmp_path / "selftest.svg").read_text()
 
 
 def test_batches_are_the_same_everywhere_and_differ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from . import discernment
 from .journal import Row
@@ -22,13 +23,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(10.5, 7.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
     right = min(discernment.TOLERANCES)
+    lines: dict[str, Any] = {}
     for axes, (claim, what) in zip(grid.flat, PANELS.items(), strict=True):
         for number, engine in enumerate(discernment.ENGINES):
             judged = [r for r in rows if (r["test"], r["engine"]) == (claim, engine)]
             mine = sorted((r["rtol"], r["smallest_refuted"]) for r in judged if math.isfinite(r["smallest_refuted"]))
             if mine:
                 style = ("-", "--", "-.", ":")[number]
-                axes.plot(*zip(*mine, strict=True), style, color=f"C{number}", marker=".", label=engine)
+                (lines[engine],) = axes.plot(*zip(*mine, strict=True), style, color=f"C{number}", marker=".")
         levels = {r["test"]: r["smallest_refuted"] for r in rows
                   if r["test"] in discernment.OTHERS and r["part"] == PARTS[claim]
                   and math.isfinite(r["smallest_refuted"])}  # fmt: skip
@@ -45,5 +47,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.set_xlabel("rtol of the solver (first of three rungs)")
     for axes in grid[:, 0]:
         axes.set_ylabel("smallest relative defect refuted")
-    grid[0, 0].legend(fontsize=8, loc="center right")
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), fontsize=9)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
