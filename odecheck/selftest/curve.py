@@ -43,6 +43,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             axes.text(right, above, name, fontsize=7, color="0.25", va="bottom")
         axes.set(xscale="log", yscale="log", title=f"{what} ({claim})")
         axes.grid(color="0.92")
+    grid[0, 0].set_ylim(top=1.0)
     for axes in grid[1]:
         axes.set_xlabel("rtol of the solver (first of three rungs)")
     for axes in grid[:, 0]:
