@@ -10,7 +10,7 @@ second table is the memory held by the graph as the interval grows, in bytes of 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -90,7 +90,7 @@ def clock(device: str) -> float:
     return time.perf_counter()
 
 
-def medians(calls: dict[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
+def medians(calls: Mapping[str, Callable[[], object]], device: str, rounds: int) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(rounds + 2):
         for name, call in calls.items():

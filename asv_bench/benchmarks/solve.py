@@ -20,8 +20,9 @@ class Solve(Timed):
         if method not in common.ADAPTIVE and rtol != 1e-6:
             raise common.Skipped("a fixed step knows no tolerance")
         self.task = common.dense("M", device, dtype)
-        with torch.no_grad():
-            self.states = common.solve(engine, self.task, method, rtol)
+        self.count = common.Count(self.task.field)
+        self.states = self._run(engine, method, rtol)
+        self.count.end()
         common.right(self.states, common.exact("M")[0], max(1e3 * rtol, 1e-3))
 
     def _run(self, engine: str, method: str, rtol: float) -> torch.Tensor:
@@ -29,14 +30,10 @@ class Solve(Timed):
             return common.solve(engine, self.task, method, rtol)
 
     def track_nfe(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
-        count = common.Count(self.task.field)
-        self._run(engine, method, rtol)
-        return float(count.calls[0])
+        return float(self.count.calls[0])
 
     def track_steps_rejected(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
-        count = common.Count(self.task.field)
-        self._run(engine, method, rtol)
-        return float(count.steps[0][1])
+        return float(self.count.steps[0][1])
 
     def track_error(self, engine: str, method: str, rtol: float, dtype: str, device: str) -> float:
         return common.relative(self.states, common.exact("M")[0])
