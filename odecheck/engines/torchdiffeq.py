@@ -226,7 +226,7 @@ KNOWN: tuple[Known, ...] = named(
           methods=("fixed_adams", "implicit_adams"), versions=("0.1.*", "0.2.0", "0.2.1", "0.2.2")),
     Known("the steps shrink far below what the tolerance needs: two thousand do not do what dopri5 does in ten",
           versions=("0.0.1",), methods=("tsit5",),
-          claims=("SOL-2", "SOL-5", "SOL-6", "SOL-7", "SOL-9", "SOL-12", "SOL-13", "SOL-14")),
+          claims=("SOL-2", "SOL-5", "SOL-6", "SOL-7", "SOL-9", "SOL-12", "SOL-13", "SOL-14", "SOL-18")),
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES,
           problems=AT_REST),
     Known("the derivative goes through a step control that a jump of the field drives: it is that of the steps and not "

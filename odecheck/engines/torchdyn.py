@@ -183,8 +183,6 @@ KNOWN: tuple[Known, ...] = named(
     Known("`ODEProblem` with the name of a method makes its coefficients in single precision: the solution is that "
           "of rounded coefficients, 4e-8 off", claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"),
           methods=("dopri5, by name",)),
-    Known("solving in two pieces does not come back: the loop of steps has no end and no budget", claims=("SOL-7",),
-          methods=("dopri5, by name",)),
     Known("over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
           "of order five", claims=("SOL-5",), methods=("tsit5",)),
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("autograd",), methods=("dopri5*", "tsit5"), problems=AT_REST),
@@ -197,8 +195,11 @@ KNOWN: tuple[Known, ...] = named(
           engines=("interpolated adjoint",)),
     Known("all steps come back in the place of the times asked for, and the backward pass takes the first rows of "
           "their gradients for those of the times: interior outputs get another one's gradient",
-          claims=("DER-1", "DER-4", "DER-8", "DER-12", "DER-14", "USE-1"), engines=("interpolated adjoint",),
-          methods=("dopri5",)),
+          claims=("DER-1", "DER-4", "DER-8", "DER-12", "DER-14", "DER-17", "USE-1"),
+          engines=("interpolated adjoint",), methods=("dopri5",)),
+    Known("the backward solve always leaves the parameters' part of its state out of the error that chooses its steps, "
+          "and at rest takes steps that are far too long for it", claims=("DER-17",), engines=("adjoint",),
+          methods=("dopri5",), problems=AT_REST),
     Known(REPLAYED, claims=("USE-2", "USE-3", "USE-4", "USE-5", "USE-6"), engines=("adjoint", "interpolated adjoint")),
 )  # fmt: skip
 
