@@ -1,4 +1,4 @@
-"""The profile of drawn problems: `ci`, the same problems in every run, unless --odecheck-profile says otherwise."""
+"""For all tests: one thread of torch; drawn problems of the profile `ci`, unless --odecheck-profile says otherwise."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from odecheck.pytest_plugin import load_profile
 
 
 def pytest_configure(config):
+    # threads of workers beside each other spend their time waiting for one another
+    torch.set_num_threads(1)
     if not config.getoption("--odecheck-profile", default=None):
         load_profile("ci")
 
@@ -25,12 +27,9 @@ def _places_of_modules_are_left_as_they_were():
 
 
 @pytest.fixture
-def float64_on_one_thread() -> Iterator[None]:
-    """Numbers of float64 and no threads of torch's own, in modules that ask for it:
-    `pytestmark = pytest.mark.usefixtures("float64_on_one_thread")`."""
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    torch.set_num_threads(1)
+def in_float64() -> Iterator[None]:
+    """Numbers of float64, in modules that ask for it: `pytestmark = pytest.mark.usefixtures("in_float64")`."""
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
-    torch.set_num_threads(threads)
-    torch.set_default_dtype(dtype)
+    torch.set_default_dtype(before)

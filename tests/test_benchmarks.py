@@ -28,7 +28,6 @@ CASES = [case for case in ASKED if (case[0].name, case[1]) != ("torchdiffeq adjo
 @pytest.mark.benchmark(timer=time.process_time, warmup=False)
 @pytest.mark.parametrize(("engine", "quantity"), CASES, ids=[f"{e.name}-{q}" for e, q in CASES])
 def test_cost(benchmark, engine, quantity):
-    torch.set_num_threads(1)
     posed = pose(Subject(SHIPPED, Adaptive("dopri5", rtol=1e-6), engine), PROBLEM, quantity)
     benchmark.group = quantity
     cost, found = measure(posed, repeat=0)

@@ -30,7 +30,7 @@ ENGINES = {
 
 
 @pytest.fixture(autouse=True)
-def seeded(float64_on_one_thread: None) -> None:
+def seeded(in_float64: None) -> None:
     torch.manual_seed(0)
 
 

@@ -16,7 +16,7 @@ from odecheck.ode import odeint
 from odecheck.optim.horizon import HorizonDescent, HorizonFeedback, HorizonNewton
 from odecheck.second_order import horizon_derivatives
 
-pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

@@ -16,7 +16,7 @@ from odecheck.door import BadInput
 from odecheck.ode import odeint
 from odecheck.optim.horizon import HorizonDescent, HorizonFeedback, HorizonNewton
 
-pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 ROUNDOFF = 1e-12
 

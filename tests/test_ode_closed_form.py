@@ -14,7 +14,7 @@ from odecheck.ode import odeint
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-11}
 ALL = (0, 1, 2)
 
-pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 
 class Linear(nn.Module):

@@ -3,8 +3,6 @@
 The tolerances are far below gradcheck's defaults, which accept a relative error of a thousandth.
 """
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,14 +12,6 @@ from odecheck.ode import odeint
 
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-11, "method": "dopri8"}
 CHECK = {"eps": 1e-4, "atol": 1e-6, "rtol": 1e-6, "nondet_tol": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def leaf(*values: float) -> Tensor:

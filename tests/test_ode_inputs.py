@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from odecheck.ode import SolveError, odeint
 from odecheck.second_order import hvp
 
-pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 X, T = torch.tensor([0.3, -0.8]).double(), torch.tensor([0.0, 0.4, 1.0]).double()
 

@@ -12,14 +12,6 @@ from odecheck.ode import fields, flow, odeint
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-11, "method": "dopri8"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def tensor(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 

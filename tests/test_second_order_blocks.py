@@ -13,7 +13,7 @@ from odecheck.second_order import products as products_module
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10, "method": "dopri8"}
 
-pytestmark = pytest.mark.usefixtures("float64_on_one_thread")
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 
 class Field(nn.Module):

@@ -20,14 +20,6 @@ from odecheck.tasks.tabular import GAS, MINIBOONE, Table, array, sensors
 from odecheck.tasks.task import Data
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize(
     ("name", "model", "optimizer"),
     [("moons", "CNF", "snopt"), ("moons", "CNF-Hutchinson", "adam"), ("gaussians", "CNF", "sgd")],

@@ -22,14 +22,6 @@ from odecheck.tasks.time_series import MODELS, VOWELS, bundled
 pytest.importorskip("aeon", reason="the extra `tasks` is not installed")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def vowels() -> Data:
     task = tasks.find("vowels")

@@ -31,15 +31,6 @@ SHORT = replace(SPHERES.setting(), epochs=6, evaluate_every=2)
 DATA = SPHERES.load(None, SHORT)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As `odecheck train`: two threads on a busy machine spend their time waiting for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trial(model="NODE", optimizer="adam", seed=0, rate=None, setting=SHORT, task=SPHERES):
     return Trial(task, setting, model, optimizer, seed, rate)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from odecheck import tasks
 from odecheck.door import BadInput
@@ -20,14 +19,6 @@ from odecheck.tasks.rows import Row, frame
 SPHERES = tasks.find("spheres")
 SHORT = replace(SPHERES.setting(), epochs=12, evaluate_every=12)
 DATA = SPHERES.load(None, SHORT)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tried(folder: Path, rates: tuple[float, ...]) -> list[runs.Trial]:
