@@ -12,6 +12,8 @@ T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
 
 
 class Paced(nn.Module):
+    scale: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.inner = nn.Linear(2, 2).double()
