@@ -11,9 +11,11 @@ from typing import Any
 from ..case import Key, Unit
 from ..claim import Claim
 from ..door import BadInput
+from ..engines.base import Unsupported
 from ..engines.library import Asked, Library
 from ..judge import Verdict
 from ..record import Record
+from ..reproduce import script
 from ..run import Limits, run_units
 from ..solvers import Adaptive
 from ..subject import SHIPPED, Subject
@@ -29,6 +31,7 @@ class Row:
 
     ok: whether it was to be expected. error: |observed − expected| at the worst component; error_over_tolerance: of a
     solution, over what its tolerance promised there. A row of a whole version (not installed, not tested) has no claim.
+    reproducer: of what is refuted, a script that needs the library alone.
     """
 
     library: str
@@ -52,6 +55,7 @@ class Row:
     message: str
     expected_failure: str
     row: str
+    reproducer: str = ""
 
 
 COLUMNS = tuple(f.name for f in fields(Row))
@@ -78,7 +82,9 @@ class Matrix:
         """All rows, by library. A library that crashes, hangs or takes all memory costs its own rows alone."""
         records = run_units(self.units, workers=workers, limits=limits, folder=folder, resume=resume,
                             progress=progress, door=False, facts=facts)  # fmt: skip
-        return [*self.notices, *(row_of(record, *self.origin[record.key]) for record in records)]
+        asked = {key: (claim, unit) for unit in self.units for claim, key in zip(unit.claims, unit.keys, strict=True)}
+        rows = (with_script(row_of(record, *self.origin[record.key]), *asked[record.key]) for record in records)
+        return [*self.notices, *rows]
 
 
 def matrix(found: Sequence[Version], folder: Path, *, claim: Sequence[str] = (), engine: str = "",
@@ -143,6 +149,18 @@ def row_of(record: Record, one: Version, way: Asked) -> Row:
         bar=record.bar, worst=record.worst, nfe=record.nfe, seconds=record.seconds, message=record.message,
         expected_failure=why, row=digest(*record.key),
     )  # fmt: skip
+
+
+def with_script(row: Row, claim: Claim, unit: Unit) -> Row:
+    """The row with its reproducer, or why there is none, where it is refuted."""
+    if row.verdict != Verdict.REFUTED:
+        return row
+    try:
+        text = script(claim, unit.subject, unit.problem, observed=row.observed, expected=row.expected, bar=row.bar,
+                      worst=row.worst, library=f"{row.library} {row.version}")  # fmt: skip
+    except (BadInput, Unsupported) as reason:
+        text = f"# no script: {str(reason).splitlines()[0]}"
+    return replace(row, reproducer=text)
 
 
 def is_expected(record: Record, why: str) -> bool:
