@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
 
@@ -43,6 +43,19 @@ class Told:
             self.add(**counts())
         self.later.clear()
         return self.counts
+
+
+class Times:
+    """A callback of steps that looks at their times alone: our engines call it without making tensors for it.
+
+    take: (start, state or None, size), start and size being numbers or tensors.
+    """
+
+    def __init__(self, take: Callable[[Any, Any, Any], None]) -> None:
+        self.take = take
+
+    def __call__(self, start: Any, state: Any, size: Any) -> None:
+        self.take(start, state, size)
 
 
 _TOLD: ContextVar[Told | None] = ContextVar("odecheck_tally", default=None)

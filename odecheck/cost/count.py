@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers import FixedStep, GivenSteps, Solver
-from ..tally import Told, listening
+from ..tally import Times, Told, listening
 from .saved import physical
 
 COUNTER = "_odecheck_counter"
+Time = Tensor | float
 # two times closer than this, in units of the whole interval, are the same time rounded differently
 SAME = 1e-9
 
@@ -50,7 +51,7 @@ class _Phase:
     nfe: int = 0
     rows: int = 0
     rejected: int = 0
-    accepted: list[tuple[Tensor, Tensor]] = field(default_factory=list[tuple[Tensor, Tensor]])
+    accepted: list[tuple[Time, Time]] = field(default_factory=list["tuple[Time, Time]"])
 
 
 class Counter:
@@ -89,16 +90,21 @@ class Counter:
         """Callbacks by the names that torchdiffeq looks for on a field, of solves and of adjoint solves."""
         # a fixed-step solver has one callback only, and warns of others
         if self.fixed:
-            plain: dict[str, Callable[..., None]] = {"callback_step": self._accepts}
+            plain: dict[str, Callable[..., None]] = {"callback_step": Times(self._accepts)}
         else:
-            plain = {"callback_accept_step": self._accepts, "callback_reject_step": self._rejects}
+            plain = {
+                "callback_accept_step": Times(self._accepts),
+                "callback_reject_step": Times(self._rejects),
+            }
         return {**plain, **{f"{name}_adjoint": call for name, call in plain.items()}}
 
-    def _accepts(self, t: Tensor, _y: Any, dt: Tensor) -> None:
-        # times stay tensors: to read them here would make a GPU wait
-        self.now.accepted.append((t.detach(), dt.detach()))
+    def _accepts(self, t: Time, _y: Any, dt: Time) -> None:
+        # what are tensors stay tensors: to read them here would make a GPU wait
+        if isinstance(t, Tensor) and isinstance(dt, Tensor):
+            t, dt = t.detach(), dt.detach()
+        self.now.accepted.append((t, dt))
 
-    def _rejects(self, _t: Tensor, _y: Any, _dt: Tensor) -> None:
+    def _rejects(self, _t: Time, _y: Any, _dt: Time) -> None:
         self.now.rejected += 1
 
     def counts(self, ts: Tensor) -> Counts:
@@ -136,7 +142,7 @@ def _rows(y: Any) -> int:
     return len(y) * (physical(y).numel() // max(1, y.numel()))
 
 
-def _inside(steps: list[tuple[Tensor, Tensor]], outputs: list[float], whole: float, direction: float) -> int:
+def _inside(steps: list[tuple[Time, Time]], outputs: list[float], whole: float, direction: float) -> int:
     """How many outputs lie strictly inside a step. whole: the interval with its sign; direction: −1 backwards."""
     sign = direction * math.copysign(1.0, whole)
     margin = SAME * abs(whole)
@@ -178,13 +184,17 @@ def _watch(module: nn.Module, counter: Counter) -> Callable[[], None]:
         return module.register_forward_pre_hook(lambda _, args: counter.evaluated(args[1])).remove
     kind = type(module)
     vars(module)[COUNTER] = counter
-    module.__class__ = _counting(kind, counter.rows)
+    _become(module, _counting(kind, counter.rows))
 
     def stop() -> None:
-        module.__class__ = kind
+        _become(module, kind)
         del vars(module)[COUNTER]
 
     return stop
+
+
+def _become(module: nn.Module, kind: type[nn.Module]) -> None:
+    object.__setattr__(module, "__class__", kind)  # not by way of the module's own, which looks for parameters
 
 
 @lru_cache(maxsize=256)

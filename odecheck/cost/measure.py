@@ -80,7 +80,7 @@ class Posed:
     def counted(self, *, rows: bool = False) -> tuple[Tensor, Counter]:
         """The same, counted."""
         with counted(self.module, self.solver, rows=rows) as counter:
-            found = replace(self, loss=counter.loss(self.loss))()
+            found = self.run(self.module, self.solver, self.y0, self.ts, counter.loss(self.loss)).detach()
         return found, counter
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from odecheck.discrete.tableau import Tableau
+from odecheck.tally import Times
 
 Field = Callable[[Tensor, Tensor], Tensor]
 Callback = Callable[[Tensor, Tensor, Tensor], None]
@@ -69,7 +70,9 @@ class Stepper:
 
     def tell(self, callback: Callback | None, start: float, y: Tensor, size: float) -> None:
         """Call a callback of the field, if it has it, as torchdiffeq does: (start, state, size)."""
-        if callback is not None:
+        if isinstance(callback, Times):
+            callback.take(self.clock * start, None, size)
+        elif callback is not None:
             when = torch.tensor((self.clock * start, size), dtype=self.dtype, device=self.device)
             callback(when[0], y.detach().view(self.shape), when[1])
 

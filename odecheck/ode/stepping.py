@@ -9,6 +9,7 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
+from ..tally import Times
 from .fields import Adjoint, Field, Leaves
 from .user_field import UserField
 
@@ -180,7 +181,7 @@ def _pass_on_callbacks(field: Field, rates: Any, unflatten: Callable, pace: Pace
     for name in CALLBACKS:
         callback = getattr(inner.func, name + suffix, None)
         if callback is not None:
-            setattr(rates, name, on_leaves(callback))
+            setattr(rates, name, callback.take if isinstance(callback, Times) else on_leaves(callback))
     if pace is None or pace.first_step is not None:
         return
     accepted = getattr(rates, "callback_accept_step", None)
