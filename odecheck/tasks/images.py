@@ -113,7 +113,7 @@ def sizes(node: int, anode: int, sonode: int, others: int) -> Mapping[str, int]:
 
 # widths of nearly equal parameter counts: about 9,100 (a third of the published widths), 48,300, and for MNIST 85,900
 SMALL = Setting(
-    "default", sizes(30, 23, 17, 17), batch=64, epochs=3, tolerance=1e-4, more={"augmented": 6, "position": 5}
+    "default", sizes(30, 23, 17, 17), batch=64, epochs=2, tolerance=1e-4, more={"augmented": 6, "position": 5}
 )
 LARGE = replace(SMALL, name="large", size=sizes(72, 69, 49, 49), epochs=20)
 GREY_SMALL = replace(SMALL, size=sizes(67, 13, 22, 22))

@@ -185,7 +185,7 @@ def sizes(node: int, sonode: int) -> Mapping[str, int]:
 SNOPT = "arXiv:2109.14158, time series"
 RATE = {"adam": 1e-3, "sgd": 1e-3, "snopt": 3e-3}
 LIGHT = Setting(
-    "default", sizes(16, 15), batch=54, epochs=12, tolerance=1e-3, rate={"adam": 0.01, "sgd": 0.05, "snopt": 0.01},
+    "default", sizes(16, 15), batch=54, epochs=4, tolerance=1e-3, rate={"adam": 0.01, "sgd": 0.05, "snopt": 0.01},
     evaluate_every=10, more={"layers": 2},
 )  # fmt: skip
 LARGE = replace(LIGHT, name="large", size=sizes(32, 30), epochs=60, more={"layers": 4})
