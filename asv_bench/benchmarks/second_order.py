@@ -69,6 +69,7 @@ class HessianProduct(Timed):
 
 class QuickHessianProduct(HessianProduct):
     params = (["odecheck.odeint", "odecheck.discrete"], ["S"], [1e-5], ["cpu"])
+    track_saved_bytes = None  # type: ignore[assignment]
 
 
 class HessianOfStart(Timed):
