@@ -9,6 +9,8 @@ import pytest
 
 from odecheck.conformance.libraries import Version, libraries
 from odecheck.conformance.matrix import digest, is_expected, known_failure, matrix
+from odecheck.cost import work_precision
+from odecheck.cost.shipped import problems, settings
 from odecheck.record import evaluate
 
 REPORTS = Path(__file__).parent.parent / "reports"
@@ -40,3 +42,19 @@ def test_rows_of_the_matrix_are_todays(library, tmp_path):
                 assert is_expected(record, why) == committed["ok"]
                 judged += 1
     assert judged == len(drawn)
+
+
+COUNTS = ["nfe_forward", "nfe_backward", "accepted_forward", "rejected_forward", "accepted_backward",
+          "rejected_backward"]  # fmt: skip
+CASE = ["problem", "engine", "method", "rtol", "quantity"]
+
+
+def test_counts_of_the_cost_report_are_todays():
+    """Of the first rung of every engine but those that are compiled first, which takes seconds each."""
+    committed = pd.read_parquet(REPORTS / "cost.parquet")
+    quick = [s for s in settings() if not s.engine.name.startswith("diffrax")]
+    problem = next(p for p in problems() if p.name == committed["problem"].iloc[0])
+    fresh = pd.DataFrame(work_precision(quick, problem, ("solution", "gradient"), rungs=1, repeat=0))
+    assert len(fresh) >= 20
+    kept = committed.set_index(CASE).loc[pd.MultiIndex.from_frame(fresh[CASE])]
+    pd.testing.assert_frame_equal(kept[COUNTS].reset_index(drop=True), fresh[COUNTS], check_dtype=False)
