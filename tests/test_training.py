@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,10 @@ from odecheck import tasks
 from odecheck.door import BadInput
 from odecheck.studies import training as study
 from odecheck.tasks import runs
+from odecheck.tasks.loop import Training, Trial
 from odecheck.tasks.rows import Row, frame
 
+REPORTS = Path(__file__).parent.parent / "reports" / "training"
 SPHERES = tasks.find("spheres")
 SHORT = replace(SPHERES.setting(), epochs=12, evaluate_every=12)
 DATA = SPHERES.load(None, SHORT)
@@ -48,6 +51,30 @@ def test_rates_that_are_all_too_large_are_refused(tmp_path) -> None:
 def test_nothing_to_choose_from_is_refused(count, rates) -> None:
     with pytest.raises(BadInput, match="--tune 2 --rate"):
         runs.tuning(SPHERES, SHORT, ["NODE"], ["sgd"], count, rates)
+
+
+KEPT = {
+    **{f"spheres {m} adam": ("spheres", m, "adam") for m in SPHERES.models},
+    **{f"digits-conv {o}": ("digits-conv", "ConvNODE", o) for o in ("sgd", "adam", "snopt")},
+}
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+def test_the_kept_trainings_are_those_of_todays_code(kept) -> None:
+    """Their first steps: evaluations and steps one for one, losses to float32's round-off in a few thousand sums."""
+    name, model, optimizer = kept
+    rows = pd.read_parquet(REPORTS / f"{name}.parquet")
+    mine = rows[(rows["model"] == model) & (rows["optimizer"] == optimizer) & (rows["seed"] == 0)]
+    mine = mine[mine["split"] == "train"].sort_values("step").head(4)
+    task = tasks.find(name)
+    trial = Trial(task, task.setting(), model, optimizer, 0, float(mine["learning_rate"].iloc[0]))
+    training = Training(trial, task.load(None, task.setting()))
+    training._peak = lambda batch: math.nan  # is slow
+    fresh = frame(list(islice((row for row in training.rows() if row.split == "train"), 4)))
+    counts = [column for column in fresh if column.startswith(("nfe", "accepted", "rejected"))]
+    pd.testing.assert_frame_equal(fresh[counts], mine[counts].reset_index(drop=True), check_dtype=False)
+    assert fresh["loss"].to_numpy() == pytest.approx(mine["loss"].to_numpy(), rel=1e-4)
+    assert set(fresh["parameters"]) == set(mine["parameters"])
 
 
 def made(optimizer: str, rate: float, seed: int, end: float, seconds: float, message: str = "") -> list[Row]:
