@@ -26,6 +26,7 @@ from odecheck.selftest import (
     journal,
     mutation,
     operators,
+    processes,
     report,
     source,
     words,
@@ -112,11 +113,24 @@ def test_the_draw_reaches_every_module_and_family():
     assert sum(mutation.drawn(1, few, 5)[2].values()) > len(everything) - 20
 
 
-def test_the_optimizer_is_asked_and_wrong_ones_are_refuted():
-    (case,) = (c for c in battery.cases(battery.problems()) if c.claim.id == "OPT-1")
+@pytest.mark.parametrize("claim", battery.HERE, ids=lambda claim: claim.id)
+def test_what_the_battery_alone_asks_holds_and_is_refuted_of_wrong_subjects(claim):
+    case = next(c for c in battery.cases(battery.problems()) if c.claim is claim)
     assert battery.outcome(case).verdict == Verdict.HOLDS
-    for mutant in case.claim.mutants:
+    for mutant in claim.mutants:
         assert battery.outcome(case, mutant).verdict == Verdict.REFUTED, mutant.name
+
+
+def test_an_adjoint_of_steps_that_is_right_in_the_limit_is_refuted():
+    """One step's Jacobian is not transposed: the shorter it is, the less is wrong. No claim of the flow decides it."""
+    known = battery.problems()
+    problems = {"on the grid": known["on the grid"]}
+    keys = [f"{claim} | rk4(step=0.0625), odecheck.discrete | on the grid" for claim in ("NODE-1", "STEP-1")]
+    right = {key: battery.Outcome(key, key.split(" ")[0], "holds", 0.1) for key in keys}
+    name = "discrete.recursion.Blocks.adjoint: self.m[0].mT -> self.m[0]"
+    (mutant,) = (m for m in source.mutants("odecheck.discrete.recursion") if m.key == name)
+    ((_, rows),) = processes.forked([(name, 300.0, mutation._judge_source, (mutant, keys, problems, 1e9, right))], 1)
+    assert (rows[0]["killers"], rows[0]["undecided"]) == ("STEP-1", "NODE-1"), rows
 
 
 def test_five_errors_in_a_row_end_a_mutant():
@@ -141,7 +155,7 @@ def test_mutants_of_the_source_are_refuted_and_the_right_source_is_not():
     scaled = "fields.heavy_ball.HBNODE.forward: self.sign * m -> _odecheck_scaled(self.sign * m)"
     (mutant,) = (m for m in source.mutants("odecheck.fields.heavy_ball") if m.key == scaled)
     arguments = mutant, list(cases), problems, 1e9, right
-    ((_, rows),) = mutation.forked([(scaled, 300.0, mutation._judge_source, arguments)], 1)
+    ((_, rows),) = processes.forked([(scaled, 300.0, mutation._judge_source, arguments)], 1)
     assert rows[0]["status"] == mutation.REFUTED, rows
     assert "HB-2" in rows[0]["killers"]
     assert rows[0]["holds"] == "NODE-2"
@@ -157,8 +171,8 @@ def _ends(how):
 
 
 def test_a_mutant_that_crashes_or_never_ends_does_not_end_the_run():
-    jobs: list[mutation.Job] = [(how, 1.0, _ends, (how,)) for how in ("raises", "spins", "answers")]
-    found = dict(mutation.forked(jobs, 2))
+    jobs: list[processes.Job] = [(how, 1.0, _ends, (how,)) for how in ("raises", "spins", "answers")]
+    found = dict(processes.forked(jobs, 2))
     assert "on purpose" in str(found["raises"])
     assert found["spins"] is None
     assert found["answers"] == "answers"
@@ -269,7 +283,7 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have():
     torch.set_num_threads(2)
     try:
         expected = _shared_among_threads()  # the pool of threads is made here
-        ((_, found),) = mutation.forked([("tanh", 5.0, _shared_among_threads, ())], 1)
+        ((_, found),) = processes.forked([("tanh", 5.0, _shared_among_threads, ())], 1)
     finally:
         torch.set_num_threads(threads)
     assert found == pytest.approx(expected, rel=1e-5)

@@ -26,7 +26,7 @@ from ..judge import Verdict
 from ..record import evaluate
 from ..solvers import Adaptive, FixedStep
 from ..subject import SHIPPED, Subject
-from . import optimizer
+from . import asked_here
 
 Change = Callable[[Subject], Subject]
 OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
@@ -36,8 +36,8 @@ NOT_LANDING = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7), Closed())
 FIXED = Subject(SHIPPED, FixedStep("rk4", step=1 / 16), Discrete())
 ENOUGH = 5
 # asked by the battery alone
-OF_OPTIMIZER = (optimizer.step_is_a_dense_solve,)
-CLAIMS = (*ALL, *CONFORMANCE, *OF_OPTIMIZER)
+HERE = (asked_here.step_is_a_dense_solve, asked_here.derivatives_of_the_very_steps)
+CLAIMS = (*ALL, *CONFORMANCE, *HERE)
 # measured in bytes and in time: the mutants that these two refute keep what they need not, or do less than they say
 UNASKED = ("SNOPT-12",)
 GENERAL = ("SOL", "NODE", "SNOPT")
@@ -66,6 +66,8 @@ OF_LIBRARIES: Plan = (
     (CLOSED, "switched", ("DER-9",)),
     (CLOSED, "pendulum, squared error", ("HES-8",)),
     (CLOSED, "clocked", ("OPT-1",)),
+    (FIXED, "on the grid", ("STEP-1",)),
+    (FIXED, "small tanh network", ("STEP-1",)),
 )  # fmt: skip
 
 
@@ -133,7 +135,7 @@ def units(known: dict[str, Problem]) -> list[list[Case]]:
 def cases(known: dict[str, Problem]) -> list[Case]:
     """All cases of the plan."""
     return [Case(claim, subject, known[name])
-            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, (*CONFORMANCE, *OF_OPTIMIZER)))
+            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, (*CONFORMANCE, *HERE)))
             for subject, name, ids in plan if name in known
             for claim in claims if among(claim.id, ids) and claim.id not in UNASKED]  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What the battery asks of the optimizer: one step of SNOpt is a dense solve with the factors of the same solve.
+"""What the battery alone asks: the optimizer's step, and derivatives of the very steps.
 
-No claim of `odecheck.claims`: no solver library has this step. It is here so that mistakes in it are judged as all
-others are.
+No claims of `odecheck.claims`: no solver library has this optimizer, and all that is promised there is about the flow.
+A wrong derivative of steps that becomes right as they become short is inconclusive for a claim about the flow.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
 from torch import nn
 
+from .. import mutants as wrong
 from ..claim import Mutant, NotApplicable, claim
 from ..claims.gathered import ended_problem
 from ..curvature import Gather, KroneckerSums
 from ..engines.base import graph_of
+from ..engines.torchdiffeq import Backprop
 from ..mutants import WrongEngine
 from ..optim.snopt import SNOpt
-from ..solvers import Solver
+from ..solvers import FixedStep, Solver
 from ..subject import Subject
 
 EPS = float(np.finfo(np.float64).eps)
@@ -98,6 +100,19 @@ def step_is_a_dense_solve(subject: Subject, problem: Problem) -> tuple[Bounded, 
     if not size > 0:
         raise NotApplicable("no layer has a gradient")
     return Bounded(seen / size), Bounded(right / size, {"round-off": np.full(len(right), 1e6 * EPS)})
+
+
+@claim("STEP-1", source="the chain rule, step by step", resolution=1e-8,
+       mutants=[wrong.scaled("y0", 1 + 1e-6), wrong.scaled("theta", 1 + 1e-6), wrong.TRANSPOSED_JACOBIAN])  # fmt: skip
+def derivatives_of_the_very_steps(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """dL/dy0 and dL/dtheta of fixed steps are those of backpropagation through the same steps, to round-off."""
+    if subject.engine.target != "steps" or not isinstance(subject.solver, FixedStep):
+        raise NotApplicable("no derivatives of fixed steps")
+    mine, theirs = (s.gradient(problem) for s in (subject, replace(subject, engine=Backprop(), around=())))
+    observed = np.concatenate([mine.y0.ravel(), mine.theta])
+    expected = np.concatenate([theirs.y0.ravel(), theirs.theta])
+    bar = 1e4 * EPS * float(np.max(np.abs(expected)))
+    return Bounded(observed), Bounded(expected, {"round-off": np.full(len(expected), bar)})
 
 
 def _matrix(layer: nn.Linear) -> Array:
