@@ -51,6 +51,7 @@ PLAN: Plan = (
     (CLOSED, "clocked", ("NODE-1", "NODE-2", "NODE-3", "SNOPT")),
     (NOT_LANDING, "clocked", ("SOL-2", "SOL-6", "NODE-1")),
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
+    (CLOSED, "on the grid", ("SNOPT-6", "SNOPT-8")),
     *((DISCRETE, name, ("SOL-1", "SOL-2", "NODE-2")) for name in TEXTBOOK),
     *((DISCRETE, name, FIELDS) for name in (
         "second order", "gradient", "heavy ball, signs of the code", "heavy ball of a gradient",
@@ -66,6 +67,7 @@ OF_LIBRARIES: Plan = (
     (CLOSED, "switched", ("DER-9",)),
     (CLOSED, "pendulum, squared error", ("HES-8",)),
     (CLOSED, "clocked", ("OPT-1",)),
+    (CLOSED, "on the grid", ("OPT-1",)),
     (FIXED, "on the grid", ("STEP-1",)),
     (FIXED, "small tanh network", ("STEP-1",)),
 )  # fmt: skip

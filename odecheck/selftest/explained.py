@@ -37,6 +37,16 @@ SURVIVORS: Mapping[str, str] = {
         "equivalent: the slopes of the copies are compared with the recorded ones, differ, and the other route answers",
     "discrete.points.pull.group: directions - first -> directions":
         "equivalent but for the zeros of an input that nothing depends on, in a last group smaller than the others",
+    "discrete.points.pull.group: directions - first -> directions - 2 * first":
+        "equivalent but for the zeros of an input that nothing depends on, in a last group smaller than the others",
+    "fields.parts.Parts.split: -self.dim -> self.dim":
+        "no answer: the number of axes below which a state is refused",
+    "curvature.gather.Gather._enter: args[1] -> args[0]":
+        "equivalent for a state that is one tensor: it asks whether the time, and not the state, is a tensor",
+    "curvature.steps.Steps._stage_at: len(self._loose) - 2 -> len(self._loose) + 2":
+        "a gap: for a step at whose start the field was not evaluated, which no solver of the battery takes",
+    "optim.snopt.SNOpt.step: self.param_groups[0] -> self.param_groups[-1]":
+        "equivalent: the optimizer has one group",
     "curvature.gather.Gather._enter: args[1][0] -> args[1][-1]":
         "equivalent: all tensors of a tuple of states have the same number of rows",
     "curvature.quadrature._agree: a - b -> a + b":
