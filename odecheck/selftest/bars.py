@@ -219,5 +219,6 @@ def summary(found: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     slack = [row["slack"] for row in everything if np.isfinite(row["slack"])]
     return {"drawn": len(found), "problems": sum(bool(one) for one in found), "rows": len(everything),
             "outside": sum(row["score"] > 1 for row in everything),
+            "outside_rows": [dict(row) for row in everything if row["score"] > 1],
             "problems_outside": sum(any(row["score"] > 1 for row in one) for one in found),
             "median": float(np.median(slack)) if slack else None, "quantities": table}  # fmt: skip

@@ -17,6 +17,8 @@ SURVIVORS: Mapping[str, str] = {
         "equivalent where the steps are one segment; with more, stacks of different lengths end in an error",
     "discrete.stepping.adaptive_steps: tries += 1 -> pass":
         "no answer: the count guards max_num_steps alone",
+    "discrete.stepping.initial_size: 0.01 * d0 -> 0.01":
+        "no answer: a guess of the first step's size, which the error of that step corrects",
     "discrete.schedule._grid: 1e-09 * (ups[-1] - ups[0]) -> 1e-09":
         "no answer: how near to a grid point an output has to be before it is refused",
     "ode.stepping._step_ends: t[1:] -> t[:-1]":

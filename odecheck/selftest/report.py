@@ -106,8 +106,10 @@ def bad(made: Mapping[str, Any]) -> list[str]:
         f"false alarm of {row['claim']}, batch {row['batch']}, pair {row['pair']}: {row['message']}"
         for row in made.get("false-alarms", {}).get("alarms", ())
     ]
-    if made.get("bars", {}).get("outside"):
-        found.append(f"the truth is outside {made['bars']['outside']} bars")
+    found += [
+        f"the truth is outside the bar: {row['quantity']} of {row['name']}, {row['score']:.3g} times"
+        for row in made.get("bars", {}).get("outside_rows", ())
+    ]
     return found
 
 

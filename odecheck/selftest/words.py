@@ -175,7 +175,9 @@ def _bars(made: Mapping[str, Any]) -> list[str]:
             ("quantity", "rows", "outside", "largest error / bar", "bar / error, 1 %", "median", "99 %"),
             [tuple(row.values()) for row in made["quantities"]],
         ),
-    ]
+        *(f"- outside: {row['quantity']} of {row['name']}, at {row['score']:.3g} times its bar\n"
+          for row in made["outside_rows"]),
+    ]  # fmt: skip
 
 
 def _discernment(rows: Sequence[Row]) -> list[str]:
