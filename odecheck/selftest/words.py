@@ -83,8 +83,8 @@ def _mutants(made: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
              "program and hides nothing, but is no refutation.", "",
              *_survivors(rows)]  # fmt: skip
     if source:
-        lines += ["One mistake in odecheck's own source, by package and family (refuted / mutants; where one number "
-                  "stands, all are refuted).", "", *_pivot(source, "package")]  # fmt: skip
+        lines += ["One mistake in odecheck's own source, by package and family: how many do not survive, of how many; "
+                  "where one number stands, none survives.", "", *_pivot(source, "package")]  # fmt: skip
     if made["drawn_from"]:
         lines += [f"They are drawn from the {made['drawn_from']:,} mutants whose line the battery executes, every "
                   f"module and family in turn. {made['unreached']:,} more are on lines that it does not execute, and "
