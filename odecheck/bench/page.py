@@ -14,9 +14,12 @@ from .suite import Suite
 
 def write(
     suite: Suite, series: Sequence[Series], found: Sequence[Change], done: Sequence[Done], commits: Sequence[str],
-    folder: Path,
+    folder: Path, said: str = "",
 ) -> Path:  # fmt: skip
-    """history.md, history.parquet (a row for each series and commit) and history.svg. The path of the page."""
+    """history.md, history.parquet (a row for each series and commit) and history.svg. The path of the page.
+
+    said: a line below the changes, of what was compared in pairs.
+    """
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,6 +43,7 @@ def write(
         "commit does not have it.", "", "![relative to the first commit that has it](history.svg)", "",
         "## What changed", "",
         *(f"- `{in_words(change)}`" for change in worst_first(found)), "" if found else "Nothing.", "",
+        *([f"{said}.", ""] if said else []),
         "## Commits", "", "| commit | subject | asv | seconds | load |", "|---|---|---|---|---|",
     ]  # fmt: skip
     ran = {d.commit: d for d in done}

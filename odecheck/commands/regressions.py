@@ -24,6 +24,8 @@ def regressions(
     ),
     select: Annotated[str, typer.Option(metavar="TEXT", help="Only series whose name contains this.")] = "",
     paired: Annotated[bool, typer.Option("--paired", help="Time neighbouring commits side by side as well.")] = False,
+    timed: Annotated[str, typer.Option(metavar="TEXT", help="With --paired: only timed series with this name.")] = "",
+    newest: Annotated[int, typer.Option(metavar="N", help="With --paired: only the newest N pairs; 0: all.")] = 0,
     every: Annotated[bool, typer.Option("--all", help="Also what only advises: times taken one by one.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A missing benchmark is a failure too.")] = False,
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write history.md, .parquet and .svg.")] = None,
@@ -37,7 +39,7 @@ def regressions(
 
     \b
     odecheck regressions HEAD~5..HEAD
-    odecheck regressions HEAD~1..HEAD --paired --select time_gradient
+    odecheck regressions HEAD~1..HEAD --paired --timed time_gradient
     odecheck regressions v0.1.0..HEAD --all --table changes.parquet
     """
     from ..bench import Suite, changes, exit_status, read_series
@@ -49,8 +51,10 @@ def regressions(
         span = suite.commits(commits)
         series = [s for s in read_series(suite, machine, span) if select.lower() in s.name.lower()]
         found = changes(series)
+        said = ""
         if paired:
-            found += _paired(suite, series)
+            slower, said = _paired(suite, [s for s in series if timed in s.name], newest)
+            found += slower
     except BadInput as refused:
         refuse(refused)
     kept = [c for c in found if every or c.confidence != "advice"]
@@ -60,7 +64,9 @@ def regressions(
     advice = len(found) - len(kept)
     typer.echo(
         f"\n{len(series)} series at {points} of {len(span)} commits: {len(kept)} changes, "
-        f"{sum(c.gates for c in kept)} for the worse" + (f"; {advice} more only advise (--all)" if advice else "")
+        f"{sum(c.gates for c in kept)} for the worse"
+        + (f"; {advice} more only advise (--all)" if advice else "")
+        + (f"\n{said}" if said else "")
     )
     if table is not None:
         _write(kept, table)
@@ -69,12 +75,12 @@ def regressions(
         from ..bench import read_done
 
         run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
-        typer.echo(str(pages.write(suite, series, kept, read_done(suite, machine), run, page)))
+        typer.echo(str(pages.write(suite, series, kept, read_done(suite, machine), run, page, said)))
     raise typer.Exit(exit_status(kept, strict=strict))
 
 
-def _paired(suite: Suite, series: list[Series]) -> list[Change]:
-    """Timed series at neighbouring commits, side by side."""
+def _paired(suite: Suite, series: list[Series], newest: int) -> tuple[list[Change], str]:
+    """Timed series at neighbouring commits, side by side; what was compared, in words."""
     from contextlib import ExitStack
 
     from ..bench.pairs import PairsError, PairServer, calibrate, compared
@@ -82,7 +88,9 @@ def _paired(suite: Suite, series: list[Series]) -> list[Change]:
 
     timed = [s for s in series if s.kind == "time"]
     found: list[Change] = []
-    progress = Progress(sum(max(0, len(s.points) - 1) for s in timed))
+    floors: list[float] = []
+    pairs = 0
+    progress = Progress(sum(min(newest or len(s.points), max(0, len(s.points) - 1)) for s in timed))
     with ExitStack() as stack, PairServer() as server, progress:
         folders: dict[str, list[str]] = {}
 
@@ -92,7 +100,7 @@ def _paired(suite: Suite, series: list[Series]) -> list[Change]:
             return folders[commit]
 
         for one in timed:
-            measured = [p.commit for p in one.points if p.state == "measured"]
+            measured = [p.commit for p in one.points if p.state == "measured"][-(newest + 1) if newest else 0 :]
             if len(measured) < 2:
                 continue
             try:
@@ -100,11 +108,19 @@ def _paired(suite: Suite, series: list[Series]) -> list[Change]:
                 floor = calibrate(server, suite.benchmarks, one.benchmark, folder(measured[0]), index=index)
             except PairsError:
                 continue
+            floors.append(floor)
             for old, new in pairwise(measured):
                 change = compared(server, suite.benchmarks, one, (old, new), (folder(old), folder(new)), floor)
                 found += [change] if change else []
+                pairs += 1
                 progress.step(f"{new[:8]} {one.name}")
-    return found
+    if not floors:
+        return found, "CPU times in pairs: no timed series has two of these commits"
+    above = f"×{1 + min(floors):.3f} to ×{1 + max(floors):.3f}"
+    return found, (
+        f"CPU times in pairs: {len(floors)} series, {pairs} pairs of commits; by calibration a difference counts from "
+        f"{above} on; {len(found)} found"
+    )
 
 
 def _write(found: list[Change], path: Path) -> None:
