@@ -122,6 +122,8 @@ RIGHT = [
 ]  # fmt: skip
 # what compares a library with itself, or counts, or has its own function: a wrong solution leaves it as it is
 UNMOVED = ("SOL-7", "SOL-8", "SOL-9", "SOL-10", "SOL-12", "SOL-5", "DER-13", "USE-5", "EVT-2", "EVT-4")
+# whose template was seen to fail above, with the same lines
+SEEN = ("NODE-1", "DER-1", "DER-2", "DER-9", "DER-12", "DER-17", "HES-1")
 SOLVED = "    return odeint(field, y0, ts, **how)\n"
 WORSE = """    found = odeint(field, y0, ts, **how)
     return tuple(1.02 * x for x in found) if isinstance(found, tuple) else 1.02 * found
@@ -138,7 +140,7 @@ def of_right(name: str, solver, engine, gap: float) -> str:
 def test_what_is_right_is_not_reproduced_and_each_script_can_fail(tmp_path):
     texts = [of_right(*case) for case in RIGHT]
     assert all(len(text.splitlines()) < 42 for text in texts)
-    moved = [case for case in RIGHT if case[0] not in UNMOVED]
+    moved = [case for case in RIGHT if case[0] not in (*UNMOVED, *SEEN)]
     worse = [of_right(*case).replace(SOLVED, WORSE) for case in moved]
     done = run_alone([*texts, *worse], tmp_path)
     for (name, *_), (code, said) in zip(RIGHT, done, strict=False):
