@@ -132,6 +132,14 @@ def test_ten_per_cent_of_cpu_time_is_found_at_its_commit_and_a_null_commit_is_no
     assert found[SLOWER + 1] is None
 
 
+def test_what_was_compared_in_pairs_is_told(history, tmp_path):
+    suite, commits = history
+    span = ["regressions", f"{commits[0]}..{commits[1]}", "--config", str(suite.config), "--machine", MACHINE]
+    done = CliRunner().invoke(app, [*span, "--paired", "--timed", "nowhere", "--page", str(tmp_path)])
+    assert done.exit_code == 0 and "no timed series has two of these commits" in done.output
+    assert "no timed series has two of these commits." in (tmp_path / "history.md").read_text()
+
+
 def test_a_side_that_fails_is_an_error_and_no_time(history):
     suite, commits = history
     with (
