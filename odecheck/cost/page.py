@@ -21,8 +21,8 @@ LONGEST = 130  # of a library's own words
 READING = """\
 A line is one engine with that of its settings which takes the least CPU time at this error, or, where no times were
 taken, the fewest evaluations. **rtol** is the tolerance that it had to be given: equal errors are not equal tolerances.
-**NFE**: evaluations of the field, each with the whole batch, forwards (→) and backwards (←); those that carry tangents count
-like others. **Steps**: accepted + rejected. **Saved**: the most bytes that autograd held for a backward pass. **Peak**:
+**NFE**: evaluations of the field, each with the whole batch, forwards (→) and backwards (←); those that carry
+tangents count like others. **Steps**: accepted + rejected. **Saved**: the most bytes that autograd held for a backward pass. **Peak**:
 the most bytes of tensors alive at once. Costs are read off between the two tolerances whose errors enclose the one
 asked for, on logarithmic axes; nothing is extrapolated. A dash is what the library does not tell, or what its ladder
 of tolerances did not reach. Errors are relative to the reference; CPU times are medians of runs taken in turn. The
