@@ -20,15 +20,15 @@ HEADS = (
 LONGEST = 130  # of a library's own words
 READING = """\
 A line is one engine with that of its settings which takes the least CPU time at this error, or, where no times were
-taken, the fewest evaluations. **rtol** is the tolerance that it had to be given: equal errors are not equal tolerances.
-**NFE**: evaluations of the field, each with the whole batch, forwards (→) and backwards (←); those that carry
-tangents count like others. **Steps**: accepted + rejected. **Saved**: the most bytes that autograd held for a backward pass. **Peak**:
-the most bytes of tensors alive at once. Costs are read off between the two tolerances whose errors enclose the one
-asked for, on logarithmic axes; nothing is extrapolated. A dash is what the library does not tell, or what its ladder
-of tolerances did not reach. Errors are relative to the reference; CPU times are medians of runs taken in turn. The
-fields are small, so most of a time is what a library does around the field; where the field is large, what counts is
-NFE. Engines of one library solve alike: how far apart their times of a solution are tells what to make of a small
-difference."""
+taken, the fewest evaluations. **rtol** is the tolerance that it had to be given: equal errors are not equal
+tolerances. **NFE**: evaluations of the field, each with the whole batch, forwards (→) and backwards (←); those that
+carry tangents count like others. **Steps**: accepted + rejected. **Saved**: the most bytes that autograd held for a
+backward pass. **Peak**: the most bytes of tensors alive at once. Costs are read off between the two tolerances whose
+errors enclose the one asked for, on logarithmic axes; nothing is extrapolated. A dash is what the library does not
+tell, or what its ladder of tolerances did not reach. Errors are relative to the reference; CPU times are medians of
+runs taken in turn. The fields are small, so most of a time is what a library does around the field; where the field
+is large, what counts is NFE. Engines of one library solve alike: how far apart their times of a solution are tells
+what to make of a small difference."""
 NOTES = """\
 - **diffrax**: evaluations are counted by the same programs, compiled once more with a call back at every evaluation;
   compiling is no part of the times. Buffers are planned by the compiler and are no tensors, so there are no bytes. Of
