@@ -149,7 +149,7 @@ class _Cubic(nn.Module):
 def gradcheck_defaults(part: str, by: float) -> bool:
     """gradcheck on the problem of our own claims, with dopri5 at rtol 1e-9.
 
-    It refutes dopri8, whose outputs between steps are so rough that differences of them are no derivatives.
+    dopri8 it refutes, right or wrong, where no step ends on the outputs.
     """
     problem = battery.problems()["clocked"]
     module = Subject(SHIPPED, Adaptive(), Adjoint()).module(problem)
