@@ -63,6 +63,7 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
         rows = found["mutants"]
         made["mutants"] = {
             **score(rows),
+            "source_mutants_asked": facts.get("parts", {}).get("mutants", {}).get("asked"),
             "drawn_from": facts.get("drawn_from"),
             "unreached": facts.get("unreached"),
             "unreached_by_module": facts.get("unreached_by_module"),

@@ -86,7 +86,9 @@ def _mutants(made: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         lines += ["One mistake in odecheck's own source, by package and family: how many do not survive, of how many; "
                   "where one number stands, none survives.", "", *_pivot(source, "package")]  # fmt: skip
     if made["drawn_from"]:
-        lines += [f"They are drawn from the {made['drawn_from']:,} mutants whose line the battery executes, every "
+        asked = made.get("source_mutants_asked")
+        lines += [*([f"{len(source)} were judged of {asked} asked for."] if asked else []),
+                  f"They are drawn from the {made['drawn_from']:,} mutants whose line the battery executes, every "
                   f"module and family in turn. {made['unreached']:,} more are on lines that it does not execute, and "
                   "are judged by no claim here: input checks, events, other number types, and what is no vector field "
                   "and no solve.", "", *_unreached(made["unreached_by_module"])]  # fmt: skip
