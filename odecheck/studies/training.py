@@ -167,7 +167,7 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
     if found:
         header = ("claim", "quantity", "", "against", "n", "ratio", "interval", "verdict", "")
         lines += _table(header, (
-            (o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", f"{o.low:.3g} … {o.high:.3g}", o.verdict,
+            (o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", _interval(o), o.verdict,
              _noted(o)) for o in found
         ))  # fmt: skip
     return lines
@@ -213,6 +213,10 @@ def _shareable(command: Sequence[str]) -> list[str]:
     return [part for before, part in pairwise(["", *command]) if part != "--run" and before != "--run"]
 
 
+def _interval(one: Comparison) -> str:
+    return f"{one.low:.3g} … {one.high:.3g}" if one.n > 1 else "–"
+
+
 def _noted(one: Comparison) -> str:
     lost = f"stopped: {one.lost} against {one.rival_lost}" if one.lost or one.rival_lost else ""
     return "; ".join(part for part in (lost, one.note) if part)
@@ -252,6 +256,7 @@ def pictures(run: Kept, folder: Path) -> None:
     by_time.set(xlabel="CPU seconds of training", yscale="log")
     for axis, title in zip(both, ("forward", "backward"), strict=True):
         axis.set(xlabel="step, mean over ten" if single else "epoch", title=title, ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
     both[0].set_ylabel("evaluations of a step")
     for figure, what in ((loss, "loss"), (nfe, "nfe")):
         figure.axes[0].legend(fontsize=8)
