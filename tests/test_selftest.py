@@ -274,13 +274,6 @@ def test_a_bar_that_is_too_narrow_is_counted():
     assert bars.summary(narrow)["outside"] == 1
 
 
-NO_CONTROL = (
-    "a state far below the solvers' absolute tolerance has no error control: the three runs take the same steps, agree "
-    "to the last bit, and no bar shows it"
-)
-
-
-@pytest.mark.xfail(strict=True, reason=NO_CONTROL)
 def test_the_bar_holds_for_a_state_of_no_size():
     """Found by `--part bars --seed 1`, problem 1001761: Van der Pol's equation at 1e-12, off by 50 bars."""
     (row,) = bars.rows(1001761, ("solution",))

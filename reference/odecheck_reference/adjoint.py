@@ -53,7 +53,7 @@ def _backwards(problem: Problem, y: Array, slopes: Array, method: str, tolerance
     for i in range(len(problem.ts) - 2, -1, -1):
         start = np.concatenate([y[i + 1].ravel(), result[i + 1].ravel()])
         span = (float(problem.ts[i + 1]), float(problem.ts[i]))
-        after = integrate(rhs, span, start, method, tolerance, problem.name, longest=longest(problem))[size:]
+        after = integrate(rhs, span, start, method, tolerance, problem, longest=longest(problem))[size:]
         result[i] = after.reshape(slopes.shape[1:]) + slopes[i]
     return result
 
@@ -72,7 +72,7 @@ def volume(problem: Problem) -> Bounded:
     def once(method: str, tolerance: float) -> Array:
         w = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
         span = (float(problem.ts[0]), float(problem.ts[-1]))
-        return integrate(rhs, span, w, method, tolerance, problem.name, longest=longest(problem))[size:]
+        return integrate(rhs, span, w, method, tolerance, problem, longest=longest(problem))[size:]
 
     logarithm = spread([once(*run) for run in RUNS])
     value = np.exp(logarithm.value)

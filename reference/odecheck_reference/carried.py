@@ -63,7 +63,7 @@ def _carry(problem: Problem, rate: Rate, given: Array, y: Array, backwards: bool
     for here, there in pairwise(order):
         start = np.concatenate([y[here].ravel(), w[here].ravel()])
         span = float(problem.ts[here]), float(problem.ts[there])
-        w[there] = integrate(rhs, span, start, method, tolerance, problem.name)[size:].reshape(given.shape)
+        w[there] = integrate(rhs, span, start, method, tolerance, problem)[size:].reshape(given.shape)
     return w
 
 

@@ -73,7 +73,7 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
     rows = [w]
     for start, stop in zip(problem.ts[:-1], problem.ts[1:], strict=True):
         span = (float(start), float(stop))
-        w = integrate(system, span, w, method, tolerance, problem.name, longest=longest(problem))
+        w = integrate(system, span, w, method, tolerance, problem, longest=longest(problem))
         rows.append(w)
     blocks = system.blocks(np.stack(rows))
     assert all(b.shape[1:3] == (batch, d) for b in blocks) and n == problem.field.params
@@ -81,12 +81,16 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 
 
 def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w: Array,
-              method: str, tolerance: float, name: str, *, longest: float = np.inf) -> Array:  # fmt: skip
-    """The state at span[1]: (size,). The last step ends there, nothing is interpolated.
+              method: str, tolerance: float, problem: Problem, *, longest: float = np.inf) -> Array:  # fmt: skip
+    """The state at span[1]: (size,), of which the problem's own is the first part. Nothing is interpolated.
 
+    The absolute tolerance of that part is relative to where the problem starts, if that is below one: errors of a state
+    of 1e-12 would not be looked at otherwise, runs at all tolerances would take the same steps and agree to the bit.
     longest: the longest step that the multistep family may take; see the function of that name.
     """
-    calls = 0
+    calls, name = 0, problem.name
+    absolute = np.full(w.size, 0.1 * tolerance)
+    absolute[: problem.y0.size] *= min(float(np.max(np.abs(problem.y0))), 1.0) or 1.0
 
     def counted(t: float, state: Array) -> Array:
         nonlocal calls
@@ -97,7 +101,7 @@ def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w
         return rhs(t, state)
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        result: Any = _solve_ivp(counted, span, w, method=method, rtol=tolerance, atol=0.1 * tolerance,
+        result: Any = _solve_ivp(counted, span, w, method=method, rtol=tolerance, atol=absolute,
                                 t_eval=[span[1]], max_step=longest if method == OTHER[0] else np.inf)  # fmt: skip
     if not result.success or not np.isfinite(result.y).all():
         raise FlowError(f"problem {name!r}: {method} at tolerance {tolerance:g} did not reach t = {span[1]:g} from "
