@@ -35,7 +35,7 @@ def figures_of(report):
 def test_every_section_is_there_when_its_table_is(whole):
     assert [s.id for s in whole.sections] == [
         "verdict", "claims", "ledger", "slopes", "conformance", "cost", "training", "horizon", "stability", "kronecker",
-        "selftest", "records", "made",
+        "history", "selftest", "records", "made",
     ]  # fmt: skip
     assert whole.damaged == []
 

@@ -40,6 +40,11 @@ KINDS: Mapping[str, Kind] = {
     "kronecker_split": Kind(
         ("layer",), ("count", "horizon", "total", "time", "samples"), ("layer", "count", "horizon", "total"),
     ),
+    # written by odecheck regressions --page; asv's own results are read by `history`
+    "history": Kind(
+        ("benchmark", "params", "machine", "kind", "unit", "commit"), ("position", "value", "spread"),
+        ("benchmark", "kind", "commit", "position", "value"),
+    ),
     "stability": Kind(
         ("model", "inner", "solver", "what", "outcome", "message"),
         ("failed", "runs", "smallest_v", "largest_h"),

@@ -249,6 +249,8 @@ def _read(path: Path, name: str) -> tuple[Any, list[str]]:
         if bad:
             problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")
         made[column] = numbers
+    if name == "history":
+        made["benchmark"] = [f"{b}({p})" if p else b for b, p in zip(made["benchmark"], made["params"], strict=True)]
     return made, problems
 
 

@@ -29,7 +29,7 @@ def section(found: Found) -> Section | None:
     panels = tuple(
         panel
         for (kind, machine), mine in rows.groupby(["kind", "machine"], sort=False)
-        if (panel := _panel(f"{kind} on {clip(machine)}", mine)) is not None
+        if (panel := _panel(f"{kind} on {clip(machine)}" if machine else kind, mine)) is not None
     )
     caption = Caption(
         f"Each benchmark over its value at the first commit that has one; of each kind the {MOST} that changed most. "
