@@ -1,6 +1,6 @@
 """What counting adds to what is counted, measured in two ways, by CPU time, in one process.
 
-    python asv_bench/overhead.py [--rounds 200] [--text ENGINE]
+    python asv_bench/overhead.py [--rounds 200] [--rtol 1e-6] [--text ENGINE]
 
 By parts: what is added to a call of the field, to a step and to a solve, each in a tight loop on a field that does
 nothing, times how many of them there are, over the least time of the uncounted run. It is the same again on a busy
@@ -34,7 +34,6 @@ from odecheck.subject import SHIPPED
 
 BOUND = 0.02
 PROBLEM = "tanh network"
-SOLVER = Adaptive("dopri5", rtol=1e-6)
 
 
 class Still(nn.Module):
@@ -55,17 +54,17 @@ def least(run: Callable[[], object], loops: int = 1000, repeat: int = 30) -> flo
     return min(seconds(run, loops) for _ in range(repeat))
 
 
-def parts() -> tuple[float, float, float]:
+def parts(solver: Adaptive) -> tuple[float, float, float]:
     """Seconds that counting adds to a call of the field, to an accepted step, to a solve."""
     field, t, y = Still(), torch.tensor(0.0), torch.zeros(2, 2)
     plain = least(lambda: field(t, y))
-    with counted(field, SOLVER) as counter:
+    with counted(field, solver) as counter:
         call = least(lambda: field(t, y)) - plain
         accepts = counter.callbacks()["callback_accept_step"]
         step = least(lambda: accepts(t, y, t))
 
     def solve() -> None:
-        with counted(field, SOLVER):
+        with counted(field, solver):
             pass
 
     return max(0.0, call), step, least(solve, 100)
@@ -89,20 +88,22 @@ def directly(posed: Posed, rounds: int) -> tuple[float, tuple[float, float], tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rtol", type=float, default=1e-6, help="a smaller one: longer solves")
     parser.add_argument("--text", default="", help="only engines whose name contains this")
     how = parser.parse_args()
     torch.set_num_threads(1)
     gc.disable()
     problem = next(p for p in catalogue.full() if p.name == PROBLEM).with_(running=None)
-    call, step, solve = parts()
+    solver = Adaptive("dopri5", rtol=how.rtol)
+    call, step, solve = parts(solver)
     print(f"added to a call {call * 1e6:.2f} µs, to a step {step * 1e6:.2f} µs, to a solve {solve * 1e6:.1f} µs")
-    print(f"{PROBLEM}, batch {problem.batch}, {SOLVER.name}; {how.rounds} rounds; least / least, median of ratios")
+    print(f"{PROBLEM}, batch {problem.batch}, {solver.name}; {how.rounds} rounds; least / least, median of ratios")
     print(f"{'engine':22}{'quantity':10}{'by parts':>9}{'directly':>17}{'nothing':>17}")
     engines: list[Engine] = [Backprop(), Adjoint(), Closed(), Discrete()]
     worst = 0.0
     for engine in engines:
         for quantity in QUANTITIES if how.text in engine.name else ():
-            posed = pose(Subject(SHIPPED, SOLVER, engine), problem, quantity)
+            posed = pose(Subject(SHIPPED, solver, engine), problem, quantity)
             try:
                 counts = posed.counted()[1].counts(posed.ts)
             except (Unsupported, RuntimeError):

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..report.blocks import COLOURS
 from .precision import COLUMNS, at_equal_error
 from .quantities import QUANTITIES
 
@@ -156,7 +157,8 @@ def _draw(frame: Any, error: float, folder: Path) -> None:
     good = frame[(frame["state"] == "measured") & (frame["achieved_error"] > 0)]
     work = "cpu_seconds" if good["cpu_seconds"].notna().any() else "nfe_forward"
     engines = list(dict.fromkeys(frame["engine"]))
-    colours = dict(zip(engines, plt.get_cmap("tab20").colors * 3, strict=False))  # type: ignore[attr-defined]
+    # as many lines as there are engines: a width for those that share a colour
+    styles = {name: (COLOURS[n % len(COLOURS)], 1.0 + 1.2 * (n // len(COLOURS))) for n, name in enumerate(engines)}
     size = 4.2 * len(quantities) + 2.6, 3.6 * len(problems)
     figure, axes = plt.subplots(len(problems), len(quantities), figsize=size, layout="constrained", squeeze=False)
     drawn: dict[str, Any] = {}
@@ -164,8 +166,9 @@ def _draw(frame: Any, error: float, folder: Path) -> None:
         for axis, quantity in zip(row, quantities, strict=True):
             part = good[(good["problem"] == problem) & (good["quantity"] == quantity)]
             for (engine, method), series in part.groupby(["engine", "method"], sort=False):
+                colour, width = styles[engine]
                 (drawn[engine],) = axis.plot(
-                    series["achieved_error"], series[work], color=colours[engine], linewidth=1.2, markersize=4,
+                    series["achieved_error"], series[work], color=colour, linewidth=width, markersize=4,
                     marker=_mark(str(method)), linestyle="--" if "8" in str(method) or "853" in str(method) else "-",
                 )  # fmt: skip
             axis.axvline(error, color="black", linewidth=0.6, linestyle=":")

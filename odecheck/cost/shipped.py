@@ -75,12 +75,6 @@ def settings() -> tuple[Subject, ...]:
     return tuple(found)
 
 
-@cache
-def every_engine() -> tuple[Engine, ...]:
-    """The engines of `subjects`."""
-    return tuple(subject.engine for subject in subjects())
-
-
 def _own(module: ModuleType) -> list[Any]:
     return [x for x in vars(module).values() if getattr(x, "__module__", None) == module.__name__]
 

@@ -14,7 +14,6 @@ from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
 from .tables import WORDS, Found, anchor, tidy
 
-TEXTS = ("claim", "subject", "problem", "message", "source", "expected_failure", "expected_verdict", "target")
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000
 

@@ -39,6 +39,7 @@ from ..benchmark_claims import (
     verdict,
 )
 from ..door import BadInput
+from ..report.blocks import COLOURS
 from ..tasks.rows import last
 
 FOLDER = "training"
@@ -55,8 +56,8 @@ MEASURED: dict[str, tuple[str, dict[str, str]]] = {
         "begin": "loss at the start", "end": "at the end",
     }),
 }  # fmt: skip
-# colours of figures, in the order of the tables
-COLOURS = ("#4269d0", "#efb118", "#3ca951", "#ff725c", "#a463f2", "#6cc5b0")
+# beside the colours, for who does not see them
+DASHES = ("-", "--", ":", "-.")
 
 
 class Kept(NamedTuple):
@@ -244,7 +245,11 @@ def pictures(run: Kept, folder: Path) -> None:
     nfe, both = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
     for place, (name, rate) in enumerate(names):
         mine = steps[(steps[kind] == name) & (steps["learning_rate"] == rate)]
-        style = {"color": COLOURS[place % len(COLOURS)], "label": f"{name} {rate:g}" if several else str(name)}
+        style = {
+            "color": COLOURS[place % len(COLOURS)],
+            "linestyle": DASHES[place % len(DASHES)],
+            "label": f"{name} {rate:g}" if several else str(name),
+        }
         mean = mine.groupby("step").agg({"loss": geometric, "cpu_seconds": "mean"})
         by_step.plot(mean.index, mean["loss"], linewidth=1.3, **style)
         by_time.plot(mean["cpu_seconds"], mean["loss"], linewidth=1.3, **style)

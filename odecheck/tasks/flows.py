@@ -122,7 +122,7 @@ ESTIMATED = tuple(reversed(MODELS))  # an exact divergence takes a pullback for 
 TASKS = (
     Density("moons", "the density of two moons", SNOPT, (PLANE, TIGHT), models=MODELS, points=moons),
     Density("gaussians", "the density of eight normal densities on a circle", "arXiv:1810.01367, in the plane",
-            (PLANE, TIGHT), models=MODELS, points=gaussians),
+            (replace(PLANE, epochs=30), TIGHT), models=MODELS, points=gaussians),
     Density("miniboone", "the density of particle physics events, 43 features, from a data directory", SNOPT,
             (replace(BOONE, name="small", size=sizes(64), epochs=1, tolerance=1e-3), BOONE), MINIBOONE.how, ESTIMATED,
             table=MINIBOONE),

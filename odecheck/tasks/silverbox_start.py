@@ -95,7 +95,8 @@ TASKS = (
         "silverbox-start",
         "how a fresh linear model grows over a long time, one step for each seed",
         "arXiv:2110.04840, figure 3",
-        (replace(PAPER, name="default", needs_data=False), PAPER),
+        # at the published tolerance a backward pass takes six times as long
+        (replace(PAPER, name="default", tolerance=1e-4, needs_data=False), PAPER),
         SERIES[1].data,
     ),
 )
