@@ -55,6 +55,34 @@ SURVIVORS: Mapping[str, str] = {
         "no answer: no method is recognised any more, so that curvature is refused (SNOPT-6 to SNOPT-9 unsupported)",
     "curvature.steps.Steps._share: 1 - ROUND -> 1":
         "equivalent to round-off: a share of a step within round-off of one is taken for itself and not for one",
+    "curvature.gather.Gather._see: args[0] -> args[-1]":
+        "equivalent: a layer is called with one argument",
+    "curvature.layers.Shape.of: weight[0] -> weight[-1]":
+        "equivalent: all rows of a weight have the same number of entries",
+    "curvature.steps.Steps._share: 1 + ROUND -> 1":
+        "equivalent to round-off: as with 1 - ROUND",
+    "curvature.layers.input_rows: _patches(layer, z) -> _patches(z, layer)":
+        "a gap: no field of the battery has a convolution; it ends in an error where there is one",
+    "optim.snopt.SNOpt._prepare: self.param_groups[0] -> self.param_groups[-1]":
+        "equivalent: the optimizer has one group",
+    "ode.start._check_start: batch_levels(t) -> batch_levels(0 * t)":
+        "equivalent: a product has the levels of its factors",
+    "ode.start._check_start: leaves[0] -> leaves[-1]":
+        "no answer: which part of a tuple of states the times are compared with before they are refused",
+    "ode.user_field.UserField.refuse_changed: SAME * torch.finfo(old.dtype).eps * size -> "
+    "SAME * torch.finfo(old.dtype).eps":
+        "no answer: how far from its former value a field has to be to be refused",
+    "ode.stepping._solve.run: _step_ends(options, t) -> _step_ends(options, 0 * t)":
+        "outputs are interpolated, at a lower order: right in the limit. NODE-1 becomes inconclusive, which is no pass",
+    "discrete.copies._parameter_jacobian: _named_copies(points, count) -> _named_copies(count, points)":
+        "equivalent: it ends in an error, and the other route answers",
+    "discrete.copies._parameter_jacobian: points.clock * call(copies, chunk.t.detach(), chunk.y.detach()) -> "
+    "_odecheck_scaled(points.clock * call(copies, chunk.t.detach(), chunk.y.detach()))":
+        "equivalent: the slopes of the copies are compared with the recorded ones, differ, and the other route answers",
+    "discrete.schedule.steps_of: _grid(stepper, y, t, ups, options) -> _grid(stepper, y, 0 * t, ups, options)":
+        "a gap: read by a grid_constructor alone, which no subject of the battery has",
+    "discrete.points.Points._chunk_size: len(states) * rows * width -> width":
+        "no answer: how many points are differentiated at a time",
 }  # fmt: skip
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
@@ -89,6 +117,9 @@ KEPT: Mapping[str, str] = {
     "SNOPT-9": "an invariance of the step: it needs no reference",
     "SNOPT-10": "the only one that asks for derivatives in the last time of second order",
     "OPT-1": "the optimizer as it is used, between backward() and step()",
+    "OPT-2": "the only one that asks for the factors of single samples",
+    "OPT-3": "the optimizers of the last time as they are used, between two steps of the parameters",
+    "FLOW-1": "the only one that asks for the change of a density",
     "STEP-1": "derivatives of the steps themselves, which claims about the flow see in the limit alone",
     "HES-8": "the only one that differentiates forwards",
     "SNOPT-12": "asks for bytes, and no answer: its mutant keeps every stage",
