@@ -22,23 +22,30 @@ ARCHIVE = (
 )
 # Where a column is this much correlated with another, one of them is left out.
 CORRELATED = 0.98
-# A pickle can run any function that it names: these are what a table is made of, and nothing else is let in.
-TABLE_MODULES = (
-    "pandas.core.frame",
-    "pandas.core.index",
-    "pandas.core.internals",
-    "pandas.indexes",
-    "pandas._libs.internals",
-    "numpy.core.multiarray",
-    "numpy.core.numeric",
-    "numpy._core.multiarray",
-    "numpy._core.numeric",
-)
+# A pickle can run any function that it names. These are what tables of old and new versions of pandas are made of, each
+# by its whole name: a module has more in it than its own.
+_INDEX = ("Index", "Int64Index", "RangeIndex", "_new_Index")
+_ARRAY, _NUMERIC = ("_reconstruct", "scalar"), ("_frombuffer",)
 TABLE_NAMES = {
     "pandas": ("DataFrame", "Index", "RangeIndex", "StringDtype"),
     "pandas.arrays": ("ArrowStringArray",),
+    "pandas.core.frame": ("DataFrame",),
+    "pandas.core.index": _INDEX,
+    **{
+        f"pandas.{where}.{file}": _INDEX
+        for where in ("indexes", "core.indexes")
+        for file in ("base", "range", "numeric")
+    },
+    "pandas.core.internals": ("BlockManager",),
+    "pandas.core.internals.managers": ("BlockManager",),
+    "pandas.core.internals.blocks": ("new_block",),
+    "pandas._libs.internals": ("_unpickle_block", "BlockPlacement"),
     "pyarrow.lib": ("_restore_array", "type_for_alias", "py_buffer"),
     "numpy": ("ndarray", "dtype"),
+    "numpy.core.multiarray": _ARRAY,
+    "numpy._core.multiarray": _ARRAY,
+    "numpy.core.numeric": _NUMERIC,
+    "numpy._core.numeric": _NUMERIC,
     "builtins": ("slice", "object"),
     "__builtin__": ("slice", "object"),
     "_codecs": ("encode",),
@@ -107,7 +114,7 @@ class _TableUnpickler(pickle_compat.Unpickler):
     """Reads a pickled DataFrame, also of old versions of pandas, and nothing that could do anything."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if name not in TABLE_NAMES.get(module, ()) and not module.startswith(TABLE_MODULES):
+        if name not in TABLE_NAMES.get(module, ()):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is no part of a table")
         return super().find_class(module, name)
 
