@@ -71,7 +71,7 @@ class _Callback:
         self.tell, self.before = tell, before
 
     def __call__(self, t0: Tensor, state: Any, dt: Tensor) -> Any:
-        self.tell(t0, state, dt)
+        self.tell(t0, dt)
         return None if self.before is None else self.before(t0, state, dt)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
@@ -211,7 +211,7 @@ class Gather:
                 self._kept.append((place, full, full in place, place.get(full)))
                 place[full] = _Callback(told, getattr(module, full, None))
 
-    def _told(self, field: Any, name: str, adjoint: bool, t0: Tensor, state: Any, dt: Tensor) -> None:
+    def _told(self, field: Any, name: str, adjoint: bool, t0: Tensor, dt: Tensor) -> None:
         if not self.active:
             return
         if field not in self.steps:
@@ -227,7 +227,7 @@ class Gather:
         self._turn_to(_backward_pass())
         steps = self.steps[field]
         if name == "callback_step":
-            steps.begin(t0, state, dt)
+            steps.begin(t0, dt, torch._C._current_autograd_node())  # the node of the graph is the solve
         elif name == "callback_accept_step":
             steps.accept(t0, dt)
         else:

@@ -6,7 +6,7 @@ rejected; the field's evaluations are seen by hooks. Nothing but the stages of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any
@@ -39,6 +39,7 @@ class Evaluation:
 class _Step:
     t0: float
     dt: float
+    solve: object
     first: Evaluation | None = None  # of an adaptive method: evaluated before the step began
     stages: list[Evaluation] = attribute(default_factory=list)
     adaptive: bool = False
@@ -95,7 +96,8 @@ class Steps:
             evaluation.idle = self._rule.idle(len(self._step.stages) + self._rule.tableau.adaptive)
         self._step.stages.append(evaluation)
 
-    def begin(self, t0: Tensor, state: Any, dt: Tensor) -> None:
+    def begin(self, t0: Tensor, dt: Tensor, solve: object) -> None:
+        """solve: the same object for all steps of one backward solve, over all of its intervals."""
         start, length = t0.item(), dt.item()
         if self._step is not None:  # neither accepted nor rejected: a method of fixed steps
             self._done, self._step = self._step, None
@@ -103,8 +105,8 @@ class Steps:
         if fresh:
             self._first = self._stage_at(start, length)
             self._loose.clear()
-        self._flush(start, state)
-        self._step = _Step(start, length, self._first)
+        self._flush(start, solve)
+        self._step = _Step(start, length, solve, self._first)
 
     def accept(self, t0: Tensor, dt: Tensor) -> None:
         step = self._step
@@ -137,7 +139,7 @@ class Steps:
         at = [e for e, t in zip(self._loose, times, strict=True) if abs(t - t0) <= near]
         return at[-1] if at else self._loose[max(len(self._loose) - 2, 0)]
 
-    def _flush(self, following: float | None, state: Any) -> None:
+    def _flush(self, following: float | None, solve: object) -> None:
         step, self._done = self._done, None
         if step is None or self.failure:
             return
@@ -158,7 +160,8 @@ class Steps:
         sign = self._direction(step, moves, mirror, following)
         if step.t0 == 0.0 and moves[-1] and following is not None and sign * following < 0:
             sign, mirror = -sign, -mirror  # the two looked alike
-        theta = self._share(step, sign, mirror, following, state) if step.adaptive else 1.0
+        goes_on = following is not None and solve is step.solve
+        theta = self._share(step, sign, mirror, following if goes_on else None) if step.adaptive else 1.0
         stages = ([step.first] if step.adaptive else []) + step.stages[: len(rule.seen)]
         for stage, weight in zip(stages, rule.weights(theta), strict=True):
             if stage is None:
@@ -166,6 +169,8 @@ class Steps:
                 return
             if weight:
                 self.emit(stage, weight * step.dt, sign)
+        if not goes_on:
+            self._rule = None  # another solve may have another method
 
     def _direction(self, step: _Step, moves: list[float], mirror: float, following: float | None) -> float:
         if moves[-1]:
@@ -176,28 +181,24 @@ class Steps:
             self._towards = 1.0 if mirror * self.starts.times[-1] > step.t0 else -1.0
         return self._towards
 
-    def _share(self, step: _Step, sign: float, mirror: float, following: float | None, state: Any) -> float:
-        """Which fraction of an accepted step lies within the interval of its solve."""
-        if self._ends is None:
-            self._ends = list(self.starts.times)
+    def _share(self, step: _Step, sign: float, mirror: float, following: float | None) -> float:
+        """Which fraction of an accepted step lies within the interval of its solve.
+
+        following: where the next step of the same solve begins; None after its last, which ends where the forward
+        solve began. What the state has gathered says nothing of this: with a loss of the first outputs alone it is
+        zero for many intervals.
+        """
         if following is not None:
             x = sign * (following - step.t0) / step.dt
-            if ROUND < x < 1 - ROUND and not _is_new(state):
-                return x  # the next interval of the same solve begins inside this step
-            if abs(x - 1) > ROUND:
-                self._rule = None  # another solve, maybe with another method
+            return x if ROUND < x < 1 - ROUND else 1.0  # the next interval may begin inside this step
+        if self._ends is None:
+            self._ends = list(self.starts.times)
         for i in reversed(range(len(self._ends))):
             x = sign * (mirror * self._ends[i] - step.t0) / step.dt
-            if ROUND < x <= 1 + ROUND and (following is None or _beyond(step, sign, following, x)):
+            if ROUND < x <= 1 + ROUND:
                 del self._ends[i]
                 return min(x, 1.0) if x < 1 - ROUND else 1.0
         return 1.0
-
-
-def _beyond(step: _Step, sign: float, following: float, end: float) -> bool:
-    """Whether a solve that ends at the fraction `end` of its step is over, given where the next step begins."""
-    x = sign * (following - step.t0) / step.dt
-    return abs(x - 1) > ROUND or abs(end - 1) <= ROUND
 
 
 def _resolution(step: _Step) -> float:
@@ -205,9 +206,3 @@ def _resolution(step: _Step) -> float:
     first = step.stages[0].time if step.stages else None
     eps = torch.finfo(first.dtype).eps if first is not None else 0.0
     return eps * max(abs(step.t0), step.dt) / step.dt
-
-
-def _is_new(state: Sequence[Tensor]) -> bool:
-    """Whether an adjoint state (time, y, a, gradients…) has gathered no gradient yet: it begins a solve."""
-    gradients = state[3:]
-    return bool(gradients) and not any(bool(g.any()) for g in gradients)
