@@ -132,9 +132,9 @@ def graph_of(engine: Engine) -> GraphEngine:
 
 
 def events_of(engine: Engine) -> EventEngine:
-    """The engine itself. Raises Unsupported when it finds no events."""
+    """The engine itself. Raises Unsupported when the engine has none, whatever its library can do."""
     if not isinstance(engine, EventEngine):
-        raise Unsupported(f"{engine.name} finds no events")
+        raise Unsupported(f"{engine.name} is not asked for events here")
     return engine
 
 

@@ -16,6 +16,7 @@ from ..solvers import Adaptive, FixedStep, Solver
 from ..subject import Meter, charge
 from ..tally import listener
 from .base import Derivatives, LossFn, Unsupported
+from .host import on_host
 from .jax_field import JaxField, jax_field
 from .library import AT_REST, UNSEEN, Asked, Known, Library, named
 
@@ -181,6 +182,7 @@ class DiffraxEngine:
                 raise Unsupported(f"diffrax has no {method} or no such option as {', '.join(sorted(options))}")
             if not tolerances and "step_size" not in options:
                 raise Unsupported("steps that are given one by one are not asked of diffrax")
+            on_host("diffrax", (start, times, *inner.parameters()))
             _jax()
             how = How(method, self.adjoint, not tolerances, "step_t" in options, tuple(jumps.tolist()))
             sign = float(torch.sign(times[-1] - times[0]))
@@ -282,9 +284,9 @@ def asks(release: str, folder: str) -> list[Asked]:
                    ("solution",), brief=True) for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")]  # fmt: skip
     found += [Asked(DiffraxFixed(method, step=h), RECURSIVE, "RecursiveCheckpoint", f"{method}, fixed step",
                     ("solution",), brief=True) for method, h in (("euler", 0.02), ("heun2", 0.05))]  # fmt: skip
-    found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", ("solution", "derivatives"), brief=True))
+    found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", brief=True))
     for name, engine in (("Direct", DIRECT), ("Backsolve", BACKSOLVE), ("ForwardMode", FORWARD)):
-        found.append(Asked(dopri5, engine, name, "dopri5", ("derivatives",), brief=True))
+        found.append(Asked(dopri5, engine, name, "dopri5", ("derivatives", "use"), brief=True))
     return found
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..solvers import Adaptive, Solver
 from .base import Derivatives, LossFn, Unsupported
+from .host import on_host
 from .library import Asked, Known, Library, named
 
 
@@ -30,6 +31,7 @@ def _odeint(module: Any, y0: Any, ts: Tensor, *, method: str, rtol: float, atol:
         raise Unsupported(f"solve_ivp has no {method} or no option {', '.join(sorted(refused))}")
     if not isinstance(y0, Tensor) or y0.dtype != torch.float64:
         raise Unsupported("solve_ivp computes in double precision, with one array as state")
+    on_host("solve_ivp", (y0, ts, *module.parameters()))
 
     def rate(t: float, y: Any) -> Any:
         with torch.no_grad():
@@ -64,7 +66,7 @@ def asks(release: str, folder: str) -> list[Asked]:
     """All methods of solve_ivp."""
     rtol = {"RK23": 1e-6, "DOP853": 1e-8}
     return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), SOLVE_IVP, "solve_ivp", method,
-                  ("solution", "derivatives") if method == "RK45" else ("solution",), brief=True)
+                  ("solution", "derivatives", "use") if method == "RK45" else ("solution",), brief=True)
             for method in SolveIvp.METHODS]  # fmt: skip
 
 
