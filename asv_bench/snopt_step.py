@@ -181,11 +181,13 @@ def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--json", help="write the figures here")
     parser.add_argument("--only", help="the tasks whose name contains this")
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.exit(0, "There is no GPU here, or torch was built without CUDA: nothing is measured.\n")
     torch.set_num_threads(1)
     found = []
     for name in WORK:

@@ -5,31 +5,41 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from odecheck.bench import gpu
+from odecheck.bench import gpu, gpu_variants
+from odecheck.bench.gpu_report import Report
 from odecheck.cli import app
 from odecheck.engines.torchdiffeq import Backprop
-from odecheck.solvers import Adaptive, FixedStep
+from odecheck.solvers import FixedStep
 
 SCRIPTS = Path(__file__).parent.parent / "asv_bench"
 SMALL = next(iter(gpu.SIZES))
-SOLVER = FixedStep("rk4", step=0.25)
+ITEM = gpu.Item(SMALL, Backprop(), FixedStep("rk4", step=0.25), "gradient")
 
 
 @pytest.fixture(scope="module")
 def expected():
-    return gpu.posed(SMALL, Backprop(), SOLVER, "gradient", "cpu", torch.float64)().double()
+    return ITEM.posed("cpu", torch.float64)().double()
 
 
-def row(expected, variant="eager", dtype=torch.float64, device="cpu"):
-    return gpu.measured(SMALL, Backprop(), SOLVER, "gradient", variant, device, dtype, expected, 1)
+def row(expected, variant="eager", dtype=torch.float64, device="cpu", item=ITEM):
+    return gpu.measured(item, variant, device, dtype, lambda: expected, 1)
+
+
+@pytest.fixture
+def light_compiler(monkeypatch):
+    """What torch.compile traces and differentiates, without a C++ compiler behind it."""
+    whole = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: whole(module, backend="aot_eager"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -53,18 +63,151 @@ def test_what_cannot_be_done_or_is_wrong_is_a_failed_row(expected):
     assert wrong.state == "failed" and "wrong" in wrong.message and math.isnan(wrong.wall_seconds)
 
 
-def test_no_row_is_lost_when_time_runs_out_and_the_report_has_them_all(tmp_path, monkeypatch, expected):
-    monkeypatch.setattr(gpu, "plan", lambda quick: [(SMALL, Backprop(), Adaptive("dopri5", rtol=1e-4), "solution")])
-    rows = gpu.suite(devices=("cpu", "cuda"), seconds=-1.0, quick=True)
-    assert len(rows) == 2 + 6 and all("no time" in r.message for r in rows)
-    rows[0] = replace(row(expected), message="a | b")
-    page = gpu.write(rows, tmp_path, 1.0).read_text()
-    assert page.count("\n| M×64") == 8 and "a   b" in page
-    assert len(pd.read_parquet(tmp_path / "gpu.parquet")) == 8
+def test_a_reference_that_cannot_be_computed_is_a_failed_row():
+    def broken():
+        raise ArithmeticError("no reference")
+
+    failed = gpu.measured(ITEM, "eager", "cpu", torch.float64, broken, 1)
+    assert failed.state == "failed" and "no reference" in failed.message
+
+
+def test_what_needs_the_gpu_comes_first_and_graphs_after_all_else_on_it():
+    order = [(job.device, job.variant) for job in gpu.jobs()]
+    assert order == sorted(order, key=[(device, variant) for device, variant, _ in gpu.PHASES].index)
+    assert order[0] == ("cuda", "eager") and order[-1] == ("cpu", "eager")
+    first_on_cpu = order.index(("cpu", "eager"))
+    assert order[first_on_cpu - 1] == ("cuda", "CUDA graph") and {d for d, _ in order[first_on_cpu:]} == {"cpu"}
+    assert {job.item.engine for job in gpu.jobs() if job.variant == "CUDA graph"} == {gpu.LOOP}
+
+
+def test_time_is_looked_at_before_anything_is_computed(monkeypatch):
+    def never(*_):
+        raise AssertionError("computed after the time was spent")
+
+    monkeypatch.setattr(gpu.Item, "posed", never)
+    told = []
+    rows = gpu.suite(gpu.jobs(), seconds=-1.0, progress=told.append)
+    assert rows == told and len(rows) == len(gpu.jobs()) and {r.message for r in rows} == {"no time was left for it"}
+
+
+def test_the_time_of_a_phase_is_its_share(monkeypatch):
+    """At 0.6 of the time no eager row of the GPU is begun any more, and compiled ones still are."""
+    clock = iter([0.0] + [60.0] * 1000)
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(gpu, "measured", lambda item, *how, counts: item.row(how[0], how[1], how[2]))
+    rows = gpu.suite(gpu.jobs(), seconds=100.0)
+    late = {(r.device, r.variant) for r in rows if "no time" in r.message}
+    assert late == {("cuda", "eager")}
+
+
+def test_the_cpu_is_measured_briefly(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        gpu, "measured", lambda *how, counts: (seen.append((how[2], how[5], counts)), ITEM.row("", "", how[3]))[1]
+    )
+    gpu.suite(gpu.jobs(quick=True), repeat=5)
+    assert set(seen) == {("cuda", 5, True), ("cpu", gpu.CPU_REPEAT, False)}
+
+
+def test_the_report_has_every_row_as_it_comes(tmp_path, expected):
+    report = Report(tmp_path, expected=2)
+    report.add(replace(row(expected), message="a | b"))
+    assert len(pd.read_parquet(tmp_path / "gpu.parquet")) == 1
+    page = (tmp_path / "gpu.md").read_text()
+    assert "Incomplete: 1 of 2 rows" in page and page.count("\n| M×64") == 1 and "a   b" in page
+    report.add(row(1.1 * expected))
+    page = (tmp_path / "gpu.md").read_text()
+    assert "Incomplete" not in page and page.count("\n| M×64") == len(pd.read_parquet(tmp_path / "gpu.parquet")) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu.md", "gpu.parquet"]
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (RuntimeError, 1)])
+def test_an_abort_keeps_what_was_measured(tmp_path, monkeypatch, stop, status):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("odecheck.bench.gpu_report.about_device", lambda: "a GPU")
+    count = iter(range(100))
+
+    def third_fails(item, *how, counts):
+        if next(count) == 2:
+            raise stop("pulled out")
+        return item.row(how[0], how[1], how[2])
+
+    monkeypatch.setattr(gpu, "measured", third_fails)
+    done = CliRunner().invoke(app, ["bench", "--gpu", str(tmp_path), "--quick"])
+    assert done.exit_code == status, done.output
+    assert (
+        len(pd.read_parquet(tmp_path / "gpu.parquet")) == 2 and "Incomplete: 2 of" in (tmp_path / "gpu.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("quantity", ["solution", "gradient"])
+def test_the_loop_that_is_captured_takes_the_steps_of_torchdiffeq(quantity):
+    loop, library = (gpu.Item(SMALL, e, FixedStep("rk4", step=0.1), quantity) for e in (gpu.LOOP, Backprop()))
+    found, true = (item.posed("cpu", torch.float64)() for item in (loop, library))
+    assert float((found - true).abs().max()) < 1e-13 * float(true.abs().max())
+
+
+@pytest.mark.parametrize("quantity", ["solution", "gradient"])
+def test_the_loop_that_is_captured_never_looks_at_a_value(quantity):
+    """On the device `meta` there are none: whatever would wait for a GPU raises."""
+    item = gpu.Item(SMALL, gpu.LOOP, FixedStep("rk4", step=0.1), quantity)
+    assert item.posed("meta", torch.float32)().device.type == "meta"
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        replace(item, engine=Backprop()).posed("meta", torch.float32)()
+
+
+def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
+    """torch's context manager, as it is: when the capture cannot be ended its stream stays the current one."""
+    current = ["own"]
+
+    @contextmanager
+    def on(stream):
+        before, current[0] = current[0], stream
+        yield
+        current[0] = before
+
+    @contextmanager
+    def graph(_, stream):
+        current[0] = stream
+        try:
+            yield
+        finally:
+            raise RuntimeError("capture_end failed")
+
+    side = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(wait_stream=lambda other: None))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: on("own"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: side)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    put_back = []
+    monkeypatch.setattr(torch.cuda, "set_stream", put_back.append)
+    with pytest.raises(RuntimeError, match="capture_end"):
+        gpu_variants.captured(replace(ITEM, engine=gpu.LOOP).posed("cpu", torch.float32))
+    assert len(put_back) == 1 and put_back[0] is not side
+
+
+@pytest.mark.parametrize("item", [i for i in gpu.plan(True) if "compiled" in i.variants],
+                         ids=lambda i: f"{i.engine.name}-{i.solver.name}-{i.quantity}")  # fmt: skip
+def test_every_compiled_row_of_the_plan_can_be(item, light_compiler):
+    done = row(item.posed("cpu", torch.float64)().double(), "compiled", item=item)
+    assert done.state == "measured", done.message
+
+
+def test_the_ninth_compiled_field_is_compiled_too(expected, light_compiler):
+    from torch._dynamo.utils import counters
+
+    for _ in range(9):  # torch's limit is eight
+        counters.clear()
+        assert row(expected, "compiled").state == "measured"
+        assert counters["stats"]["unique_graphs"] >= 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("script", ["gpu.py", "second_order_continuous.py --device cuda"])
+@pytest.mark.parametrize(
+    "script", ["gpu.py", "second_order_continuous.py --device cuda", "snopt_step.py --device cuda"]
+)
 def test_the_scripts_end_well_without_a_gpu(script, tmp_path):
     name, *words = script.split()
     command = [sys.executable, str(SCRIPTS / name), *words]

@@ -1,35 +1,40 @@
 """The GPU suite: solves, gradients and Hessian-vector products on CUDA, in float64 and float32, as they are, compiled,
-and replayed as a CUDA graph. What does not work is a row that says why.
+and replayed as a CUDA graph where no step looks at a value on the device. What does not work is a row that says why.
 
 Seconds are between two CUDA events with the device synchronised around them, after a warm-up; bytes are the
-allocator's. The CPU is measured beside it with the same code, so that a row says what the device changes.
+allocator's. The CPU is measured afterwards with the same code, so that a row says what the device changes.
 """
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..cost import Posed, compute, measure
+from ..cost import Posed, Quantity, compute, measure
 from ..cost.measure import timed
 from ..engines.base import Engine
 from ..engines.own import Closed, Discrete
 from ..engines.torchdiffeq import Adjoint, Backprop
 from ..solvers import Adaptive, FixedStep, Solver
+from .gpu_variants import LOOP, SPAN, Variant, compiling, variant
 
 NAN = float("nan")
 SIZES = {"M×64": (8, 64, 64), "L×1024": (64, 256, 1024)}  # state, width, batch
 # what a result in a number type may be off by, relative to float64 on the CPU: the solver's tolerance and round-off
 BOUND = {torch.float64: 1e-6, torch.float32: 1e-2}
-VARIANTS = ("eager", "compiled", "CUDA graph")
+# In this order, each with the part of the time that may be gone once it ends: what needs the GPU comes first, graphs
+# after all else on it, since a capture that fails can spoil the allocator, and the slow CPU takes what is left.
+PHASES: tuple[tuple[str, Variant, float], ...] = (
+    ("cuda", "eager", 0.5), ("cuda", "compiled", 0.75), ("cuda", "CUDA graph", 0.8), ("cpu", "eager", 1.0),
+)  # fmt: skip
+CPU_REPEAT = 2
 
 
 @dataclass(frozen=True)
@@ -73,74 +78,71 @@ def loss(y: Tensor) -> Tensor:
     return (y[-1] ** 2).mean() + (y[1:] ** 4).mean()
 
 
-def posed(size: str, engine: Engine, solver: Solver, quantity: Any, device: str, dtype: torch.dtype) -> Posed:
-    state, width, batch = SIZES[size]
-    module = Network(state, width).to(device=device, dtype=dtype)
-    start = torch.randn(batch, state, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    ts = torch.tensor([0.0, 0.5, 1.0], dtype=dtype, device=device)
-    return Posed(compute(quantity, engine), module, solver, start.to(device=device, dtype=dtype), ts, loss)
+@dataclass(frozen=True)
+class Item:
+    """One computation of the suite."""
+
+    size: str
+    engine: Engine
+    solver: Solver
+    quantity: Quantity
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Those that can be: a compiled field cannot be differentiated twice by torch, and adaptive steps, and any of
+        torchdiffeq's, look at values on the device, which no capture allows."""
+        if self.engine is LOOP:
+            return "eager", "compiled", "CUDA graph"
+        return ("eager",) if self.quantity == "hvp" else ("eager", "compiled")
+
+    def posed(self, device: str, dtype: torch.dtype) -> Posed:
+        state, width, batch = SIZES[self.size]
+        module = Network(state, width).to(device=device, dtype=dtype)
+        start = torch.randn(batch, state, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        ts = torch.tensor([0.0, SPAN, 2 * SPAN], dtype=dtype, device=device)
+        start = start.to(device=device, dtype=dtype)
+        return Posed(compute(self.quantity, self.engine), module, self.solver, start, ts, loss)
+
+    def row(self, name: str, device: str, dtype: torch.dtype, state: str = "measured", message: str = "") -> Row:
+        method = getattr(self.solver, "method", self.solver.name)
+        kind = str(dtype).removeprefix("torch.")
+        return Row(self.size, self.engine.name, method, self.quantity, name, device, kind, state, message)
 
 
-def plan(quick: bool) -> Iterator[tuple[str, Engine, Solver, str]]:
-    """Size, engine, solver and quantity of every row."""
+def plan(quick: bool) -> Iterator[Item]:
+    """What is measured."""
     adaptive, fixed = Adaptive("dopri5", rtol=1e-5, land=True), FixedStep("rk4", step=0.1)
+    first_two: tuple[Quantity, ...] = ("solution", "gradient")
     for size in list(SIZES)[: 1 if quick else None]:
         for engine in (Backprop(), Adjoint(), Closed(), Discrete()):
-            for quantity in ("solution", "gradient", "hvp"):
-                if quantity != "hvp" or engine.name != "torchdiffeq adjoint":  # it cannot be differentiated twice
-                    yield size, engine, adaptive, quantity
-        yield size, Backprop(), fixed, "solution"
-        yield size, Backprop(), fixed, "gradient"
-
-
-def variant(at: Posed, name: str) -> Callable[[], Tensor]:
-    """What runs a posed computation in a variant. Raises whatever torch raises where it cannot."""
-    if name == "eager":
-        return at
-    if name == "compiled":
-        field: Any = torch.compile(at.module)  # the field alone: a solver's steps depend on data
-        return replace(at, module=field)
-    return _graph(at)
-
-
-def _graph(at: Posed) -> Callable[[], Tensor]:
-    """The computation, captured once and replayed: only possible when no step size depends on data."""
-    side: Any = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            at()
-    torch.cuda.current_stream().wait_stream(side)
-    graph: Any = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = at()
-
-    def run() -> Tensor:
-        graph.replay()
-        return found
-
-    return run
+            for quantity in (*first_two, "hvp"):
+                if quantity != "hvp" or engine.name != Adjoint().name:  # it cannot be differentiated twice
+                    yield Item(size, engine, adaptive, quantity)
+        for engine in (Backprop(), LOOP):
+            for quantity in first_two:
+                yield Item(size, engine, fixed, quantity)
 
 
 def measured(
-    size: str, engine: Engine, solver: Solver, quantity: str, name: str, device: str, dtype: torch.dtype,
-    expected: Tensor, repeat: int,
+    item: Item, name: Variant, device: str, dtype: torch.dtype, expected: Callable[[], Tensor], repeat: int,
+    *, counts: bool = True,
 ) -> Row:  # fmt: skip
-    """One row: warmed up, checked against the CPU's result, counted, timed."""
-    about = Row(
-        size, engine.name, getattr(solver, "method", solver.name), quantity, name, device,
-        str(dtype).removeprefix("torch."), "measured",
-    )  # fmt: skip
+    """One row: warmed up, checked against what is expected, counted, timed."""
+    about = item.row(name, device, dtype)
     try:
-        at = posed(size, engine, solver, quantity, device, dtype)
-        run = variant(at, name)
-        found = run().detach().cpu().double().clone()
-        distance = float((found - expected).abs().max() / expected.abs().max())
-        if not distance < BOUND[dtype]:
-            return replace(about, state="failed", distance=distance, message="the result is wrong: it is not timed")
-        cost = measure(at, repeat=0)[0].columns() if name == "eager" else dict[str, float]()
-        run()  # warm: counting has emptied caches
-        seconds = [timed(run, on_gpu=device == "cuda") for _ in range(repeat)]
+        truth = expected()
+        with compiling() if name == "compiled" else nullcontext():
+            at = item.posed(device, dtype)
+            run = variant(at, name)
+            found = run().detach().cpu().double().clone()
+            distance = float((found - truth).abs().max() / truth.abs().max())
+            if not distance < BOUND[dtype]:
+                return replace(about, state="failed", distance=distance, message="the result is wrong: it is not timed")
+            cost = dict[str, float]()
+            if name == "eager" and counts:
+                cost = measure(at, repeat=0)[0].columns()
+                run()  # warm: counting has emptied caches
+            seconds = [timed(run, at.y0.device) for _ in range(repeat)]
     except Exception as error:  # a library or a device that cannot do it is a row of its own
         said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         return replace(about, state="failed", message=said[:200])
@@ -149,63 +151,61 @@ def measured(
     return replace(about, distance=distance, cpu_seconds=median(cpu), wall_seconds=median(wall), **kept)
 
 
+class Expected:
+    """The results of float64 on the CPU, each computed when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str, str], Tensor] = {}
+
+    def __call__(self, item: Item) -> Tensor:
+        key = item.size, item.engine.name, item.solver.name, item.quantity
+        if key not in self._kept:
+            self._kept[key] = item.posed("cpu", torch.float64)().double()
+        return self._kept[key]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row to come. share: of the time that may be gone when it begins."""
+
+    item: Item
+    variant: Variant
+    device: str
+    dtype: torch.dtype
+    share: float
+
+
+def jobs(*, quick: bool = False, devices: tuple[str, ...] = ("cpu", "cuda")) -> list[Job]:
+    """Every row of the suite, in the order in which they are measured."""
+    return [
+        Job(item, name, device, dtype, share)
+        for device, name, share in PHASES
+        if device in devices
+        for item in plan(quick)
+        if name in item.variants
+        for dtype in (torch.float64, torch.float32)
+    ]
+
+
 def suite(
-    *, devices: tuple[str, ...] = ("cpu", "cuda"), seconds: float = 420.0, repeat: int = 5, quick: bool = False,
-    progress: Callable[[Row], None] = lambda row: None,
-) -> list[Row]:  # fmt: skip
-    """All rows, within about `seconds`: what is left when they are spent is a row that says so."""
+    asked: Iterable[Job], *, seconds: float = 420.0, repeat: int = 5, progress: Callable[[Row], None] = lambda row: None
+) -> list[Row]:
+    """A row for each job, within about `seconds`: what is left when they are spent is a row that says so.
+
+    progress: is given every row as soon as there is one.
+    """
     begun = time.monotonic()
+    expected = Expected()
     rows: list[Row] = []
-    for size, engine, solver, quantity in plan(quick):
-        expected = posed(size, engine, solver, quantity, "cpu", torch.float64)().double()
-        for device in devices:
-            for dtype in (torch.float64, torch.float32):
-                for name in VARIANTS if device == "cuda" else VARIANTS[:1]:
-                    if time.monotonic() - begun > seconds:
-                        row = Row(
-                            size, engine.name, getattr(solver, "method", ""), quantity, name, device,
-                            str(dtype).removeprefix("torch."), "failed", "no time was left for it",
-                        )  # fmt: skip
-                    else:
-                        row = measured(size, engine, solver, quantity, name, device, dtype, expected, repeat)
-                    rows.append(row)
-                    progress(row)
+    for job in asked:
+        item, on_gpu = job.item, job.device == "cuda"
+        if time.monotonic() - begun > job.share * seconds:
+            row = item.row(job.variant, job.device, job.dtype, "failed", "no time was left for it")
+        else:  # counts are the same on both, and take several runs: those of the GPU do
+            row = measured(
+                item, job.variant, job.device, job.dtype, partial(expected, item),
+                repeat if on_gpu else min(repeat, CPU_REPEAT), counts=on_gpu,
+            )  # fmt: skip
+        rows.append(row)
+        progress(row)
     return rows
-
-
-def about_device() -> str:
-    """The GPU, the driver's CUDA and torch, in words."""
-    if not torch.cuda.is_available():
-        return f"no GPU; torch {torch.__version__}, {platform.machine()}"
-    properties = torch.cuda.get_device_properties(0)
-    gib = properties.total_memory / 2**30
-    return f"{properties.name}, {gib:.0f} GiB, CUDA {torch.version.cuda}, torch {torch.__version__}"
-
-
-def write(rows: list[Row], folder: Path, took: float) -> Path:
-    """gpu.md and gpu.parquet. The path of the former."""
-    import pandas as pd
-
-    folder.mkdir(parents=True, exist_ok=True)
-    frame = pd.DataFrame([vars(row) for row in rows])
-    frame.to_parquet(folder / "gpu.parquet", index=False)
-    lines = [
-        "# On a GPU", "", f"{about_device()}. {len(rows)} rows in {took:.0f} s, made by `odecheck bench --gpu`.", "",
-        "| size | engine | method | quantity | variant | device | dtype | wall, ms | CPU, ms | peak, MiB "
-        "| NFE, back | distance | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for r in rows:
-        nfe = "" if r.nfe_forward != r.nfe_forward else f"{r.nfe_forward:.0f}, {r.nfe_backward:.0f}"
-        lines.append(
-            f"| {r.size} | {r.engine} | {r.method} | {r.quantity} | {r.variant} | {r.device} | {r.dtype} "
-            f"| {_cell(r.wall_seconds, 1e3)} | {_cell(r.cpu_seconds, 1e3)} | {_cell(r.peak_bytes, 2**-20)} | {nfe} "
-            f"| {_cell(r.distance, 1, '.1e')} | {r.message.replace('|', ' ')} |"
-        )
-    path = folder / "gpu.md"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def _cell(value: float, unit: float, form: str = ".3g") -> str:
-    return "" if value != value else format(value * unit, form)

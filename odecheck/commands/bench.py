@@ -95,20 +95,25 @@ def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
 
 def gpu_suite(folder: Path, quick: bool) -> None:
     """The GPU suite, where there is a GPU; otherwise say so."""
-    import time
-
     import torch
-
-    from ..bench.gpu import Row, suite, write
 
     if not torch.cuda.is_available():
         typer.echo("There is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written.")
         return
-    begun = time.monotonic()
+    from ..bench import gpu
+    from ..bench.gpu_report import Report
 
-    def say(row: Row) -> None:
+    todo = gpu.jobs(quick=quick)
+    report = Report(folder, len(todo))
+
+    def say(row: gpu.Row) -> None:
+        report.add(row)
         took = row.message if row.state == "failed" else f"{row.wall_seconds * 1e3:.2f} ms"
         typer.echo(f"{row.size:8}{row.engine:22}{row.quantity:10}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
 
-    rows = suite(quick=quick, progress=say)
-    typer.echo(f"\n{len(rows)} rows in {write(rows, folder, time.monotonic() - begun)}")
+    try:
+        gpu.suite(todo, progress=say)
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted: the report in {folder} has {len(report.rows)} of {len(todo)} rows.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    typer.echo(f"\n{len(report.rows)} rows in {report.write()}")

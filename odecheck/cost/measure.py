@@ -119,11 +119,11 @@ def measure(posed: Posed, *, repeat: int = 3, memory: bool = True) -> tuple[Cost
     on_gpu = posed.y0.device.type == "cuda"
     if memory and not counter.elsewhere:  # another framework's bytes are no tensors of torch
         cost = replace(cost, saved_bytes=_or_nan(lambda: saved_bytes(posed)))
-        peak = (lambda: _cuda_peak(posed)) if on_gpu else (lambda: _live_peak(posed))
+        peak = (lambda: _cuda_peak(posed, posed.y0.device)) if on_gpu else (lambda: _live_peak(posed))
         cost = replace(cost, peak_bytes=_or_nan(peak))
     if repeat:
         with traced_once():
-            seconds = [timed(posed, on_gpu=on_gpu) for _ in range(repeat + 1)][1:]  # the first one warms up
+            seconds = [timed(posed, posed.y0.device) for _ in range(repeat + 1)][1:]  # the first one warms up
         cpu, wall = zip(*seconds, strict=True)
         cost = replace(cost, cpu_seconds=median(cpu), wall_seconds=median(wall))
     return cost, found
@@ -145,29 +145,31 @@ def _live_peak(run: Callable[[], Tensor]) -> float:
     return float(live.peak)
 
 
-def _cuda_peak(run: Callable[[], Tensor]) -> float:
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    torch.cuda.synchronize()
-    return float(torch.cuda.max_memory_allocated() - before)
+def _cuda_peak(run: Callable[[], Tensor], device: torch.device) -> float:
+    with torch.cuda.device(device):  # of several GPUs the one that computes, not the current one
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        torch.cuda.synchronize()
+        return float(torch.cuda.max_memory_allocated() - before)
 
 
-def timed(run: Callable[[], Tensor], *, on_gpu: bool) -> tuple[float, float]:
+def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[float, float]:
     """Seconds of the process and of the wall for one run; on a GPU the latter between two events of its stream."""
-    if not on_gpu:
+    if device.type != "cuda":
         cpu, wall = time.process_time(), time.perf_counter()
         run()
         return time.process_time() - cpu, time.perf_counter() - wall
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    cpu = time.process_time()
-    begin.record()
-    run()
-    end.record()
-    torch.cuda.synchronize()
-    return time.process_time() - cpu, begin.elapsed_time(end) / 1000
+    with torch.cuda.device(device):  # an event belongs to the device that is current when it is recorded
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        cpu = time.process_time()
+        begin.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        return time.process_time() - cpu, begin.elapsed_time(end) / 1000
 
 
 def alone(subject: Subject, problem: Problem, quantity: Quantity = "gradient", **how: Any) -> list[Cost]:

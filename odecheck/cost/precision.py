@@ -98,7 +98,7 @@ def work_precision(
         with traced_once():
             for _ in range(repeat):
                 for rung in timed_rungs:
-                    rung.seconds.append(timed(rung.posed, on_gpu=device == "cuda"))
+                    rung.seconds.append(timed(rung.posed, rung.posed.y0.device))
         for rung in timed_rungs if repeat else []:
             cpu, wall = zip(*rung.seconds, strict=True)
             rung.row.update(cpu_seconds=median(cpu), wall_seconds=median(wall))
