@@ -19,6 +19,22 @@ def refuse(refused: Exception) -> NoReturn:
     raise typer.Exit(2)
 
 
+def check_device(device: str) -> None:
+    """Raises BadInput for a device that is not here, before anything is loaded or written for it."""
+    import torch
+
+    from ..door import BadInput
+
+    kind, _, number = device.partition(":")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "cpu" or (kind == "cuda" and (number or "0").isdecimal() and int(number or 0) < there):
+        return
+    if kind != "cuda":
+        raise BadInput(f"there is no device {device!r}", "a misspelt name", "--device cpu or --device cuda")
+    cause = f"there are {there} GPUs, counted from 0" if there else "no GPU, or a torch without CUDA"
+    raise BadInput(f"there is no device {device!r} here", cause, "--device cpu")
+
+
 def cores() -> int:
     import os
 

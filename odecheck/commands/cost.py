@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, new_run, refuse
+from .common import INTERRUPTED, Progress, check_device, new_run, refuse
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
@@ -95,8 +95,6 @@ def cost(
 
 
 def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str) -> None:
-    import torch
-
     from ..door import BadInput
 
     strange = [name for name in asked if name not in known]
@@ -104,8 +102,7 @@ def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: s
         raise BadInput(f"there is no quantity {strange[0]!r}", "a misspelt name", f"--quantity {' or '.join(known)}")
     if dtype not in ("float64", "float32"):
         raise BadInput(f"no costs are measured in {dtype!r}", "a misspelt number type", "--dtype float64 or float32")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise BadInput(f"there is no device {device!r} here", "no GPU, or a torch without CUDA", "--device cpu")
+    check_device(device)
 
 
 def _work(targets: list[str], subject: str, problem: str) -> list[tuple[Problem, list[Subject]]]:

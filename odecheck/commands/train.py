@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, new_run, refuse
+from .common import INTERRUPTED, Progress, check_device, new_run, refuse
 
 
 def train(
@@ -60,6 +60,7 @@ def train(
     torch.set_num_threads(threads)
     folder = run or new_run()
     try:
+        check_device(device)
         found = tasks.find(task)
         chosen = found.setting(setting)
         chosen = chosen if epochs is None else replace(chosen, epochs=epochs)

@@ -23,6 +23,7 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from .base import Unsupported
+from .host import on_host
 
 # jax's compiler may contract products and sums
 AGREE = 1e-12
@@ -128,6 +129,7 @@ def traced_once() -> Generator[None]:
 
 def jax_field(module: nn.Module, y0: Tensor) -> JaxField:
     """The module's field, at states of the shape of y0. Raises Unsupported for what cannot be traced or translated."""
+    on_host("jax", (y0, *module.parameters(), *module.buffers()))
     kept = _KEPT.get()
     if kept is None:
         return _traced(module, y0)

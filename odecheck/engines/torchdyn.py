@@ -118,7 +118,7 @@ def _grid(ts: Tensor, step: float) -> Tensor:
     parts = [ts[:1]]
     for begin, end in pairwise(ts):
         count = int(torch.ceil((end - begin).abs().detach() / step - 1e-9))
-        inner = torch.arange(1, count, dtype=ts.dtype) * step * torch.sign(end - begin).detach()
+        inner = torch.arange(1, count, dtype=ts.dtype, device=ts.device) * step * torch.sign(end - begin).detach()
         parts += [begin + inner, end[None]]
     return torch.cat(parts)
 
