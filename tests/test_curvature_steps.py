@@ -6,8 +6,8 @@ import pytest
 import torch
 import torchdiffeq
 from test_curvature import ADAPTIVE, D, Dense, each_solve, made
-from torch import Tensor
 
+import odecheck
 from odecheck.curvature import exact_blocks, kronecker_factors
 
 ADAPT = {"rtol": 1e-4, "atol": 1e-6}
@@ -60,3 +60,70 @@ def test_a_solve_that_begins_inside_the_last_step_of_another(solve, weight):
     integrals_are_gradients(field, blocks)
     # each sample is seen by two solves
     assert blocks["first"].factors.A[-1, -1].item() == pytest.approx(sum(lengths), rel=1e-12)
+
+
+def fixed(field, y0, times, step, method, solve=torchdiffeq.odeint_adjoint):
+    def backward() -> None:
+        field.zero_grad()
+        y = solve(field, y0, times, method=method, options={"step_size": step})
+        y[-1].square().sum(1).mean().backward()
+
+    return backward
+
+
+SHORT = [((0.25, 0.26), 0.01), ((0.0, 0.3), 0.1), ((0.0, 0.7), 0.1), ((39.6, 40.2), 0.2), ((7.02, 7.04), 0.02)]
+
+
+@pytest.mark.parametrize("method", ["rk4", "midpoint", "euler"])
+@pytest.mark.parametrize(
+    ("solve", "dtype"),
+    [(torchdiffeq.odeint_adjoint, torch.float32), (torchdiffeq.odeint_adjoint, D), (odecheck.odeint, D)],
+)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_last_step_without_length(solve, dtype, method, backwards):
+    """A fixed grid may end with one time twice, or twice but for round-off. Times alone may be float32."""
+    found = 0
+    for (start, end), step in SHORT:
+        field, y0 = made(Dense, 3, 2)
+        times = torch.tensor([end, start] if backwards else [start, end], dtype=dtype)
+        lengths: list[float] = []
+        field.callback_step_adjoint = lambda _t0, _y, dt, lengths=lengths: lengths.append(dt.item())
+        blocks = exact_blocks(field, fixed(field, y0, times, step, method, solve))
+        found += 0 <= min(lengths) < step / 1000
+        integrals_are_gradients(field, blocks)
+        length = abs(times[1] - times[0]).item()
+        assert blocks["first"].factors.A[-1, -1].item() == pytest.approx(length, rel=2 * torch.finfo(dtype).eps)
+    assert found or solve is not torchdiffeq.odeint_adjoint, "no case with a step of no length"
+
+
+def test_intervals_as_of_measurements_in_float32():
+    """From one measurement to the next with a fixed step: any of them may end in a step of no length."""
+    field, y0 = made(Dense, 3, 2)
+    field, y0 = field.float(), y0.float()
+    short = 0
+    field.callback_step_adjoint = lambda _t0, _y, dt: lengths.append(dt.item())
+    for step in (0.1, 0.05, 0.2, 0.25, 0.02):
+        for first in range(0, 400, 37):
+            lengths: list[float] = []
+            times = torch.tensor([first * step, (first + 4) * step])
+            found = kronecker_factors(field, fixed(field, y0, times, step, "rk4"))
+            short += min(lengths) == 0
+            length = (times[1] - times[0]).item()
+            assert found["first"].A[-1, -1].item() == pytest.approx(length, rel=1e-5)
+    assert short > 5
+
+
+def test_the_method_may_change_after_a_step_without_length():
+    field, y0 = made(Dense, 3, 2)
+    times, lengths = torch.tensor([0.25, 0.26], dtype=D), []
+    field.callback_step_adjoint = lambda _t0, _y, dt: lengths.append(dt.item())
+
+    def backward() -> None:
+        field.zero_grad()
+        y = y0
+        for method in ("rk4", "midpoint"):
+            y = torchdiffeq.odeint_adjoint(field, y, times, method=method, options={"step_size": 0.01})[-1]
+        y.square().sum(1).mean().backward()
+
+    integrals_are_gradients(field, exact_blocks(field, backward))
+    assert min(lengths) < 1e-15

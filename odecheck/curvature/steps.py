@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .quadrature import Rule, UnknownMethod, rule_of
 
 ROUND = 1e-9  # relative to a step: two float64 times that are the same
+COARSE = 1e-3  # round-off of times, relative to a step, from which on its stages are not told apart by them
 
 
 @dataclass(eq=False)
@@ -37,12 +38,25 @@ class Evaluation:
 
 @dataclass(eq=False)
 class _Step:
+    """eps: of the solver's times. resolved: whether stages can be told apart by the times that the field is given."""
+
     t0: float
     dt: float
+    eps: float
     solve: object
     first: Evaluation | None = None  # of an adaptive method: evaluated before the step began
     stages: list[Evaluation] = attribute(default_factory=list)
     adaptive: bool = False
+
+    @property
+    def round_off(self) -> float:
+        """Of the times that the field is given, in units of the step: the coarser of two dtypes rounds them."""
+        eps = max([self.eps, *(torch.finfo(e.time.dtype).eps for e in self.stages[:1])])
+        return eps * max(abs(self.t0), self.dt) / self.dt
+
+    @property
+    def resolved(self) -> bool:
+        return self.round_off < COARSE
 
 
 class Starts:
@@ -98,7 +112,7 @@ class Steps:
 
     def begin(self, t0: Tensor, dt: Tensor, solve: object) -> None:
         """solve: the same object for all steps of one backward solve, over all of its intervals."""
-        start, length = t0.item(), dt.item()
+        start, length, eps = t0.item(), dt.item(), torch.finfo(t0.dtype).eps
         if self._step is not None:  # neither accepted nor rejected: a method of fixed steps
             self._done, self._step = self._step, None
         fresh = bool(self._loose)
@@ -106,7 +120,7 @@ class Steps:
             self._first = self._stage_at(start, length)
             self._loose.clear()
         self._flush(start, solve)
-        self._step = _Step(start, length, solve, self._first)
+        self._step = _Step(start, length, eps, solve, self._first)
 
     def accept(self, t0: Tensor, dt: Tensor) -> None:
         step = self._step
@@ -143,8 +157,16 @@ class Steps:
         step, self._done = self._done, None
         if step is None or self.failure:
             return
+        goes_on = following is not None and solve is step.solve
+        if step.dt:  # a fixed grid may end with the same time twice
+            self._integrate(step, following, goes_on)
+        if not goes_on:
+            self._rule = None  # another solve may have another method
+
+    def _integrate(self, step: _Step, following: float | None, goes_on: bool) -> None:
         times = torch.stack([e.time for e in step.stages]).flatten().tolist() if step.stages else []
-        slack = 1e-6 + 8 * _resolution(step)
+        slack = 1e-6 + 8 * step.round_off
+        reasons: list[tuple[float, str]] = []
         # the adjoint of a solve with decreasing times is told the negative of the time that its field is given
         for mirror in (1.0, -1.0):
             moves = [(mirror * t - step.t0) / step.dt for t in times]
@@ -152,15 +174,16 @@ class Steps:
                 rule = rule_of([abs(x) for x in moves], adaptive=step.adaptive, slack=slack, known=self._rule)
                 break
             except UnknownMethod as error:
-                reason = str(error)
+                reasons.append((max(map(abs, moves), default=0.0), str(error)))
         else:
-            self.failure = reason
+            self.failure = min(reasons)[1]  # in the other direction the times are far away
             return
-        self._rule, self.accepted = rule, self.accepted + 1
+        self.accepted += 1
+        if step.resolved:
+            self._rule = rule
         sign = self._direction(step, moves, mirror, following)
         if step.t0 == 0.0 and moves[-1] and following is not None and sign * following < 0:
             sign, mirror = -sign, -mirror  # the two looked alike
-        goes_on = following is not None and solve is step.solve
         theta = self._share(step, sign, mirror, following if goes_on else None) if step.adaptive else 1.0
         stages = ([step.first] if step.adaptive else []) + step.stages[: len(rule.seen)]
         for stage, weight in zip(stages, rule.weights(theta), strict=True):
@@ -169,11 +192,9 @@ class Steps:
                 return
             if weight:
                 self.emit(stage, weight * step.dt, sign)
-        if not goes_on:
-            self._rule = None  # another solve may have another method
 
     def _direction(self, step: _Step, moves: list[float], mirror: float, following: float | None) -> float:
-        if moves[-1]:
+        if moves[-1] and (step.resolved or not self._towards):
             self._towards = 1.0 if moves[-1] > 0 else -1.0
         elif following is not None and abs(abs(following - step.t0) - step.dt) <= ROUND * step.dt:
             self._towards = 1.0 if following > step.t0 else -1.0  # Euler's step has but one stage
@@ -199,10 +220,3 @@ class Steps:
                 del self._ends[i]
                 return min(x, 1.0) if x < 1 - ROUND else 1.0
         return 1.0
-
-
-def _resolution(step: _Step) -> float:
-    """Round-off of the times that a field is given, in units of the step."""
-    first = step.stages[0].time if step.stages else None
-    eps = torch.finfo(first.dtype).eps if first is not None else 0.0
-    return eps * max(abs(step.t0), step.dt) / step.dt
