@@ -195,6 +195,18 @@ def test_every_compiled_row_of_the_plan_can_be(item, light_compiler):
     assert done.state == "measured", done.message
 
 
+def test_buffers_are_not_donated_while_a_compiled_field_is_used(expected, light_compiler, monkeypatch):
+    """Whether torch donates any depends on what it compiled before: torchdiffeq's adjoint failed then, not always."""
+    config = pytest.importorskip("torch._functorch.config")
+    if not hasattr(config, "donated_buffer"):
+        pytest.skip("this torch donates none")
+    before, seen = config.donated_buffer, []
+    whole = gpu.variant
+    monkeypatch.setattr(gpu, "variant", lambda at, name: (seen.append(config.donated_buffer), whole(at, name))[1])
+    assert row(expected, "compiled").state == "measured"
+    assert seen == [False] and config.donated_buffer == before
+
+
 def test_the_ninth_compiled_field_is_compiled_too(expected, light_compiler):
     from torch._dynamo.utils import counters
 
