@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck.bench import Point, Series, Suite, changes, exit_status, read_done, read_series, run_commits
-from odecheck.bench.pairs import PairsError, PairServer, calibrate, compared, judged, paired
+from odecheck.bench.pairs import PairsError, PairServer, judged, paired
 from odecheck.bench.suite import source_folders
 from odecheck.cli import app
 
@@ -115,21 +115,22 @@ def test_of_two_environments_the_newer_result_counts(history, tmp_path):
     assert nfe.points[0].value == 2 * 40
 
 
-def test_ten_per_cent_of_cpu_time_is_found_at_its_commit_and_a_null_commit_is_not(history):
+@pytest.mark.parametrize(("last", "status"), [(SLOWER, 1), (SLOWER + 1, 0)])
+def test_ten_per_cent_of_cpu_time_set_the_exit_status_and_a_null_commit_does_not(history, tmp_path, last, status):
+    """No count changes at either commit: without --paired the status is 0."""
     suite, commits = history
-    timed = next(s for s in read_series(suite, MACHINE, commits) if s.kind == "time")
-    pairs = {i: (commits[i - 1], commits[i]) for i in (SLOWER, SLOWER + 1)}
-    found = {}
-    with PairServer(("asv_runner.discovery",)) as server:
-        for i, (old, new) in pairs.items():
-            with suite.checkout(old) as before, suite.checkout(new) as after:
-                sides = source_folders(before), source_folders(after)
-                floor = calibrate(server, suite.benchmarks, timed.benchmark, sides[0], index=timed.index)
-                found[i] = compared(server, suite.benchmarks, timed, (old, new), sides, floor)
-    change = found[SLOWER]
-    assert change is not None and change.gates and change.at == commits[SLOWER]
-    assert 1.05 < change.ratio < 1.15 and change.confidence == "paired"
-    assert found[SLOWER + 1] is None
+    span = f"{commits[last - 1]}..{commits[last]}"
+    words = ["regressions", span, "--config", str(suite.config), "--machine", MACHINE]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    table = tmp_path / "changes.parquet"
+    done = CliRunner().invoke(app, [*words, "--paired", "--timed", "time_solve(20)", "--table", str(table)])
+    assert done.exit_code == status, done.output
+    assert "1 series, 1 pairs of commits" in done.output
+    found = pd.read_parquet(table)
+    assert len(found) == status
+    for change in found.itertuples():
+        assert (change.at, change.direction, change.confidence) == (commits[SLOWER], "worse", "paired")
+        assert 1.05 < change.ratio < 1.15
 
 
 def test_what_was_compared_in_pairs_is_told(history, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from odecheck import Adaptive
+from odecheck.bench import pair_worker
 from odecheck.cli import app
 from odecheck.commands.common import check_device
 from odecheck.cost.measure import _cuda_peak, timed
@@ -125,3 +128,25 @@ def test_seconds_and_bytes_are_those_of_the_gpu_that_computes(two_gpus):
     assert timed(lambda: torch.ones(1), second)[1] == 2.0 and _cuda_peak(lambda: torch.ones(1), second) == 250.0
     assert {"record", "synchronize", "max_memory_allocated"} <= {name for name, _ in two_gpus}
     assert {index for _, index in two_gpus} == {1}
+
+
+def test_in_pairs_a_gpu_is_waited_for(monkeypatch):
+    """A device that takes a second for what is asked of it in no time: its seconds are what counts."""
+    now, asked = [0.0], [0]
+
+    def synchronize():
+        now[0], asked[0] = now[0] + asked[0], 0
+
+    def launch():
+        asked[0] += 1
+
+    def fake(initialized):
+        return SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: initialized, synchronize=synchronize))
+
+    benchmark = SimpleNamespace(timer=lambda: now[0])
+    monkeypatch.setitem(sys.modules, "torch", fake(True))
+    assert pair_worker._seconds(pair_worker._clock(benchmark), launch, (), 3) == 3.0
+    monkeypatch.setitem(sys.modules, "torch", fake(False))
+    assert pair_worker._clock(benchmark) is time.process_time
+    monkeypatch.delitem(sys.modules, "torch")
+    assert pair_worker._clock(benchmark) is time.process_time

@@ -5,7 +5,7 @@ one). So the unit is the process: each gets one number, the logarithm of its lea
 what else the machine does can only add to it, and the two sides are compared by Welch's t with the processes as the
 sample. On two cores that seven other processes shared, the least time scattered by 1 % between processes, the median by
 2.5 %. A difference counts when it is significant, larger than what null commits (a commit against itself) showed, and
-is seen a second time in new processes.
+is seen a second time in new processes. What runs on a GPU is timed by the benchmark's own timer, the GPU waited for.
 
 Source: B. L. Welch, Biometrika 34 (1947), means of two samples of unequal variances.
 """
