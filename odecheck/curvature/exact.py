@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .factors import Factors, Reduction
 from .gather import CurvatureError, Gather, Stage
-from .layers import Counts, Shape, cotangent_rows, input_rows, layers_of
+from .layers import Counts, Shape, cotangent_rows, input_rows
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def exact_blocks(
         model: a module that holds ODE fields.
         backward: makes a forward pass and as many backward passes over the same samples as Σ_i has terms.
         reduction: of the loss over samples.
-        fields: fields that are not inside the model.
+        fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
 
     Raises:
         CurvatureError: as `kronecker_factors`; and for a layer that is called once for all of several samples.
@@ -138,5 +138,4 @@ def exact_blocks(
         backward()
     gather.finish()
     found = sums.blocks(reduction)
-    roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
-    return {name: found[layer] for name, layer in layers_of(roots).items() if layer in found}
+    return {name: found[layer] for layer, name in gather.names.items() if layer in found}

@@ -12,16 +12,14 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from .layers import Shape, layers_of
+from .errors import CurvatureError
+from .hooks import Callback, Hook
+from .layers import Shape, named_layers, tied, trained
 from .steps import Evaluation, Starts, Steps
 
 Which = Literal["ode", "all"]
 FORWARD = ("callback_step", "callback_accept_step", "callback_reject_step")
 SILENCED = r"Solver '.*' does not support callbacks"  # a method of fixed steps says so of two of the five
-
-
-class CurvatureError(RuntimeError):
-    """No curvature can be had of what was run: what was seen, its usual cause, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,41 +54,6 @@ class Sink(Protocol):
         ...
 
 
-def nothing(*_: Any) -> None:
-    """What becomes of a callback in a copy of a module that is being watched."""
-
-
-def _nothing() -> Callable[..., None]:
-    return nothing
-
-
-class _Callback:
-    """An attribute that a solver looks for on its field; one that the user had set is called too."""
-
-    def __init__(self, tell: Callable[..., None], before: Any) -> None:
-        self.tell, self.before = tell, before
-
-    def __call__(self, t0: Tensor, state: Any, dt: Tensor) -> Any:
-        self.tell(t0, dt)
-        return None if self.before is None else self.before(t0, state, dt)
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
-        return _nothing, ()  # a copied or saved module takes no part
-
-
-class _Hook:
-    """A forward hook, likewise idle in a copy."""
-
-    def __init__(self, see: Callable[..., None]) -> None:
-        self.see = see
-
-    def __call__(self, *args: Any) -> None:
-        self.see(*args)
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
-        return _nothing, ()
-
-
 class Gather:
     """While installed, hands every call of a layer in an adjoint solve to a sink, with its weight in the integral.
 
@@ -103,14 +66,17 @@ class Gather:
         sink: what is done with the calls.
         layers: those of fields alone, or "all" of the model.
         fields: more fields, that `model` does not hold; functions too.
+
+    Raises ValueError where layers share a weight and differ otherwise.
     """
 
     def __init__(self, model: nn.Module, sink: Sink, *, layers: Which = "ode", fields: Sequence[Callable] = ()) -> None:
         self.model, self.sink, self.which = model, sink, layers
         self.candidates: list[Any] = [*model.modules()]
         self.candidates += [m for f in fields for m in (f.modules() if isinstance(f, nn.Module) else [f])]
-        roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
-        self.shapes = {layer: Shape.of(layer) for layer in layers_of(roots).values()}
+        self.names = named_layers(model, fields)
+        self.stands_for = tied(self.names)  # layer → the one that its calls count for
+        self.shapes: dict[nn.Module, Shape] = {}
         self.steps: dict[Any, Steps] = {}
         self.of_field: set[nn.Module] = set()
         self._starts: dict[Any, Starts] = {}
@@ -128,12 +94,14 @@ class Gather:
         if self.active:
             raise RuntimeError("this Gather is installed already")
         self.active = True
+        # anew each time: what is trained may have changed
+        self.shapes = {layer: Shape.of(layer) for layer in self.stands_for.values() if trained(layer)}
         for module in dict.fromkeys(self.candidates):
             if isinstance(module, torch.jit.ScriptModule):
                 continue
             self._call_back(module)
         if self.which == "all":
-            for layer in self.shapes:
+            for layer in self.names:
                 self._watch_layer(layer)
         warnings.filterwarnings("ignore", message=SILENCED, category=UserWarning)
         self._silence = warnings.filters[0]
@@ -209,7 +177,7 @@ class Gather:
                 full = name + ("_adjoint" if adjoint else "")
                 told = partial(self._told, module, name, adjoint)
                 self._kept.append((place, full, full in place, place.get(full)))
-                place[full] = _Callback(told, getattr(module, full, None))
+                place[full] = Callback(told, getattr(module, full, None))
 
     def _told(self, field: Any, name: str, adjoint: bool, t0: Tensor, dt: Tensor) -> None:
         if not self.active:
@@ -238,16 +206,17 @@ class Gather:
         self.steps[field] = Steps(self._emit, self._starts[field])
         if isinstance(field, nn.Module):
             self._handles[field] = [
-                field.register_forward_pre_hook(_Hook(self._enter)),
-                field.register_forward_hook(_Hook(self._leave)),
+                field.register_forward_pre_hook(Hook(self._enter)),
+                field.register_forward_hook(Hook(self._leave)),
             ]
-            for layer in set(field.modules()) & set(self.shapes):
-                self.of_field.add(layer)
-                self._watch_layer(layer)
+            for layer in field.modules():
+                if self.stands_for.get(layer) in self.shapes:
+                    self.of_field.add(self.stands_for[layer])
+                    self._watch_layer(layer)
 
     def _watch_layer(self, layer: nn.Module) -> None:
-        if layer not in self._handles:
-            self._handles[layer] = [layer.register_forward_hook(_Hook(self._see))]
+        if layer not in self._handles and self.stands_for[layer] in self.shapes:
+            self._handles[layer] = [layer.register_forward_hook(Hook(self._see))]
 
     # --- what is seen
 
@@ -284,9 +253,9 @@ class Gather:
             self._passed = passed
 
     def _see(self, layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        if not self.active or layer not in self.shapes or not torch.is_grad_enabled() or not output.requires_grad:
+        if not self.active or not torch.is_grad_enabled() or not output.requires_grad:
             return
-        z = args[0].detach()
+        z, layer = args[0].detach(), self.stands_for[layer]
         if self._open is not None:
             output.register_hook(partial(self._along, self._open[1], layer, z))
         elif self.which == "all" and layer not in self.of_field:

@@ -8,7 +8,6 @@ from torch import nn
 
 from .factors import Factors, KroneckerSums, Reduction
 from .gather import Gather, Which
-from .layers import layers_of
 
 
 def kronecker_factors(
@@ -29,7 +28,7 @@ def kronecker_factors(
         layers: those of fields, or "all".
         reduction: of the loss over samples.
         rank: how many backward passes `backward` makes over the same samples.
-        fields: fields that are not inside the model.
+        fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
 
     Raises:
         CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights.
@@ -50,6 +49,5 @@ def kronecker_factors(
     with gather:
         backward()
     gather.finish()
-    roots = [x for x in (model, *fields) if isinstance(x, nn.Module)]
     found = sums.factors(along=gather.of_field, reduction=reduction, rank=rank)
-    return {name: found[layer] for name, layer in layers_of(roots).items() if layer in found}
+    return {name: found[layer] for layer, name in gather.names.items() if layer in found}

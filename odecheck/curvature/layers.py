@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,63 @@ def supported(module: nn.Module) -> bool:
     return not (isinstance(module, nn.Conv2d) and module.groups != 1)
 
 
-def layers_of(modules: Iterable[nn.Module]) -> dict[str, nn.Module]:
-    """The supported layers with a weight to be trained: name → layer, each once."""
+def named_layers(model: nn.Module, fields: Iterable[object] = ()) -> dict[nn.Module, str]:
+    """Layer → name, each once: supported ones whose weight is a parameter of their own that is to be trained.
+
+    The name is that in the model, or in the field; where another layer has it already, fields[i].name.
+    """
     found: dict[nn.Module, str] = {}
-    for root in modules:
-        for name, module in root.named_modules():
-            if supported(module) and module.weight.requires_grad:  # pyright: ignore[reportAttributeAccessIssue]
-                found.setdefault(module, name)
-    return {name or type(module).__name__: module for module, name in found.items()}
+    for layer, name in _everywhere(model, fields):
+        if isinstance(layer._parameters.get("weight"), nn.Parameter) and trained(layer):
+            found.setdefault(layer, name)
+    return found
+
+
+def reparametrized(model: nn.Module, fields: Iterable[object] = ()) -> list[str]:
+    """Names of layers whose weight is made of other parameters: by weight_norm, parametrizations or pruning."""
+    return sorted(
+        {name for layer, name in _everywhere(model, fields) if trained(layer) and "weight" not in layer._parameters}
+    )
+
+
+def _everywhere(model: nn.Module, fields: Iterable[object]) -> Iterator[tuple[nn.Module, str]]:
+    taken: dict[str, nn.Module] = {}
+    for i, root in enumerate((model, *fields), -1):
+        for name, module in root.named_modules() if isinstance(root, nn.Module) else ():
+            if not supported(module):
+                continue
+            name = name or type(module).__name__
+            if taken.setdefault(name, module) is not module:
+                name = f"fields[{i}].{name}"
+            yield module, name
+
+
+def trained(layer: nn.Module) -> bool:
+    return cast(Layer, layer).weight.requires_grad
+
+
+def tied(layers: Iterable[nn.Module]) -> dict[nn.Module, nn.Module]:
+    """Layer → the first one with the same weight and bias, which stands for all of them: their calls are its calls.
+
+    Raises ValueError for layers that share a weight and differ otherwise: there is no matrix (W, b) of them all.
+    """
+    first: dict[Tensor, nn.Module] = {}
+    found: dict[nn.Module, nn.Module] = {}
+    for layer in layers:
+        chosen = found[layer] = first.setdefault(cast(Layer, layer).weight, layer)
+        if layer.bias is not chosen.bias or _windows(layer) != _windows(chosen):
+            raise ValueError(
+                f"{chosen} and {layer} share their weight and differ in something else. Usual cause: `b.weight = "
+                "a.weight` between layers with biases of their own. Tie the biases too, `b.bias = a.bias`, or build "
+                "both with bias=False; convolutions have to agree in stride, padding and dilation."
+            )
+    return found
+
+
+def _windows(layer: nn.Module) -> tuple[object, ...]:
+    if not isinstance(layer, nn.Conv2d):
+        return ()
+    return layer.stride, layer.padding, layer.dilation, layer.padding_mode
 
 
 @dataclass(frozen=True)
@@ -43,7 +93,7 @@ class Shape:
     @classmethod
     def of(cls, layer: nn.Module) -> Shape:
         assert isinstance(layer, Layer)
-        weight, bias = layer.weight, layer.bias
+        weight, bias = layer.weight, layer._parameters.get("bias")
         return cls(weight.shape[0], weight[0].numel(), bias is not None and bias.requires_grad)
 
     @property

@@ -8,6 +8,7 @@ of the factors does not depend on a sampling step.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ..curvature import CurvatureError, Eigenbasis, Factors, Gather, KroneckerSums
 from ..curvature.factors import Reduction
 from ..curvature.gather import Which
-from ..curvature.layers import Layer
+from ..curvature.layers import Layer, Shape, reparametrized
 
 
 class SNOpt(torch.optim.Optimizer):
@@ -49,7 +50,8 @@ class SNOpt(torch.optim.Optimizer):
         fields: fields that are given to odeint and are not inside `model`.
 
     Raises:
-        ValueError: an option out of its range, or a model without a layer to be trained.
+        ValueError: an option out of its range, a model without a layer to be trained, or layers that share a weight
+            and differ otherwise. (Those that share weight and bias are one layer, called more than once.)
         CurvatureError: from `step` of a refresh: no adjoint solve was seen, its method is no Runge–Kutta method, or the
             factors are not finite.
     """
@@ -80,12 +82,20 @@ class SNOpt(torch.optim.Optimizer):
             raise ValueError(f"reduction is {reduction!r}; it is 'mean' or 'sum'")
         self._sums = KroneckerSums(self._drop)
         self._gather = Gather(model, self._sums, layers=layers, fields=fields)
-        self._shapes = self._gather.shapes
-        parameters = [p for layer in self._shapes for p in (layer.weight, layer.bias) if isinstance(p, nn.Parameter)]
+        self._layers = cast(list[Layer], list(dict.fromkeys(self._gather.stands_for.values())))
+        parameters = [p for layer in self._layers for p in (layer.weight, layer.bias) if isinstance(p, nn.Parameter)]
+        others = ", ".join(reparametrized(model, fields))
         if not parameters:
+            made_of_others = f". (The weights of {others} are made of other parameters.)" if others else ""
             raise ValueError(
                 "the model has no linear or two-dimensional convolutional layer with a weight to be trained; "
-                "SNOpt preconditions these"
+                "SNOpt preconditions these" + made_of_others
+            )
+        if others:
+            warnings.warn(
+                f"the gradients of {others} stay as they are: their weights are made of other parameters (weight_norm, "
+                "spectral_norm, another parametrization, or pruning), and SNOpt preconditions weights alone.",
+                stacklevel=2,
             )
         options = {"damping": damping, "refresh": int(refresh), "decay": decay, "radius": radius}
         options |= {"reduction": reduction, "steps": 0}
@@ -109,14 +119,17 @@ class SNOpt(torch.optim.Optimizer):
             self._renew(group)
         changed: list[Tensor] = []
         products: list[Tensor] = []
-        for layer, shape in self._shapes.items():
-            weight, bias = cast(Layer, layer).weight, cast(Layer, layer).bias
+        for layer in self._layers:
+            weight, bias = layer.weight, layer._parameters.get("bias")
             state = self.state.get(weight)
-            if not state or "columns" not in state or weight.grad is None:
+            if not state or "columns" not in state or weight.grad is None or not weight.requires_grad:
                 continue
-            slope = None if bias is None or not shape.bias else bias.grad
-            gradient = shape.matrix(weight.grad, slope)
             basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
+            # as it was at the refresh: what has been frozen since has a gradient of zero, what was then stays as it is
+            inputs = weight[0].numel()
+            shape = Shape(len(weight), inputs, len(basis.columns) > inputs)
+            slope = bias.grad if shape.bias and bias is not None and bias.requires_grad else None
+            gradient = shape.matrix(weight.grad, weight.new_zeros(len(weight)) if slope is None else slope)
             preconditioned = basis.precondition(gradient, group["damping"])
             if group["radius"] is not None:
                 products.append((preconditioned * gradient).sum())
@@ -179,7 +192,7 @@ class SNOpt(torch.optim.Optimizer):
     @staticmethod
     def _keep(state: dict[str, Tensor], factors: Factors, decay: float) -> None:
         if decay:
-            if "A" in state:
+            if "A" in state and state["A"].shape == factors.A.shape:  # a bias frozen in between takes a column away
                 factors = Factors(torch.lerp(factors.A, state["A"], decay), torch.lerp(factors.B, state["B"], decay))
             state["A"], state["B"] = factors.A, factors.B
         basis = Eigenbasis.of(factors)
