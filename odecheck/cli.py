@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from typing import Annotated
 
 import typer
@@ -25,8 +27,24 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def main() -> None:
-    """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input."""
-    app()
+    """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input, or no place to write."""
+    try:
+        app()
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        typer.echo(_in_words(error), err=True)
+        sys.exit(2)
+
+
+def _in_words(error: OSError) -> str:
+    what = f"{error.filename}: {error.strerror or error}" if error.filename else error.strerror
+    return (
+        f"odecheck: cannot read or write {what}\n"
+        "  usual cause: a file where a folder belongs or the reverse, a place that is not yours, or a full disk\n"
+        "  what to type: the same command with another --run, --write or file; what a run folder holds is kept, and "
+        "--resume goes on with it"
+    )
 
 
 def _version(asked: bool) -> None:

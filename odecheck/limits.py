@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import math
 import os
 import signal
 import sys
@@ -23,7 +24,7 @@ class Limits:
 
     grace: seconds more, in which Python is interrupted again and again, before the process is ended.
     The memory is enforced where the system can (`RLIMIT_DATA`, Linux); elsewhere it is not.
-    Raises ValueError for a limit that is not positive.
+    Raises BadInput, a ValueError, for a limit that is not positive.
     """
 
     seconds: float | None = None
@@ -33,8 +34,15 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("seconds", "memory"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"the limit of {name} is {value}; it has to be positive, or None for no limit")
+            if value is not None and not 0 < value < math.inf:
+                from .door import BadInput
+
+                option, one = {"seconds": ("--timeout", 120), "memory": ("--memory", 6)}[name]
+                raise BadInput(
+                    f"the limit of {name} is {value}; it has to be positive",
+                    "0 or a negative number that was meant as no limit",
+                    f"{option} {one}, or no {option}; in Python None is no limit",
+                )
 
 
 class OutOfTime(BaseException):

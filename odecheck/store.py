@@ -88,6 +88,7 @@ class Store:
                     f"--resume to go on with it, or another --run, or rm -r {folder}",
                 )
             known = read_facts(path)
+            same_kind(path, known, kind_of(facts))
             _same_cases(path, known, facts)
             facts = {**known, "finished": None}
         path.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,26 @@ def _appending(path: Path) -> IO[str]:
     return journal
 
 
+def kind_of(facts: Mapping[str, Any]) -> str:
+    """The command that a run is of: verify (or `check`), conformance, train or cost; nothing where it is of none."""
+    cases = facts.get("cases")
+    cases = cases if isinstance(cases, dict) else {}
+    if "claims" in cases and "pairs" in cases:
+        return "conformance" if "conformance" in facts else "verify"
+    return "train" if "task" in cases else "cost" if "source" in cases else ""
+
+
+def same_kind(path: Path, known: Mapping[str, Any], kind: str) -> None:
+    """Raises BadInput where the run in `path` is of another command than `kind`."""
+    if kind_of(known) != kind:
+        other = kind_of(known)
+        raise BadInput(
+            f"the run in {path} is of {f'odecheck {other}' if other else 'no command that is known'}, not of {kind}",
+            "the --run of another command",
+            f"another --run, or without --resume a new one; odecheck report {path} shows what is in this one",
+        )
+
+
 def _same_cases(path: Path, known: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     for what in ("claims", "pairs"):
         old, new = known["cases"][what], facts["cases"][what]
@@ -166,7 +187,7 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     try:
         facts = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BadInput(
             f"there is no run in {folder}",
             "another folder, or no run yet",
@@ -174,7 +195,9 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise BadInput(
-            f"{path} cannot be read: {error}", "a disk that was full, or another program's file", "another --run"
+            f"{path} cannot be read: {error}",
+            "a disk that was full, or another program's file",
+            f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
         ) from error
     seen = facts.get("schema") if isinstance(facts, dict) else None
     if seen != SCHEMA:

@@ -96,7 +96,9 @@ def test_bad_input_is_2_and_says_what_to_type(odecheck, arguments, text):
 
 def test_a_run_folder_is_not_overwritten_and_resumed(odecheck):
     target = ("verify", "cli_model.py:right", *QUICK, "--run", "here")
-    assert odecheck(*target, "--resume")[0] == 0  # nothing to go on with yet
+    status, output = odecheck(*target, "--resume")
+    assert status == 2 and "no run in here to go on with" in output and not Path("here").exists()
+    assert odecheck(*target)[0] == 0
     status, output = odecheck(*target)
     assert status == 2
     assert "--resume" in output

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import cores
+from .common import INTERRUPTED, cores, needs_to_write, refuse
 
 
 def claims(
@@ -15,7 +15,9 @@ def claims(
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --verify: write ledger.md and ledger.json there.")
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one for each core.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="With --verify: processes; 0: one for each core.")
+    ] = None,
 ) -> None:
     """List every claim: what it states, its source, the verdict expected of a correct subject, what it refutes.
 
@@ -24,11 +26,25 @@ def claims(
     odecheck claims --verify --write reports
     """
     from ..claims import ALL
+    from ..door import BadInput
 
+    try:
+        for option, given in (("--write", write), ("--workers", workers)):
+            if given is not None and not verify:
+                raise BadInput(
+                    f"{option} needs --verify", "a list of claims needs neither", f"--verify {option} {given}"
+                )
+        needs_to_write(write, "--write")
+    except BadInput as refused:
+        refuse(refused)
     if verify:
         from .. import ledger
 
-        rows = ledger.build(workers=workers or cores())
+        try:
+            rows = ledger.build(workers=workers or cores())
+        except KeyboardInterrupt:
+            typer.echo("Interrupted: nothing was kept.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
         for row in rows:
             typer.echo(ledger.to_line(row))
         if write:

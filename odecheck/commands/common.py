@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -35,9 +39,41 @@ def check_device(device: str) -> None:
     raise BadInput(f"there is no device {device!r} here", cause, "--device cpu")
 
 
-def cores() -> int:
-    import os
+def needs_to_write(path: str | Path | None, option: str, *, folder: bool = True) -> None:
+    """Raises BadInput where `path` cannot be written, as a folder or as a file in one, before any work for it is done.
 
+    Nothing is left there. None and "-" are always right.
+    """
+    from ..door import BadInput
+
+    if path is None or str(path) == "-":
+        return
+    path, kind = Path(path), "DIR" if folder else "FILE"
+    try:
+        _try_to_write(path, folder)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {option} {path}: {error.strerror or error}",
+            "a file where a folder belongs or the other way round, or a place that is not yours",
+            f"{option} {kind}, with a {'folder' if folder else 'file'} that you may write",
+        ) from None
+
+
+def _try_to_write(path: Path, folder: bool) -> None:
+    there = path if folder else path.parent
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder")
+    if not folder and path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not folder and path.exists():
+        path.open("ab").close()
+    else:
+        tempfile.TemporaryFile(dir=there).close()
+
+
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -49,9 +85,65 @@ def new_run() -> Path:
     return next(path for path in names if not path.exists())
 
 
-def last_run() -> Path:
-    found = sorted(RUNS.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    return found[-1].parent if found else RUNS / "none"
+def last_run(*kinds: str) -> Path:
+    """The last run in runs/, or the last that is of one of these commands. Raises BadInput where none of them is."""
+    from ..door import BadInput
+    from ..store import kind_of, read_facts
+
+    for path in sorted(RUNS.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(BadInput):  # a damaged one, or of another version
+            if not kinds or kind_of(read_facts(path.parent)) in kinds:
+                return path.parent
+    if not kinds:
+        return RUNS / "none"
+    raise BadInput(
+        f"there is no run of odecheck {' or '.join(kinds)} in {RUNS.absolute()}",
+        "another folder than the one it was started in, a run that was kept elsewhere, or no run yet",
+        f"--run DIR, DIR the folder of a run, or first odecheck {kinds[0]}",
+    )
+
+
+def run_folder(run: Path | None, resume: bool, kind: str) -> Path:
+    """Where a run goes: --run or a new folder; with --resume the run in --run or the last one, of this command.
+
+    Raises BadInput where there is nothing to resume, a run of another command, or where --run cannot be written.
+    """
+    from ..door import BadInput
+    from ..store import read_facts, same_kind
+
+    if resume and run is None:
+        return last_run(kind)
+    folder = run or new_run()
+    if resume and not (folder / "run.json").exists():
+        raise BadInput(
+            f"there is no run in {folder} to go on with",
+            "another folder, or a run that ended before it began",
+            f"the same command without --resume, which begins it, or --run with the folder of a run of odecheck {kind}",
+        )
+    if resume:
+        same_kind(folder, read_facts(folder), kind)
+    needs_to_write(folder, "--run")
+    return folder
+
+
+def interrupted(folder: Path | None) -> NoReturn:
+    """What to type after Ctrl-C, and exit status 130."""
+    if folder is not None and (folder / "run.json").exists():
+        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
+    else:
+        typer.echo("Interrupted before anything was done: nothing was kept.", err=True)
+    raise typer.Exit(INTERRUPTED)
+
+
+def number(count: int, what: str) -> str:
+    """1 row, 2 rows."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def named(**texts: str) -> str:
+    """The names that were asked for, in words: a problem with 'xyz' in its name."""
+    asked = [f"a {what} with {text!r} in its name" for what, text in texts.items() if text]
+    return " and ".join(asked) or "anything in it"
 
 
 class Progress:

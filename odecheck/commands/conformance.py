@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, cores, last_run, new_run, refuse
+from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
 
+PEERS = 'pip install "odecheck[peers]"'
+
 if TYPE_CHECKING:
+    from ..conformance.libraries import Version
     from ..conformance.matrix import Row
 
 
@@ -24,7 +27,7 @@ def conformance(
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
     memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
     cache: Annotated[
@@ -63,10 +66,14 @@ def conformance(
 
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the libraries, in the processes that are started from here
     where = cache or default_folder()
-    folder = run or (last_run() if resume else new_run())
+    folder = None
     asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
     try:
+        limits = Limits(timeout, int(memory * GIB))
+        folder = run_folder(run, resume, "conformance")
+        needs_to_write(write, "--write")
         found = list(known.versions(libraries or [], where))
+        _some_are_there(found)
         whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)
         if not whole.units and not whole.notices:
             raise BadInput("nothing is left to be run", "names that exclude each other", "fewer of the options")
@@ -74,7 +81,7 @@ def conformance(
         with progress:
             rows = whole.run(
                 workers=workers or cores(),
-                limits=Limits(timeout, int(memory * GIB)),
+                limits=limits,
                 folder=folder,
                 resume=resume,
                 progress=progress,
@@ -83,19 +90,35 @@ def conformance(
     except (BadInput, ValueError) as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        interrupted(folder)
     facts = {name: value for name, value in read_facts(folder).items() if name in FACTS}
     for place in dict.fromkeys((folder, *((write,) if write else ()))):
         write_all(place, rows, facts)
     _report(rows, folder)
 
 
+def _some_are_there(found: list[Version]) -> None:
+    """Raises BadInput where libraries were named and none of them can be run."""
+    from ..door import BadInput
+
+    if not found or not all(one.named and one.trouble for one in found):
+        return
+    parts = [one.trouble.partition("; what to type: ") for one in found]
+    fixes = [fix for _, _, fix in parts if fix]
+    if any(not one.library.side_by_side and not one.library.installed for one in found):
+        fixes.insert(0, PEERS)
+    raise BadInput(
+        "; ".join(seen for seen, _, _ in parts),
+        "a library that odecheck does not bring along, another version of it, or no network",
+        ", or ".join(dict.fromkeys(fixes)) or "odecheck conformance, which judges the libraries that are here",
+    )
+
+
 def _report(rows: list[Row], folder: Path) -> None:
     from ..conformance.matrix import unexpected
 
     news = unexpected(rows)
-    for row in news:
+    for row in (row for row in news if row.claim):
         known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
         typer.echo(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} {row.verdict} on "
@@ -103,11 +126,12 @@ def _report(rows: list[Row], folder: Path) -> None:
             f"  {row.message.splitlines()[0]}{known}"
         )
     for row in rows:
-        if not row.claim and row.ok:
+        if not row.claim:
             typer.echo(f"{row.library}: {row.message}")
     counts = {
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
     }
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"{len(rows)} rows ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
-    raise typer.Exit(int(bool(news)))
+    typer.echo(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
+    wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
+    raise typer.Exit(1 if wrong else 2 if news else 0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, refuse
+from .common import last_run, needs_to_write, refuse
 
 
 def reproduce(
@@ -29,12 +29,14 @@ def reproduce(
     from ..reproduce.rows import found
 
     try:
-        at = found(row, run or last_run())
+        needs_to_write(write, "--write", folder=False)
+        at = found(row, run or last_run("verify", "conformance"))
         text = script(at.claim, at.subject, at.problem, observed=at.observed, expected=at.expected, bar=at.bar,
                       worst=at.worst, library=at.library)  # fmt: skip
     except BadInput as refused:
         refuse(refused)
     if write:
+        write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
     else:
         typer.echo(text, nl=False)

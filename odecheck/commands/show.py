@@ -26,14 +26,22 @@ def show(
     """
     from ..claims import ALL
     from ..door import BadInput
-    from ..store import read
+    from ..store import read_facts, read_records
     from ..story import find, story
     from ..summary import identifier
 
     try:
-        folder = run or last_run()
-        facts, records = read(folder)
+        folder = run or last_run("verify", "conformance")
+        facts = read_facts(folder)
+        records, damaged = read_records(folder)
         found = find(records, record)
+        if damaged and not found:
+            raise BadInput(
+                f"no record that can be read in {folder} is called {record!r}, and it is damaged: {'; '.join(damaged)}",
+                "a disk that was full, a copy that was cut off, or another program's file",
+                f"the command of that run ({' '.join(facts.get('command', ()))}) with --run {folder} --resume: it runs "
+                "what was lost again",
+            )
         if not found:
             raise BadInput(
                 f"no record in {folder} is called {record!r}",
@@ -42,6 +50,8 @@ def show(
             )
     except BadInput as refused:
         refuse(refused)
+    for what in damaged:
+        typer.echo(f"odecheck: the run in {folder} is damaged: {what}", err=True)
     if len(found) > 1:
         for one in found:
             typer.echo(f"{identifier(one)}  {one.claim:<9}{one.verdict:<15}{one.problem}; {one.subject}")

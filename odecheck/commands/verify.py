@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, cores, last_run, new_run, refuse
+from .common import Progress, cores, interrupted, named, needs_to_write, number, refuse, run_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ def verify(
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
     times: Annotated[str | None, typer.Option(metavar="LIST", help="Times for a plain module.")] = None,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
@@ -74,8 +74,12 @@ def verify(
     from ..summary import exit_status
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
-    folder = run or (last_run() if resume else new_run())
+    folder = None
     try:
+        limits = Limits(timeout) if timeout is not None else None
+        folder = run_folder(run, resume, "verify")
+        for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
+            needs_to_write(file or None, option, folder=False)
         units = _units(source, claim, subject, problem)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
@@ -88,21 +92,20 @@ def verify(
                 progress=done,
                 seed=seed,
                 facts={"source": source},
-                limits=Limits(timeout) if timeout is not None else None,
+                limits=limits,
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        interrupted(folder)
     known = read_facts(folder)
+    _report(records, folder, strict, stderr=json == "-")
     if summary:
         write_summary(summary, records, known, strict=strict, run=str(folder))
     if json:
         write_json(json, map(asdict, records), known)
     if junit:
         write_junit(junit, records, strict=strict)
-    _report(records, folder, strict, stderr=json == "-")
     raise typer.Exit(exit_status(records, strict=strict))
 
 
@@ -121,7 +124,7 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
     if not left:
         names = sorted({p[0].name for p in found}) + sorted({p[1].name for p in found})
         raise BadInput(
-            f"no case has a subject with {subject!r} and a problem with {problem!r} in its name",
+            f"no case has {named(subject=subject, problem=problem)}",
             "a misspelt name, or one of another tier",
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
@@ -138,5 +141,7 @@ def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> 
         console.print(line, markup=False, highlight=False)
     console.print(table(records))
     console.print(
-        f"\n{len(records)} records in {folder}; odecheck show NAME --run {folder}", highlight=False, soft_wrap=True
+        f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}",
+        highlight=False,
+        soft_wrap=True,
     )

@@ -18,18 +18,25 @@ MARKS = ("o", "s", "D", "^", "P", "X", "*", "v")
 MOST_NAMES = 16
 
 
-def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
-    """Draw every figure into the folder; what is returned leads from the folder `beside` to each SVG, by its id.
-
-    Raises BadInput where matplotlib is missing.
-    """
+def needs_figures() -> None:
+    """Raises BadInput where matplotlib is missing: to be asked before the work whose figures it draws."""
     try:
-        import matplotlib as mpl
+        import matplotlib as _  # noqa: F401
     except ImportError:
         raise BadInput(
             "the package matplotlib is not installed", "odecheck was installed without what its figures need",
             'pip install "odecheck[figures]"',
         ) from None  # fmt: skip
+
+
+def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
+    """Draw every figure into the folder; what is returned leads from the folder `beside` to each SVG, by its id.
+
+    Raises BadInput where matplotlib is missing.
+    """
+    needs_figures()
+    import matplotlib as mpl
+
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, str] = {}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..report.static import needs_figures
 from . import discernment
 from .journal import Row
 
@@ -17,7 +18,11 @@ PARTS = {"SOL-2": "solution", "NODE-1": "y0", "NODE-2": "theta", "NODE-3": "ts"}
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """A panel for each kind of answer: a line for each engine, a level for each test that is done instead."""
+    """A panel for each kind of answer: a line for each engine, a level for each test that is done instead.
+
+    Raises BadInput where matplotlib is missing.
+    """
+    needs_figures()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.5, 7.5), layout="constrained")
