@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .factors import Factors, Reduction
-from .gather import CurvatureError, Gather, Stage
+from .gather import CurvatureError, Gather
 from .layers import Counts, Shape, cotangent_rows, input_rows
+from .sink import Stage
 
 
 @dataclass(frozen=True)

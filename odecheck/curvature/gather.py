@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,43 +14,13 @@ from torch import Tensor, nn
 from .errors import CurvatureError
 from .hooks import Callback, Hook
 from .layers import Shape, named_layers, tied, trained
+from .seen import Missed, Seen, missed
+from .sink import Sink, Stage
 from .steps import Evaluation, Starts, Steps
 
 Which = Literal["ode", "all"]
 FORWARD = ("callback_step", "callback_accept_step", "callback_reject_step")
 SILENCED = r"Solver '.*' does not support callbacks"  # a method of fixed steps says so of two of the five
-
-
-@dataclass(frozen=True)
-class Stage:
-    """How a call of a layer counts in the integral along an adjoint solve.
-
-    weight: the quadrature's, in units of time; may be negative. direction: of time in that solve, 1.0 or −1.0. calls:
-    how often the layer was called in this evaluation of the field. samples: rows of the state. passed: a number for
-    each backward pass.
-    """
-
-    weight: float
-    direction: float
-    calls: int
-    samples: int
-    passed: int
-
-
-class Sink(Protocol):
-    """What is done with the calls of layers: input z, cotangent g of the output, how many samples the state has."""
-
-    def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> Any:
-        """What to keep of a call until it is known whether its step is accepted."""
-        ...
-
-    def along(self, layer: nn.Module, held: Any, stage: Stage) -> None:
-        """A call at a stage of an accepted step."""
-        ...
-
-    def once(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, passed: int) -> None:
-        """A call outside of ODE solves, in the backward pass of this number."""
-        ...
 
 
 class Gather:
@@ -84,6 +53,9 @@ class Gather:
         self._kept: list[tuple[dict, str, bool, Any]] = []
         self._silence: Any = None
         self._open: tuple[Any, Evaluation] | None = None
+        self._seen = Seen()  # in the evaluation that is open
+        self._missed: dict[nn.Module, Missed] = {}  # by the first evaluation of each field in a backward pass
+        self._warned: set[str] = set()
         self._last: Evaluation | None = None
         self._passed, self._backprop, self.active = -1, False, False
 
@@ -128,6 +100,7 @@ class Gather:
         self.steps.clear()
         self._starts.clear()
         self.of_field.clear()
+        self._missed.clear()
         self._open = self._last = None
         self._passed, self._backprop = -1, False
 
@@ -147,6 +120,15 @@ class Gather:
         failure = next((s.failure for s in self.steps.values() if s.failure), "")
         if failure:
             raise CurvatureError(failure)
+        if failure := next((m.failure for m in self._missed.values() if m.failure), ""):
+            raise CurvatureError(failure)
+        if unseen := sorted({name for m in self._missed.values() for name in m.unseen} - self._warned):
+            self._warned |= set(unseen)
+            warnings.warn(
+                f"{', '.join(unseen)} took part in a solve without being called, as functional.linear(x, layer.weight) "
+                "does: no curvature is gathered, and a gradient stays as it is. Call the layer to change this.",
+                stacklevel=3,
+            )
         if not any(s.accepted for s in self.steps.values()) and (self.which == "ode" or self._backprop):
             raise CurvatureError(self._why_nothing())
 
@@ -216,7 +198,7 @@ class Gather:
 
     def _watch_layer(self, layer: nn.Module) -> None:
         if layer not in self._handles and self.stands_for[layer] in self.shapes:
-            self._handles[layer] = [layer.register_forward_hook(Hook(self._see))]
+            self._handles[layer] = [layer.register_forward_hook(Hook(self._see), with_kwargs=True)]
 
     # --- what is seen
 
@@ -229,10 +211,13 @@ class Gather:
             self._turn_to(_backward_pass())
             state = args[1] if isinstance(args[1], Tensor) else args[1][0]
             samples = len(state) if state.dim() > 1 else 1
-            self._open = field, Evaluation(args[0].detach(), samples)
+            self._open, self._seen = (field, Evaluation(args[0].detach(), samples)), Seen()
 
-    def _leave(self, field: nn.Module, _args: Any, _output: Any) -> None:
+    def _leave(self, field: nn.Module, _args: Any, output: Any) -> None:
         if self._open is not None and self._open[0] is field:
+            if field not in self._missed:
+                layers = {x: self.names[x] for m in field.modules() if (x := self.stands_for.get(m)) in self.shapes}
+                self._missed[field] = missed(output, layers, self._seen)
             (_, evaluation), self._open = self._open, None
             self.steps[field].evaluated(evaluation)
             self._last = evaluation
@@ -252,18 +237,21 @@ class Gather:
                 steps.finish()
             self._passed = passed
 
-    def _see(self, layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def _see(self, layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor) -> None:
         if not self.active or not torch.is_grad_enabled() or not output.requires_grad:
             return
-        z, layer = args[0].detach(), self.stands_for[layer]
+        z, layer = (args[0] if args else named["input"]).detach(), self.stands_for[layer]
         if self._open is not None:
+            self._seen.calls[layer] += 1
             output.register_hook(partial(self._along, self._open[1], layer, z))
         elif self.which == "all" and layer not in self.of_field:
             output.register_hook(partial(self._once, layer, z))
 
     def _along(self, evaluation: Evaluation, layer: nn.Module, z: Tensor, g: Tensor) -> None:
         # a field that differentiates itself, for its divergence, comes by here before it has returned
-        if not evaluation.idle and (self._open is None or self._open[1] is not evaluation):
+        if self._open is not None and self._open[1] is evaluation:
+            self._seen.own = True
+        elif not evaluation.idle:
             evaluation.calls.append((layer, z, g.detach()))
 
     def _once(self, layer: nn.Module, z: Tensor, g: Tensor) -> None:

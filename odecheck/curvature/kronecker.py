@@ -31,7 +31,9 @@ def kronecker_factors(
         fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
 
     Raises:
-        CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights.
+        CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights, or weights were used without
+            their layers being called.
+        ValueError: layers share a weight and differ otherwise.
 
     Example:
         >>> import torch, torchdiffeq

@@ -52,8 +52,9 @@ class SNOpt(torch.optim.Optimizer):
     Raises:
         ValueError: an option out of its range, a model without a layer to be trained, or layers that share a weight
             and differ otherwise. (Those that share weight and bias are one layer, called more than once.)
-        CurvatureError: from `step` of a refresh: no adjoint solve was seen, its method is no Runge–Kutta method, or the
-            factors are not finite.
+        CurvatureError: from `step` of a refresh: no adjoint solve was seen, its method is no Runge–Kutta method, the
+            calls of layers were not seen (after torch.compile) or not all of what is done with a weight, or the factors
+            are not finite.
     """
 
     def __init__(
