@@ -178,6 +178,20 @@ class Count:
         return loss(y)
 
 
+def calls(field: nn.Module, run: Any) -> float:
+    """How often `run()` calls the field. Its callbacks stay as they are: what gathers curvature sees steps by them."""
+    count = 0
+
+    def called(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    hook = field.register_forward_pre_hook(called)
+    run()
+    hook.remove()
+    return float(count)
+
+
 def counted(engine: str, task: Task, method: str, rtol: float) -> tuple[Count, Tensor]:
     """The counts of one gradient, and the gradient."""
     count = Count(task.field)
@@ -201,7 +215,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 
 
 def right(found: Tensor, expected: Tensor, bound: float) -> None:
-    """Refuse to time an answer that is wrong: more than `bound` off."""
+    """Refuse to time an answer that is wrong: more than `bound` off, or not finite."""
     error = relative(found, expected)
     if not error < bound:
         raise Skipped(f"the answer is off by {error:.1e}, and {bound:.1e} is allowed")

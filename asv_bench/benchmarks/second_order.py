@@ -79,6 +79,16 @@ class HessianOfStart(Timed):
         common.on("cpu")
         self.hessian = common.needed("odecheck.discrete", "hessian_y0")
         self.task = common.put(common.Dense(32, 64), common.drawn(1, 32), "cpu", "float64")
+        start = self.task.y0.requires_grad_()
+        (slope,) = torch.autograd.grad(
+            common.loss(common.solve("torchdiffeq backprop", self.task, "dopri8", 1e-9)), start, create_graph=True
+        )
+        (exact,) = torch.autograd.grad(slope.sum(), start)  # the Hessian's product with ones, by another way
+        self.task.y0 = start.detach()
+        common.right(self._run().sum(dim=1), exact[0], 1e-3)
+
+    def _run(self) -> Tensor:
+        return self.hessian(common.recorded(self.task, "dopri5", 1e-6), common.loss)
 
     def time_cpu(self) -> None:
-        self.hessian(common.recorded(self.task, "dopri5", 1e-6), common.loss)
+        self._run()

@@ -43,7 +43,7 @@ class QuickReference(Reference):
 class Judge(Timed):
     """Claims on the shipped subjects: cost of a verdict, and how many are not as expected."""
 
-    params = (["NODE-1", "NODE-2", "NODE-3"], ["torchdiffeq backprop", "torchdiffeq adjoint"])
+    params = (["NODE-1", "NODE-2", "NODE-3"], ["torchdiffeq adjoint"])
     param_names = ("claim", "engine")
     repeat = 1  # a verdict takes seconds
     timeout = 120
