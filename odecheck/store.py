@@ -31,7 +31,7 @@ def about(cases: Mapping[str, Any], *, seed: int, **more: Any) -> dict[str, Any]
     """What a run consists of, and what it was run with; the contents of run.json."""
     return {
         "schema": SCHEMA,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "versions": versions(),
         "device": "cpu",
         "platform": platform.platform(),
         "seed": seed,
@@ -42,6 +42,11 @@ def about(cases: Mapping[str, Any], *, seed: int, **more: Any) -> dict[str, Any]
         "cases": cases,
         **more,
     }
+
+
+def versions(*more: str) -> dict[str, str | None]:
+    """Of Python, of what every run depends on, and of more packages; None where one is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in (*LIBRARIES, *more)}}
 
 
 def _version(name: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, check_device, new_run, refuse
+from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
@@ -31,12 +31,15 @@ def cost(
     error: Annotated[float, typer.Option(help="The achieved error at which costs are compared.")] = 1e-6,
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
-    rungs: Annotated[int, typer.Option(help="Refinements of each subject.")] = 6,
-    repeat: Annotated[int, typer.Option(help="Rounds for the seconds; 0: counts and bytes only.")] = 5,
+    rungs: Annotated[int, typer.Option(min=1, help="Refinements of each subject.")] = 6,
+    repeat: Annotated[int, typer.Option(min=0, help="Rounds for the seconds; 0: counts and bytes only.")] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep what the run folder has; measure the rest.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in --run, or with the last one; what failed is tried again."),
+    ] = False,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write cost.md, cost.parquet, cost.svg and cost.png there.")
     ] = None,
@@ -57,44 +60,50 @@ def cost(
     """
     import torch
 
-    from ..cost import QUANTITIES, work_precision
+    from ..cost import QUANTITIES, kept, page, work_precision
     from ..door import BadInput
+    from ..report.static import needs_figures
+    from ..store import read_facts
 
     asked: Any = tuple(quantity or QUANTITIES)
-    folder = run or new_run()
+    folder = None
     try:
-        _check(asked, QUANTITIES, device, dtype)
-        work = _work(targets or [], subject, problem)
-        begun = _begin(folder, resume, {"source": [[p.name, [s.name for s in found]] for p, found in work]})
+        _check(asked, QUANTITIES, device, dtype, error)
+        folder = run_folder(run, resume, "cost")
+        needs_to_write(write, "--write")
+        if write is not None:
+            needs_figures()
+        work, absent = _work(targets or [], subject, problem)
+        how = {"rungs": rungs, "repeat": repeat, "device": device, "dtype": dtype}
+        rows = kept.begin(folder, work, {**how, "error": error}, resume=resume)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        rows = list(begun)
-        kept = {(row["problem"], row["quantity"]) for row in rows}  # written all at once
         progress = Progress(sum(len(found) for _, found in work) * len(asked) * rungs)
         with progress:
             for at, found in work:
                 for what in asked:
-                    if (at.name, what) in kept:
-                        continue
-                    how = {"rungs": rungs, "repeat": repeat, "device": device, "dtype": getattr(torch, dtype)}
-                    rows += work_precision(found, at, (what,), **how, progress=progress.step)
-                    _write(folder, rows)
+                    parts = kept.parts(rows, at.name, what, len(found), rungs)
+                    left = [one for one, part in zip(found, parts, strict=True) if not part]
+                    progress.step(f"{at.name} {what}", (len(found) - len(left)) * rungs)
+                    if left:
+                        measured = {**how, "dtype": getattr(torch, dtype), "progress": progress.step}
+                        new = work_precision(left, at, (what,), **measured)
+                        rows = kept.put(folder, rows, parts, new)
         torch.set_num_threads(threads)
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        interrupted(folder)
     _show(rows, error, folder)
+    for name in absent:
+        typer.echo(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
     if write is not None:
-        import json
-
-        from ..cost import page
-
-        typer.echo(str(page.write(rows, write, error, json.loads((folder / "run.json").read_text()))))
+        typer.echo(str(page.write(rows, write, error, read_facts(folder))))
+    states = {row["state"] for row in rows}
+    raise typer.Exit(int("failed" in states and "measured" not in states))
 
 
-def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str) -> None:
+def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str, error: float) -> None:
     from ..door import BadInput
 
     strange = [name for name in asked if name not in known]
@@ -102,58 +111,49 @@ def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: s
         raise BadInput(f"there is no quantity {strange[0]!r}", "a misspelt name", f"--quantity {' or '.join(known)}")
     if dtype not in ("float64", "float32"):
         raise BadInput(f"no costs are measured in {dtype!r}", "a misspelt number type", "--dtype float64 or float32")
+    if not 0 < error < float("inf"):
+        raise BadInput(f"the error is {error:g}", "0, or an exponent without its number", "--error 1e-6")
     check_device(device)
 
 
-def _work(targets: list[str], subject: str, problem: str) -> list[tuple[Problem, list[Subject]]]:
-    """Problems, each with its subjects. Raises BadInput when nothing is left."""
+def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Problem, list[Subject]]], list[str]]:
+    """Problems, each with its subjects, and libraries left out that are not here. Raises BadInput when nothing is left.
+
+    What is brought along is measured as it is: where its library is missing, its rows say so.
+    """
     from ..cost import shipped
+    from ..cost.precision import library_of
     from ..door import BadInput
     from ..target import pairs
 
     if targets:
-        found = pairs(targets=targets, tier="quick", state=None, times=None)
+        found, missing = pairs(targets=targets, tier="quick", state=None, times=None), ()
     else:
-        found = [(s, p) for p in shipped.problems() for s in shipped.settings()]
+        found, missing = [(s, p) for p in shipped.problems() for s in shipped.settings()], shipped.missing()
+    asked = [(s, p) for s, p in found if subject.lower() in s.name.lower() and problem.lower() in p.name.lower()]
     work: dict[str, tuple[Problem, list[Subject]]] = {}
-    for one, at in found:
-        if subject.lower() in one.name.lower() and problem.lower() in at.name.lower():
+    absent: list[str] = []
+    for one, at in asked:
+        library = library_of(one.engine.name)
+        if library in missing:
+            absent += [library] if library not in absent else []
+        else:
             work.setdefault(at.name, (at, []))[1].append(one)
-    if not work:
+    if not work and absent:
         raise BadInput(
-            f"nothing has a subject with {subject!r} and a problem with {problem!r} in its name",
-            "a misspelt name",
-            f"--problem with a part of one of: {'; '.join(sorted({p.name for _, p in found}))}",
+            f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed",
+            "odecheck was installed without the libraries that it compares with",
+            'pip install "odecheck[peers]"',
         )
-    return list(work.values())
-
-
-def _begin(folder: Path, resume: bool, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows that the folder has already. Raises BadInput for a folder that is taken."""
-    import pandas as pd
-
-    from ..door import BadInput
-    from ..store import about
-
-    table = folder / "cost.parquet"
-    if table.exists() and not resume:
-        raise BadInput(f"{folder} already holds costs", "the same --run twice", "--resume, or another --run")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "run.json").exists():
-        import json
-
-        (folder / "run.json").write_text(json.dumps(about(facts, seed=0), indent=1) + "\n")
-    return pd.read_parquet(table).to_dict("records") if table.exists() else []  # pyright: ignore[reportReturnType]
-
-
-def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
-    import pandas as pd
-
-    from ..cost import COLUMNS
-
-    temporary = folder / "cost.parquet.tmp"
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(temporary, index=False)
-    temporary.replace(folder / "cost.parquet")
+    if not work:
+        names = sorted({s.name for s, _ in found}) if subject else []
+        names += sorted({p.name for _, p in found}) if problem else []
+        raise BadInput(
+            f"nothing has {named(subject=subject, problem=problem)}",
+            "a misspelt name",
+            f"--subject or --problem with a part of one of: {'; '.join(names)}",
+        )
+    return list(work.values()), absent
 
 
 def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
@@ -171,4 +171,4 @@ def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
     for state in ("unsupported", "failed"):
         for one in frame[frame["state"] == state][["engine", "message"]].drop_duplicates().to_dict("records"):
             typer.echo(f"{state}: {one['engine']}: {one['message']}")
-    typer.echo(f"\n{len(frame)} rows in {folder / 'cost.parquet'}")
+    typer.echo(f"\n{number(len(frame), 'row')} in {folder / 'cost.parquet'}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report.blocks import COLOURS
+from ..report.static import needs_figures
 from .precision import COLUMNS, at_equal_error
 from .quantities import QUANTITIES
 
@@ -49,7 +50,11 @@ NOTES = """\
 
 
 def write(rows: Any, folder: Path, error: float, about: Mapping[str, Any]) -> Path:
-    """cost.md, cost.parquet, cost.svg, cost.png. rows: of `work_precision`; about: run.json. The path of the page."""
+    """cost.md, cost.parquet, cost.svg, cost.png. rows: of `work_precision`; about: run.json. The path of the page.
+
+    Raises BadInput where matplotlib is missing, before anything is written.
+    """
+    needs_figures()
     import pandas as pd
 
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))

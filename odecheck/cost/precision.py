@@ -52,6 +52,11 @@ class _Rung:
     seconds: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
 
+def library_of(engine: str) -> str:
+    """The library that an engine is of, by its name."""
+    return engine.split()[0].split(".")[0]
+
+
 def row(
     subject: Subject, problem: Problem, quantity: Quantity, cost: Cost | None, achieved_error: float, *,
     device: str = "cpu", dtype: torch.dtype = torch.float64, message: str = "", state: str = "measured",
@@ -60,7 +65,7 @@ def row(
     solver, engine = subject.solver, subject.engine.name
     costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
     return {
-        "model": type(problem.field).__name__, "problem": problem.name, "library": engine.split()[0].split(".")[0],
+        "model": type(problem.field).__name__, "problem": problem.name, "library": library_of(engine),
         "engine": engine, "method": getattr(solver, "method", solver.name), "rtol": getattr(solver, "rtol", NAN),
         "step": getattr(solver, "step", NAN), "quantity": quantity, "achieved_error": achieved_error,
         **{name: costs[name] for name in COUNTED}, "device": device, "dtype": str(dtype).removeprefix("torch."),

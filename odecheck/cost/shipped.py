@@ -12,6 +12,7 @@ from typing import Any, cast
 from odecheck_reference import Problem, catalogue
 
 from .. import engines
+from ..conformance.libraries import libraries
 from ..engines.base import Engine
 from ..solvers import Adaptive
 from ..subject import SHIPPED, Subject
@@ -73,6 +74,11 @@ def settings() -> tuple[Subject, ...]:
             solver = replace(cast(Adaptive, subject.solver), method=method, land=land)
             found.append(replace(subject, solver=solver))
     return tuple(found)
+
+
+def missing() -> tuple[str, ...]:
+    """The libraries whose engines are among them and that are not installed."""
+    return tuple(library.name for library in libraries() if not library.installed)
 
 
 def _own(module: ModuleType) -> list[Any]:
