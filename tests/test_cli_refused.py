@@ -15,6 +15,7 @@ from odecheck.cli import app, main
 from odecheck.commands import common
 from odecheck.conformance import libraries
 from odecheck.door import BadInput
+from odecheck.engines.release import NotInstalled
 from odecheck.report.static import needs_figures
 
 VERIFY = ("verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1")
@@ -150,6 +151,15 @@ def test_a_library_that_is_not_there_is_bad_input_and_says_which_extra(monkeypat
     output = refused("missing is not installed", "conformance", "missing")
     assert "odecheck[peers]" in output and "pip install no-such-package-of-odecheck==1.0" in output
     assert "nan" not in output and not Path("runs").exists()
+
+
+def test_a_release_that_cannot_be_had_is_bad_input(monkeypatch):
+    def offline(package: str, release: str, folder: object) -> None:
+        raise NotInstalled(f"{package} {release} is not here. What to type, where there is a network: pip install it")
+
+    monkeypatch.setattr(libraries, "install", offline)
+    output = refused("torchdiffeq 0.0.9 is not here\n", "conformance", "torchdiffeq==0.0.9")
+    assert output.strip().endswith("what to type: pip install it") and not Path("runs").exists()
 
 
 def test_one_of_two_libraries_that_is_not_there_is_one_line(monkeypatch):

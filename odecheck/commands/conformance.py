@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,12 +104,12 @@ def _some_are_there(found: list[Version]) -> None:
 
     if not found or not all(one.named and one.trouble for one in found):
         return
-    parts = [one.trouble.partition("; what to type: ") for one in found]
-    fixes = [fix for _, _, fix in parts if fix]
+    parts = [re.split(r"[.;] what to type[^:]*: ", one.trouble, flags=re.IGNORECASE) for one in found]
+    fixes = [part[-1] for part in parts if len(part) > 1]
     if any(not one.library.side_by_side and not one.library.installed for one in found):
         fixes.insert(0, PEERS)
     raise BadInput(
-        "; ".join(seen for seen, _, _ in parts),
+        "; ".join(part[0] for part in parts),
         "a library that odecheck does not bring along, another version of it, or no network",
         ", or ".join(dict.fromkeys(fixes)) or "odecheck conformance, which judges the libraries that are here",
     )
