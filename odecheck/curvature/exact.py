@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .factors import Factors, Reduction
 from .gather import CurvatureError, Gather
 from .layers import Counts, Shape, cotangent_rows, input_rows
+from .samples import Told
 from .sink import Stage
 
 
@@ -77,6 +78,11 @@ class SampleIntegrals:
     def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> tuple[Tensor, Tensor, Counts]:
         """Inputs (samples, positions, columns), cotangents (samples, positions, outputs), and what they stand for."""
         counts = Counts.of(layer, g, samples)
+        if counts.samples > 1 and next(size for size in g.shape if size > 1) != samples:
+            raise CurvatureError(
+                f"{layer} gives {tuple(g.shape)} in a solve of {samples} samples, and of single samples it has to be "
+                f"known which rows are theirs. Call it with ({samples}, positions, features), samples first."
+            )
         by_sample = (counts.samples, counts.positions, -1)
         return (
             input_rows(layer, shape, z).reshape(by_sample),
@@ -121,6 +127,7 @@ def exact_blocks(
     *,
     reduction: Reduction = "mean",
     fields: Sequence[Callable] = (),
+    samples: Told = None,
 ) -> dict[str, Blocks]:
     """Name of each layer inside a field → its exact block and its parts.
 
@@ -129,12 +136,13 @@ def exact_blocks(
         backward: makes a forward pass and as many backward passes over the same samples as Σ_i has terms.
         reduction: of the loss over samples.
         fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
+        samples: as for `kronecker_factors`.
 
     Raises:
         CurvatureError: as `kronecker_factors`; and for a layer that is called once for all of several samples.
     """
     sums = SampleIntegrals()
-    gather = Gather(model, sums, fields=fields)
+    gather = Gather(model, sums, fields=fields, samples=samples)
     with gather:
         backward()
     gather.finish()

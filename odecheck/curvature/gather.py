@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from .errors import CurvatureError
 from .hooks import Callback, Hook
 from .layers import Shape, named_layers, tied, trained
+from .samples import Told, check, samples_of
 from .seen import Missed, Seen, missed
 from .sink import Sink, Stage
 from .steps import Evaluation, Starts, Steps
@@ -35,12 +37,22 @@ class Gather:
         sink: what is done with the calls.
         layers: those of fields alone, or "all" of the model.
         fields: more fields, that `model` does not hold; functions too.
+        samples: how many a solve has, or a function of its state that says so. None: the length of the state's first
+            axis, where calls of layers leave no doubt of it.
 
     Raises ValueError where layers share a weight and differ otherwise.
     """
 
-    def __init__(self, model: nn.Module, sink: Sink, *, layers: Which = "ode", fields: Sequence[Callable] = ()) -> None:
-        self.model, self.sink, self.which = model, sink, layers
+    def __init__(
+        self,
+        model: nn.Module,
+        sink: Sink,
+        *,
+        layers: Which = "ode",
+        fields: Sequence[Callable] = (),
+        samples: Told = None,
+    ) -> None:
+        self.model, self.sink, self.which, self.samples = model, sink, layers, samples
         self.candidates: list[Any] = [*model.modules()]
         self.candidates += [m for f in fields for m in (f.modules() if isinstance(f, nn.Module) else [f])]
         self.names = named_layers(model, fields)
@@ -56,6 +68,7 @@ class Gather:
         self._seen = Seen()  # in the evaluation that is open
         self._missed: dict[nn.Module, Missed] = {}  # by the first evaluation of each field in a backward pass
         self._warned: set[str] = set()
+        self._failure = ""
         self._last: Evaluation | None = None
         self._passed, self._backprop, self.active = -1, False, False
 
@@ -101,6 +114,7 @@ class Gather:
         self._starts.clear()
         self.of_field.clear()
         self._missed.clear()
+        self._failure = ""
         self._open = self._last = None
         self._passed, self._backprop = -1, False
 
@@ -117,10 +131,8 @@ class Gather:
         self._last = None
         for steps in self.steps.values():
             steps.finish()
-        failure = next((s.failure for s in self.steps.values() if s.failure), "")
-        if failure:
-            raise CurvatureError(failure)
-        if failure := next((m.failure for m in self._missed.values() if m.failure), ""):
+        failures = [self._failure, *(x.failure for x in (*self.steps.values(), *self._missed.values()))]
+        if failure := next(filter(None, failures), ""):
             raise CurvatureError(failure)
         if unseen := sorted({name for m in self._missed.values() for name in m.unseen} - self._warned):
             self._warned |= set(unseen)
@@ -209,9 +221,11 @@ class Gather:
             self._starts[field].evaluated()
         elif _within_backward():
             self._turn_to(_backward_pass())
-            state = args[1] if isinstance(args[1], Tensor) else args[1][0]
-            samples = len(state) if state.dim() > 1 else 1
-            self._open, self._seen = (field, Evaluation(args[0].detach(), samples)), Seen()
+            evaluation = Evaluation(args[0].detach())
+            with self._said_at_the_end():
+                evaluation.samples = samples_of(args[1], self.samples)
+            evaluation.image = self.samples is None and isinstance(args[1], Tensor) and args[1].dim() == 3
+            self._open, self._seen = (field, evaluation), Seen()
 
     def _leave(self, field: nn.Module, _args: Any, output: Any) -> None:
         if self._open is not None and self._open[0] is field:
@@ -224,10 +238,25 @@ class Gather:
 
     def _settle(self, evaluation: Evaluation | None) -> None:
         """Its gradients have arrived: keep of its calls what the sink needs."""
-        if evaluation is not None:
-            for layer, z, g in evaluation.calls:
-                evaluation.held.append((layer, self.sink.hold(layer, self.shapes[layer], z, g, evaluation.samples)))
-            evaluation.calls.clear()
+        if evaluation is None:
+            return
+        calls, evaluation.calls = evaluation.calls, []
+        # a convolution that is called without a batch says what the first of three axes is
+        image = evaluation.image and any(isinstance(layer, nn.Conv2d) and g.dim() == 3 for layer, _, g in calls)
+        evaluation.samples = 1 if image else evaluation.samples
+        with self._said_at_the_end():
+            for layer, z, g in calls:
+                check(layer, g, evaluation.samples, sure=image or self.samples is not None)
+                held = self.sink.hold(layer, self.shapes[layer], z, g, evaluation.samples)
+                evaluation.held.append((layer, held))
+
+    @contextmanager
+    def _said_at_the_end(self) -> Iterator[None]:
+        """Errors in what is gathered are raised by `finish`: the backward pass is the user's, and goes on."""
+        try:
+            yield
+        except CurvatureError as error:
+            self._failure = self._failure or str(error)
 
     def _turn_to(self, passed: int) -> None:
         self._settle(self._last)

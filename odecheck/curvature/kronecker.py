@@ -8,6 +8,7 @@ from torch import nn
 
 from .factors import Factors, KroneckerSums, Reduction
 from .gather import Gather, Which
+from .samples import Told
 
 
 def kronecker_factors(
@@ -18,6 +19,7 @@ def kronecker_factors(
     reduction: Reduction = "mean",
     rank: int = 1,
     fields: Sequence[Callable] = (),
+    samples: Told = None,
 ) -> dict[str, Factors]:
     """Name of each layer → its factors A and B, gathered while `backward()` runs.
 
@@ -29,6 +31,8 @@ def kronecker_factors(
         reduction: of the loss over samples.
         rank: how many backward passes `backward` makes over the same samples.
         fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
+        samples: how many a solve has, or a function of its state, such as `len`. None: the length of the state's first
+            axis (of tuples, of their parts with two axes or more), refused where calls of layers contradict it.
 
     Raises:
         CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights, or weights were used without
@@ -47,7 +51,7 @@ def kronecker_factors(
         >>> found["net.0"].A.shape, found["net.0"].B.shape
         (torch.Size([3, 3]), torch.Size([2, 2]))
     """
-    gather = Gather(model, sums := KroneckerSums(), layers=layers, fields=fields)
+    gather = Gather(model, sums := KroneckerSums(), layers=layers, fields=fields, samples=samples)
     with gather:
         backward()
     gather.finish()

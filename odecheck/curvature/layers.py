@@ -127,16 +127,20 @@ class Counts:
     def of(cls, layer: nn.Module, g: Tensor, samples: int | None = None) -> Counts:
         """Of a call by the cotangent of its output; samples: of the state of the solve, by default those of the call.
 
-        Axes between the first and the features are positions, as pixels are (Grosse & Martens, arXiv:1602.01407).
+        Axes between the first and the features are positions, as pixels are (Grosse & Martens, arXiv:1602.01407), and
+        so is what the first axis has beyond the samples. `samples.check` refuses what is neither of the two.
         """
-        if isinstance(layer, nn.Conv2d):
-            lead, rows = (len(g), g.numel() // g.shape[1]) if g.dim() == 4 else (1, g[0].numel())
-        else:
-            lead, rows = len(g) if g.dim() > 1 else 1, g.numel() // g.shape[-1]
-        own, samples = lead, samples or lead
-        if samples % lead != 0 and rows % samples == 0:  # neither a row for each sample nor one for all of them
-            own = samples
-        return cls(own, rows // own, max(samples // own, 1))
+        lead, rows = leading(layer, g)
+        samples = samples or lead
+        own = 1 if (lead if isinstance(layer, nn.Conv2d) else rows) % samples else samples
+        return cls(own, rows // own, samples // own)
+
+
+def leading(layer: nn.Module, g: Tensor) -> tuple[int, int]:
+    """Length of the first axis of a call, 1 if it has no batch, and its rows, by the cotangent of its output."""
+    if isinstance(layer, nn.Conv2d):
+        return (len(g), g.numel() // g.shape[1]) if g.dim() == 4 else (1, g[0].numel())
+    return len(g) if g.dim() > 1 else 1, g.numel() // g.shape[-1]
 
 
 def input_rows(layer: nn.Module, shape: Shape, z: Tensor) -> Tensor:

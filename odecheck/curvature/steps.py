@@ -24,13 +24,15 @@ COARSE = 1e-3  # round-off of times, relative to a step, from which on its stage
 class Evaluation:
     """One evaluation of a field in an adjoint solve.
 
-    time: as the field was given it. samples: rows of the state. calls: layer, its input, and the cotangent of its
-    output, in the order in which gradients arrive. held: layer, and what is kept of a call until its step is accepted.
-    idle: a stage without weight, of which nothing need be kept.
+    time: as the field was given it. samples: rows of the state. image: whether it may as well be (channels, height,
+    width) of one sample. calls: layer, its input, and the cotangent of its output, in the order in which gradients
+    arrive. held: layer, and what is kept of a call until its step is accepted. idle: a stage without weight, of which
+    nothing need be kept.
     """
 
     time: Tensor
-    samples: int
+    samples: int = 1
+    image: bool = False
     calls: list[tuple[nn.Module, Tensor, Tensor]] = attribute(default_factory=list)
     held: list[tuple[nn.Module, Any]] = attribute(default_factory=list)
     idle: bool = False

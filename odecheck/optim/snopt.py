@@ -19,6 +19,7 @@ from ..curvature import CurvatureError, Eigenbasis, Factors, Gather, KroneckerSu
 from ..curvature.factors import Reduction
 from ..curvature.gather import Which
 from ..curvature.layers import Layer, Shape, reparametrized
+from ..curvature.samples import Told
 
 
 class SNOpt(torch.optim.Optimizer):
@@ -48,13 +49,15 @@ class SNOpt(torch.optim.Optimizer):
         layers: "ode", those in fields alone, or "all" of the model.
         reduction: "mean" or "sum": how the loss is made of its samples.
         fields: fields that are given to odeint and are not inside `model`.
+        samples: how many a solve has, or a function of its state, such as `len`. None: the length of the state's first
+            axis (of tuples, of their parts with two axes or more), refused where calls of layers contradict it.
 
     Raises:
         ValueError: an option out of its range, a model without a layer to be trained, or layers that share a weight
             and differ otherwise. (Those that share weight and bias are one layer, called more than once.)
         CurvatureError: from `step` of a refresh: no adjoint solve was seen, its method is no Runge–Kutta method, the
-            calls of layers were not seen (after torch.compile) or not all of what is done with a weight, or the factors
-            are not finite.
+            number of samples cannot be told, calls of layers were not seen (after torch.compile) or are not all that is
+            done with a weight, or the factors are not finite.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class SNOpt(torch.optim.Optimizer):
         layers: Which = "ode",
         reduction: Reduction = "mean",
         fields: Sequence[Callable] = (),
+        samples: Told = None,
     ) -> None:
         if not damping > 0:
             raise ValueError(f"damping is {damping}; it has to be positive, for example 0.05")
@@ -82,7 +86,7 @@ class SNOpt(torch.optim.Optimizer):
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {reduction!r}; it is 'mean' or 'sum'")
         self._sums = KroneckerSums(self._drop)
-        self._gather = Gather(model, self._sums, layers=layers, fields=fields)
+        self._gather = Gather(model, self._sums, layers=layers, fields=fields, samples=samples)
         self._layers = cast(list[Layer], list(dict.fromkeys(self._gather.stands_for.values())))
         parameters = [p for layer in self._layers for p in (layer.weight, layer.bias) if isinstance(p, nn.Parameter)]
         others = ", ".join(reparametrized(model, fields))
