@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from odecheck_reference.losses import QuadraticCost
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from odecheck.claim import NotApplicable
@@ -33,14 +39,10 @@ CLAIMS = {claim.id: claim for claim in (*ALL, *CONFORMANCE)}
 DOPRI5, RK4 = Adaptive("dopri5", rtol=1e-7), FixedStep("rk4", step=0.05)
 ADAMS, EXPLICIT = FixedStep("implicit_adams", step=0.02), FixedStep("explicit_adams", step=0.02)
 REPORTS = Path(__file__).parents[1] / "reports"
-# nothing of this project can be imported, not even what a .pth file would find; each script is a main program
+FOUND = "import os, sys; sys.path.append(os.environ['LIBRARIES'])\n"
+# each script is a main program, of an interpreter that sees the folder LIBRARIES and nothing else that is installed
 ALONE = """
-import contextlib, io, json, runpy, sys, traceback
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("odecheck", "odecheck_reference"):
-            raise ImportError(name)
-sys.meta_path.insert(0, Refuse())
+import contextlib, io, json, os, runpy, sys, traceback
 done = []
 for path in sys.argv[1:]:
     code, said = 0, io.StringIO()
@@ -65,6 +67,30 @@ sys.modules["torchdyn.core"] = core
 """
 
 
+@cache
+def clean() -> str:
+    """A folder with the libraries, numpy, scipy and what these need: an environment made for them alone."""
+    seen: set[str] = set()
+    todo = [Requirement(library.package) for library in libraries() if library.package != "odecheck"]
+    todo += [Requirement("numpy"), Requirement("scipy")]
+    folder = Path(tempfile.mkdtemp())
+    while todo:
+        wanted = todo.pop()
+        if str(wanted) in seen:
+            continue
+        seen.add(str(wanted))
+        with suppress(PackageNotFoundError):
+            package = distribution(canonicalize_name(wanted.name))
+            for one in map(Requirement, package.requires or ()):
+                if one.marker is None or any(one.marker.evaluate({"extra": e}) for e in ("", *wanted.extras)):
+                    todo.append(one)
+            for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+                link = folder / top
+                if not link.exists():
+                    link.symlink_to(Path(str(package.locate_file(top))).resolve())
+    return str(folder)
+
+
 def run_alone(texts: list[str], folder: Path, before: str = "") -> list[tuple[int, str]]:
     """Exit status and output of each script, in a fresh, isolated interpreter; 2 for an exception.
 
@@ -74,8 +100,9 @@ def run_alone(texts: list[str], folder: Path, before: str = "") -> list[tuple[in
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", before + ALONE, *map(str, paths)], capture_output=True, text=True,
-        timeout=300, check=False, cwd=folder, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+        [sys.executable, "-I", "-S", "-W", "ignore", "-c", FOUND + before + ALONE, *map(str, paths)],
+        capture_output=True, text=True, timeout=300, check=False, cwd=folder,
+        env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LIBRARIES": clean()},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [(code, said) for code, said in json.loads(done.stdout.splitlines()[-1])]
