@@ -269,6 +269,20 @@ def test_the_command_measures_writes_and_says_what_it_does_not_know(tmp_path):
     assert CliRunner().invoke(app, ["selftest", "--part", "colours"]).exit_code == 2
 
 
+def test_the_command_refuses_before_the_work_of_hours(tmp_path, monkeypatch):
+    def said(*arguments):
+        return CliRunner().invoke(app, ["selftest", "--run", str(tmp_path / "run"), *arguments])
+
+    (tmp_path / "file").write_text("")
+    assert "nothing is judged" in said("--so-far").output and said("--so-far").exit_code == 2
+    assert said("--part", "bars", "--problems", "0").exit_code == 2
+    assert "cannot write --write" in said("--write", str(tmp_path / "file")).output
+    monkeypatch.setattr("odecheck.commands.selftest.find_spec", lambda name: None)
+    refused = said("--mutants", "1")
+    assert refused.exit_code == 2 and "hypothesis, which is not installed" in refused.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_bar_that_is_too_narrow_is_counted():
     narrow = [[{"seed": 0, "quantity": "loss", "score": 2.0, "slack": 0.5, "name": "x"}]]
     assert bars.summary(narrow)["outside"] == 1

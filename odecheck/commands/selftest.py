@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, refuse
+from .common import INTERRUPTED, Progress, needs_to_write, refuse
 
 if TYPE_CHECKING:
     from ..selftest.journal import Row
@@ -20,11 +22,13 @@ def selftest(
     part: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
     ] = None,
-    mutants: Annotated[int, typer.Option(metavar="N", help="Mutants drawn from the source; 0: all.")] = 60,
-    rows: Annotated[int, typer.Option(metavar="N", help="Rows that come to a verdict, of correct subjects.")] = 500,
-    problems: Annotated[int, typer.Option(metavar="N", help="Problems with a known truth.")] = 100,
+    mutants: Annotated[int, typer.Option(metavar="N", min=0, help="Mutants drawn from the source; 0: all.")] = 60,
+    rows: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Rows that come to a verdict, of correct subjects.")
+    ] = 500,
+    problems: Annotated[int, typer.Option(metavar="N", min=1, help="Problems with a known truth.")] = 100,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
     so_far: Annotated[
@@ -63,6 +67,7 @@ def selftest(
         facts = about({}, seed=seed)
         del facts["command"]  # it names folders of this machine
         facts |= {"so_far": so_far, "parts": {}}
+        _needs(() if so_far else chosen, run, write)
         found: dict[str, list[Row]] = {}
         for name in PARTS:
             path, begun = run / f"{name}.jsonl", {"seed": seed}
@@ -77,6 +82,10 @@ def selftest(
                 facts["parts"][name] = {**begun, "asked": amount, **journal.spent(path)}
             else:
                 found.pop(name, None)
+        if not found:
+            raise BadInput(
+                f"nothing is judged in {run}", "another folder, or nothing yet", "odecheck selftest --run DIR"
+            )
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
@@ -90,6 +99,23 @@ def selftest(
     for line in trouble:
         typer.echo(line, err=True)
     raise typer.Exit(1 if trouble else 0)
+
+
+def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
+    """Raises BadInput, before the work of hours, for what is not installed, and for folders that cannot be written."""
+    from ..door import BadInput
+    from ..report.static import needs_figures
+
+    if "false-alarms" in parts and find_spec("hypothesis") is None:
+        raise BadInput(
+            "problems are drawn with hypothesis, which is not installed",
+            "odecheck was installed without what its tests need",
+            'pip install "odecheck[test]", or --part mutants --part bars --part discernment',
+        )
+    needs_to_write(run, "--run")
+    needs_to_write(write, "--write")
+    if write is not None:
+        needs_figures()
 
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:

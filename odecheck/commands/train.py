@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, check_device, new_run, refuse
+from .common import Progress, check_device, interrupted, refuse, run_folder
+
+if TYPE_CHECKING:
+    from ..door import BadInput
+    from ..tasks.task import Setting, Task
 
 
 def train(
@@ -20,10 +24,10 @@ def train(
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="N", help="Seeds: 5 for 0 to 4, or 0,3,7.")] = "1",
     tune: Annotated[
-        int, typer.Option(metavar="N", help="First N seeds more, from 100 on, choose each optimizer's --rate.")
+        int, typer.Option(metavar="N", min=0, help="First N seeds more, from 100 on, choose each optimizer's --rate.")
     ] = 0,
     setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="In place of the setting's.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="In place of the setting's.")] = None,
     clip: Annotated[
         float | None, typer.Option(metavar="NORM", help="Largest norm of the gradient, in place of the setting's.")
     ] = None,
@@ -31,10 +35,14 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Data directory; by default that in ODECHECK_DATA.")
     ] = None,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
+    ] = False,
     checkpoint: Annotated[float, typer.Option(metavar="SECONDS", help="Training between two checkpoints.")] = 20.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(metavar="N", help="Of torch. Numbers repeat bit for bit at the same N.")] = 1,
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of torch. Numbers repeat bit for bit at the same N.")
+    ] = 1,
 ) -> None:
     """Train models on a task. Every step is a row of training.parquet in the run folder, written as it comes.
 
@@ -58,20 +66,22 @@ def train(
     from ..tasks.loop import Trial, steps_of
 
     torch.set_num_threads(threads)
-    folder = run or new_run()
+    folder = run
     try:
         check_device(device)
+        folder = run_folder(run, resume, "train")
         found = tasks.find(task)
         chosen = found.setting(setting)
         chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
-        chosen = chosen if clip is None else replace(chosen, clip=clip)
+        chosen = chosen if clip is None else replace(chosen, clip=_positive("--clip", clip))
+        if data is not None and not chosen.needs_data:
+            raise _no_need_of(data, found, chosen)
         names = found.models if model == "all" else model.split(",")
         by, of, rates = optimizer.split(","), _seeds(seeds), _rates(rate)
         tried = runs.tuning(found, chosen, names, by, tune, rates) if tune else []
-        todo = [] if tried else runs.trials(found, chosen, names, by, of, rates)
+        todo = runs.trials(found, chosen, names, by, of, [] if tried else rates)  # those of the best rates: as many
         rows = found.load(directory(data), chosen)
-        count = len(tried) + len(names) * len(by) * len(of) if tried else len(todo)
-        bar = Progress(count * steps_of(chosen, rows))
+        bar = Progress((len(tried) + len(todo)) * steps_of(chosen, rows))
 
         def go(trials: list[Trial], resume: bool) -> None:
             for row in runs.run(trials, rows, folder, resume=resume, device=device, every=checkpoint):
@@ -86,27 +96,52 @@ def train(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        interrupted(folder)
     _report(folder)
 
 
+def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:
+    from ..door import BadInput
+
+    others = [one.name for one in task.settings if one.needs_data]
+    return BadInput(
+        f"the setting {setting.name!r} of {task.name} reads no files, and --data is {data}",
+        "data were meant to be read: the default is made up, or embedded",
+        f"--setting {others[0]} --data {data}" if others else "the command without --data",
+    )
+
+
 def _seeds(given: str) -> list[int]:
-    numbers = [int(n) for n in _numbers("--seeds", given)]
-    return numbers if "," in given else list(range(numbers[0]))
+    from ..door import BadInput
+
+    numbers = _numbers("--seeds", given)
+    seeds = [int(n) for n in numbers] if "," in given else list(range(int(numbers[0])))
+    if not seeds or any(n < 0 or n != int(n) for n in numbers):
+        raise BadInput(
+            f"--seeds is {given!r}", "no seed, or one that is no whole number", "--seeds 5, or --seeds 0,3,7"
+        )
+    return seeds
 
 
 def _rates(given: str | None) -> list[float]:
-    return [] if given is None else _numbers("--rate", given)
+    return [] if given is None else [_positive("--rate", rate) for rate in _numbers("--rate", given)]
+
+
+def _positive(option: str, number: float) -> float:
+    from ..door import BadInput
+
+    if not 0 < number < float("inf"):
+        raise BadInput(f"{option} has {number:g}", "a sign, or a zero", f"{option} with numbers above 0")
+    return number
 
 
 def _numbers(option: str, given: str) -> list[float]:
     from ..door import BadInput
 
     try:
-        return [float(part) for part in given.split(",") if part]
+        return [float(part) for part in given.split(",")]
     except ValueError:
-        raise BadInput(f"{option} is {given!r}", "a word where numbers belong", f"{option} 0,1,2") from None
+        raise BadInput(f"{option} is {given!r}", "a word where numbers belong, or none", f"{option} 0,1,2") from None
 
 
 def _report(folder: Path) -> None:

@@ -28,6 +28,9 @@ def found(folder: Path | None, name: str, how: str) -> Path:
             f"--data DIR, or {VARIABLE}=DIR, with the file in it. {how}",
         )
     path = folder / name
+    if not folder.is_dir():
+        seen = "is a file" if folder.exists() else "does not exist"
+        raise BadInput(f"the data directory {folder} {seen}", "a misspelt path", f"--data DIR with {name} in it. {how}")
     if not path.is_file():
         raise BadInput(f"there is no file {name} in {folder}", "not downloaded yet, or another directory", how)
     return path

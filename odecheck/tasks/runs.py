@@ -13,7 +13,7 @@ import torch
 
 from ..benchmark_claims import TUNING, best_rate
 from ..door import BadInput
-from ..store import about
+from ..store import about, read_facts, same_kind
 from .loop import EVERY, Trial, train
 from .rows import Row, Unit, frame, read
 from .task import Data, Setting, Task
@@ -148,13 +148,14 @@ def _opened(folder: Path, facts: dict[str, Any], resume: bool) -> dict[str, Any]
                 "the same --run twice",
                 f"--resume to go on with it, or another --run, or rm -r {folder}",
             )
-        known = json.loads(path.read_text())
+        known = read_facts(folder)
+        same_kind(folder, known, "train")
         for what in ("cases", "versions", "device", "threads"):
-            if known.get(what) != facts[what]:
+            if differ := _differences(known.get(what), facts[what], what):
                 raise BadInput(
-                    f"the run in {folder} has {what} {known.get(what)}, and not {facts[what]}",
+                    f"the run in {folder} began with another {'; '.join(differ)}",
                     "another task, setting or library than when the run began",
-                    "the command as before, or another --run",
+                    f"the command as before ({' '.join(known['command'])}), or another --run",
                 )
         trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
         command = [part for part in facts["command"] if part != "--resume"]
@@ -162,6 +163,13 @@ def _opened(folder: Path, facts: dict[str, Any], resume: bool) -> dict[str, Any]
     folder.mkdir(parents=True, exist_ok=True)
     _write_facts(folder, facts)
     return facts
+
+
+def _differences(before: Any, now: Any, name: str) -> list[str]:
+    """What differs between two values of JSON, one by one: "epochs: 300, and not 3"."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [one for key in {**before, **now} for one in _differences(before.get(key), now.get(key), str(key))]
+    return [] if before == now else [f"{name}: {before}, and not {now}"]
 
 
 def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
