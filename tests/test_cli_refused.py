@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import bad_engines
 import pytest
@@ -17,6 +18,7 @@ from odecheck.conformance import libraries
 from odecheck.door import BadInput
 from odecheck.engines.release import NotInstalled
 from odecheck.report.static import needs_figures
+from odecheck.selftest import curve
 
 VERIFY = ("verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1")
 TRAIN = {"schema": 1, "cases": {"task": "digits", "setting": {}}, "versions": {}, "command": ["odecheck", "train"]}
@@ -135,8 +137,20 @@ def test_without_a_run_of_its_kind_a_command_says_so(command):
 
 def test_show_says_that_the_records_are_damaged():
     assert run(*VERIFY, "--run", "here")[0] == 0
+    Path("here/journal.jsonl").write_text('{"cut')
+    status, output = run("show", "SOL-1", "--run", "here")
+    assert status == 0 and "damaged: journal.jsonl, line 1" in output and "would have seen" in output
     Path("here/records.parquet").write_text("junk")
     assert "records.parquet" in refused("it is damaged", "show", "SOL-1", "--run", "here")
+
+
+def test_a_script_is_written_into_a_new_folder(monkeypatch):
+    at = SimpleNamespace(claim="", subject="", problem="", observed=1.0, expected=1.0, bar=1.0, worst="", library="")
+    monkeypatch.setattr("odecheck.reproduce.rows.found", lambda *_: at)
+    monkeypatch.setattr("odecheck.reproduce.script", lambda *_, **__: "a script")
+    a_run("here")
+    assert run("reproduce", "3f9a1c", "--run", "here", "--write", "new/folder/bug.py")[0] == 0
+    assert Path("new/folder/bug.py").read_text() == "a script"
 
 
 def test_a_damaged_run_file_says_something_to_type():
@@ -206,3 +220,5 @@ def test_figures_are_asked_for_before_the_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BadInput, match="matplotlib is not installed"):
         needs_figures()
+    with pytest.raises(BadInput, match="matplotlib is not installed"):
+        curve.draw([], Path("curve.svg"))
