@@ -8,6 +8,7 @@ import numpy as np
 from odecheck_reference import Bounded
 from odecheck_reference.bounded import Array
 
+from .solvers import Adaptive
 from .subject import Subject, charge, metered
 
 # An error that shrinks by less than this from one rung to the next is no convergence.
@@ -32,7 +33,10 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
 
     A solver may take the same steps on every rung: where it lands on outputs, or where the solution that it controls is
     easier than what is observed, or the interval so short that a handful of steps will do. Rungs that cost the same
-    agree for that reason and not because they have converged; then the bar is at least √eps of the scale.
+    agree for that reason and not because they have converged; then the bar is at least √eps of the scale. Nor do a few
+    more evaluations say that the step was refined whose error is the largest: rungs of some few steps have agreed to
+    1e-14 and been off by 4e-12, at a tolerance of 1e-9. An error far below the tolerance that was asked for is luck, so
+    the bar is never below the finest rung's tolerance, of the scale.
 
     Distances are relative to the largest component, all components share one bar. scale: the size to which round-off
     refers, by default the largest component of the observed value.
@@ -62,6 +66,8 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
             break
     last = values[-1]
     size = float(np.max(np.abs(last), initial=0.0)) if scale is None else scale
+    if isinstance(rung.solver, Adaptive) and np.isfinite(last).all():
+        truncation = max(truncation, rung.solver.rtol * size)
     return Bounded(last, {"truncation": truncation, "roundoff": ROUNDOFF * size if np.isfinite(size) else 0.0})
 
 
