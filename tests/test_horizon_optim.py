@@ -239,3 +239,22 @@ def test_end_of_another_shape_is_refused() -> None:
     end = solved(field, T, torch.zeros(2))
     with pytest.raises(BadInput, match=r"shape \(1,\) and end \(2,\)"):
         HorizonNewton(T, []).measure(end.sum(), end, lambda t, y: y[:1])
+
+
+@pytest.mark.parametrize("other", ["a term of T", "an output at T/2", "a start that moves", "another field"])
+def test_a_loss_that_depends_on_T_otherwise_is_refused(other: str) -> None:
+    """Q_T would be wrong by what is left out. An output at a time of its own is no such way."""
+    for right in (True, False):
+        T, wrong = torch.tensor(1.0, requires_grad=True), "" if right else other
+        start, middle = (0.5 * T if wrong == "a start that moves" else torch.tensor(0.0)), torch.tensor(0.6)
+        middle = 0.7 * T if wrong == "an output at T/2" else middle
+        y = odeint(lambda t, y: -y * (1 + t), torch.ones(3, 2), torch.stack([start, middle, T]), **TIGHT)
+        loss = y[1].square().mean() + (end := y[-1]).square().mean()
+        loss = loss + 0.01 * T if wrong == "a term of T" else loss
+        field = (lambda t, y: -y) if wrong == "another field" else (lambda t, y: -y * (1 + t))
+        horizon = HorizonNewton(T, [])
+        if right:
+            horizon.measure(loss, end, field)
+        else:
+            with pytest.raises(BadInput, match="depends on T in another way"):
+                horizon.measure(loss, end, field)

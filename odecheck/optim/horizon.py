@@ -30,6 +30,11 @@ from ..door import BadInput
 # A step changes T − t0 by this factor at most: the expansion is local, and a time before t0 would turn the solve round.
 LARGEST_CHANGE = 2.0
 
+# Of slopes by the same engine, relative to the largest: a fixed grid that is laid out up to T moves other outputs.
+APART = 1e-3
+# Of an engine's own slope and Φ_y·F, relative and absolute: steps that are differentiated themselves have their error.
+DISCRETE, ROUND = 0.1, 1e-6
+
 
 class HorizonOptimizer(Optimizer):
     """What the three have in common: measure() after the backward pass, step() after the step of θ.
@@ -191,14 +196,21 @@ class HorizonNewton(HorizonOptimizer):
     `HorizonOptimizer`.
     """
 
+    _compared = False
+
     def measure(self, loss: Tensor, end: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take Q_T, Q_TT and Q_Tθ.
 
         loss: (), Φ(y(T)), with its graph: no backward pass has freed it.
         end: y(T), the very tensor that the loss was computed from, and the only way in which it depends on T.
         field: called as field(T, end) → F, shaped like end.
+
+        The first call compares with what automatic differentiation says, for two backward passes more.
         """
         slope = _slope_graph(self.T, loss, end, field)
+        if not self._compared:
+            _through_the_end_alone(self.T, loss, end, slope.item())
+            self._compared = True
         wanted = (self.T, *self.theta)
         found = torch.autograd.grad(slope, wanted, retain_graph=True, allow_unused=True)
         curvature = 0.0 if found[0] is None else found[0].item()
@@ -238,6 +250,24 @@ def _slope_graph(T: Tensor, loss: Tensor, end: Tensor, field: Callable[[Tensor, 
             "the whole state at T, as the solve returned it",
         )
     return (pull * rate).sum()
+
+
+def _through_the_end_alone(T: Tensor, loss: Tensor, end: Tensor, slope: float) -> None:
+    """Raise BadInput if dL/dT is more than what comes by `end`, or that is not Φ_y·F (T moves t0 or y0 too)."""
+    (pull,) = torch.autograd.grad(loss, end, retain_graph=True)
+    (whole,) = torch.autograd.grad(loss, T, retain_graph=True, allow_unused=True)
+    (by_end,) = torch.autograd.grad(end, T, pull, retain_graph=True, allow_unused=True)
+    whole, by_end = (0.0 if g is None else g.item() for g in (whole, by_end))
+    size = max(abs(whole), abs(by_end), abs(slope))
+    if not math.isfinite(size):
+        return  # said with the slope itself
+    if abs(whole - by_end) > APART * size or abs(by_end - slope) > DISCRETE * size + ROUND:
+        raise BadInput(
+            f"dL/dT is {whole:g}, by way of `end` {by_end:g}, and Q_T = Φ_y·F is {slope:g}",
+            "the loss depends on T in another way too, as a term of T itself, an output at T/2, a start that moves; "
+            "or the field is not the one that was solved",
+            "penalty=c for a term of T, fixed times but the last, and measure(loss, end, field) with the solve's field",
+        )
 
 
 def _check(
