@@ -134,7 +134,8 @@ class SNOpt(torch.optim.Optimizer):
             inputs = weight[0].numel()
             shape = Shape(len(weight), inputs, len(basis.columns) > inputs)
             slope = bias.grad if shape.bias and bias is not None and bias.requires_grad else None
-            gradient = shape.matrix(weight.grad, weight.new_zeros(len(weight)) if slope is None else slope)
+            frozen = shape.bias and slope is None
+            gradient = shape.matrix(weight.grad, weight.new_zeros(len(weight)) if frozen else slope)
             preconditioned = basis.precondition(gradient, group["damping"])
             if group["radius"] is not None:
                 products.append((preconditioned * gradient).sum())
