@@ -69,11 +69,11 @@ def test_no_results_yet(repository):
 def test_asv_is_missing(repository, monkeypatch):
     monkeypatch.setattr(run, "find_spec", lambda name: None if name == "asv" else importlib.util.find_spec(name))
     status, words = said(repository, "HEAD")
-    assert status == 2 and "asv is not installed" in words and "pip install asv" in words
+    assert status == 2 and "asv is not installed" in words and "odecheck[bench]" in words
     monkeypatch.setitem(sys.modules, "asv.results", None)
     (repository / "asv_bench" / "results").mkdir()
     status, words = said(repository, "HEAD", command="regressions")
-    assert status == 2 and "pip install asv" in words
+    assert status == 2 and "odecheck[bench]" in words
 
 
 def test_a_configuration_that_asv_refuses(repository):

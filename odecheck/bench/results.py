@@ -62,7 +62,7 @@ def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Seri
         from asv.results import iter_results_for_machine
     except ImportError as missing:
         raise BadInput(
-            "asv, whose results these are, is not installed", "it is an extra", "pip install asv"
+            "asv, whose results these are, is not installed", "it is an extra", 'pip install "odecheck[bench]"'
         ) from missing
     benchmarks = _benchmarks(suite)
     by_commit: dict[str, list[Any]] = {}

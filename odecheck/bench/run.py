@@ -108,7 +108,7 @@ def run_commits(
 def prepare(suite: Suite, machine: str) -> None:
     """Tell asv of this machine, by a name that does not change with it. Raises BadInput where asv cannot be run."""
     if find_spec("asv") is None:
-        raise BadInput("asv is not installed in this environment", "it is an extra", "pip install asv")
+        raise BadInput("asv is not installed in this environment", "it is an extra", 'pip install "odecheck[bench]"')
     command = [sys.executable, "-m", "asv", "machine", "--yes", "--machine", machine, "--config", str(suite.config)]
     done = subprocess.run(command, cwd=suite.config.parent, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -64,7 +64,10 @@ class Suite:
                 f"{self.repo}, which {self.config.name} names as its repository, is no git repository",
                 "an unpacked archive, or another folder in `repo`", f"git clone …, then odecheck bench in {self.repo}",
             )  # fmt: skip
-        raise BadInput(said, "a commit or a range that this repository does not have", "git log --oneline")
+        raise BadInput(
+            f"{said} (git {' '.join(words)})", "a commit or a range that this repository does not have",
+            "git log --oneline",
+        )  # fmt: skip
 
     def uncommitted(self) -> list[str]:
         """Files of the repository that differ from the last commit: what of them belongs to no commit is not run."""

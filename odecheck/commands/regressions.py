@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .bench import CONFIG
-from .common import Progress, refuse
+from .common import INTERRUPTED, Progress, refuse
 
 if TYPE_CHECKING:
     from ..bench import Change, Series, Suite
@@ -57,6 +57,9 @@ def regressions(
             found += slower
     except BadInput as refused:
         refuse(refused)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted: what was timed in pairs is not kept. To begin again, type the same command.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     kept = [c for c in found if every or c.confidence != "advice"]
     for change in worst_first(kept):
         typer.echo(in_words(change))

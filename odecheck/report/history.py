@@ -20,7 +20,7 @@ def read(results: Path) -> tuple[Any, list[str]]:
     try:
         from asv.results import iter_results_for_machine
     except ImportError:
-        return None, ["asv is not installed, so the benchmarks are not shown: pip install asv"]
+        return None, ['asv is not installed, so the benchmarks are not shown: pip install "odecheck[bench]"']
     rows, problems = [], []
     suite = Suite(results / "asv.conf.json", results, results, results)
     for machine in sorted(p.name for p in results.iterdir() if (p / "machine.json").exists()):
