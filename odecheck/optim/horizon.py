@@ -32,8 +32,9 @@ LARGEST_CHANGE = 2.0
 
 # Of slopes by the same engine, relative to the largest: a fixed grid that is laid out up to T moves other outputs.
 APART = 1e-3
-# Of an engine's own slope and Φ_y·F, relative and absolute: steps that are differentiated themselves have their error.
-DISCRETE, ROUND = 0.1, 1e-6
+# Of an engine's own slope and Φ_y·F, relative and absolute: differentiated steps have their error, and a single coarse
+# step of Euler's method the slope of its beginning, which is no reason to refuse it.
+DISCRETE, ROUND = 0.4, 1e-6
 
 
 class HorizonOptimizer(Optimizer):
