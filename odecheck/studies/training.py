@@ -8,6 +8,7 @@ Losses at the same step, or at the same time, are geometric means over the seeds
 geometric means over paired seeds: Student's t on the log ratios, corrected for the number of comparisons of a claim.
 CPU time is that of training alone, without evaluations, of one thread on a machine that did other work as well.
 Seeds of 100 and more chose the learning rates and judge nothing.
+A verdict is about the run that is named, its task, epochs and rate: what is refuted in one epoch may hold after many.
 
 SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping, radius and
 period of `odecheck.tasks.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius bounds its
