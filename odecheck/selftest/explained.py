@@ -83,6 +83,20 @@ SURVIVORS: Mapping[str, str] = {
         "a gap: read by a grid_constructor alone, which no subject of the battery has",
     "discrete.points.Points._chunk_size: len(states) * rows * width -> width":
         "no answer: how many points are differentiated at a time",
+    "curvature.quadrature.Rule.idle: len(self.tableau.b) - 1 -> len(self.tableau.b)":
+        "equivalent for dopri8, whose last stage counts in the middle of a step",
+    "curvature.quadrature.Rule.idle: len(self.tableau.b) - 1 -> len(self.tableau.b) + 1":
+        "equivalent for dopri8, whose last stage counts in the middle of a step",
+    "curvature.quadrature.Rule.idle: len(self.tableau.b) - 1 -> len(self.tableau.b) - 2 * 1":
+        "no answer: one stage more is kept that has no weight",
+    "curvature.steps.Starts.accept: t0 - dt -> t0":
+        "a gap: where a solve backwards in time goes on, and the battery gathers along none",
+    "curvature.hooks.Callback.__call__: self.before(t0, state, dt) -> self.before(state, t0, dt)":
+        "a gap: no field of the battery has callbacks of its own",
+    "fields.cnf.WithDivergence._transformed: self.inner(t, x) -> self.inner(0 * t, x)":
+        "no answer: the battery gets there where a field is looked at before a solve; answers come from _plain",
+    "optim.horizon.HorizonNewton.step: self.T -> self":
+        "no answer: the gradient that is left in T, which Newton's step does not read",
 }  # fmt: skip
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
