@@ -49,8 +49,6 @@ SURVIVORS: Mapping[str, str] = {
         "a gap: for a step at whose start the field was not evaluated, which no solver of the battery takes",
     "optim.snopt.SNOpt.step: self.param_groups[0] -> self.param_groups[-1]":
         "equivalent: the optimizer has one group",
-    "curvature.gather.Gather._enter: args[1][0] -> args[1][-1]":
-        "equivalent: all tensors of a tuple of states have the same number of rows",
     "curvature.quadrature._agree: a - b -> a + b":
         "no answer: no method is recognised any more, so that curvature is refused (SNOPT-6 to SNOPT-9 unsupported)",
     "curvature.steps.Steps._share: 1 - ROUND -> 1":
