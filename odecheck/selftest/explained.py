@@ -132,6 +132,17 @@ SURVIVORS: Mapping[str, str] = {
     "ode.flow._push_forward: flow.tangent(moving).along(t, [*y, *dy], [*p, *(dinputs[n + i] for i in moving)]) -> "
     "flow.tangent(moving).along(0 * t, [*y, *dy], [*p, *(dinputs[n + i] for i in moving)])":
         "no pass: HES-8 becomes inconclusive",
+    "ode.start.start: t[0] -> t[-1]":
+        "no answer: the time at which a field is looked at before it is solved",
+    "ode.stepping.integrate: y[0] -> y[-1]":
+        "equivalent: all parts of a state are of one dtype and on one device",
+    "discrete.copies.push_unit_parameters: _parameter_jacobian(points, chunk) -> _parameter_jacobian(chunk, points)":
+        "equivalent: it ends in an error, and the other route answers",
+    "ode.user_field.UserField._rates: self.cost(t, state) -> self.cost(0 * t, state)":
+        "a gap: equivalent without running_cost, and claims pose an integral as one more state",
+    "discrete.points.agree: 3000.0 * torch.finfo(a.dtype).eps * (0.001 + b.abs().max()) -> "
+    "_odecheck_float32(3000.0 * torch.finfo(a.dtype).eps * (0.001 + b.abs().max()))":
+        "no answer: how near slopes have to be for the quicker route to be taken",
 }  # fmt: skip
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
