@@ -143,6 +143,12 @@ SURVIVORS: Mapping[str, str] = {
     "discrete.points.agree: 3000.0 * torch.finfo(a.dtype).eps * (0.001 + b.abs().max()) -> "
     "_odecheck_float32(3000.0 * torch.finfo(a.dtype).eps * (0.001 + b.abs().max()))":
         "no answer: how near slopes have to be for the quicker route to be taken",
+    "p averaged over the batch":
+        "a gap: the battery asks SNOPT-4 of one row; tests ask it of several, where it refutes this",
+    "what is left of the interval after whole steps is dropped":
+        "a gap: the battery's steps divide its intervals; tests ask its claim where they do not, where it refutes this",
+    "the last step is not cut":
+        "a gap: the battery's steps divide its intervals; tests ask its claim where they do not, where it refutes this",
 }  # fmt: skip
 
 # claim → why it is kept although every mutant that it refutes is refuted by another claim too
