@@ -84,7 +84,7 @@ def test_the_page_of_a_history(history, tmp_path):
     text = (tmp_path / "history.md").read_text()
     assert "solve.Solve.track_nfe(10) | 40 | 40 | 40 | 50 |" in text and text.count("| failed") == 15 - BREAKS
     table = pd.read_parquet(tmp_path / "history.parquet")
-    assert len(table) == 5 * 15 and set(table.state) == {"measured", "failed"}
+    assert len(table) == 5 * 15 and set(table.state) == {"measured", "failed"} and set(table.machine) == {MACHINE}
     assert len(pd.read_parquet(tmp_path / "changes.parquet")) == 5 and (tmp_path / "history.svg").exists()
 
 

@@ -14,11 +14,11 @@ from .suite import Suite
 
 def write(
     suite: Suite, series: Sequence[Series], found: Sequence[Change], done: Sequence[Done], commits: Sequence[str],
-    folder: Path, said: str = "",
+    folder: Path, *, machine: str, said: str = "",
 ) -> Path:  # fmt: skip
     """history.md, history.parquet (a row for each series and commit) and history.svg. The path of the page.
 
-    said: a line below the changes, of what was compared in pairs.
+    machine: the name that the results are kept under. said: a line below the changes, of what was compared in pairs.
     """
     import pandas as pd
 
@@ -26,9 +26,9 @@ def write(
     names = {commit: suite.subject(commit) for commit in commits}
     rows = [
         {
-            "benchmark": s.benchmark, "params": ", ".join(s.params), "kind": s.kind, "unit": s.unit, "commit": p.commit,
-            "position": commits.index(p.commit), "subject": names[p.commit], "state": p.state, "value": p.value,
-            "spread": p.spread,
+            "benchmark": s.benchmark, "params": ", ".join(s.params), "machine": machine, "kind": s.kind,
+            "unit": s.unit, "commit": p.commit, "position": commits.index(p.commit), "subject": names[p.commit],
+            "state": p.state, "value": p.value, "spread": p.spread,
         }
         for s in series for p in s.points
     ]  # fmt: skip

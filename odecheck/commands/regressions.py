@@ -78,7 +78,8 @@ def regressions(
         from ..bench import read_done
 
         run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
-        typer.echo(str(pages.write(suite, series, kept, read_done(suite, machine), run, page, said)))
+        done = read_done(suite, machine)
+        typer.echo(str(pages.write(suite, series, kept, done, run, page, machine=machine, said=said)))
     raise typer.Exit(exit_status(kept, strict=strict))
 
 
