@@ -169,7 +169,7 @@ def test_a_library_that_is_not_there_is_bad_input_and_says_which_extra(monkeypat
 
 def test_a_release_that_cannot_be_had_is_bad_input(monkeypatch):
     def offline(package: str, release: str, folder: object) -> None:
-        raise NotInstalled(f"{package} {release} is not here. What to type, where there is a network: pip install it")
+        raise NotInstalled(f"{package} {release} is not here", "pip install it")
 
     monkeypatch.setattr(libraries, "install", offline)
     output = refused("torchdiffeq 0.0.9 is not here\n", "conformance", "torchdiffeq==0.0.9")

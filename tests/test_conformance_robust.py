@@ -123,7 +123,7 @@ def test_one_that_was_asked_for_by_name_and_is_missing_is_not_expected(tmp_path)
     found = list(versions(["missing"], tmp_path, (bad_engines.MISSING,)))
     assert [row.ok for row in matrix(found, tmp_path).notices] == [False]
     (other,) = versions(["untested==9"], tmp_path, (bad_engines.UNTESTED,))
-    assert other.trouble.endswith("pip install numpy==9")
+    assert other.fix == "pip install numpy==9"
 
 
 def test_a_version_that_was_not_tested_is_run_and_said(rows):

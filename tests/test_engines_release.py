@@ -57,8 +57,9 @@ def test_a_release_that_is_not_there_is_unsupported(folder):
 def test_a_release_that_pip_cannot_have_says_what_to_type(folder, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(NotInstalled, match="What to type"):
+    with pytest.raises(NotInstalled, match="pip could not install it") as refused:
         install("odecheck-has-no-such-package", "1.0", folder / "cache")
+    assert refused.value.fix.startswith("pip install --no-deps --target")
     assert list((folder / "cache").iterdir()) == []  # nothing half installed
 
 

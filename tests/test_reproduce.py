@@ -68,12 +68,13 @@ sys.modules["torchdyn.core"] = core
 
 
 @cache
-def clean() -> str:
-    """A folder with the libraries, numpy, scipy and what these need: an environment made for them alone."""
+def clean() -> tempfile.TemporaryDirectory[str]:
+    """A folder, gone with this process, with the libraries and what these need: an environment made for them alone."""
     seen: set[str] = set()
     todo = [Requirement(library.package) for library in libraries() if library.package != "odecheck"]
     todo += [Requirement("numpy"), Requirement("scipy")]
-    folder = Path(tempfile.mkdtemp())
+    kept = tempfile.TemporaryDirectory()
+    folder = Path(kept.name)
     while todo:
         wanted = todo.pop()
         if str(wanted) in seen:
@@ -88,7 +89,7 @@ def clean() -> str:
                 link = folder / top
                 if not link.exists():
                     link.symlink_to(Path(str(package.locate_file(top))).resolve())
-    return str(folder)
+    return kept
 
 
 def run_alone(texts: list[str], folder: Path, before: str = "") -> list[tuple[int, str]]:
@@ -102,7 +103,7 @@ def run_alone(texts: list[str], folder: Path, before: str = "") -> list[tuple[in
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "ignore", "-c", FOUND + before + ALONE, *map(str, paths)],
         capture_output=True, text=True, timeout=300, check=False, cwd=folder,
-        env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LIBRARIES": clean()},
+        env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LIBRARIES": clean().name},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [(code, said) for code, said in json.loads(done.stdout.splitlines()[-1])]

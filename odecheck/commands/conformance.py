@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,14 +103,13 @@ def _some_are_there(found: list[Version]) -> None:
 
     if not found or not all(one.named and one.trouble for one in found):
         return
-    parts = [re.split(r"[.;] what to type[^:]*: ", one.trouble, flags=re.IGNORECASE) for one in found]
-    fixes = [part[-1] for part in parts if len(part) > 1]
+    fixes = [one.fix for one in found]
     if any(not one.library.side_by_side and not one.library.installed for one in found):
         fixes.insert(0, PEERS)
     raise BadInput(
-        "; ".join(part[0] for part in parts),
+        "; ".join(one.trouble for one in found),
         "a library that odecheck does not bring along, another version of it, or no network",
-        ", or ".join(dict.fromkeys(fixes)) or "odecheck conformance, which judges the libraries that are here",
+        ", or ".join(dict.fromkeys(fixes)),
     )
 
 

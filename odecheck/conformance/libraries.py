@@ -17,11 +17,15 @@ FILES = ("torchode", "torchdyn", "own", "scipy", "torchdiffeq", "diffrax")
 
 @dataclass(frozen=True)
 class Version:
-    """A library at one version. trouble: why it cannot be run; remark: what is to be known of it, or nothing."""
+    """A library at one version.
+
+    trouble: why it cannot be run; fix: what to type then. remark: what is to be known of it, or nothing.
+    """
 
     library: Library
     release: str
     trouble: str = ""
+    fix: str = ""
     remark: str = ""
     named: bool = False
 
@@ -54,16 +58,15 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
 def _version(library: Library, release: str, folder: Path, named: bool) -> Version:
     if not library.side_by_side:
         if not library.installed:
-            return Version(library, "", f"{library.name} is not installed; what to type: {library.how_to_install}",
-                           named=named)  # fmt: skip
+            return Version(library, "", f"{library.name} is not installed", library.how_to_install, named=named)
         if release != library.installed:
-            return Version(library, release, f"{library.name} {library.installed} is installed; what to type: "
+            return Version(library, release, f"{library.name} {library.installed} is installed",
                            f"pip install {library.package}=={release}", named=named)  # fmt: skip
     elif not is_installed(library.package, release):
         try:
             install(library.package, release, folder)
         except NotInstalled as error:
-            return Version(library, release, str(error), named=named)
+            return Version(library, release, str(error), error.fix, named=named)
     remark = "" if release in library.tested else (
         f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail is "
         f"what {library.tested[-1]} was known to"

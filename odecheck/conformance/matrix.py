@@ -97,7 +97,8 @@ def matrix(found: Sequence[Version], folder: Path, *, claim: Sequence[str] = (),
     for one in found:
         asked: Sequence[Asked] = ()
         if one.trouble:
-            notices.append(_notice(one, Verdict.UNSUPPORTED, one.trouble, ok=not one.named))
+            said = f"{one.trouble}; what to type: {one.fix}"
+            notices.append(_notice(one, Verdict.UNSUPPORTED, said, ok=not one.named))
             continue
         if one.remark:
             notices.append(_notice(one, Verdict.NOT_APPLICABLE, one.remark, ok=True))

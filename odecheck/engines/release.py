@@ -21,7 +21,11 @@ from .base import Unsupported
 
 
 class NotInstalled(Exception):
-    """A release that is not there and could not be had: what was said, and what to type."""
+    """A release that is not there and could not be had: what was said; fix: what to type."""
+
+    def __init__(self, said: str, fix: str) -> None:
+        super().__init__(said)
+        self.fix = fix
 
 
 def default_folder() -> Path:
@@ -57,8 +61,8 @@ def install(package: str, release: str, folder: Path) -> Path:
         if done.returncode:
             said = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), done.stderr)
             raise NotInstalled(
-                f"{package} {release} is not in {folder} and pip could not install it: {said.strip()}. What to type, "
-                f"where there is a network: pip install --no-deps --target {there} {package}=={release}"
+                f"{package} {release} is not in {folder} and pip could not install it: {said.strip()}",
+                f"pip install --no-deps --target {there} {package}=={release}, where there is a network",
             )
         if not there.is_dir():  # another process may have been quicker
             begun.rename(there)
