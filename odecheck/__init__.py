@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
     from .claim import Claim as Claim
     from .claim import Mutant as Mutant
-    from .claim import NotApplicable as NotApplicable
     from .claims import ALL as ALL
-    from .door import BadInput as BadInput
     from .engines import Engine as Engine
-    from .engines import Unsupported as Unsupported
     from .engines.own import Closed as Closed
     from .engines.own import Discrete as Discrete
     from .engines.torchdiffeq import Adjoint as Adjoint
     from .engines.torchdiffeq import Backprop as Backprop
+    from .errors import BadInput as BadInput
+    from .errors import NotApplicable as NotApplicable
+    from .errors import Unsupported as Unsupported
     from .judge import Verdict as Verdict
     from .ode import odeint as odeint
     from .pytest_plugin import parametrize as parametrize
     from .record import Record as Record
-    from .run import check as check
-    from .shipped import problems as problems
-    from .shipped import subjects as subjects
+    from .runner.presets import problems as problems
+    from .runner.presets import subjects as subjects
+    from .runner.run import check as check
+    from .runner.targets import module_pairs as module_pairs
+    from .runner.targets import pairs as pairs
     from .solvers import Adaptive as Adaptive
     from .solvers import FixedStep as FixedStep
     from .solvers import Solver as Solver
     from .subject import SHIPPED as SHIPPED
     from .subject import Subject as Subject
-    from .target import module_pairs as module_pairs
-    from .target import pairs as pairs
 
     HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE
 
@@ -47,7 +47,7 @@ _HOMES = {
     "Adaptive": ".solvers",
     "Adjoint": ".engines.torchdiffeq",
     "Backprop": ".engines.torchdiffeq",
-    "BadInput": ".door",
+    "BadInput": ".errors",
     "Bounded": "odecheck_reference",
     "Claim": ".claim",
     "Closed": ".engines.own",
@@ -55,21 +55,21 @@ _HOMES = {
     "Engine": ".engines",
     "FixedStep": ".solvers",
     "Mutant": ".claim",
-    "NotApplicable": ".claim",
+    "NotApplicable": ".errors",
     "Problem": "odecheck_reference",
     "Record": ".record",
     "SHIPPED": ".subject",
     "Solver": ".solvers",
     "Subject": ".subject",
-    "Unsupported": ".engines",
+    "Unsupported": ".errors",
     "Verdict": ".judge",
-    "check": ".run",
-    "module_pairs": ".target",
+    "check": ".runner.run",
+    "module_pairs": ".runner.targets",
     "odeint": ".ode",
-    "pairs": ".target",
+    "pairs": ".runner.targets",
     "parametrize": ".pytest_plugin",
-    "problems": ".shipped",
-    "subjects": ".shipped",
+    "problems": ".runner.presets",
+    "subjects": ".runner.presets",
 }
 _VERDICTS = ("HOLDS", "REFUTED", "INCONCLUSIVE")
 

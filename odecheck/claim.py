@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 
 from odecheck_reference import Bounded, Problem
 
+from odecheck.errors import NotApplicable
+
 from .judge import Verdict
 from .subject import Subject
 
 Statement = Callable[[Subject, Problem], tuple[Bounded, Bounded]]
-
-
-class NotApplicable(Exception):
-    """The claim does not speak about this subject or problem: the message says why."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +85,25 @@ def _named(module: str, name: str) -> Claim:
     return getattr(importlib.import_module(module), name)
 
 
-def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant], scale: float | None = None,
-          expect: Verdict = Verdict.HOLDS, when: Condition | None = None) -> Callable[[Statement], Claim]:  # fmt: skip
+def claim(
+    id: str,
+    *,
+    source: str,
+    resolution: float,
+    mutants: Sequence[Mutant],
+    scale: float | None = None,
+    expect: Verdict = Verdict.HOLDS,
+    when: Condition | None = None,
+) -> Callable[[Statement], Claim]:
     """Make a claim of a function (subject, problem) → (observed, expected).
 
     Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail.
     """
     if not mutants:
-        raise ValueError(f"claim {id} has no mutant. Without a wrong subject that it has to refute, nobody knows that "
-                         "it can fail: give mutants=[...], see odecheck/mutants.py")  # fmt: skip
+        raise ValueError(
+            f"claim {id} has no mutant. Without a wrong subject that it has to refute, nobody knows that "
+            "it can fail: give mutants=[...], see odecheck/mutants.py"
+        )
 
     def define(statement: Statement) -> Claim:
         if not inspect.getdoc(statement):

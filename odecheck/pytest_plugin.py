@@ -19,9 +19,9 @@ import pytest
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
-    from .case import Case
     from .claim import Claim
     from .record import Record
+    from .runner.case import Case
     from .subject import Subject
 
 TIERS = ("quick", "full")
@@ -100,8 +100,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("odecheck")
     if mark is None or "subjects" not in mark.kwargs:
         return
-    from .case import plan
     from .claims import ALL
+    from .runner.case import plan
 
     claims = ALL if mark.kwargs["claims"] is None else mark.kwargs["claims"]
     tier = _option(metafunc.config, "tier", TIERS) or "quick"
@@ -126,8 +126,8 @@ def record(request: pytest.FixtureRequest) -> Record:
     case = getattr(request, "param", None)
     if case is None:
         raise pytest.UsageError("the fixture `record` needs @odecheck.parametrize(subjects, ...) on the test")
-    from .door import enter
     from .judge import Verdict
+    from .runner.validation import enter
 
     enter(case.subject, case.problem)
     made: Record = case.run()
@@ -156,7 +156,7 @@ class _Collector:
         file = _option(self.config, "json")
         if not file or hasattr(self.config, "workerinput"):
             return
-        from .export import write_json
+        from .records.export import write_json
 
         rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
         write_json(file, rows, {"tier": _option(self.config, "tier") or "quick"})

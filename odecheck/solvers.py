@@ -81,8 +81,10 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         if self.method not in self.METHODS:
-            raise ValueError(f"no adaptive method {self.method!r}; there are {', '.join(self.METHODS)}. "
-                             "Fixed-step methods take FixedStep(method, step).")  # fmt: skip
+            raise ValueError(
+                f"no adaptive method {self.method!r}; there are {', '.join(self.METHODS)}. "
+                "Fixed-step methods take FixedStep(method, step)."
+            )
         if not self.rtol > 0:
             raise ValueError(f"rtol is {self.rtol}; it has to be positive, for example 1e-7")
 
@@ -126,8 +128,10 @@ class FixedStep:
 
     def __post_init__(self) -> None:
         if self.method not in self.METHODS:
-            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(self.METHODS)}. "
-                             "Adaptive methods take Adaptive(method, rtol=...).")  # fmt: skip
+            raise ValueError(
+                f"no fixed-step method {self.method!r}; there are {', '.join(self.METHODS)}. "
+                "Adaptive methods take Adaptive(method, rtol=...)."
+            )
         if not self.step > 0:
             raise ValueError(f"the step is {self.step}; it has to be positive, also for decreasing times")
 

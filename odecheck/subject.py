@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -17,9 +15,12 @@ from odecheck_reference import Problem
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from .engines.base import Engine, Unsupported, second_order_of
-from .fields.twin import torch_twin
-from .losses import torch_loss, torch_running
+from odecheck.instruments.metering import Meter, charge, metered
+
+from .engines.base import Engine, second_order_of
+from .errors import Unsupported
+from .fields.from_reference import torch_twin
+from .fields.losses import torch_loss, torch_running
 from .solvers import Solver
 
 T = TypeVar("T")
@@ -115,38 +116,6 @@ class Derivatives64:
         if self.no_times:
             raise Unsupported(self.no_times)
         return self.times
-
-
-@dataclass
-class Meter:
-    """What the solves of one claim cost: evaluations of the field, solves, seconds."""
-
-    nfe: int = 0
-    solves: int = 0
-    seconds: float = 0.0
-
-
-_METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
-
-
-@contextmanager
-def metered() -> Generator[Meter]:
-    """Count what the subject does within this block. An observation that was kept from before counts as done again."""
-    meter = Meter()
-    token = _METER.set(meter)
-    try:
-        yield meter
-    finally:
-        _METER.reset(token)
-
-
-def charge(cost: Meter) -> None:
-    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well."""
-    meter = _METER.get()
-    if meter is not None:
-        meter.nfe += cost.nfe
-        meter.solves += cost.solves
-        meter.seconds += cost.seconds
 
 
 def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]) -> Any:

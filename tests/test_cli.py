@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from odecheck import ALL
 from odecheck.cli import app
-from odecheck.store import read
+from odecheck.records.run_folder import read
 
 MODEL = """
 from odecheck import SHIPPED, Adaptive, Backprop, Subject, problems as shipped

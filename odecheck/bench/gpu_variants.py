@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..cost import Posed
-from ..engines.base import OdeIntEngine
+from odecheck.cost import Posed
+from odecheck.engines.base import OdeIntEngine
 
 Variant = Literal["eager", "compiled", "CUDA graph"]
 SPAN = 0.5  # between two outputs of every computation of the suite

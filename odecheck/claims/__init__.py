@@ -1,31 +1,16 @@
-"""All claims, in reading order. A new claim is one function in one file; a new file is one line here.
+"""All claims, in reading order.
 
-ALL: what the papers state and what any solve has to meet, run by `odecheck verify`. CONFORMANCE: what a solver library
-has to meet beyond that, run by `odecheck conformance` on the problems of `posed.problems`.
+ALL: what the papers state and what any solve has to meet (`papers`), run by `odecheck verify`. CONFORMANCE: what a
+solver library has to meet beyond that (`libraries`), run by `odecheck conformance`.
 """
 
-from ..claim import Claim
-from . import (
-    adam,
-    derivatives,
-    events,
-    field,
-    heavy_ball,
-    kronecker,
-    layers,
-    node,
-    parameters,
-    second_routes,
-    snopt,
-    solution,
-    state,
-    steps,
-    tolerance,
-    use,
-)
+from odecheck.claim import Claim
+
+from .libraries import derivatives, events, grids, hessians, parameters, states, tolerance, usage
+from .papers import adam, field, heavy_ball, kronecker, layers, node, snopt, solution
 
 MODULES = (solution, field, node, snopt, layers, kronecker, heavy_ball, adam)
-CONFORMANCE_MODULES = (steps, state, tolerance, derivatives, parameters, second_routes, events, use)
+CONFORMANCE_MODULES = (grids, states, tolerance, derivatives, parameters, hessians, events, usage)
 
 
 def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..door import BadInput
-from ..engines.library import Library
-from ..engines.release import NotInstalled, install, is_installed
+from odecheck.engines.library import Library
+from odecheck.engines.release import NotInstalled, install, is_installed
+from odecheck.errors import BadInput
 
 # the files of `odecheck.engines` with a LIBRARY
 FILES = ("torchode", "torchdyn", "own", "scipy", "torchdiffeq", "diffrax")
@@ -60,15 +60,24 @@ def _version(library: Library, release: str, folder: Path, named: bool) -> Versi
         if not library.installed:
             return Version(library, "", f"{library.name} is not installed", library.how_to_install, named=named)
         if release != library.installed:
-            return Version(library, release, f"{library.name} {library.installed} is installed",
-                           f"pip install {library.package}=={release}", named=named)  # fmt: skip
+            return Version(
+                library,
+                release,
+                f"{library.name} {library.installed} is installed",
+                f"pip install {library.package}=={release}",
+                named=named,
+            )
     elif not is_installed(library.package, release):
         try:
             install(library.package, release, folder)
         except NotInstalled as error:
             return Version(library, release, str(error), error.fix, named=named)
-    remark = "" if release in library.tested else (
-        f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail is "
-        f"what {library.tested[-1]} was known to"
-    )  # fmt: skip
+    remark = (
+        ""
+        if release in library.tested
+        else (
+            f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail "
+            f"is what {library.tested[-1]} was known to"
+        )
+    )
     return Version(library, release, remark=remark, named=named)

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..export import write_json
+from odecheck.records.export import write_json
+
 from .matrix import Row, frame, unexpected
 
 SIGNS = {"holds": "✓", "refuted": "✗", "inconclusive": "?", "not applicable": "·", "unsupported": "–", "error": "!"}
@@ -114,7 +115,19 @@ def _some(text: str) -> str:
 def _each(rows: Sequence[Row]) -> str:
     return _table(
         ("row", "library", "engine", "method", "claim", "problem", "verdict", "observed", "expected", "message"),
-        ((row.row, f"{row.library} {row.version}", row.engine, row.method, row.claim, row.problem,
-          row.verdict, f"{row.observed:.6g}", f"{row.expected:.6g}", _some(row.message.splitlines()[0]))
-         for row in rows),
-    )  # fmt: skip
+        (
+            (
+                row.row,
+                f"{row.library} {row.version}",
+                row.engine,
+                row.method,
+                row.claim,
+                row.problem,
+                row.verdict,
+                f"{row.observed:.6g}",
+                f"{row.expected:.6g}",
+                _some(row.message.splitlines()[0]),
+            )
+            for row in rows
+        ),
+    )

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..solvers import FixedStep, GivenSteps, Solver
-from ..tally import Times, Told, listening
-from .saved import physical
+from odecheck.instruments.saved_bytes import physical
+from odecheck.instruments.step_counts import Times, Told, listening
+from odecheck.solvers import FixedStep, GivenSteps, Solver
 
 COUNTER = "_odecheck_counter"
 Time = Tensor | float

@@ -9,16 +9,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..report.blocks import COLOURS
-from ..report.static import needs_figures
+from odecheck.report.static import needs_figures
+from odecheck.report.text import COLOURS
+
 from .precision import COLUMNS, at_equal_error
 from .quantities import QUANTITIES
 
 WORDS = {"solution": "Solution", "gradient": "Gradient", "hvp": "Hessian-vector product"}
 HEADS = (
-    "engine", "method", "rtol", "NFE →", "NFE ←", "steps →", "steps ←", "saved, KiB", "peak, KiB", "CPU, ms",
+    "engine",
+    "method",
+    "rtol",
+    "NFE →",
+    "NFE ←",
+    "steps →",
+    "steps ←",
+    "saved, KiB",
+    "peak, KiB",
+    "CPU, ms",
     "to the quickest",
-)  # fmt: skip
+)
 LONGEST = 130  # of a library's own words
 READING = """\
 A line is one engine with that of its settings which takes the least CPU time at this error, or, where no times were
@@ -72,11 +82,15 @@ def markdown(frame: Any, error: float, about: Mapping[str, Any]) -> str:
     peers = {name: _version(name) for name in dict.fromkeys(frame["library"]) if name not in kept}
     versions = ", ".join(f"{name} {number}".strip() for name, number in (kept | peers).items())
     lines = [
-        f"# What solutions and derivatives cost, at an error of {error:g}", "",
+        f"# What solutions and derivatives cost, at an error of {error:g}",
+        "",
         f"{len(frame)} rows: engine × setting × problem × quantity × tolerance, by `odecheck cost --write reports`, on "
         f"one thread of a shared machine ({os.cpu_count()} processors; {versions}). Ratios between "
-        "lines tell; absolute times belong to that machine.", "", READING, "",
-    ]  # fmt: skip
+        "lines tell; absolute times belong to that machine.",
+        "",
+        READING,
+        "",
+    ]
     for problem in dict.fromkeys(frame["problem"]):
         for quantity in [q for q in QUANTITIES if q in set(frame["quantity"])]:
             part = frame[(frame["problem"] == problem) & (frame["quantity"] == quantity)]
@@ -107,12 +121,18 @@ def _table(equal: Any) -> list[str]:
     lines = [f"| {' | '.join(HEADS)} |", "|---|---|" + "---:|" * (len(HEADS) - 2)]
     for one in shown:
         cells = [
-            one["engine"], one["method"], _cell(one["rtol"], 1, ".1e"), _cell(one["nfe_forward"]),
-            _cell(one["nfe_backward"]), _steps(one, "forward"), _steps(one, "backward"),
+            one["engine"],
+            one["method"],
+            _cell(one["rtol"], 1, ".1e"),
+            _cell(one["nfe_forward"]),
+            _cell(one["nfe_backward"]),
+            _steps(one, "forward"),
+            _steps(one, "backward"),
             _cell(one["saved_bytes"], 2**-10, ".3g"),
-            _cell(one["peak_bytes"], 2**-10, ".3g"), _cell(one["cpu_seconds"], 1e3, ".3g"),
+            _cell(one["peak_bytes"], 2**-10, ".3g"),
+            _cell(one["cpu_seconds"], 1e3, ".3g"),
             _cell(one["cpu_seconds"] / quickest, 1, ".2f"),
-        ]  # fmt: skip
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -173,9 +193,14 @@ def _draw(frame: Any, error: float, folder: Path) -> None:
             for (engine, method), series in part.groupby(["engine", "method"], sort=False):
                 colour, width = styles[engine]
                 (drawn[engine],) = axis.plot(
-                    series["achieved_error"], series[work], color=colour, linewidth=width, markersize=4,
-                    marker=_mark(str(method)), linestyle="--" if "8" in str(method) or "853" in str(method) else "-",
-                )  # fmt: skip
+                    series["achieved_error"],
+                    series[work],
+                    color=colour,
+                    linewidth=width,
+                    markersize=4,
+                    marker=_mark(str(method)),
+                    linestyle="--" if "8" in str(method) or "853" in str(method) else "-",
+                )
             axis.axvline(error, color="black", linewidth=0.6, linestyle=":")
             axis.set(xscale="log", yscale="log", title=f"{WORDS[quantity]}, {problem}", xlabel="achieved error")
             axis.spines[["top", "right"]].set_visible(False)

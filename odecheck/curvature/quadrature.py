@@ -17,7 +17,7 @@ from typing import Any
 
 from torchdiffeq._impl.odeint import SOLVERS
 
-from ..discrete.tableau import METHODS, Tableau
+from odecheck.discrete.tableau import METHODS, Tableau
 
 
 class UnknownMethod(ValueError):

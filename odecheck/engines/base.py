@@ -9,14 +9,11 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ..solvers import OdeInt, Solver
+from odecheck.errors import Unsupported
+from odecheck.solvers import OdeInt, Solver
 
 LossFn = Callable[[Tensor], Tensor]
 EventFn = Callable[[Tensor, Tensor], Tensor]
-
-
-class Unsupported(NotImplementedError):
-    """This engine or solver cannot do what a claim asks of it: a row of its own, neither right nor wrong."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,15 @@ class ProductEngine(Engine, Protocol):
     """An engine that has Hessian-vector products, in another way than through torch's graph."""
 
     def product(
-        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
         of_params: list[Tensor],
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """The Hessian of loss(solution) in y0 and the parameters, times the direction (of_y0, *of_params)."""
         ...
 

@@ -12,20 +12,40 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, FixedStep, Solver
-from ..subject import Meter, charge
-from ..tally import listener
-from .base import Derivatives, LossFn, Unsupported
+from odecheck.errors import Unsupported
+from odecheck.instruments.metering import Meter, charge
+from odecheck.instruments.step_counts import listener
+from odecheck.solvers import Adaptive, FixedStep, Solver
+
+from .base import Derivatives, LossFn
 from .host import on_host
 from .jax_field import JaxField, jax_field
 from .library import AT_REST, UNSEEN, Asked, Known, Library, named
 
 Adjoints = Literal["RecursiveCheckpointAdjoint", "DirectAdjoint", "BacksolveAdjoint", "ForwardMode"]
-CLASSES = {"dopri5": "Dopri5", "dopri8": "Dopri8", "tsit5": "Tsit5", "bosh3": "Bosh3", "heun": "Heun", "heun2": "Heun",
-           "euler": "Euler", "midpoint": "Midpoint", "kvaerno5": "Kvaerno5"}  # fmt: skip
+CLASSES = {
+    "dopri5": "Dopri5",
+    "dopri8": "Dopri8",
+    "tsit5": "Tsit5",
+    "bosh3": "Bosh3",
+    "heun": "Heun",
+    "heun2": "Heun",
+    "euler": "Euler",
+    "midpoint": "Midpoint",
+    "kvaerno5": "Kvaerno5",
+}
 # evaluations of the field in one step, without those of an implicit method's root finding
-STAGES = {"dopri5": 6, "dopri8": 13, "tsit5": 6, "bosh3": 3, "heun": 2, "heun2": 2, "euler": 1, "midpoint": 2,
-          "kvaerno5": 7}  # fmt: skip
+STAGES = {
+    "dopri5": 6,
+    "dopri8": 13,
+    "tsit5": 6,
+    "bosh3": 3,
+    "heun": 2,
+    "heun2": 2,
+    "euler": 1,
+    "midpoint": 2,
+    "kvaerno5": 7,
+}
 SLOTS = 2**16
 
 
@@ -100,9 +120,18 @@ def _compiled(field: JaxField, how: How, wanted: str) -> Any:
         solver = getattr(diffrax, CLASSES[how.method])()
         slots = 2048 if how.adjoint == "DirectAdjoint" else SLOTS  # it keeps room for all of them
         found = diffrax.diffeqsolve(
-            term, solver, ts[0], ts[-1], dt0, y0, params, saveat=diffrax.SaveAt(ts=ts), adjoint=adjoint,
-            stepsize_controller=control, max_steps=slots,
-        )  # fmt: skip
+            term,
+            solver,
+            ts[0],
+            ts[-1],
+            dt0,
+            y0,
+            params,
+            saveat=diffrax.SaveAt(ts=ts),
+            adjoint=adjoint,
+            stepsize_controller=control,
+            max_steps=slots,
+        )
         return found.ys, (found.stats["num_steps"], found.stats["num_accepted_steps"])
 
     def opened(y0: Any, params: Any, ts: Any, fine: Any) -> Any:
@@ -207,9 +236,12 @@ class DiffraxEngine:
         cotangent = _filled(torch.autograd.grad(loss(states), states)[0], len(given[2]))
         of_y0, of_params, *of_ts = _closed()(pull, cotangent)
         self._tell(
-            how, steps, len(y0), lambda counting: _compiled(field, counting, "open")(*given),
+            how,
+            steps,
+            len(y0),
+            lambda counting: _compiled(field, counting, "open")(*given),
             lambda opened: _closed()(opened[2], cotangent),
-        )  # fmt: skip
+        )
         flat = [_tensor(g).reshape(-1) for g in of_params]
         none = "" if of_ts else "diffrax's BacksolveAdjoint refuses derivatives in times"
         times = _tensor(of_ts[0]) if of_ts else torch.zeros(len(given[2]), dtype=torch.float64)
@@ -219,9 +251,15 @@ class DiffraxEngine:
         )
 
     def product(
-        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
         of_params: list[Tensor],
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """The Hessian of loss(solution) in y0 and the parameters times a direction: forward over reverse.
 
         Two programs, since the loss is torch's: the states and their tangent give the loss's cotangent and its tangent,
@@ -241,9 +279,12 @@ class DiffraxEngine:
         rest = along, _filled(slope, len(given[2])), _filled(curved, len(given[2]))
         second_y0, second_params = _compiled(field, how, "product")(*given, *rest)
         self._tell(
-            how, steps, len(y0), lambda counting: _compiled(field, counting, "pushed")(*given, along),
+            how,
+            steps,
+            len(y0),
+            lambda counting: _compiled(field, counting, "pushed")(*given, along),
             lambda _: _compiled(field, replace(how, counting=True), "product")(*given, *rest),
-        )  # fmt: skip
+        )
         return [_tensor(second_y0), *(_tensor(part) for part in second_params)]
 
     def _tell(self, how: How, steps: Any, batch: int, *stages: Callable[[Any], Any]) -> None:
@@ -280,10 +321,28 @@ def asks(release: str, folder: str) -> list[Asked]:
     """Six methods; all four adjoints of one of them. On one problem each, since every shape is compiled anew."""
     dopri5 = DiffraxAdaptive("dopri5", rtol=1e-7)
     rtol = {"dopri8": 1e-9, "bosh3": 1e-6}
-    found = [Asked(DiffraxAdaptive(method, rtol=rtol.get(method, 1e-7)), RECURSIVE, "RecursiveCheckpoint", method,
-                   ("solution",), brief=True) for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")]  # fmt: skip
-    found += [Asked(DiffraxFixed(method, step=h), RECURSIVE, "RecursiveCheckpoint", f"{method}, fixed step",
-                    ("solution",), brief=True) for method, h in (("euler", 0.02), ("heun2", 0.05))]  # fmt: skip
+    found = [
+        Asked(
+            DiffraxAdaptive(method, rtol=rtol.get(method, 1e-7)),
+            RECURSIVE,
+            "RecursiveCheckpoint",
+            method,
+            ("solution",),
+            brief=True,
+        )
+        for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")
+    ]
+    found += [
+        Asked(
+            DiffraxFixed(method, step=h),
+            RECURSIVE,
+            "RecursiveCheckpoint",
+            f"{method}, fixed step",
+            ("solution",),
+            brief=True,
+        )
+        for method, h in (("euler", 0.02), ("heun2", 0.05))
+    ]
     found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", brief=True))
     for name, engine in (("Direct", DIRECT), ("Backsolve", BACKSOLVE), ("ForwardMode", FORWARD)):
         found.append(Asked(dopri5, engine, name, "dopri5", ("derivatives", "use"), brief=True))
@@ -291,10 +350,15 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 
 KNOWN: tuple[Known, ...] = named(
-    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("RecursiveCheckpoint", "Direct", "ForwardMode"),
-          problems=AT_REST),
-    Known("outputs between steps come from a Hermite interpolant of degree three, two orders below the steps, so the "
-          "error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("kvaerno5",)),
-)  # fmt: skip
+    Known(
+        UNSEEN, claims=("DER-7", "DER-17"), engines=("RecursiveCheckpoint", "Direct", "ForwardMode"), problems=AT_REST
+    ),
+    Known(
+        "outputs between steps come from a Hermite interpolant of degree three, two orders below the steps, so the "
+        "error falls as tolerance^(2/3)",
+        claims=("SOL-5",),
+        methods=("kvaerno5",),
+    ),
+)
 
 LIBRARY = Library("diffrax", "diffrax", ("0.7.2",), asks, KNOWN, needs=("jax",))

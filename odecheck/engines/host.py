@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from .base import Unsupported
+from odecheck.errors import Unsupported
 
 
 def on_host(name: str, tensors: Iterable[Tensor]) -> None:

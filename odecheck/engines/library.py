@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from ..solvers import Solver
+from odecheck.solvers import Solver
+
 from .base import Engine
 
 Topic = Literal["solution", "derivatives", "use"]
@@ -51,10 +52,12 @@ class Known:
         return claim in self.claims and all(
             any(fnmatchcase(name, pattern) for pattern in patterns)
             for name, patterns in (
-                (release, self.versions), (asked.engine_name, self.engines), (asked.method, self.methods),
+                (release, self.versions),
+                (asked.engine_name, self.engines),
+                (asked.method, self.methods),
                 (problem, self.problems),
             )
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from .. import discrete
-from .. import ode as _ode
-from .. import second_order as _second_order
-from ..solvers import Adaptive, FixedStep, OdeInt, Solver
-from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
+from odecheck import discrete
+from odecheck import ode as _ode
+from odecheck import second_order as _second_order
+from odecheck.errors import Unsupported
+from odecheck.solvers import Adaptive, FixedStep, OdeInt, Solver
+
+from .base import Derivatives, LossFn, OdeIntEngine
 from .library import AT_REST, UNSEEN, Asked, Known, Library, named
 
 second_order: Any = _second_order  # its functions take any callable
@@ -144,6 +146,6 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 KNOWN: tuple[Known, ...] = named(
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("discrete",), methods=("dopri5",), problems=AT_REST),
-)  # fmt: skip
+)
 
 LIBRARY = Library("odecheck", "odecheck", (version("odecheck"),), asks, KNOWN)

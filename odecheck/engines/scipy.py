@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, Solver
-from .base import Derivatives, LossFn, Unsupported
+from odecheck.errors import Unsupported
+from odecheck.solvers import Adaptive, Solver
+
+from .base import Derivatives, LossFn
 from .host import on_host
 from .library import Asked, Known, Library, named
 
@@ -65,9 +67,17 @@ SOLVE_IVP = ScipyEngine()
 def asks(release: str, folder: str) -> list[Asked]:
     """All methods of solve_ivp."""
     rtol = {"RK23": 1e-6, "DOP853": 1e-8}
-    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), SOLVE_IVP, "solve_ivp", method,
-                  ("solution", "derivatives", "use") if method == "RK45" else ("solution",), brief=True)
-            for method in SolveIvp.METHODS]  # fmt: skip
+    return [
+        Asked(
+            SolveIvp(method, rtol=rtol.get(method, 1e-7)),
+            SOLVE_IVP,
+            "solve_ivp",
+            method,
+            ("solution", "derivatives", "use") if method == "RK45" else ("solution",),
+            brief=True,
+        )
+        for method in SolveIvp.METHODS
+    ]
 
 
 KNOWN: tuple[Known, ...] = named()

@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..solvers import FIXED_STEP, Adaptive, FixedStep, Solver
-from ..tally import Told, listener
-from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
+from odecheck.errors import Unsupported
+from odecheck.instruments.step_counts import Told, listener
+from odecheck.solvers import FIXED_STEP, Adaptive, FixedStep, Solver
+
+from .base import Derivatives, LossFn, OdeIntEngine
 from .library import AT_REST, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
 
 Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
@@ -145,8 +147,9 @@ class AdjointEngine(OdeIntEngine):
             return self.odeint(module, start, times.detach(), **how)
 
         got = OdeIntEngine(self.name, self.target, fixed).gradient(module, solver, y0, ts, loss)
-        return replace(got, no_times="torchdyn's adjoint raises RuntimeError where more than two times ask for "
-                                     "derivatives")  # fmt: skip
+        return replace(
+            got, no_times="torchdyn's adjoint raises RuntimeError where more than two times ask for derivatives"
+        )
 
 
 AUTOGRAD = OdeIntEngine("torchdyn autograd", "steps", Solve("autograd"))
@@ -161,46 +164,86 @@ def asks(release: str, folder: str) -> list[Asked]:
     use: tuple[Topic, ...] = ("derivatives", "use")
     step = {"euler": 0.02, "midpoint": 0.05, "rk4": 0.125}
     assert set(step) <= set(FIXED_STEP)
-    found = [Asked(FixedStep(method, step=h), AUTOGRAD, "autograd", method, both if method == "rk4" else ("solution",),
-                   brief=method != "rk4") for method, h in step.items()]  # fmt: skip
+    found = [
+        Asked(
+            FixedStep(method, step=h),
+            AUTOGRAD,
+            "autograd",
+            method,
+            both if method == "rk4" else ("solution",),
+            brief=method != "rk4",
+        )
+        for method, h in step.items()
+    ]
     dopri5, tsit5 = (TorchdynAdaptive(method, rtol=1e-7, land=True) for method in TorchdynAdaptive.METHODS)
-    found += [Asked(dopri5, AUTOGRAD, "autograd", "dopri5"),
-              Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
-              Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both,
-                    brief=True)]  # fmt: skip
+    found += [
+        Asked(dopri5, AUTOGRAD, "autograd", "dopri5"),
+        Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
+        Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both, brief=True),
+    ]
     tight = TorchdynAdaptive("dopri5", rtol=1e-9, land=True)
     found.append(Asked(tight, BY_NAME, "autograd", "dopri5, by name", ("solution",), brief=True))
     for name, engine in (("adjoint", ADJOINT), ("interpolated adjoint", INTERPOLATED)):
-        found += [Asked(dopri5, engine, name, "dopri5", use, brief=True),
-                  Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",),
-                        brief=True)]  # fmt: skip
+        found += [
+            Asked(dopri5, engine, name, "dopri5", use, brief=True),
+            Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",), brief=True),
+        ]
     return found
 
 
 KNOWN: tuple[Known, ...] = named(
-    Known("the stages of rk4 are at 0, 0, ½ and ½ of the step in the place of 0, ½, ½ and 1: order one where the field "
-          "moves with time", claims=("SOL-3", "SOL-4", "SOL-10", "SOL-11", "DER-8"), methods=("rk4",)),
-    Known("`ODEProblem` with the name of a method makes its coefficients in single precision: the solution is that "
-          "of rounded coefficients, 4e-8 off", claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"),
-          methods=("dopri5, by name",)),
-    Known("over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
-          "of order five", claims=("SOL-5",), methods=("tsit5",)),
+    Known(
+        "the stages of rk4 are at 0, 0, ½ and ½ of the step in the place of 0, ½, ½ and 1: order one where the field "
+        "moves with time",
+        claims=("SOL-3", "SOL-4", "SOL-10", "SOL-11", "DER-8"),
+        methods=("rk4",),
+    ),
+    Known(
+        "`ODEProblem` with the name of a method makes its coefficients in single precision: the solution is that "
+        "of rounded coefficients, 4e-8 off",
+        claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"),
+        methods=("dopri5, by name",),
+    ),
+    Known(
+        "over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
+        "of order five",
+        claims=("SOL-5",),
+        methods=("tsit5",),
+    ),
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("autograd",), methods=("dopri5*", "tsit5"), problems=AT_REST),
     Known(DATA, claims=("USE-6",), engines=("autograd",), problems=("linear*",)),
-    Known("where time decreases the backward pass takes the field of negated times: the gradient is another one",
-          claims=("DER-5",), engines=("adjoint", "interpolated adjoint")),
-    Known("the derivatives in the first and last time are wrong, in sign and size",
-          claims=("NODE-3",), engines=("adjoint",), methods=("dopri5",)),
-    Known("the interpolated adjoint returns no gradient for times", claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
-          engines=("interpolated adjoint",)),
-    Known("all steps come back in the place of the times asked for, and the backward pass takes the first rows of "
-          "their gradients for those of the times: interior outputs get another one's gradient",
-          claims=("DER-1", "DER-4", "DER-8", "DER-12", "DER-14", "DER-17", "USE-1"),
-          engines=("interpolated adjoint",), methods=("dopri5",)),
-    Known("the backward solve always leaves the parameters' part of its state out of the error that chooses its steps, "
-          "and at rest takes steps that are far too long for it", claims=("DER-17",), engines=("adjoint",),
-          methods=("dopri5",), problems=AT_REST),
+    Known(
+        "where time decreases the backward pass takes the field of negated times: the gradient is another one",
+        claims=("DER-5",),
+        engines=("adjoint", "interpolated adjoint"),
+    ),
+    Known(
+        "the derivatives in the first and last time are wrong, in sign and size",
+        claims=("NODE-3",),
+        engines=("adjoint",),
+        methods=("dopri5",),
+    ),
+    Known(
+        "the interpolated adjoint returns no gradient for times",
+        claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
+        engines=("interpolated adjoint",),
+    ),
+    Known(
+        "all steps come back in the place of the times asked for, and the backward pass takes the first rows of "
+        "their gradients for those of the times: interior outputs get another one's gradient",
+        claims=("DER-1", "DER-4", "DER-8", "DER-12", "DER-14", "DER-17", "USE-1"),
+        engines=("interpolated adjoint",),
+        methods=("dopri5",),
+    ),
+    Known(
+        "the backward solve always leaves the parameters' part of its state out of the error that chooses its steps, "
+        "and at rest takes steps that are far too long for it",
+        claims=("DER-17",),
+        engines=("adjoint",),
+        methods=("dopri5",),
+        problems=AT_REST,
+    ),
     Known(REPLAYED, claims=("USE-2", "USE-3", "USE-4", "USE-5", "USE-6"), engines=("adjoint", "interpolated adjoint")),
-)  # fmt: skip
+)
 
 LIBRARY = Library("torchdyn", "torchdyn", ("1.0.6",), asks, KNOWN)

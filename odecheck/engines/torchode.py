@@ -11,9 +11,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, FixedStep
-from ..tally import listener
-from .base import OdeIntEngine, Unsupported
+from odecheck.errors import Unsupported
+from odecheck.instruments.step_counts import listener
+from odecheck.solvers import Adaptive, FixedStep
+
+from .base import OdeIntEngine
 from .library import ALL_ZERO, AT_REST, DATA, REPLAYED, Asked, Known, Library, Topic, named
 
 Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint"]
@@ -120,27 +122,51 @@ def asks(release: str, folder: str) -> list[Asked]:
     for name, engine in (("Backsolve", BACKSOLVE), ("JointBacksolve", JOINT)):
         found.append(Asked(TorchodeAdaptive("dopri5", rtol=1e-6), engine, name, "dopri5", use, brief=True))
     # of fixed steps both adjoints are the same equations: one of them is asked
-    return [*found, Asked(TorchodeFixed("heun2", step=0.05), BACKSOLVE, "Backsolve", "heun, fixed step",
-                          ("derivatives",), brief=True)]  # fmt: skip
+    return [
+        *found,
+        Asked(
+            TorchodeFixed("heun2", step=0.05), BACKSOLVE, "Backsolve", "heun, fixed step", ("derivatives",), brief=True
+        ),
+    ]
 
 
 BACK = ("Backsolve", "JointBacksolve")
 KNOWN: tuple[Known, ...] = named(
-    Known("an error estimate of zero, where the solution is at rest, is raised to a negative power and differentiated: "
-          "0 · inf, NaN", claims=("DER-7", "DER-17"), engines=("AutoDiff",), methods=("dopri5", "tsit5"),
-          problems=AT_REST),
-    Known("the derivative goes through the step control, which a jump of the field drives: it is that of the steps and "
-          "not that of the flow", claims=("DER-8",), engines=("AutoDiff",), methods=("dopri5", "tsit5")),
+    Known(
+        "an error estimate of zero, where the solution is at rest, is raised to a negative power and differentiated: "
+        "0 · inf, NaN",
+        claims=("DER-7", "DER-17"),
+        engines=("AutoDiff",),
+        methods=("dopri5", "tsit5"),
+        problems=AT_REST,
+    ),
+    Known(
+        "the derivative goes through the step control, which a jump of the field drives: it is that of the steps and "
+        "not that of the flow",
+        claims=("DER-8",),
+        engines=("AutoDiff",),
+        methods=("dopri5", "tsit5"),
+    ),
     Known(DATA, claims=("USE-6",), engines=("AutoDiff",), problems=("linear*",)),
-    Known("the backsolve adjoints return no gradient for times: `ts.grad` stays None",
-          claims=("NODE-3", "DER-2", "DER-3", "DER-6"), engines=BACK),
-    Known("a parameter that the field has under two names gets a gradient of zero",
-          claims=("DER-12",), engines=("Backsolve",)),
-    Known("the backward pass puts the parameters of both precisions into one state: the field sees another precision "
-          "than forwards", claims=("DER-13",), engines=BACK),
+    Known(
+        "the backsolve adjoints return no gradient for times: `ts.grad` stays None",
+        claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
+        engines=BACK,
+    ),
+    Known(
+        "a parameter that the field has under two names gets a gradient of zero",
+        claims=("DER-12",),
+        engines=("Backsolve",),
+    ),
+    Known(
+        "the backward pass puts the parameters of both precisions into one state: the field sees another precision "
+        "than forwards",
+        claims=("DER-13",),
+        engines=BACK,
+    ),
     Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=BACK),
     Known(REPLAYED, claims=("USE-3", "USE-5", "USE-6"), engines=BACK),
     Known(REPLAYED, claims=("USE-4",), engines=("JointBacksolve",)),
-)  # fmt: skip
+)
 
 LIBRARY = Library("torchode", "torchode", ("1.0.1",), asks, KNOWN)

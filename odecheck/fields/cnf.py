@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
-from ..solvers import OdeInt, Solver
+from odecheck.solvers import OdeInt, Solver
+
 from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError

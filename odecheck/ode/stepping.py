@@ -9,7 +9,8 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
-from ..tally import Times
+from odecheck.instruments.step_counts import Times
+
 from .fields import Adjoint, Field, Leaves
 from .user_field import UserField
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from .closure import Substitute, modules_of, swapped, tensors_of
+from .captured_tensors import Substitute, modules_of, swapped, tensors_of
 from .fields import Field, Leaves, Rates, batch_levels
 
 # the same operations may round differently twice on a GPU: that much of a rate's size is no change, in units of eps

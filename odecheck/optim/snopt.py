@@ -15,11 +15,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..curvature import CurvatureError, Eigenbasis, Factors, Gather, KroneckerSums
-from ..curvature.factors import Reduction
-from ..curvature.gather import Which
-from ..curvature.layers import Layer, Shape, reparametrized
-from ..curvature.samples import Told
+from odecheck.curvature import Eigenbasis, Factors, Gather, KroneckerSums
+from odecheck.curvature.collector import Which
+from odecheck.curvature.factors import Reduction
+from odecheck.curvature.layers import Layer, Shape, reparametrized
+from odecheck.curvature.samples import Told
+from odecheck.errors import CurvatureError
 
 
 class SNOpt(torch.optim.Optimizer):

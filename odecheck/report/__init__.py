@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .blocks import Report
+from .reader import Found, read_all
 from .stories import stories
-from .tables import Found, read_all
+from .text import Report
 
 __all__ = ["Report", "build"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..bench.results import read_series
-from ..bench.suite import Suite
-from ..door import BadInput
-from .tables import tidy
+from odecheck.bench.results import read_series
+from odecheck.bench.suite import Suite
+from odecheck.errors import BadInput
+
+from .reader import tidy
 
 COLUMNS = ("benchmark", "machine", "kind", "unit", "commit", "position", "value", "spread")
 

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..judge import Verdict
-from ..story import story
-from ..summary import identifier, outcome
-from .blocks import shown
+from odecheck.judge import Verdict
+from odecheck.records.story import story
+from odecheck.records.summary import identifier, outcome
+
+from .reader import WORDS, Found, anchor, tidy
 from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
-from .tables import WORDS, Found, anchor, tidy
+from .text import shown
 
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000

@@ -9,10 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..door import BadInput
-from ..engines.base import Unsupported
-from ..solvers import Solver
-from ..subject import Subject
+from odecheck.errors import BadInput, Unsupported
+from odecheck.solvers import Solver
+from odecheck.subject import Subject
 
 # whose fixed-step methods take the times asked for as their steps
 OF_ANY_STEPS = ("torchdiffeq", "odecheck", "torchdyn")
@@ -99,8 +98,9 @@ def _torchdiffeq(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) 
     if "seminorm" in name:
         plain["adjoint_options"] = {"norm": "seminorm"}
     function = "odeint_adjoint" if "adjoint" in name else "odeint"
-    return Call([f"from torchdiffeq import {function} as odeint"], ["return odeint(field, y0, ts, **how)"],
-                _keywords(plain))  # fmt: skip
+    return Call(
+        [f"from torchdiffeq import {function} as odeint"], ["return odeint(field, y0, ts, **how)"], _keywords(plain)
+    )
 
 
 def _odeint(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
@@ -110,8 +110,12 @@ def _odeint(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Ca
 
 def _discrete(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
     plain = {**how, **({"options": options} if options else {})}
-    return Call(["from odecheck import discrete"], ["return discrete.record(field, y0, ts, **how).solution"],
-                _keywords(plain), differentiate="discrete.gradient")  # fmt: skip
+    return Call(
+        ["from odecheck import discrete"],
+        ["return discrete.record(field, y0, ts, **how).solution"],
+        _keywords(plain),
+        differentiate="discrete.gradient",
+    )
 
 
 def _torchode(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
@@ -125,9 +129,11 @@ def _torchode(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> 
     rows = "1" if adjoint == "JointBacksolve" else "len(y0)"
     direction = "how['step_size'] * float(torch.sign(ts[-1] - ts[0]))"
     first = f"torch.full(({rows},), {direction}, dtype=y0.dtype)" if fixed else "None"
-    body = ["term = to.ODETerm(field)",
-            f"problem = to.InitialValueProblem(y0, t_eval=ts.expand(len(y0), -1)); dt0 = {first}",
-            f"return {made}.solve(problem, dt0=dt0).ys.transpose(0, 1)"]  # fmt: skip
+    body = [
+        "term = to.ODETerm(field)",
+        f"problem = to.InitialValueProblem(y0, t_eval=ts.expand(len(y0), -1)); dt0 = {first}",
+        f"return {made}.solve(problem, dt0=dt0).ys.transpose(0, 1)",
+    ]
     kept = {"step_size": options["step_size"]} if fixed else {k: how[k] for k in ("atol", "rtol")}
     return Call(["import torchode as to"], body, _keywords(kept), time="t[..., None]")  # a time for each row
 
@@ -148,20 +154,29 @@ def _torchdyn(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> 
     first = f"problem = ODEProblem(field, {made}, {interpolator}, sensitivity={sensitivity!r}{tolerances})"
     time = "t.reshape(())"  # or it comes with the shape (1,)
     if "step_size" not in options:
-        return Call(imports, [first, "seen, states = problem.odeint(y0, ts)",
-                              "seen = -seen if ts[-1] < ts[0] and seen[-1] > seen[0] else seen",
-                              "return states[(seen.detach()[:, None] - ts.detach()).abs().argmin(0)]"],
-                    _keywords(kept), time=time)  # fmt: skip
-    body = [first,
-            "n = [max(1, int(torch.ceil((b - a).abs() / how['step_size'] - 1e-9))) for a, b in zip(ts, ts[1:])]",
-            "inner = lambda a, b, k: a + how['step_size'] * torch.sign(b - a).detach() * torch.arange(1, k)",
-            "grid = torch.cat([ts[:1], *(torch.cat([inner(*c), c[1][None]]) for c in zip(ts, ts[1:], n))])",
-            "return problem.odeint(y0, grid)[1][[0, *np.cumsum(n)]]"]  # fmt: skip
+        return Call(
+            imports,
+            [
+                first,
+                "seen, states = problem.odeint(y0, ts)",
+                "seen = -seen if ts[-1] < ts[0] and seen[-1] > seen[0] else seen",
+                "return states[(seen.detach()[:, None] - ts.detach()).abs().argmin(0)]",
+            ],
+            _keywords(kept),
+            time=time,
+        )
+    body = [
+        first,
+        "n = [max(1, int(torch.ceil((b - a).abs() / how['step_size'] - 1e-9))) for a, b in zip(ts, ts[1:])]",
+        "inner = lambda a, b, k: a + how['step_size'] * torch.sign(b - a).detach() * torch.arange(1, k)",
+        "grid = torch.cat([ts[:1], *(torch.cat([inner(*c), c[1][None]]) for c in zip(ts, ts[1:], n))])",
+        "return problem.odeint(y0, grid)[1][[0, *np.cumsum(n)]]",
+    ]
     return Call(imports, body, f"step_size={text(options['step_size'])}", time=time)
 
 
 def _diffrax(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
-    from ..engines.diffrax import CLASSES
+    from odecheck.engines.diffrax import CLASSES
 
     adjoint = name.removeprefix("diffrax ")
     adjoint += "" if adjoint == "ForwardMode" else "Adjoint"
@@ -189,13 +204,20 @@ def _diffrax(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> C
 
 
 def _scipy(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
-    body = ["rate = lambda t, y: f(t, y.reshape(np.shape(y0)), p).ravel()",
-            "run = solve_ivp(rate, (ts[0], ts[-1]), np.ravel(y0), t_eval=ts, **how)",
-            "return run.y.T.reshape(-1, *np.shape(y0))"]  # fmt: skip
+    body = [
+        "rate = lambda t, y: f(t, y.reshape(np.shape(y0)), p).ravel()",
+        "run = solve_ivp(rate, (ts[0], ts[-1]), np.ravel(y0), t_eval=ts, **how)",
+        "return run.y.T.reshape(-1, *np.shape(y0))",
+    ]
     return Call([], body, _keywords(how), "numpy")
 
 
 _LIBRARIES: Mapping[str, Callable[[str, Mapping[str, Any], Mapping[str, Any]], Call]] = {
-    "torchdiffeq": _torchdiffeq, "odecheck.odeint": _odeint, "odecheck.discrete": _discrete, "torchode": _torchode,
-    "torchdyn": _torchdyn, "diffrax": _diffrax, "scipy": _scipy,
-}  # fmt: skip
+    "torchdiffeq": _torchdiffeq,
+    "odecheck.odeint": _odeint,
+    "odecheck.discrete": _discrete,
+    "torchode": _torchode,
+    "torchdyn": _torchdyn,
+    "diffrax": _diffrax,
+    "scipy": _scipy,
+}

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 from odecheck_reference import Problem
 
-from ..claims import solution, steps
-from ..claims import tolerance as tolerances
-from ..claims.parameters import float32_problem, loosened
-from ..solvers import Adaptive, FixedStep, GivenSteps
-from ..subject import Subject
+from odecheck.claims.libraries import grids as steps
+from odecheck.claims.libraries import tolerance as tolerances
+from odecheck.claims.libraries.parameters import float32_problem, loosened
+from odecheck.claims.papers import solution
+from odecheck.solvers import Adaptive, FixedStep, GivenSteps
+from odecheck.subject import Subject
+
 from .libraries import Call
-from .question import Question, Variables, finest, index_of, worst_part
+from .script import Question, Variables, finest, index_of, worst_part
 
 
 def states(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -36,18 +38,24 @@ def consistency(claim_id: str, subject: Subject, problem: Problem, worst: str) -
     ends = problem.with_(ts=problem.ts[[0, -1]], loss=solution.silent(problem, 2), running=None)
 
     def there_and_back(call: Call) -> list[str]:
-        return [f"arrived = {call.states()}[-1]",
-                f"observed, true = {call.states('arrived', 'ts[::-1].copy()')}[-1], y0"]  # fmt: skip
+        return [
+            f"arrived = {call.states()}[-1]",
+            f"observed, true = {call.states('arrived', 'ts[::-1].copy()')}[-1], y0",
+        ]
 
     def in_pieces(call: Call) -> list[str]:
-        return ["middle = ts[0] + 0.4 * (ts[1] - ts[0])",
-                f"half = {call.states('y0', 'np.array([ts[0], middle])')}[-1]",
-                f"observed = {call.states('half', 'np.array([middle, ts[1]])')}[-1]",
-                f"true = {call.states()}[-1]"]  # fmt: skip
+        return [
+            "middle = ts[0] + 0.4 * (ts[1] - ts[0])",
+            f"half = {call.states('y0', 'np.array([ts[0], middle])')}[-1]",
+            f"observed = {call.states('half', 'np.array([middle, ts[1]])')}[-1]",
+            f"true = {call.states()}[-1]",
+        ]
 
     def row_by_row(call: Call) -> list[str]:
-        return [f"observed = np.concatenate([{call.states('y0[i:i + 1]')} for i in range(len(y0))], 1)",
-                f"true = {call.states()}"]  # fmt: skip
+        return [
+            f"observed = np.concatenate([{call.states('y0[i:i + 1]')} for i in range(len(y0))], 1)",
+            f"true = {call.states()}",
+        ]
 
     def twice(call: Call) -> list[str]:
         return [f"observed, true = {call.states()}, {call.states()}"]
@@ -93,8 +101,13 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
     tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[4:]
     ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
-    return Question("tolerance", "power of the tolerance", asked, subject,
-                    {"tolerances": [float(f"{x:.3g}") for x in tight], "ratio": ratio})  # fmt: skip
+    return Question(
+        "tolerance",
+        "power of the tolerance",
+        asked,
+        subject,
+        {"tolerances": [float(f"{x:.3g}") for x in tight], "ratio": ratio},
+    )
 
 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -128,13 +141,20 @@ def single(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Que
 
     def lines(call: Call) -> list[str]:
         solved = f"solve(Field(p).float(), torch.tensor(y0).float(), torch.tensor(ts).float(), {call.how}).detach()"
-        return [f"states = {solved}",
-                "other = np.full(states.shape, np.nan)  # for another number type",
-                "observed = states.double().numpy() if states.dtype == torch.float32 else other",
-                "true = exact(y0, p, ts)"]  # fmt: skip
+        return [
+            f"states = {solved}",
+            "other = np.full(states.shape, np.nan)  # for another number type",
+            "observed = states.double().numpy() if states.dtype == torch.float32 else other",
+            "true = exact(y0, p, ts)",
+        ]
 
-    return Question("solution", "state in float32", float32_problem(problem), loosened(subject),
-                    {"lines": lines, "needs_truth": True})  # fmt: skip
+    return Question(
+        "solution",
+        "state in float32",
+        float32_problem(problem),
+        loosened(subject),
+        {"lines": lines, "needs_truth": True},
+    )
 
 
 def parts_of(form: str) -> list[str]:
@@ -143,10 +163,12 @@ def parts_of(form: str) -> list[str]:
         "tuple": ("(y[..., 0], y[..., 1:])", "torch.cat([y[0][..., None], y[1]], -1)"),
         "complex": ("torch.view_as_complex(y.reshape(*y.shape[:-1], -1, 2))", "torch.view_as_real(y).flatten(-2)"),
     }[form]
-    return [f"class Parts(torch.nn.Module):  # the state {'is a tuple' if form == 'tuple' else 'is complex'}",
-            "    def __init__(self, inner): super().__init__(); self.inner = inner",
-            "    def forward(self, t, y): return cut(self.inner(t.real, whole(y)))",
-            f"cut, whole = lambda y: {cut}, lambda y: {whole}"]  # fmt: skip
+    return [
+        f"class Parts(torch.nn.Module):  # the state {'is a tuple' if form == 'tuple' else 'is complex'}",
+        "    def __init__(self, inner): super().__init__(); self.inner = inner",
+        "    def forward(self, t, y): return cut(self.inner(t.real, whole(y)))",
+        f"cut, whole = lambda y: {cut}, lambda y: {whole}",
+    ]
 
 
 def form(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -154,9 +176,16 @@ def form(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Quest
     kind = {"SOL-16": "tuple", "SOL-17": "complex"}[claim_id]
 
     def lines(call: Call) -> list[str]:
-        return [*parts_of(kind),
-                f"states = solve(Parts(Field(p)), cut(torch.tensor(y0)), torch.tensor(ts), {call.how})",
-                "observed, true = whole(states).detach().numpy(), exact(y0, p, ts)"]  # fmt: skip
+        return [
+            *parts_of(kind),
+            f"states = solve(Parts(Field(p)), cut(torch.tensor(y0)), torch.tensor(ts), {call.how})",
+            "observed, true = whole(states).detach().numpy(), exact(y0, p, ts)",
+        ]
 
-    return Question("solution", f"state, as {'a tuple' if kind == 'tuple' else 'complex numbers'}", problem,
-                    finest(subject), {"lines": lines, "needs_truth": True})  # fmt: skip
+    return Question(
+        "solution",
+        f"state, as {'a tuple' if kind == 'tuple' else 'complex numbers'}",
+        problem,
+        finest(subject),
+        {"lines": lines, "needs_truth": True},
+    )

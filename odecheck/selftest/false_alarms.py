@@ -16,16 +16,18 @@ from typing import Any
 import torch
 from odecheck_reference import Problem
 
-from ..claim import Claim
-from ..claims import ALL
-from ..door import BadInput
-from ..engines.own import Closed, Discrete
-from ..engines.torchdiffeq import Adjoint, Backprop
-from ..judge import Verdict
-from ..record import Record, evaluate
-from ..shipped import STEP_TIMES
-from ..solvers import Adaptive, FixedStep
-from ..subject import SHIPPED, Subject, metered
+from odecheck.claim import Claim
+from odecheck.claims import ALL
+from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.errors import BadInput
+from odecheck.instruments.metering import metered
+from odecheck.judge import Verdict
+from odecheck.record import Record, evaluate
+from odecheck.runner.presets import STEP_TIMES
+from odecheck.solvers import Adaptive, FixedStep
+from odecheck.subject import SHIPPED, Subject
+
 from .battery import KeptRuns
 from .journal import Piece, Row
 
@@ -101,14 +103,19 @@ def batch(seed: int, number: int, drawn: int = PROBLEMS) -> list[tuple[Problem, 
             "the package without its extras",
             "pip install 'odecheck[properties]'",
         ) from None
-    from ..strategies import problems
+    from odecheck.problem_sets.strategies import problems
 
     found: list[tuple[Problem, list[Subject]]] = []
 
     # the first example of hypothesis is the simplest there is, the same in every batch: it is left out
     @seeded(hash((seed, number)))
-    @settings(max_examples=drawn + 1, phases=(Phase.generate,), database=None, deadline=None,
-              suppress_health_check=tuple(HealthCheck))  # fmt: skip  # pyright: ignore[reportArgumentType]
+    @settings(
+        max_examples=drawn + 1,
+        phases=(Phase.generate,),
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )  # pyright: ignore[reportArgumentType]
     @given(problem=problems().filter(lambda p: size(p) <= LARGEST), subjects=st.permutations(CORRECT))
     def collect(problem: Problem, subjects: list[Subject]) -> None:
         found.append((problem, subjects[:SUBJECTS]))
@@ -134,17 +141,29 @@ def judged(argument: tuple[int, int]) -> list[Row]:
     for i, (problem, subject) in enumerate(batch(*argument)):
         if i % SUBJECTS == 0:
             runs.clear()
-        rows += [_row(argument[1], i, evaluate(claim, subject, problem), subject, problem) for claim in ALL
-                 if asked(claim, problem) and _turn(claim, argument[1], i)]  # fmt: skip
+        rows += [
+            _row(argument[1], i, evaluate(claim, subject, problem), subject, problem)
+            for claim in ALL
+            if asked(claim, problem) and _turn(claim, argument[1], i)
+        ]
     return rows
 
 
 def _row(number: int, pair: int, record: Record, subject: Subject, problem: Problem) -> Row:
     alarm = false_alarm(record, subject, problem)
     unexpected = record.verdict in (str(WRONG[Verdict(record.expected_verdict)]), str(Verdict.ERROR))
-    return {"batch": number, "pair": pair, "problem": digest(problem), "subject": subject.name, "claim": record.claim,
-            "verdict": str(record.verdict), "resolved": record.resolved, "alarm": alarm,
-            "known": unexpected and not alarm, "message": str(record) if alarm else ""}  # fmt: skip
+    return {
+        "batch": number,
+        "pair": pair,
+        "problem": digest(problem),
+        "subject": subject.name,
+        "claim": record.claim,
+        "verdict": str(record.verdict),
+        "resolved": record.resolved,
+        "alarm": alarm,
+        "known": unexpected and not alarm,
+        "message": str(record) if alarm else "",
+    }
 
 
 def pieces(seed: int, first: int, count: int) -> list[Piece]:

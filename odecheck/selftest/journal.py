@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..door import BadInput
-from ..store import about
+from odecheck.errors import BadInput
+from odecheck.records.run_folder import about
 
 Row = dict[str, Any]
 Work = Callable[[Any], list[Row]]

@@ -20,7 +20,8 @@ from typing import Any
 
 from odecheck_reference import Problem
 
-from ..claims import ALL
+from odecheck.claims import ALL
+
 from . import battery, loading, operators, source
 from .battery import Case, KeptRuns, Outcome
 from .journal import Journal, Row
@@ -76,9 +77,17 @@ class Verdicts:
 
 def row(name: str, family: str, part: str, found: Verdicts, status: str = "", message: str = "") -> Row:
     """One mutant as a flat row."""
-    return {"mutant": name, "family": family, "part": part, "status": status or found.status,
-            "killers": ",".join(found.killers), "holds": ",".join(found.holds),
-            "undecided": ",".join(found.undecided), "errors": ",".join(found.errors), "message": message}  # fmt: skip
+    return {
+        "mutant": name,
+        "family": family,
+        "part": part,
+        "status": status or found.status,
+        "killers": ",".join(found.killers),
+        "holds": ",".join(found.holds),
+        "undecided": ",".join(found.undecided),
+        "errors": ",".join(found.errors),
+        "message": message,
+    }
 
 
 # --- the right source --------------------------------------------------------------------------------------------
@@ -114,14 +123,15 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
 
 def _forget() -> None:
     """Subjects keep what they observed for other claims: without it each case executes all its lines."""
-    from .. import subject
+    from odecheck import subject
 
     for kept in (subject._kept_solution, subject._kept_gradient, subject._kept_hessian):
         kept.cache_clear()
 
 
-def baseline(problems: dict[str, Problem], folder: Path, *, workers: int = 1,
-             progress: Callable[[str], None] | None = None) -> tuple[Baseline, KeptRuns]:  # fmt: skip
+def baseline(
+    problems: dict[str, Problem], folder: Path, *, workers: int = 1, progress: Callable[[str], None] | None = None
+) -> tuple[Baseline, KeptRuns]:
     """Outcomes, lines and reference runs of the right source, by units in processes of their own, kept in a folder.
 
     torch's automatic differentiation, once used, does not survive a fork: this process never uses it.
@@ -178,8 +188,9 @@ def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMuta
     return taken, many, dict(unreached)
 
 
-def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float,
-                  right: dict[str, Outcome]) -> list[Row]:  # fmt: skip
+def _judge_source(
+    mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float, right: dict[str, Outcome]
+) -> list[Row]:
     """In a forked process: load odecheck with the change, and judge the cases that execute its line."""
     loading.load(mutant)
     anew = importlib.import_module("odecheck.selftest.battery")
@@ -196,12 +207,17 @@ def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[s
 # --- mutants of subjects -----------------------------------------------------------------------------------------
 
 # the claims that ask for each part of an engine's answers
-ASKED = {"solution": ("SOL", "NODE-4"), "last state": ("SOL", "NODE-4"),
-         **dict.fromkeys(("y0", "theta", "start time", "interior times", "last time"), ("NODE",)),
-         **dict.fromkeys(("q", "p"), ("SNOPT-4",)), **dict.fromkeys(("Q_T", "Q_TT", "Q_Ttheta"), ("SNOPT-10",)),
-         **dict.fromkeys(("Q_xx", "Q_xtheta", "Q_thetatheta"), ("SNOPT-1",)),
-         **dict.fromkeys(("Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta"),
-                         ("SNOPT-2", "SNOPT-3"))}  # fmt: skip
+ASKED = {
+    "solution": ("SOL", "NODE-4"),
+    "last state": ("SOL", "NODE-4"),
+    **dict.fromkeys(("y0", "theta", "start time", "interior times", "last time"), ("NODE",)),
+    **dict.fromkeys(("q", "p"), ("SNOPT-4",)),
+    **dict.fromkeys(("Q_T", "Q_TT", "Q_Ttheta"), ("SNOPT-10",)),
+    **dict.fromkeys(("Q_xx", "Q_xtheta", "Q_thetatheta"), ("SNOPT-1",)),
+    **dict.fromkeys(
+        ("Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta"), ("SNOPT-2", "SNOPT-3")
+    ),
+}
 
 
 def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
@@ -211,8 +227,9 @@ def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
     posed = ("clocked", "on the grid") if part in ("solution", "last state", "y0") else ("clocked",)
     for subject in (battery.DISCRETE, battery.CLOSED):
         kept = operators.kept(subject)
-        cases = [Case(claim, kept, problems[name]) for name in posed for claim in ALL
-                 if battery.among(claim.id, ASKED[part])]  # fmt: skip
+        cases = [
+            Case(claim, kept, problems[name]) for name in posed for claim in ALL if battery.among(claim.id, ASKED[part])
+        ]
         right = {case.key: battery.outcome(case) for case in cases}
         cases = [case for case in cases if battery.sound(case, right[case.key])]
         if not cases:
@@ -237,8 +254,15 @@ def _judge_named(name: str, problems: dict[str, Problem], base: Baseline, budget
     return [found]
 
 
-def _judge_subject(name: str, family: str, part: str, change: battery.Change, cases: Sequence[Case],
-                   right: dict[str, Outcome], budget: float) -> Row:  # fmt: skip
+def _judge_subject(
+    name: str,
+    family: str,
+    part: str,
+    change: battery.Change,
+    cases: Sequence[Case],
+    right: dict[str, Outcome],
+    budget: float,
+) -> Row:
     """The row of a mutant that wraps a right subject; cases that it does not apply to are left out."""
     found = Verdicts()
     for one in battery.judged(cases, right, change, budget=budget):
@@ -250,8 +274,16 @@ def _judge_subject(name: str, family: str, part: str, change: battery.Change, ca
 # --- the run -----------------------------------------------------------------------------------------------------
 
 
-def run(journal: Journal, problems: dict[str, Problem], base: Baseline, sources: Sequence[source.SourceMutant], *,
-        workers: int = 1, budget: float = 1.0, progress: Callable[[str], None] | None = None) -> list[Row]:  # fmt: skip
+def run(
+    journal: Journal,
+    problems: dict[str, Problem],
+    base: Baseline,
+    sources: Sequence[source.SourceMutant],
+    *,
+    workers: int = 1,
+    budget: float = 1.0,
+    progress: Callable[[str], None] | None = None,
+) -> list[Row]:
     """The rows of all mutants: of the source, of every part of the answers, and those that claims name.
 
     budget: seconds of cases that are judged after the first refutation of a mutant.

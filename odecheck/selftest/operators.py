@@ -12,16 +12,35 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..claim import Mutant
-from ..engines.base import Derivatives, LossFn, factors_of, second_order_of
-from ..solvers import Solver
-from ..subject import Meter, Subject, charge
+from odecheck.claim import Mutant
+from odecheck.engines.base import Derivatives, LossFn, factors_of, second_order_of
+from odecheck.instruments.metering import Meter, charge
+from odecheck.solvers import Solver
+from odecheck.subject import Subject
+
 from . import battery
 from .source import SCALE
 
-PARTS = ("solution", "last state", "y0", "theta", "start time", "interior times", "last time", "Q_xx", "Q_xtheta",
-         "Q_thetatheta", "Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta", "q", "p", "Q_T",
-         "Q_TT", "Q_Ttheta")  # fmt: skip
+PARTS = (
+    "solution",
+    "last state",
+    "y0",
+    "theta",
+    "start time",
+    "interior times",
+    "last time",
+    "Q_xx",
+    "Q_xtheta",
+    "Q_thetatheta",
+    "Gauss-Newton Q_xx",
+    "Gauss-Newton Q_xtheta",
+    "Gauss-Newton Q_thetatheta",
+    "q",
+    "p",
+    "Q_T",
+    "Q_TT",
+    "Q_Ttheta",
+)
 Change = Callable[[Tensor], Tensor]
 
 
@@ -61,28 +80,44 @@ class Kept:
         return getattr(self.right, "lands", False)
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        return _kept((self, "solution", *_posed(module, solver, y0, ts)),
-                     lambda: self.right.solution(module, solver, y0, ts), module).clone()  # fmt: skip
+        return _kept(
+            (self, "solution", *_posed(module, solver, y0, ts)),
+            lambda: self.right.solution(module, solver, y0, ts),
+            module,
+        ).clone()
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        return _kept((self, "gradient", *_posed(module, solver, y0, ts, loss)),
-                     lambda: self.right.gradient(module, solver, y0, ts, loss), module)  # fmt: skip
+        return _kept(
+            (self, "gradient", *_posed(module, solver, y0, ts, loss)),
+            lambda: self.right.gradient(module, solver, y0, ts, loss),
+            module,
+        )
 
-    def hessian(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *,
-                curved: bool = True) -> Tensor:  # fmt: skip
+    def hessian(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
+    ) -> Tensor:
         engine = second_order_of(self.right)
-        return _kept((self, curved, *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.hessian(module, solver, y0, ts, loss, curved=curved), module).clone()  # fmt: skip
+        return _kept(
+            (self, curved, *_posed(module, solver, y0, ts, loss)),
+            lambda: engine.hessian(module, solver, y0, ts, loss, curved=curved),
+            module,
+        ).clone()
 
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
         engine = factors_of(self.right)
-        return _kept((self, "factors", *_posed(module, solver, y0, ts)),
-                     lambda: engine.factors(module, solver, y0, ts, rows), module)  # fmt: skip
+        return _kept(
+            (self, "factors", *_posed(module, solver, y0, ts)),
+            lambda: engine.factors(module, solver, y0, ts, rows),
+            module,
+        )
 
     def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
         engine = factors_of(self.right)
-        return _kept((self, "horizon", *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.horizon(module, solver, y0, ts, loss), module)  # fmt: skip
+        return _kept(
+            (self, "horizon", *_posed(module, solver, y0, ts, loss)),
+            lambda: engine.horizon(module, solver, y0, ts, loss),
+            module,
+        )
 
 
 _ANSWERS: dict[Any, tuple[Any, Meter]] = {}
@@ -148,8 +183,9 @@ class Altered(Kept):
             return replace(got, ts=dts)
         return got
 
-    def hessian(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *,
-                curved: bool = True) -> Tensor:  # fmt: skip
+    def hessian(
+        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
+    ) -> Tensor:
         h = self.right.hessian(module, solver, y0, ts, loss, curved=curved)
         block = self.part.removeprefix("Gauss-Newton ")
         if curved == (block != self.part):
@@ -200,5 +236,9 @@ def _change(part: str, family: str) -> Callable[[Subject], Subject]:
 
 def of_claims(asked: Container[str] | None = None) -> dict[str, Mutant]:
     """Every mutant that a claim names, by name; of these claims alone, where they are given."""
-    return {mutant.name: mutant for claim in battery.CLAIMS if asked is None or claim.id in asked
-            for mutant in claim.mutants}  # fmt: skip
+    return {
+        mutant.name: mutant
+        for claim in battery.CLAIMS
+        if asked is None or claim.id in asked
+        for mutant in claim.mutants
+    }

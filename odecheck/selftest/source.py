@@ -54,8 +54,12 @@ def path_of(module: str) -> Path:
 
 def modules() -> list[str]:
     """The modules of odecheck that are mutated."""
-    return [f"odecheck.{package}.{file.stem}" for package in PACKAGES for file in sorted((ROOT / package).glob("*.py"))
-            if file.stem != "__init__"]  # fmt: skip
+    return [
+        f"odecheck.{package}.{file.stem}"
+        for package in PACKAGES
+        for file in sorted((ROOT / package).glob("*.py"))
+        if file.stem != "__init__"
+    ]
 
 
 def digest() -> str:
@@ -194,8 +198,16 @@ def mutants(module: str) -> list[SourceMutant]:
         if isinstance(node, ast.stmt):
             changes = [(STALE, ast.Pass())]
         for variant, (family, change) in enumerate(changes):
-            mutant = SourceMutant(module, function, getattr(node, "lineno", 0), places[id(node)], variant, family,
-                                  ast.unparse(node), ast.unparse(ast.fix_missing_locations(change)))  # fmt: skip
+            mutant = SourceMutant(
+                module,
+                function,
+                getattr(node, "lineno", 0),
+                places[id(node)],
+                variant,
+                family,
+                ast.unparse(node),
+                ast.unparse(ast.fix_missing_locations(change)),
+            )
             found.setdefault(mutant.key, mutant)
     return list(found.values())
 
@@ -236,8 +248,12 @@ def _renews(statement: ast.stmt, around: ast.AST) -> bool:
         return False
     name = statement.targets[0].id
     before = [s for s in getattr(around, "body", []) if s.lineno < statement.lineno]
-    return any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name
-               for s in before if not isinstance(s, ast.For | ast.While) for n in ast.walk(s))  # fmt: skip
+    return any(
+        isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name
+        for s in before
+        if not isinstance(s, ast.For | ast.While)
+        for n in ast.walk(s)
+    )
 
 
 def mutated(mutant: SourceMutant) -> ast.Module:

@@ -214,8 +214,17 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
 
     def f(y0: Any, matrix: Any, end: Any) -> Any:
         how = diffrax.PIDController(**TOLERANCE)
-        got = diffrax.diffeqsolve(term, diffrax.Dopri5(), 0.0, end, 0.01, y0, matrix, stepsize_controller=how,
-                                  adjoint=getattr(diffrax, adjoint)())  # fmt: skip
+        got = diffrax.diffeqsolve(
+            term,
+            diffrax.Dopri5(),
+            0.0,
+            end,
+            0.01,
+            y0,
+            matrix,
+            stepsize_controller=how,
+            adjoint=getattr(diffrax, adjoint)(),
+        )
         return (got.ys[-1] ** 3).sum()
 
     def batch(x: Any) -> Any:

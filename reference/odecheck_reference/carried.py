@@ -48,8 +48,9 @@ def carried_parts(
     return tuple(spread([quantity(w) for w in values]) for quantity in quantities)
 
 
-def _carry(problem: Problem, rate: Rate, given: Array, y: Array, backwards: bool, method: str,
-           tolerance: float) -> Array:  # fmt: skip
+def _carry(
+    problem: Problem, rate: Rate, given: Array, y: Array, backwards: bool, method: str, tolerance: float
+) -> Array:
     shape, size = problem.y0.shape, problem.y0.size
 
     def rhs(t: float, both: Array) -> Array:

@@ -80,8 +80,16 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
     return Trajectory(*blocks)
 
 
-def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w: Array,
-              method: str, tolerance: float, problem: Problem, *, longest: float = np.inf) -> Array:  # fmt: skip
+def integrate(
+    rhs: Callable[[float, Array], Array],
+    span: tuple[float, float],
+    w: Array,
+    method: str,
+    tolerance: float,
+    problem: Problem,
+    *,
+    longest: float = np.inf,
+) -> Array:
     """The state at span[1]: (size,), of which the problem's own is the first part. Nothing is interpolated.
 
     The absolute tolerance of that part is relative to where the problem starts, if that is below one: errors of a state
@@ -96,16 +104,28 @@ def integrate(rhs: Callable[[float, Array], Array], span: tuple[float, float], w
         nonlocal calls
         calls += 1
         if calls > MAX_EVALUATIONS:
-            raise FlowError(f"problem {name!r}: more than {MAX_EVALUATIONS} evaluations up to t = {t:.6g}; "
-                            "the problem is very stiff or its interval too long. Shorten the times.")  # fmt: skip
+            raise FlowError(
+                f"problem {name!r}: more than {MAX_EVALUATIONS} evaluations up to t = {t:.6g}; "
+                "the problem is very stiff or its interval too long. Shorten the times."
+            )
         return rhs(t, state)
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        result: Any = _solve_ivp(counted, span, w, method=method, rtol=tolerance, atol=absolute,
-                                t_eval=[span[1]], max_step=longest if method == OTHER[0] else np.inf)  # fmt: skip
+        result: Any = _solve_ivp(
+            counted,
+            span,
+            w,
+            method=method,
+            rtol=tolerance,
+            atol=absolute,
+            t_eval=[span[1]],
+            max_step=longest if method == OTHER[0] else np.inf,
+        )
     if not result.success or not np.isfinite(result.y).all():
-        raise FlowError(f"problem {name!r}: {method} at tolerance {tolerance:g} did not reach t = {span[1]:g} from "
-                        f"{span[0]:g} ({result.message}). The solution may end there; shorten the times.")  # fmt: skip
+        raise FlowError(
+            f"problem {name!r}: {method} at tolerance {tolerance:g} did not reach t = {span[1]:g} from "
+            f"{span[0]:g} ({result.message}). The solution may end there; shorten the times."
+        )
     return result.y[:, -1]
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..blocks import Section
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Section
+
 from . import (
     claims,
     conformance,
@@ -17,7 +18,6 @@ from . import (
     horizon,
     kronecker,
     ledger,
-    made,
     records,
     selftest,
     slopes,
@@ -25,11 +25,26 @@ from . import (
     training,
     verdict,
 )
+from . import (
+    provenance as made,
+)
 
 ORDER: tuple[Callable[[Found], Section | None], ...] = tuple(
     module.section
     for module in (
-        verdict, claims, ledger, slopes, conformance, cost, training, horizon, stability, kronecker, history,
-        selftest, records, made,
+        verdict,
+        claims,
+        ledger,
+        slopes,
+        conformance,
+        cost,
+        training,
+        horizon,
+        stability,
+        kronecker,
+        history,
+        selftest,
+        records,
+        made,
     )
-)  # fmt: skip
+)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Caption, Column, Grid, GridPanel, Section, Table, clip
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip
 
 # from the harmless to the grave: a cell has the colour of its gravest row
 LEVELS = (

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..blocks import Axis, Caption, Chart, Panel, Section, Series
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series
 
 AGAIN = "python -m odecheck.studies.spectrum reports"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..blocks import Column, Section, Table
-from ..tables import Found, tidy
+from odecheck.report.reader import Found, tidy
+from odecheck.report.text import Column, Section, Table
 
 COLUMNS = (
     Column("claim", "claim"),

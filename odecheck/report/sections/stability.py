@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Caption, Column, Grid, GridPanel, Section, Table, clip, shown
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip, shown
 
 LEVELS = (
     ("none of these", "#e8f0f6"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..blocks import Column, Section, Table
-from ..tables import WORDS, Found
+from odecheck.report.reader import WORDS, Found
+from odecheck.report.text import Column, Section, Table
 
 # in the order in which they are to be read; the rest is as expected
 READ_FIRST = ("failed", "inconclusive", "known failure", "false as read")
