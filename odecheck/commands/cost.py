@@ -68,10 +68,11 @@ def cost(
     """
     import torch
 
-    from odecheck.cost import QUANTITIES, page, work_precision
+    from odecheck.cost import QUANTITIES, work_precision
     from odecheck.cost import run_folder as kept
     from odecheck.errors import BadInput
     from odecheck.records.run_folder import read_facts
+    from odecheck.report import cost_page
     from odecheck.report.static import needs_figures
 
     asked: Any = tuple(quantity or QUANTITIES)
@@ -107,7 +108,7 @@ def cost(
     for name in absent:
         typer.echo(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
     if write is not None:
-        typer.echo(str(page.write(rows, write, error, read_facts(folder))))
+        typer.echo(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
     raise typer.Exit(int("failed" in states and "measured" not in states))
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from odecheck.errors import BadInput
 
-from .reader import Found, read_all, tidy
+from .reader import Found, read_all
 from .sections.cost import IDENTITY
 from .sections.provenance import command
 from .stories import stories
-from .text import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip
+from .text import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip, tidy
 
 LEVEL = 0.05
 EXACT = ("nfe", "nfe_forward", "nfe_backward", "saved_bytes")  # the same in every run of the same program

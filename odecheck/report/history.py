@@ -9,7 +9,7 @@ from odecheck.bench.results import read_series
 from odecheck.bench.suite import Suite
 from odecheck.errors import BadInput
 
-from .reader import tidy
+from .text import tidy
 
 COLUMNS = ("benchmark", "machine", "kind", "unit", "commit", "position", "value", "spread")
 

@@ -22,7 +22,9 @@ from odecheck.records.run_folder import frame, read_facts, read_records
 from odecheck.records.summary import COLUMNS as OUTCOMES
 from odecheck.records.summary import identifier, outcome
 
+from .history import read as read_asv
 from .schemas import KINDS
+from .text import tidy
 
 if TYPE_CHECKING:
     from odecheck.ledger.build import Row
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 # an outcome in the words of the terminal's table
 WORDS: Mapping[str, str] = {kind: title for title, kind, _ in OUTCOMES}
-LONGEST_TEXT = 4_000
 MOST_ROWS = 50_000
 
 
@@ -106,18 +107,6 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def tidy(text: Any) -> str:
-    """Text that every file format takes, not longer than anybody reads."""
-    if text is None or text != text:
-        return ""
-    whole = str(text)
-    if len(whole) <= LONGEST_TEXT and whole.isprintable():
-        return whole
-    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in whole[:LONGEST_TEXT])
-    cut = f" … ({len(whole):,} characters in all)" if len(whole) > LONGEST_TEXT else ""
-    return kept + cut
-
-
 def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     """Everything in these folders.
 
@@ -154,10 +143,8 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
                     parts.setdefault(kind, []).append(table)
                     facts.setdefault(own, _facts(path))
             if (place / "benchmarks.json").exists():
-                from .history import read
-
                 found += 1
-                table, problems = read(place)
+                table, problems = read_asv(place)
                 damaged += [f"{name}: {problem}" for problem in problems]
                 if table is not None and len(table):
                     parts.setdefault("history", []).append(table.assign(run=name))

@@ -10,10 +10,10 @@ from odecheck.judge import Verdict
 from odecheck.records.story import story
 from odecheck.records.summary import identifier, outcome
 
-from .reader import WORDS, Found, anchor, tidy
+from .reader import WORDS, Found, anchor
 from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
-from .text import shown
+from .text import shown, tidy
 
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000

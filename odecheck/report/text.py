@@ -13,6 +13,7 @@ from typing import Any, Literal
 # Okabe and Ito's colours, told apart by readers of every kind of colour vision; then dashes and symbols tell more
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a900")
 LONGEST_LABEL = 60
+LONGEST_TEXT = 4_000
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,15 @@ def finite(values: Sequence[float]) -> int:
 def slug(number: int, text: str) -> str:
     """A part of an identifier: different for different numbers, and readable."""
     return f"{number}-" + "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())[:40]
+
+
+def tidy(text: Any) -> str:
+    """Text that every file format takes, not longer than anybody reads."""
+    if text is None or text != text:
+        return ""
+    whole = str(text)
+    if len(whole) <= LONGEST_TEXT and whole.isprintable():
+        return whole
+    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in whole[:LONGEST_TEXT])
+    cut = f" … ({len(whole):,} characters in all)" if len(whole) > LONGEST_TEXT else ""
+    return kept + cut

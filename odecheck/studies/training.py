@@ -11,8 +11,8 @@ Seeds of 100 and more chose the learning rates and judge nothing.
 A verdict is about the run that is named, its task, epochs and rate: what is refuted in one epoch may hold after many.
 
 SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping, radius
-and period of `odecheck.training.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius bounds its
-step; that of the others is bounded where gradients are clipped.
+and period of `odecheck.training.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius
+bounds its step; that of the others is bounded where gradients are clipped.
 """
 
 from __future__ import annotations

@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from odecheck.cost import page, precision
+from odecheck.cost import precision
 from odecheck.cost import presets as shipped
 from odecheck.cost import run_folder as kept
 from odecheck.errors import BadInput
+from odecheck.report import cost_page as page
 from tests.commands.test_refused import refused, run
 
 ONE = ("--problem", "heavy", "--subject", "dopri5(rtol=0.001, landing), torchdiffeq backprop")

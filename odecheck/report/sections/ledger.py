@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from odecheck.report.reader import Found, tidy
-from odecheck.report.text import Column, Section, Table
+from odecheck.report.reader import Found
+from odecheck.report.text import Column, Section, Table, tidy
 
 COLUMNS = (
     Column("claim", "claim"),

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from odecheck.report.reader import Found, tidy
-from odecheck.report.text import Column, Section, Table, Text
+from odecheck.report.reader import Found
+from odecheck.report.text import Column, Section, Table, Text, tidy
 
 COLUMNS = (
     Column("run", "run"),

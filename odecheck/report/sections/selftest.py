@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from odecheck.report.reader import Found, tidy
-from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip, tidy
 
 SCORES = (Column("measured", "measured"), Column("n", "n", "count"), Column("found", "found"), Column("aim", "aim"))
 CLAIMS = (

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from odecheck import Adaptive, Subject
 from odecheck.cli import app
-from odecheck.cost import COLUMNS, at_equal_error, ladder, page, work_precision
+from odecheck.cost import COLUMNS, at_equal_error, ladder, work_precision
 from odecheck.engines.torchdiffeq import Backprop
+from odecheck.report import cost_page as page
 from odecheck.subject import SHIPPED
 from tests.cost.test_count import PROBLEM, Elsewhere
 

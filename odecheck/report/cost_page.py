@@ -9,11 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from odecheck.cost.precision import COLUMNS, at_equal_error
+from odecheck.cost.quantities import QUANTITIES
 from odecheck.report.static import needs_figures
 from odecheck.report.text import COLOURS
-
-from .precision import COLUMNS, at_equal_error
-from .quantities import QUANTITIES
 
 WORDS = {"solution": "Solution", "gradient": "Gradient", "hvp": "Hessian-vector product"}
 HEADS = (
