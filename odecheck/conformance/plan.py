@@ -12,11 +12,6 @@ from odecheck.claims.libraries.derivatives import seen
 from odecheck.engines.library import Topic
 from odecheck.problem_sets.conformance import linear, network, problems
 
-# of the claims on any solve: the field is our own and its twin's agreement says nothing of a library
-OF_SOLUTIONS = ("SOL-2", "SOL-3", "SOL-4", "SOL-5", "SOL-6", "SOL-7", "SOL-8", "SOL-9")
-OF_DERIVATIVES = ("NODE-3",)
-TOPICS: dict[Topic, tuple[str, ...]] = {"solution": ("SOL",), "derivatives": ("DER",), "use": ("HES", "EVT", "USE")}
-
 
 @cache
 def two_times() -> Problem:
@@ -26,10 +21,14 @@ def two_times() -> Problem:
 
 
 def claims(topic: Topic) -> tuple[Claim, ...]:
-    """The claims of a topic, in reading order."""
-    first = {"solution": OF_SOLUTIONS, "derivatives": OF_DERIVATIVES, "use": ()}[topic]
-    of_topic = (c for c in CONFORMANCE if c.id.split("-")[0] in TOPICS[topic])
-    return (*(c for c in ALL if c.id in first), *of_topic)
+    """The claims of a topic, in reading order: those of the papers that libraries are asked as well come first."""
+    of_papers = tuple(c for c in ALL if c.of_libraries and topic_of(c) == topic)
+    return (*of_papers, *(c for c in CONFORMANCE if topic_of(c) == topic))
+
+
+def topic_of(claim: Claim) -> str:
+    """The topic of the claim's family; of a paper's family, which has none, its derivatives."""
+    return claim.family.topic or "derivatives"
 
 
 def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
@@ -37,7 +36,7 @@ def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
 
     brief: of the two that most claims share, the network alone.
     """
-    if claim.id in OF_DERIVATIVES:
+    if not claim.family.topic:  # a paper's claim, on derivatives in the times
         return (two_times(),)
     found = problems(claim.id)
     return tuple(p for p in found if p is not linear()) if brief else found

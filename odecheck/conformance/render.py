@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from odecheck.claim import reading_order
 from odecheck.records.export import write_json
 
 from .matrix import Row, frame, unexpected
@@ -65,19 +66,12 @@ def _counts(rows: Sequence[Row]) -> Iterable[Sequence[object]]:
 
 
 def _matrix(rows: Sequence[Row]) -> str:
-    claims = list(dict.fromkeys(row.claim for row in sorted(rows, key=_reading)))
+    claims = list(dict.fromkeys(row.claim for row in sorted(rows, key=lambda row: reading_order(row.claim))))
     body: list[Sequence[object]] = []
     for way in dict.fromkeys((row.version, row.engine, row.method) for row in rows):
         mine = [row for row in rows if (row.version, row.engine, row.method) == way]
         body.append((*way, *(_cell([row for row in mine if row.claim == claim]) for claim in claims)))
     return _table(("version", "engine", "method", *claims), body)
-
-
-def _reading(row: Row) -> tuple[str, int]:
-    topic, _, number = row.claim.partition("-")
-    order = ("SOL", "TOL")
-    place = f"{order.index(topic)}" if topic in order else topic
-    return place, int("".join(c for c in number.split(".")[0] if c.isdigit()) or 0)
 
 
 def _cell(rows: Sequence[Row]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +16,12 @@ import numpy as np
 from odecheck_reference import Problem, solution
 from odecheck_reference.losses import Linear
 
-from odecheck.claim import Claim
+from odecheck.claim import FAMILIES, Claim, Kind, family_of, reading_order
 from odecheck.claims import ALL
 from odecheck.engines.own import Closed
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.judge import Verdict
+from odecheck.problem_sets.families import FAMILIES as DRAWN
 from odecheck.problem_sets.families import draw, families_of
 from odecheck.record import Record, evaluate
 from odecheck.runner.run import check
@@ -32,23 +32,24 @@ CONDITIONAL = "holds under a condition"
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8, land=True), Backprop())
 SECOND_ORDER = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7, land=True), Closed())
-# the subjects that a paper's claims are asked of: a claim goes on to the next one where it has nothing to say
-SUBJECTS: Mapping[str, tuple[Subject, ...]] = {
+# the subjects that claims are asked of: a claim goes on to the next one where it has nothing to say
+SUBJECTS: Mapping[Kind, tuple[Subject, ...]] = {
+    "derivatives": (SUBJECT,),
     # outputs between steps too: a solver that lands on its outputs takes steps that its tolerance does not choose
-    "SOL": (
+    "solution": (
         replace(SUBJECT, solver=Adaptive("dopri5", rtol=1e-8)),
         Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop()),
     ),
-    "SNOPT": (SECOND_ORDER, Subject(SHIPPED, Adaptive("dopri5", rtol=1e-4), Closed())),
+    "second derivatives": (SECOND_ORDER, Subject(SHIPPED, Adaptive("dopri5", rtol=1e-4), Closed())),
 }
 
-PAPERS: Mapping[str, str] = {
-    "SOL": "What any solver promises",
-    "NODE": "Neural ODEs: the first derivative (arXiv:1806.07366)",
-    "SNOPT": "Second-Order Neural ODE Optimizer (arXiv:2109.14158)",
-    "HB": "Heavy Ball Neural Ordinary Differential Equations (arXiv:2110.04840)",
-    "ADAM": "AdamNODEs: When Neural ODE Meets Adaptive Moment Estimation (arXiv:2207.06066)",
-}
+
+def papers() -> dict[str, str]:
+    """Families of claims with rows in the ledger, in reading order: id → title."""
+    found = sorted((f for f in FAMILIES.values() if f.drawn), key=lambda f: (f.order, f.id))
+    return {one.id: one.title for one in found}
+
+
 # statements of the papers that trainings judge, and no claim: rows that say so where none were kept
 BENCHMARKS: Mapping[str, str] = {
     "SNOPT-13": "Converges faster than SGD and Adam in wall-clock time.",
@@ -58,29 +59,6 @@ BENCHMARKS: Mapping[str, str] = {
 HEAD = """Made by `odecheck claims --verify --write reports`. Every verdict is worked out on drawn problems. The
 bodies of the papers are not quoted: a refuted statement is one that was read literally. *Could hide*: the largest
 relative defect that would have gone unseen. A counter-example is the smallest problem drawn, its numbers made plain."""
-
-# families by paper, and how many problems are drawn of those that few of a claim's problems come from
-FAMILIES_OF: Mapping[str, tuple[str, ...]] = {
-    "SOL": ("network of width 1", "linear", "gradient", "network", "second order", "pendulum"),
-    "NODE": ("network of width 1", "linear", "gradient", "network", "second order", "pendulum"),
-    "SNOPT": (
-        "network of width 1",
-        "linear",
-        "heavy ball of width 1",
-        "generalised heavy ball of width 1",
-        "Adam of width 1",
-    ),
-    "HB": families_of("heavy ball"),
-    "ADAM": families_of("Adam"),
-}
-SEEDS: Mapping[str, int] = {
-    "heavy ball, damping of time": 3,
-    "heavy ball, linear, damping of time": 2,
-    "generalised heavy ball of width 1": 2,
-    "Adam, equal rates": 3,
-    "Adam, m faster than v": 2,
-    "Adam, published rates": 2,
-}
 
 
 @dataclass(frozen=True)
@@ -106,20 +84,22 @@ class Row:
 
 
 def paper(claim: str) -> str:
-    return claim.split("-")[0]
+    """The id of the family of a claim, by its id."""
+    return family_of(claim).id
 
 
 def build(claims: Sequence[Claim] = ALL, *, workers: int = 2, families: Sequence[str] | None = None) -> list[Row]:
     """Judge the claims on their drawn problems and make one row of each.
 
-    workers: processes. families: only these; by default those of `FAMILIES_OF`.
+    workers: processes. families: only these; by default those that its family of claims names.
     """
     records: list[Record] = []
-    for group, names in FAMILIES_OF.items():
-        mine = [claim for claim in claims if paper(claim.id) == group]
+    for group in papers():
+        mine = [claim for claim in claims if claim.family.id == group]
+        names = families_of(*FAMILIES[group].drawn)
         chosen = [name for name in names if families is None or name in families]
-        problems = [draw(name, seed) for name in chosen for seed in range(SEEDS.get(name, 1))]
-        for subject in SUBJECTS.get(group, (SUBJECT,)):
+        problems = [draw(name, seed) for name in chosen for seed in range(DRAWN[name].seeds)]
+        for subject in SUBJECTS[FAMILIES[group].speaks_of]:
             if mine and problems:
                 records += check(
                     [(subject, problem) for problem in problems], claims=mine, workers=workers, validate=False
@@ -127,20 +107,14 @@ def build(claims: Sequence[Claim] = ALL, *, workers: int = 2, families: Sequence
             judged = {r.claim for r in records if r.verdict not in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)}
             mine = [claim for claim in mine if claim.id not in judged]
     rows = [row(claim, [r for r in records if r.claim == claim.id]) for claim in claims]
-    papers = {paper(claim.id) for claim in claims}
-    rows += [_unjudged(id) for id in BENCHMARKS if paper(id) in papers]
-    return sorted(rows, key=lambda r: _order(r.claim))
-
-
-def _order(id: str) -> tuple[int, int, str]:
-    number = re.search(r"\d+", id)
-    assert number is not None
-    return list(PAPERS).index(paper(id)), int(number[0]), id[number.end() :]
+    asked = {claim.family.id for claim in claims}
+    rows += [_unjudged(id) for id in BENCHMARKS if paper(id) in asked]
+    return sorted(rows, key=lambda r: reading_order(r.claim))
 
 
 def _unjudged(id: str) -> Row:
     note = "benchmark claim: not verified here"
-    return Row(id, BENCHMARKS[id], PAPERS[paper(id)], str(Verdict.NOT_APPLICABLE), note=note)
+    return Row(id, BENCHMARKS[id], papers()[paper(id)], str(Verdict.NOT_APPLICABLE), note=note)
 
 
 def row(claim: Claim, records: Sequence[Record]) -> Row:
@@ -202,7 +176,7 @@ def smallest(claim: Claim, records: Sequence[Record]) -> tuple[Problem, Record]:
 
     record = min(records, key=size)
     problem = _drawn(record)
-    subject = next(s for s in SUBJECTS.get(paper(claim.id), (SUBJECT,)) if s.name == record.subject)
+    subject = next(s for s in SUBJECTS[claim.family.speaks_of] if s.name == record.subject)
     for plainer in (_at_ends, _whole_numbers) if subject is SUBJECT else ():
         candidate = plainer(problem)
         tried = evaluate(claim, subject, candidate)
@@ -272,7 +246,7 @@ def to_line(r: Row) -> str:
 def to_markdown(rows: Sequence[Row]) -> str:
     """One table for each paper, and the counter-examples below it."""
     lines = ["# What the papers claim, and what came out", "", HEAD, ""]
-    for prefix, title in PAPERS.items():
+    for prefix, title in papers().items():
         mine = [r for r in rows if paper(r.claim) == prefix]
         if not mine:
             continue

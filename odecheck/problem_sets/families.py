@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -43,7 +44,10 @@ def _as_drawn(problem: Problem) -> Problem:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of problem. scale: of the parameters; span: of the last time; finish: what is done to a drawn problem."""
+    """A kind of problem. scale: of the parameters; span: of the last time; finish: what is done to a drawn problem.
+
+    seeds: how many problems of it the ledger draws: more where few of a claim's problems come from it.
+    """
 
     name: str
     field: Field
@@ -51,6 +55,7 @@ class Family:
     scale: float = 0.8
     span: float = 1.5
     finish: Callable[[Problem], Problem] = attribute(default=_as_drawn, compare=False)
+    seeds: int = 1
 
     def draw(self, seed: int) -> Problem:
         rng = np.random.default_rng([seed, *self.name.encode()])
@@ -117,9 +122,9 @@ _ALL = (
     Family("heavy ball of a gradient", HeavyBall(GradientFlow(2, 3), Learnt())),
     Family("heavy ball", HeavyBall(Mlp(2, 2, (3,), time=True)), 2),
     Family("heavy ball, signs of the code", HeavyBall(Mlp(2, 2, (3,), "sine"), Learnt(scale=0.5), signs="code")),
-    Family("heavy ball, damping of time", HeavyBall(Mlp(2, 2, (3,), "softplus"), CLOCK)),
-    Family("heavy ball, linear, damping of time", HeavyBall(Linear(2), CLOCK)),
-    Family("generalised heavy ball of width 1", GeneralisedHeavyBall(Mlp(1, 1, (2,)))),
+    Family("heavy ball, damping of time", HeavyBall(Mlp(2, 2, (3,), "softplus"), CLOCK), seeds=3),
+    Family("heavy ball, linear, damping of time", HeavyBall(Linear(2), CLOCK), seeds=2),
+    Family("generalised heavy ball of width 1", GeneralisedHeavyBall(Mlp(1, 1, (2,))), seeds=2),
     Family("generalised heavy ball", GeneralisedHeavyBall(Mlp(2, 2, (3,), time=True))),
     Family("generalised heavy ball of a gradient", GeneralisedHeavyBall(GradientFlow(2, 2), Free(), Free())),
     Family("generalised heavy ball, all of time", GeneralisedHeavyBall(Mlp(2, 2, (2,)), CLOCK, WEIGHT_OF_TIME)),
@@ -127,11 +132,24 @@ _ALL = (
     Family("Adam", Adam(Mlp(2, 2, (3,), time=True), epsilon=0.05)),
     Family("Adam, denominator of the code", Adam(Mlp(2, 2, (3,)), epsilon=0.05, denominator="code")),
     Family("Adam, rates of time", Adam(Mlp(2, 2, (2,)), CLOCK, WEIGHT_OF_TIME, epsilon=0.1)),
-    Family("Adam, equal rates", Adam(Mlp(1, 1, (2,)), Fixed(0.75), Fixed(0.75), 0.01), 2, finish=_on_the_bound),
     Family(
-        "Adam, m faster than v", Adam(Mlp(2, 2, (2,)), Fixed(1.0), Fixed(0.75), 0.01), span=3.0, finish=_no_momentum
+        "Adam, equal rates", Adam(Mlp(1, 1, (2,)), Fixed(0.75), Fixed(0.75), 0.01), 2, finish=_on_the_bound, seeds=3
     ),
-    Family("Adam, published rates", Adam(Mlp(1, 1, (2,)), epsilon=1e-3), scale=0.1, span=4.0, finish=_published_rates),
+    Family(
+        "Adam, m faster than v",
+        Adam(Mlp(2, 2, (2,)), Fixed(1.0), Fixed(0.75), 0.01),
+        span=3.0,
+        finish=_no_momentum,
+        seeds=2,
+    ),
+    Family(
+        "Adam, published rates",
+        Adam(Mlp(1, 1, (2,)), epsilon=1e-3),
+        scale=0.1,
+        span=4.0,
+        finish=_published_rates,
+        seeds=2,
+    ),
     Family("Adam, undriven", Adam(Linear(2, time=True), Fixed(0.5), Fixed(0.75), 0.05), finish=_undriven),
 )
 
@@ -144,6 +162,6 @@ def draw(family: str, seed: int = 0) -> Problem:
     return FAMILIES[family].draw(seed)
 
 
-def families_of(*words: str) -> tuple[str, ...]:
-    """Names of the families that contain one of the words."""
-    return tuple(name for name in FAMILIES if any(word in name for word in words))
+def families_of(*patterns: str) -> tuple[str, ...]:
+    """Names of the families that match one of the patterns, which are as of file names."""
+    return tuple(name for name in FAMILIES if any(fnmatchcase(name, pattern) for pattern in patterns))

@@ -16,7 +16,7 @@ from odecheck_reference import Bounded, Problem, gradient, hessian, solution, vo
 from odecheck_reference.bounded import Array
 from torch import nn
 
-from odecheck.claim import Mutant, claim
+from odecheck.claim import Mutant, claim, family
 from odecheck.claims.papers.snopt import factor_rows
 from odecheck.claims.shared.observed_curvature import ended_problem, gather
 from odecheck.curvature import Gather, KroneckerSums, SampleIntegrals
@@ -37,6 +37,10 @@ EPS = float(np.finfo(np.float64).eps)
 DAMPING, PENALTY = 0.3, 0.4
 TERMS = 4096  # rounded terms of a sum over steps, stages and samples, at most
 LAYERS, SUMMED = 3, 16  # products and terms of a call of the fields that the battery asks STEP-1 of, at most
+
+OPT = family("OPT", title="What an optimizer's step is", order=210, speaks_of="second derivatives")
+FLOW = family("FLOW", title="What a flow of densities promises", order=220)
+STEP = family("STEP", title="What derivatives of the very steps promise", order=230)
 
 
 @dataclass(frozen=True)

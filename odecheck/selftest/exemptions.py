@@ -11,6 +11,8 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 
+from odecheck.claim import family_of
+
 _READ: Mapping[str, Mapping[str, str]] = tomllib.loads(
     resources.files(__package__ or "").joinpath("exemptions.toml").read_text(encoding="utf-8")
 )
@@ -18,10 +20,8 @@ _READ: Mapping[str, Mapping[str, str]] = tomllib.loads(
 SURVIVORS = _READ["survivors"]
 # claim → why it is kept although others refute every mutant that it refutes
 KEPT = _READ["kept"]
-# claims of one family: what they refute is refuted by the general claims with a reference as well
-FAMILIES = _READ["families"]
 
 
 def why_kept(claim: str) -> str:
     """The reason for a claim without a mutant of its own; empty where none is written."""
-    return KEPT.get(claim) or FAMILIES.get(claim.split("-")[0], "")
+    return KEPT.get(claim) or family_of(claim).alone

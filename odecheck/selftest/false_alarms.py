@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from odecheck_reference import Problem
 
-from odecheck.claim import Claim
+from odecheck.claim import Claim, family_of
 from odecheck.claims import ALL
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
@@ -47,7 +47,7 @@ CORRECT = (
     Subject(SHIPPED, Adaptive("dopri8", rtol=1e-8, land=True), Backprop()),
 )
 # many solves, and second derivatives of the flow in the reference: asked of every fourth and of every 32nd pair
-DEAR, DEAREST = ("SOL-5", "NODE-1", "NODE-4", "NODE-5"), "SNOPT"
+DEAR = ("SOL-5", "NODE-1", "NODE-4", "NODE-5")
 WRONG = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
 
@@ -58,7 +58,7 @@ def unseen(record: Record, subject: Subject, problem: Problem) -> bool:
     Backpropagation through an adaptive solve differentiates steps that were chosen for the solution alone. Where the
     solution is easier than its sensitivities, at rest for one, no tolerance makes the derivative right.
     """
-    if not record.claim.startswith(("NODE", "HB", "ADAM", "SNOPT")) or subject.engine.target != "steps":
+    if family_of(record.claim).speaks_of == "solution" or subject.engine.target != "steps":
         return False
     spent: list[int] = []
     for rung in (subject, subject.refined().refined()):
@@ -76,7 +76,11 @@ def false_alarm(record: Record, subject: Subject, problem: Problem) -> bool:
 
 def asked(claim: Claim, problem: Problem) -> bool:
     """Whether a claim is asked of a problem: for their cost, Hessians of the flow are up to `LARGEST_HESSIAN` rows."""
-    return not claim.id.startswith(DEAREST) or size(problem) <= LARGEST_HESSIAN
+    return not _dearest(claim) or size(problem) <= LARGEST_HESSIAN
+
+
+def _dearest(claim: Claim) -> bool:
+    return claim.family.speaks_of == "second derivatives"
 
 
 def size(problem: Problem) -> int:
@@ -86,7 +90,7 @@ def size(problem: Problem) -> int:
 
 def _turn(claim: Claim, number: int, pair: int) -> bool:
     """Whether it is a claim's turn at one pair of one batch."""
-    if claim.id.startswith(DEAREST):
+    if _dearest(claim):
         return pair == number // 4 % (PROBLEMS * SUBJECTS) and number % 4 == 0
     return not claim.id.startswith(DEAR) or pair % SUBJECTS == number % SUBJECTS
 

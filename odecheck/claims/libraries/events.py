@@ -24,7 +24,7 @@ from odecheck_reference.closed_form import closed_flow
 from odecheck_reference.fields import Linear
 from torch import Tensor, nn
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import refusals
 from odecheck.engines.base import events_of, graph_of
 from odecheck.errors import NotApplicable
@@ -34,6 +34,7 @@ from odecheck.refinement import ladder
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject, to_numpy
 
+EVT = family("EVT", title="What events of a library promise", order=130, topic="use")
 SOURCE = "implicit function theorem, applied to φ(y(T)) = 0"
 ELASTICITY = 0.75
 LOCATED = 1e-6

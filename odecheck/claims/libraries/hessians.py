@@ -19,7 +19,7 @@ from odecheck_reference import Bounded, Problem, gauss_newton, gradient, hessian
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import no_integral, refusals
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
@@ -199,6 +199,9 @@ def product(problem: Problem) -> Parts:
     """Both parts of a Hessian-vector product in y0."""
     count = problem.y0.size
     return of_a_product(problem, tuple(np.linspace(1.0, -0.5, count)))
+
+
+HES = family("HES", title="What second derivatives of a library promise", order=120, topic="use")
 
 
 @claim(

@@ -16,7 +16,7 @@ from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import REFUSALS, backward, no_integral, refusals, start_and_parameters, truth_of
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
@@ -32,6 +32,15 @@ FASTER = 1.25
 def elsewhere(problem: Problem) -> Problem:
     """The problem from another start."""
     return no_integral(problem).with_(name=f"{problem.name}, elsewhere", y0=0.5 * problem.y0 - 0.25)
+
+
+USE = family(
+    "USE",
+    title="What a solve promises whose module is used again or changed",
+    order=140,
+    topic="use",
+    alone="asks what becomes of a graph when what it was made of changes",
+)
 
 
 @claim("USE-1", source="the sum rule", resolution=1e-3, mutants=[broken.FIRST_SOLVE_FORGOTTEN, wrong.SCALED_FIELD])

@@ -16,7 +16,7 @@ from odecheck_reference import adam as exact
 from odecheck_reference.bounded import Array
 from odecheck_reference.heavy_ball import at_times
 
-from odecheck.claim import Condition, claim
+from odecheck.claim import Condition, claim, family
 from odecheck.claims.shared.adjoint_states import adjoint_states, ended
 from odecheck.claims.shared.conditions import clearly_false
 from odecheck.errors import NotApplicable
@@ -26,6 +26,13 @@ from odecheck.mutants import models as models
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor, to_numpy
 
+ADAM = family(
+    "ADAM",
+    title="AdamNODEs: When Neural ODE Meets Adaptive Moment Estimation (arXiv:2207.06066)",
+    order=50,
+    drawn=("Adam*",),
+    alone="states the paper's own identity of Adam models, a second reference beside the sensitivities",
+)
 PAPER = "arXiv:2207.06066, AdamNODE"
 SAMPLES = 17
 

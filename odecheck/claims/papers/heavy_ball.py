@@ -12,7 +12,7 @@ from odecheck_reference import Bounded, Problem
 from odecheck_reference import heavy_ball as exact
 from odecheck_reference.bounded import Array
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.claims.shared.adjoint_states import adjoint_states, early, unit_losses
 from odecheck.claims.shared.conditions import (
     COMMUTING,
@@ -35,6 +35,13 @@ from odecheck.subject import Subject
 
 from .solution import module_jet
 
+HB = family(
+    "HB",
+    title="Heavy Ball Neural Ordinary Differential Equations (arXiv:2110.04840)",
+    order=40,
+    drawn=("*heavy ball*",),
+    alone="states the paper's own identity of heavy-ball models, a second reference beside the sensitivities",
+)
 PAPER = "arXiv:2110.04840, heavy-ball neural ODEs"
 ADJOINT_MUTANTS = [models.GAMMA_DOUBLED, models.GAMMA_FLIPPED, models.MOMENTUM_SIGN, models.TRANSPOSED_FORCE]
 

@@ -11,7 +11,8 @@ from odecheck_reference import Bounded, Problem, adjoint_states, gradient, solut
 from odecheck_reference.bounded import Array
 from odecheck_reference.losses import Linear
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
+from odecheck.claims.shared.families import ANY_FIELD
 from odecheck.errors import NotApplicable
 from odecheck.mutants import base as wrong
 from odecheck.refinement import ladder
@@ -24,6 +25,7 @@ WRONG_ADJOINTS = (
     wrong.WRONG_INTERVAL,
 )
 PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
+NODE = family("NODE", title="Neural ODEs: the first derivative (arXiv:1806.07366)", order=20, drawn=ANY_FIELD)
 
 
 @claim(
@@ -65,6 +67,7 @@ def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 @claim(
     "NODE-3",
     source=f"{PONTRYAGIN}: the gradient in the times",
+    of_libraries=True,
     resolution=1e-5,
     mutants=[
         wrong.scaled("ts", 1.0002),

@@ -16,7 +16,7 @@ from odecheck_reference.flow import Trajectory, bounded
 from odecheck_reference.losses import CrossEntropy, Loss, SquaredError
 from torch import Tensor
 
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.engines.base import factors_of, second_order_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.live_bytes import LiveBytes
@@ -27,6 +27,19 @@ from odecheck.refinement import ladder
 from odecheck.solvers import FixedStep
 from odecheck.subject import Subject, tensor, to_numpy
 
+SNOPT = family(
+    "SNOPT",
+    title="Second-Order Neural ODE Optimizer (arXiv:2109.14158)",
+    order=30,
+    speaks_of="second derivatives",
+    drawn=(
+        "network of width 1",
+        "linear",
+        "Adam of width 1",
+        "heavy ball of width 1",
+        "generalised heavy ball of width 1",
+    ),
+)
 PAPER = "arXiv:2109.14158"
 LARGEST = 60
 

@@ -81,6 +81,7 @@ def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
 @claim(
     "SOL-2",
     source="definition of the flow",
+    of_libraries=True,
     resolution=1e-5,
     mutants=[wrong.SCALED_SOLUTION, wrong.SCALED_FIELD, wrong.WRONG_INTERVAL, wrong.OFF_BY_ONE, wrong.FROZEN_TIME],
 )
@@ -176,6 +177,7 @@ _OTHER_FLOW = wrong.wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, 
 @claim(
     "SOL-3",
     source="the order that the solver states",
+    of_libraries=True,
     resolution=0.6,
     scale=1.0,
     mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
@@ -188,6 +190,7 @@ def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 @claim(
     "SOL-4",
     source="the order that the solver states, or that of its interpolant",
+    of_libraries=True,
     resolution=0.6,
     scale=1.0,
     mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
@@ -226,6 +229,7 @@ ROOT_TOLERANCE = wrong.Mutant("tolerance to the power of one half", _root_tolera
 @claim(
     "SOL-5",
     source="error per step control with local extrapolation: Hairer, Nørsett & Wanner I, section II.4",
+    of_libraries=True,
     resolution=0.6,
     scale=1.0,
     mutants=[ROOT_TOLERANCE, _OTHER_FLOW],
@@ -286,7 +290,11 @@ class RootTolerance:
 
 
 @claim(
-    "SOL-6", source="uniqueness of solutions", resolution=1e-4, mutants=[wrong.BACKWARDS_SLOWER, wrong.SCALED_SOLUTION]
+    "SOL-6",
+    source="uniqueness of solutions",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.BACKWARDS_SLOWER, wrong.SCALED_SOLUTION],
 )
 def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving forwards and then backwards from where one arrived returns to the start."""
@@ -299,7 +307,13 @@ def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
     return ladder(subject, observe), Bounded(problem.y0)
 
 
-@claim("SOL-7", source="the flow is a group", resolution=1e-4, mutants=[wrong.LOCAL_TIME, wrong.WRONG_INTERVAL])
+@claim(
+    "SOL-7",
+    source="the flow is a group",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.LOCAL_TIME, wrong.WRONG_INTERVAL],
+)
 def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving over an interval at once or in two pieces gives the same end."""
     start, end = problem.ts[0], problem.ts[-1]
@@ -313,7 +327,13 @@ def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bound
     return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
 
 
-@claim("SOL-8", source="rows of a batch are separate problems", resolution=1e-4, mutants=[wrong.MIXED_ROWS])
+@claim(
+    "SOL-8",
+    source="rows of a batch are separate problems",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.MIXED_ROWS],
+)
 def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A batch is solved as each of its rows alone."""
     if problem.batch < 2:
@@ -324,7 +344,13 @@ def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     return rows, ladder(subject, lambda s: s.solution(problem))
 
 
-@claim("SOL-9", source="a solver is a function of its arguments", resolution=1e-12, mutants=[wrong.RANDOM_FIELD])
+@claim(
+    "SOL-9",
+    source="a solver is a function of its arguments",
+    of_libraries=True,
+    resolution=1e-12,
+    mutants=[wrong.RANDOM_FIELD],
+)
 def deterministic(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving twice gives the same, bit for bit."""
     return Bounded(subject.solution_again(problem, 2)), Bounded(subject.solution_again(problem, 1))
