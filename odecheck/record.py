@@ -13,6 +13,7 @@ from odecheck_reference import FlowError, Problem
 from .claim import Claim
 from .errors import NotApplicable, Unsupported
 from .instruments.metering import Meter, metered
+from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
 from .subject import Subject
 
@@ -88,7 +89,7 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
     """Judge one case. Never raises for what the subject does: a crash is a record too."""
     judgement: Judgement | None = None
     message = claim.text
-    with metered() as cost:
+    with unit_of_work(), metered() as cost:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)

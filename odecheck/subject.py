@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from odecheck.instruments.metering import Meter, charge, metered
+from odecheck.instruments.unit_of_work import kept_in_unit
 
 from .engines.base import Engine, second_order_of
 from .errors import Unsupported
@@ -140,7 +140,7 @@ class _Kept:
     cost: Meter
 
 
-@lru_cache(maxsize=256)
+@kept_in_unit
 def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
     with metered() as cost:
         y0, ts = tensor(problem.y0), tensor(problem.ts)
@@ -167,7 +167,7 @@ def _posed(subject: Subject, problem: Problem) -> tuple[nn.Module, Tensor, Calla
     return WithCost(module, torch_running(problem.running)), start, total
 
 
-@lru_cache(maxsize=256)
+@kept_in_unit
 def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
@@ -177,7 +177,7 @@ def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
     return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts), got.no_times), cost)
 
 
-@lru_cache(maxsize=64)
+@kept_in_unit
 def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
     engine = second_order_of(subject.engine)
     with metered() as cost:

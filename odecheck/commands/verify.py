@@ -71,7 +71,7 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
-    from odecheck.runner.run import Limits, check
+    from odecheck.runner.run import Limits, run_units
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
     folder = None
@@ -83,9 +83,8 @@ def verify(
         units = _units(source, claim, subject, problem)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
-            records = check(
-                [(unit.subject, unit.problem) for unit in units],
-                claims=units[0].claims,
+            records = run_units(
+                units,
                 workers=workers or cores(),
                 folder=folder,
                 resume=resume,

@@ -13,6 +13,7 @@ from odecheck_reference import Problem
 from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.errors import BadInput
+from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
 from odecheck.record import Record, crashed, evaluate
 from odecheck.subject import SHIPPED, Subject
 
@@ -63,10 +64,13 @@ class Unit:
 
     def run(self, *, seed: int = 0, validate: bool = True) -> Iterator[Record]:
         """One record after the other. Raises BadInput where validation refuses it."""
+        kept = kept_so_far()
         if validate:
             self.validate(seed)
         for case in self.cases:
-            yield case.run(seed)
+            with unit_of_work(kept):
+                record = case.run(seed)
+            yield record
 
     def validate(self, seed: int = 0) -> None:
         """Raises BadInput where validation refuses it."""

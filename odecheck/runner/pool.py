@@ -26,6 +26,7 @@ from multiprocessing.process import BaseProcess
 from odecheck_reference import Problem
 
 from odecheck.errors import BadInput
+from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
@@ -57,7 +58,7 @@ def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, validate:
     unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
     if multiprocessing.parent_process() is None:  # somebody's executor of threads: nothing of the process is ours
         return list(unit.run(seed=seed, validate=validate))
-    with Printed() as printed:
+    with Printed() as printed, unit_of_work():
         if validate:
             unit.validate(seed)
         return [_timed(part, seed, limits, printed) for part in unit.one_by_one()]

@@ -8,6 +8,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 from odecheck_reference import Problem
@@ -86,6 +87,7 @@ def run_units(
     limits: Limits | None = None,
 ) -> list[Record]:
     """`check` for units of which each has claims of its own."""
+    units = _anew(units)
     store = None
     if folder is not None:
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
@@ -107,6 +109,18 @@ def run_units(
         if store:
             store.close()
     return ordered
+
+
+def _anew(units: Sequence[Unit]) -> list[Unit]:
+    """The units, each problem whose field is the user's own module being an object of its own.
+
+    What the reference keeps of a problem it keeps by the object, and a module may have changed since it was last seen.
+    """
+    fresh: dict[int, Problem] = {}
+    for unit in units:
+        if not unit.problem.independent and id(unit.problem) not in fresh:
+            fresh[id(unit.problem)] = unit.problem.with_()
+    return [replace(unit, problem=fresh.get(id(unit.problem), unit.problem)) for unit in units]
 
 
 def _cases_of(units: Sequence[Unit]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from odecheck_reference import Bounded
 
 from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, pairs, problems
-from odecheck.claim import claim
+from odecheck.claim import claim, family
 from odecheck.errors import NotApplicable
 from odecheck.mutants.base import SCALED_SOLUTION
 from odecheck.runner.run import cases, plan
@@ -120,6 +120,8 @@ def test_what_cannot_be_sent_is_refused_before_anything_runs():
 
 
 def test_a_claim_that_is_not_at_the_top_level_of_a_module_is_refused_for_workers():
+    family("MY", title="My own model")
+
     @claim("MY-1", source="here", resolution=1.0, mutants=[SCALED_SOLUTION])
     def mine(subject, problem):
         """One is one."""

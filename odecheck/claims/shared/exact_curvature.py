@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from odecheck.claims.papers.snopt import factor_rows
 from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
+from odecheck.instruments.unit_of_work import kept_in_unit
 from odecheck.solvers import FixedStep
 from odecheck.subject import Subject, tensor
 
@@ -82,7 +83,7 @@ def true_factors(subject: Subject, ended: Problem) -> Bounded:
     return _kept_factors(replace(subject, solver=FixedStep("rk4"), engine=Closed(), around=(), label=""), ended)
 
 
-@lru_cache(maxsize=32)
+@kept_in_unit
 def _kept_factors(subject: Subject, ended: Problem) -> Bounded:
     """All A and B one after the other, flat, from the reference."""
 
