@@ -21,6 +21,9 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The verdict and all that it rests on, at the worst component.

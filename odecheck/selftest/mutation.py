@@ -109,7 +109,6 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
         def trace(frame: Any, _event: str, _arg: Any, local: Any = local) -> Any:
             return local if frame.f_code.co_filename.startswith(prefixes) else None
 
-        _forget()
         sys.settrace(trace)
         try:
             base.right[case.key] = battery.outcome(case)
@@ -119,14 +118,6 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
         if battery.sound(case, base.right[case.key]):
             base.sound.add(case.key)
     return base, kept
-
-
-def _forget() -> None:
-    """Subjects keep what they observed for other claims: without it each case executes all its lines."""
-    from odecheck import subject
-
-    for kept in (subject._kept_solution, subject._kept_gradient, subject._kept_hessian):
-        kept.cache_clear()
 
 
 def baseline(

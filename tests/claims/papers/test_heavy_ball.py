@@ -28,7 +28,8 @@ from odecheck.solvers import Adaptive
 from odecheck.subject import SHIPPED, Subject, tensor, to_numpy
 
 ENGINES = {"backprop": Backprop(), "adjoint": Adjoint()}
-OURS = [c for c in ALL if c.id.startswith(("HB", "ADAM"))]
+OURS = [c for c in ALL if c.family in (heavy_ball.HB, adam.ADAM)]
+BITTEN = OURS
 # where each claim is tried, first to last; a claim that is not in the list is tried on the first problems of its model
 WHERE = {
     "HB": ("heavy ball, signs of the code",),

@@ -11,6 +11,7 @@ from odecheck_reference.fields import Mlp
 from odecheck_reference.losses import SquaredError
 
 from odecheck.claim import Claim, Mutant
+from odecheck.claims import claims_of
 from odecheck.claims.papers import kronecker
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
@@ -19,7 +20,8 @@ from odecheck.record import Record, evaluate
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
-CLAIMS = [c for c in vars(kronecker).values() if isinstance(c, Claim)]
+CLAIMS = claims_of([kronecker])
+BITTEN = CLAIMS
 RK4 = FixedStep("rk4", step=0.05)
 CLOSED, ADJOINT = Subject(SHIPPED, RK4, Closed()), Subject(SHIPPED, RK4, Adjoint())
 BY_NAME = {p.name: p for p in catalogue.full()}

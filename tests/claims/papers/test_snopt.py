@@ -10,6 +10,7 @@ from odecheck_reference import Problem, catalogue, gauss_newton, hessian, soluti
 from odecheck_reference.losses import SquaredError
 
 from odecheck.claim import Claim, Mutant
+from odecheck.claims import claims_of
 from odecheck.claims.papers import snopt
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint
@@ -18,7 +19,8 @@ from odecheck.record import Record, evaluate
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
-CLAIMS = [c for c in vars(snopt).values() if isinstance(c, Claim)]
+CLAIMS = claims_of([snopt])
+BITTEN = CLAIMS
 CLOSED = Subject(SHIPPED, FixedStep("rk4", step=0.05), Closed())
 DISCRETE = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-6), Discrete())
 BY_NAME = {p.name: p for p in catalogue.full()}
