@@ -127,9 +127,9 @@ def record(request: pytest.FixtureRequest) -> Record:
     if case is None:
         raise pytest.UsageError("the fixture `record` needs @odecheck.parametrize(subjects, ...) on the test")
     from .judge import Verdict
-    from .runner.validation import enter
+    from .runner.validation import validate
 
-    enter(case.subject, case.problem)
+    validate(case.subject, case.problem)
     made: Record = case.run()
     # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
     for name, value in asdict(made).items():

@@ -118,7 +118,7 @@ def batch(seed: int, number: int, drawn: int = PROBLEMS) -> list[tuple[Problem, 
         phases=(Phase.generate,),
         database=None,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType]
     )  # pyright: ignore[reportArgumentType]
     @given(problem=problems().filter(lambda p: size(p) <= LARGEST), subjects=st.permutations(CORRECT))
     def collect(problem: Problem, subjects: list[Subject]) -> None:
