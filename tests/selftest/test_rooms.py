@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from odecheck.selftest import battery, mutation, processes, rooms, source
+from odecheck.commands import selftest as command
+from odecheck.selftest import battery, markdown, mutation, processes, rooms, source, summary
 
 
 def executing(*rooms_: str) -> mutation.Baseline:
@@ -76,3 +78,17 @@ def test_what_a_case_executes_is_traced_in_every_room_that_may_be_mutated():
     base, _ = found
     assert {"discrete", "engines", "fields", "solvers"} <= set(base.rooms())
     assert "judge" not in base.rooms()
+
+
+def test_the_run_keeps_and_tells_which_rooms_are_left_out(tmp_path, monkeypatch):
+    """The command's own way, on a right source that was judged before."""
+    monkeypatch.setattr(mutation, "baseline", lambda *_, **__: (executing("ode", "fields"), mutation.KeptRuns()))
+    monkeypatch.setattr(mutation.KeptRuns, "install", lambda self: None)
+    monkeypatch.setattr(mutation, "run", lambda *_, **__: [])
+    assert command._mutants(5, 0, 1, tmp_path / "mutants.jsonl", False, {}) == []
+    told = json.loads((tmp_path / "drawn.json").read_text())
+    assert set(told["rooms_left_out"]) == set(rooms.every()) - {"ode", "fields"}
+    rows = [mutation.row("dead", "sign", "ode", mutation.Verdicts(killers=["NODE-1"]))]
+    made = summary.summary({"mutants": rows}, {"seed": 0, "versions": {}, **told})
+    page = markdown.to_markdown(made, {"mutants": rows})
+    assert f"| report | {rooms.NOT_IMPORTED} |" in page and "| judge | it judges: the verdict |" in page
