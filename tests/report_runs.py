@@ -13,7 +13,8 @@ import pandas as pd
 from odecheck.judge import Verdict
 from odecheck.record import Record
 from odecheck.records.run_folder import about, frame
-from odecheck.report.schemas import KINDS
+from odecheck.report.schemas import Parquet
+from odecheck.report.tables import kinds
 
 NAN = float("nan")
 HELD = Record(
@@ -304,7 +305,9 @@ def everything(folder: Path, records: list[Record] | None = None) -> Path:
         ("history", history()),
     ):
         (folder / name).mkdir()
-        whole = table.reindex(columns=[*KINDS[name].text, *KINDS[name].numbers])
+        kind = kinds()[name]
+        assert isinstance(kind, Parquet)
+        whole = table.reindex(columns=list(kind.columns))
         whole.to_parquet(folder / name / f"{name}.parquet")
     ledger = [
         {

@@ -160,8 +160,9 @@ def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, fact
 
 def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
-    from odecheck.selftest import battery, journal, mutation, source
+    from odecheck.selftest import battery, journal, mutation, named, rooms, source
 
+    named.check(battery.CLAIMS)
     facts |= {"source": source.digest()}
     problems = battery.problems()
     right = path.parent / "right"
@@ -171,7 +172,12 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
             base, runs = mutation.baseline(problems, right, workers=workers, progress=bar.step)
         runs.install()
         sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
-        told = {"drawn_from": reached, "unreached": sum(unreached.values()), "unreached_by_module": unreached}
+        told = {
+            "drawn_from": reached,
+            "unreached": sum(unreached.values()),
+            "unreached_by_module": unreached,
+            "rooms_left_out": rooms.left_out(base.rooms()),
+        }
         (path.parent / "drawn.json").write_text(json.dumps(told))
         bar = Progress(len(sources))
         with bar:

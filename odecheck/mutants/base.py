@@ -78,7 +78,7 @@ def scaled(part: Part, by: float) -> Mutant:
         got = engine.gradient(module, solver, y0, ts, loss)
         return replace(got, **{part: by * getattr(got, part)})
 
-    return _engine(f"d/d{part} times {by:g}", wrong_gradient=gradient)
+    return _engine(f"d/d{part} times {by:.10g}", wrong_gradient=gradient)
 
 
 def _forget_time(index: int) -> Gradient:

@@ -142,7 +142,7 @@ def scaled_states(by: float) -> Mutant:
         factor = torch.cat([ts.new_ones(1), by * ts.new_ones(len(ts) - 1)])
         return _mapped(states, lambda x: x * factor.to(x.real.dtype).reshape(-1, *[1] * (x.dim() - 1)))
 
-    return broken(f"states times {by:g}", wrong_attached=attached)
+    return broken(f"states times {by:.10g}", wrong_attached=attached)
 
 
 def _mapped(states: Any, change: Callable[[Tensor], Tensor]) -> Any:

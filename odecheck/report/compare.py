@@ -143,8 +143,8 @@ def _costs(a: Found, b: Found) -> list[Section]:
         for quantity in ("nfe", "seconds"):
             for claim, mine in both.groupby("claim", sort=False):
                 rows += _row(str(claim), quantity, mine[f"{quantity}_before"], mine[f"{quantity}_after"])
-    if "cost" in a.frames and "cost" in b.frames:
-        keys = [frame.drop_duplicates(MEASURE) for frame in (a.frames["cost"], b.frames["cost"])]
+    if "cost" in a.tables and "cost" in b.tables:
+        keys = [frame.drop_duplicates(MEASURE) for frame in (a.tables["cost"], b.tables["cost"])]
         both = keys[0].merge(keys[1], on=MEASURE, suffixes=("_before", "_after"))
         for quantity in ("nfe_forward", "nfe_backward", "achieved_error", "saved_bytes", "peak_bytes", "cpu_seconds"):
             for group, mine in both.groupby(["library", "engine", "method", "quantity"], sort=False):

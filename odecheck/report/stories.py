@@ -10,9 +10,10 @@ from odecheck.judge import Verdict
 from odecheck.records.story import story
 from odecheck.records.summary import identifier, outcome
 
-from .reader import WORDS, Found, anchor
+from .reader import Found
 from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
+from .tables.records import WORDS, anchor
 from .text import shown, tidy
 
 # more than anybody reads; of the rest the page shows the columns
@@ -36,7 +37,7 @@ def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
             brief = dataclasses.replace(record, **{**short, "verdict": record.verdict, "budget": record.budget})
             commands = again + (alone if record.verdict == Verdict.REFUTED else "")
             made[name] = story(brief, facts) + commands.format(identifier(record))
-    rows = found.frames.get("conformance")
+    rows = found.tables.get("conformance")
     if rows is not None:
         told = rows[rows["verdict"].isin(TOLD)].head(MOST - len(made))
         made |= {row["record"]: _of_a_library(row) for row in told.to_dict("records")}

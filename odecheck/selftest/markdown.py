@@ -119,6 +119,7 @@ def _mutants(made: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
             "and no solve.",
             "",
             *_unreached(made["unreached_by_module"]),
+            *_left_out(made.get("rooms_left_out")),
         ]
     if answers:
         lines += ["One mistake in one part of the answers of odecheck's two engines.", "", *_pivot(answers, "part")]
@@ -178,6 +179,13 @@ def _unreached(by_module: Mapping[str, int] | None) -> list[str]:
         return []
     table = sorted(by_module.items(), key=lambda item: -item[1])
     return _folded("Mutants that no case of the battery executes, by module", _table(("module", "mutants"), table))
+
+
+def _left_out(reasons: Mapping[str, str] | None) -> list[str]:
+    if not reasons:
+        return []
+    table = sorted(reasons.items(), key=lambda item: (item[1], item[0]))
+    return _folded("Rooms of odecheck that are not mutated, and why", _table(("room", "why"), table))
 
 
 # --- the other parts ---------------------------------------------------------------------------------------------

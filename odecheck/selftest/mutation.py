@@ -22,7 +22,7 @@ from odecheck_reference import Problem
 
 from odecheck.claims import ALL
 
-from . import battery, loading, operators, source
+from . import battery, loading, operators, rooms, source
 from .battery import Case, KeptRuns, Outcome
 from .journal import Journal, Row
 from .processes import Job, forked
@@ -44,6 +44,10 @@ class Baseline:
         """The sound cases that execute a mutant's line."""
         place = mutant.file, mutant.line
         return [key for key in self.right if key in self.sound and place in self.lines[key]]
+
+    def rooms(self) -> list[str]:
+        """The rooms that are mutated: those that some case executes, and that do not judge."""
+        return rooms.executed({file for lines in self.lines.values() for file, _ in lines})
 
 
 @dataclass
@@ -97,7 +101,7 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
     """In a forked process: judge the cases of one unit, see which lines each executes and what it costs."""
     kept = KeptRuns()
     kept.install()
-    prefixes = tuple(str(source.ROOT / package) for package in source.PACKAGES)
+    files = {str(source.path_of(module)) for module in source.modules()}
     base = Baseline({}, {}, set())
     for case in battery.units(problems)[number]:
         seen: set[tuple[str, int]] = set()
@@ -107,7 +111,7 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
             return local
 
         def trace(frame: Any, _event: str, _arg: Any, local: Any = local) -> Any:
-            return local if frame.f_code.co_filename.startswith(prefixes) else None
+            return local if frame.f_code.co_filename in files else None
 
         sys.settrace(trace)
         try:
@@ -155,7 +159,7 @@ def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMuta
     Modules come in turn, and of each the family of which the fewest were drawn so far: every module and every family
     is drawn from, however large the others are.
     """
-    everything = [mutant for module in source.modules() for mutant in source.mutants(module)]
+    everything = [mutant for module in source.modules(base.rooms()) for mutant in source.mutants(module)]
     reached: dict[str, list[source.SourceMutant]] = {}
     unreached: Counter[str] = Counter()
     for mutant in everything:

@@ -19,6 +19,7 @@ from odecheck.solvers import Solver
 from odecheck.subject import Subject
 
 from . import battery
+from .named import by_name
 from .source import SCALE
 
 PARTS = (
@@ -236,9 +237,4 @@ def _change(part: str, family: str) -> Callable[[Subject], Subject]:
 
 def of_claims(asked: Container[str] | None = None) -> dict[str, Mutant]:
     """Every mutant that a claim names, by name; of these claims alone, where they are given."""
-    return {
-        mutant.name: mutant
-        for claim in battery.CLAIMS
-        if asked is None or claim.id in asked
-        for mutant in claim.mutants
-    }
+    return by_name(claim for claim in battery.CLAIMS if asked is None or claim.id in asked)

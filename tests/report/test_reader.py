@@ -6,7 +6,7 @@ import pytest
 
 from odecheck.report import build
 from odecheck.report.reader import read_all
-from odecheck.report.schemas import KINDS
+from odecheck.report.tables import kinds
 from odecheck.report.text import Chart, Table
 from tests.report_runs import ALL, FAILED, everything, run, training
 
@@ -32,7 +32,7 @@ def test_two_runs_of_one_report_keep_apart(tmp_path):
 def test_tables_of_folders_right_below_are_found(tmp_path):
     everything(tmp_path / "all")
     found = read_all([tmp_path / "all"])
-    assert set(found.frames) == set(KINDS)
+    assert set(found.tables) == set(kinds())
     assert len(found.records) == len(ALL)
 
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from odecheck.records.summary import by_claim
-from odecheck.report.reader import WORDS, Found
+from odecheck.report.reader import Found
+from odecheck.report.tables.records import WORDS
 from odecheck.report.text import Axis, Caption, Chart, Column, Grid, GridPanel, Panel, Section, Series, Table, clip
+
+PLACE = 20
 
 COLUMNS = (
     Column("claim", "claim"),

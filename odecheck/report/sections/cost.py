@@ -5,6 +5,8 @@ from __future__ import annotations
 from odecheck.report.reader import Found
 from odecheck.report.text import Caption, Column, Explorer, Section, Table, slug
 
+PLACE = 60
+
 IDENTITY = ("model", "problem", "library", "engine", "method", "device", "dtype")
 QUANTITIES = (
     Column("achieved_error", "achieved error", "number"),
@@ -26,7 +28,7 @@ WORDS = {"solution": "the solution", "gradient": "the gradient", "hvp": "a Hessi
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("cost")
+    rows = found.tables.get("cost")
     if rows is None or rows.empty:
         return None
     rows = rows.copy()

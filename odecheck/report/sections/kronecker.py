@@ -7,11 +7,13 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series
 
+PLACE = 100
+
 PARTS = {"total": "whole error", "time": "of time, sample by sample", "samples": "of pairing the samples"}
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("kronecker_split")
+    rows = found.tables.get("kronecker_split")
     if rows is None or rows.empty:
         return None
     panels = tuple(

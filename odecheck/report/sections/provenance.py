@@ -9,6 +9,8 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Column, Section, Table, Text, tidy
 
+PLACE = 140
+
 COLUMNS = (
     Column("run", "run"),
     Column("versions", "versions"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from odecheck.report.reader import Found
 from odecheck.report.text import Caption, Column, Explorer, Section, Table
 
+PLACE = 130
+
 COLUMNS = (
     Column("record", "story", "record"),
     Column("outcome", "outcome", "verdict"),

@@ -8,6 +8,8 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip, tidy
 
+PLACE = 120
+
 SCORES = (Column("measured", "measured"), Column("n", "n", "count"), Column("found", "found"), Column("aim", "aim"))
 CLAIMS = (
     Column("claim", "claim"),
@@ -24,7 +26,7 @@ SURVIVORS = (
 
 
 def section(found: Found) -> Section | None:
-    made = found.selftest
+    made = found.tables.get("selftest", {})
     if not made:
         return None
     lead = "odecheck measured with the means that it measures others with. Made again by: odecheck selftest" + (

@@ -7,6 +7,8 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series, clip
 
+PLACE = 40
+
 # claims whose observed value is a slope: what it is the slope of
 SLOPES = {
     "SOL-3": "order in the step at step ends",

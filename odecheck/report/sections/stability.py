@@ -7,6 +7,8 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip, shown
 
+PLACE = 90
+
 LEVELS = (
     ("none of these", "#e8f0f6"),
     ("v < 0 inside a step", "#f0e442"),
@@ -29,7 +31,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("stability")
+    rows = found.tables.get("stability")
     if rows is None or rows.empty:
         return None
     models = list(dict.fromkeys(zip(rows["model"], rows["inner"], strict=False)))

@@ -7,6 +7,8 @@ from typing import Any
 from odecheck.report.reader import Found
 from odecheck.report.text import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip, slug
 
+PLACE = 70
+
 IDENTITY = ("model", "optimizer", "learning_rate")
 COLUMNS = (
     *(Column(name, name) for name in ("task", "model", "optimizer", "split")),
@@ -26,7 +28,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("training")
+    rows = found.tables.get("training")
     if rows is None or rows.empty:
         return None
     tasks = enumerate(dict.fromkeys(rows["task"]), start=1)

@@ -1,20 +1,52 @@
-"""asv's result files as a table: one row for each benchmark, choice of parameters and commit."""
+"""Benchmarks over commits: a table written by `odecheck regressions --page`, or asv's own result files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from odecheck.bench.results import read_series
 from odecheck.bench.suite import Suite
 from odecheck.errors import BadInput
-
-from .text import tidy
+from odecheck.report.schemas import Parquet, Piece
+from odecheck.report.text import tidy
 
 COLUMNS = ("benchmark", "machine", "kind", "unit", "commit", "position", "value", "spread")
 
 
-def read(results: Path) -> tuple[Any, list[str]]:
+@dataclass(frozen=True)
+class History(Parquet):
+    """One row for each benchmark, choice of parameters and commit; a folder of asv's results is such a table too."""
+
+    def places(self, folder: Path) -> list[Path]:
+        of_asv = [folder] if (folder / "benchmarks.json").exists() else []
+        return [*super().places(folder), *of_asv]
+
+    def read(self, place: Path, run: str) -> Piece:
+        if not place.is_dir():
+            return super().read(place, run)
+        table, problems = read_asv(place)
+        damaged = [f"{run}: {problem}" for problem in problems]
+        return Piece(table.assign(run=run) if table is not None and len(table) else None, run, damaged=damaged)
+
+    def table(self, path: Path) -> tuple[Any, list[str]]:
+        made, problems = super().table(path)
+        if made is not None:
+            named = zip(made["benchmark"], made["params"], strict=True)
+            made["benchmark"] = [f"{b}({p})" if p else b for b, p in named]
+        return made, problems
+
+
+KIND = History(
+    "history",
+    text=("benchmark", "params", "machine", "kind", "unit", "commit"),
+    numbers=("position", "value", "spread"),
+    needed=("benchmark", "kind", "commit", "position", "value"),
+)
+
+
+def read_asv(results: Path) -> tuple[Any, list[str]]:
     """The table of a folder of asv's results, commits in the order of their dates; and what could not be read."""
     import pandas as pd
 
