@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, cast
@@ -16,7 +17,9 @@ from odecheck.errors import Unsupported
 from odecheck.solvers import Adaptive, FixedStep, OdeInt, Solver
 
 from .base import Derivatives, LossFn, OdeIntEngine
-from .library import AT_REST, UNSEEN, Asked, Known, Library, named
+from .known_failures import AT_REST, UNSEEN
+from .library import Asked, Declared, Known, Library, named
+from .script_call import Call, like_torchdiffeq
 
 second_order: Any = _second_order  # its functions take any callable
 _CLOSED = OdeIntEngine("odecheck.odeint", "flow", cast(OdeInt, cast(Any, _ode).odeint))
@@ -122,14 +125,17 @@ class DiscreteEngine:
         return discrete.hessian(self._record(module, solver, y0, ts), loss)
 
 
+CLOSED, DISCRETE = ClosedEngine(), DiscreteEngine()
+
+
 def Closed() -> ClosedEngine:
     """odecheck.odeint: derivatives of the flow, of any order, at constant memory."""
-    return ClosedEngine()
+    return CLOSED
 
 
 def Discrete() -> DiscreteEngine:
     """odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded trajectory."""
-    return DiscreteEngine()
+    return DISCRETE
 
 
 def asks(release: str, folder: str) -> list[Asked]:
@@ -148,4 +154,23 @@ KNOWN: tuple[Known, ...] = named(
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("discrete",), methods=("dopri5",), problems=AT_REST),
 )
 
-LIBRARY = Library("odecheck", "odecheck", (version("odecheck"),), asks, KNOWN)
+
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """odecheck's own functions: `odeint`, or a recorded solve and its gradient."""
+    if name == DISCRETE.name:
+        body = "return discrete.record(field, y0, ts, **how).solution"
+        return like_torchdiffeq("from odecheck import discrete", body, how, options, differentiate="discrete.gradient")
+    return like_torchdiffeq("from odecheck import odeint", "return odeint(field, y0, ts, **how)", how, options)
+
+
+LIBRARY = Library(
+    "odecheck",
+    "odecheck",
+    (version("odecheck"),),
+    asks,
+    KNOWN,
+    engines=(Declared(CLOSED, ("dopri5", "dopri8")), Declared(DISCRETE, ("dopri5", "dopri8"))),
+    any_steps=True,
+    script_call=script_call,
+    order=30,
+)

@@ -15,10 +15,10 @@ from odecheck.claims.libraries import derivatives, tolerance
 from odecheck.claims.libraries import usage as use
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.engines.base import jumps_of
+from odecheck.engines.script_call import Call
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, finest, index_of, loss_text, worst_part
 from .solutions import parts_of
 

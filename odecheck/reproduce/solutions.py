@@ -11,10 +11,10 @@ from odecheck.claims.libraries import grids as steps
 from odecheck.claims.libraries import tolerance as tolerances
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.claims.papers import solution
+from odecheck.engines.script_call import Call
 from odecheck.solvers import Adaptive, FixedStep, GivenSteps
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, Variables, finest, index_of, worst_part
 
 
@@ -86,8 +86,6 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
         subject, more = replace(subject, solver=GivenSteps(solver.method)), {"uneven": 1 - 2 * steps.UNEVEN}
     length = 1.0 if more["uneven"] else abs(float(ts[-1] - ts[0]))
     more["steps"] = [length / (cells * 2**j + remainder) for j in range(4)]
-    torchdiffeq = subject.engine.name.startswith(("torchdiffeq", "odecheck"))
-    more["step_key"] = "['options']['step_size']" if torchdiffeq else "['step_size']"
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
     return Question("order", "order of convergence", asked, subject, {"at": at, "order": stated, **more})
 

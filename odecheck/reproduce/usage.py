@@ -8,10 +8,10 @@ from odecheck_reference import Problem
 
 from odecheck.claims.libraries import events as event_claims
 from odecheck.claims.shared.graph import no_integral
+from odecheck.engines.script_call import Call
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, Variables, finest, loss_text
 
 _ROW = "torch.cat([x.ravel() for x in torch.autograd.grad({}, leaves, {}=True)])"
