@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from odecheck.errors import Unsupported
 from odecheck.instruments.metering import Meter, charge
 from odecheck.instruments.step_counts import listener
-from odecheck.solvers import Adaptive, FixedStep, Solver
+from odecheck.solvers import Adaptive, FixedStep, Solver, orders
 
 from .base import Derivatives, LossFn, on_host
 from .diffrax_program import (
@@ -54,14 +54,14 @@ STAGES = {
 class DiffraxAdaptive(Adaptive):
     """A method of diffrax with its PID controller. land: with `step_ts`; otherwise outputs are interpolated."""
 
-    METHODS: ClassVar = {"dopri5": 5, "dopri8": 8, "tsit5": 5, "bosh3": 3, "heun": 2, "kvaerno5": 5}
+    METHODS: ClassVar = {**orders("dopri5", "dopri8", "tsit5", "bosh3", "heun"), "kvaerno5": 5}
 
 
 @dataclass(frozen=True)
 class DiffraxFixed(FixedStep):
     """A method of diffrax with steps of one length, the last of which is cut."""
 
-    METHODS: ClassVar = {"euler": 1, "heun2": 2, "midpoint": 2}
+    METHODS: ClassVar = orders("euler", "heun2", "midpoint")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from odecheck import discrete
 from odecheck import ode as _ode
 from odecheck import second_order as _second_order
+from odecheck.discrete.tableau import METHODS
 from odecheck.errors import Unsupported
-from odecheck.solvers import Adaptive, FixedStep, OdeInt, Solver
+from odecheck.solvers import Adaptive, FixedStep, OdeInt, Solver, Stepped
 
 from .base import Derivatives, LossFn, OdeIntEngine
 from .known_failures import AT_REST, UNSEEN
@@ -99,9 +100,10 @@ class DiscreteEngine:
             found.append(discrete.record(field, start, times, **how))
             return start
 
-        if getattr(solver, "method", "") in ("scipy_solver", "explicit_adams", "implicit_adams", "fixed_adams"):
+        method = getattr(solver, "method", "")
+        if method and method not in METHODS:
             raise Unsupported(f"{solver.name} is no explicit Runge-Kutta method: its steps are not recorded")
-        if isinstance(solver, FixedStep):
+        if isinstance(solver, Stepped):
             places = ((ts - ts[0]).abs() / solver.step).detach()
             if bool(((places - places.round()).abs()[:-1] > 1e-9).any()):
                 raise Unsupported(f"{self.name}: an output between the ends of {solver.name}'s steps is no step")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
@@ -50,9 +50,11 @@ ScriptCall = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Call]
 def text(value: Any) -> str:
     """A keyword's value as Python text."""
     if isinstance(value, Tensor):
-        return f"torch.tensor({value.tolist()}, dtype={value.dtype})"
+        numbers: Any = value.tolist()  # pyright: ignore[reportUnknownMemberType]
+        return f"torch.tensor({numbers}, dtype={value.dtype})"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k!r}: {text(v)}" for k, v in value.items()) + "}"
+        items = cast("Mapping[str, Any]", value).items()
+        return "{" + ", ".join(f"{k!r}: {text(v)}" for k, v in items) + "}"
     return f"{value:.6g}" if isinstance(value, float) and float(f"{value:.6g}") == value else repr(value)
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
-from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
+from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver, orders
 
 from .base import EventFn, OdeIntEngine
 from .known_failures.torchdiffeq import KNOWN
@@ -155,7 +155,7 @@ NEWEST = ("dopri5", "rk4", "bosh3", "dopri8", "midpoint", "euler", "implicit_ada
 class Former(Adaptive):
     """Adaptive methods that only old releases have."""
 
-    METHODS = {"tsit5": 5, "adams": 5}  # noqa: RUF012
+    METHODS = {**orders("tsit5"), "adams": 5}  # noqa: RUF012
 
 
 # The methods by the release that first had them; two of them only that one had. A test reads the releases' own tables.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
 from odecheck.instruments.step_counts import Told, listener
-from odecheck.solvers import FIXED_STEP, Adaptive, FixedStep, Solver
+from odecheck.solvers import FIXED_STEP, Adaptive, FixedStep, Solver, orders
 
 from .base import Derivatives, LossFn, OdeIntEngine
 from .known_failures.torchdyn import KNOWN
@@ -32,7 +32,7 @@ Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
 class TorchdynAdaptive(Adaptive):
     """An adaptive method of torchdyn. land: as it comes, steps end on the outputs; otherwise its `4th` interpolator."""
 
-    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5}
+    METHODS: ClassVar = orders("dopri5", "tsit5")
 
 
 FIXED = ("euler", "midpoint", "rk4")
@@ -143,7 +143,7 @@ class AdjointEngine(OdeIntEngine):
     """torchdyn's adjoint, which has derivatives in the first and last time where these are all its times."""
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        if len(ts) == 2 and isinstance(solver, Adaptive):
+        if len(ts) == 2 and solver.stepping == "adaptive":
             return super().gradient(module, solver, y0, ts, loss)
 
         def fixed(module: Any, start: Any, times: Tensor, **how: Any) -> Tensor:

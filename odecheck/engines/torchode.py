@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
 from odecheck.instruments.step_counts import listener
-from odecheck.solvers import Adaptive, FixedStep
+from odecheck.solvers import Adaptive, FixedStep, orders
 
 from .base import OdeIntEngine
 from .known_failures.torchode import KNOWN
@@ -28,14 +28,14 @@ Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint
 class TorchodeAdaptive(Adaptive):
     """A method of torchode with its integral controller. Outputs are interpolated, each row has steps of its own."""
 
-    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5, "heun": 2}
+    METHODS: ClassVar = orders("dopri5", "tsit5", "heun")
 
 
 @dataclass(frozen=True)
 class TorchodeFixed(FixedStep):
     """A method of torchode with a step of fixed length; the last one is cut."""
 
-    METHODS: ClassVar = {"euler": 1, "heun2": 2}
+    METHODS: ClassVar = orders("euler", "heun2")
 
 
 CLASSES = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "heun2": "Heun", "euler": "Euler"}
