@@ -9,7 +9,7 @@ from odecheck_reference import Bounded
 from odecheck_reference.bounded import Array
 
 from .instruments.metering import charge, metered
-from .solvers import Adaptive
+from .solvers import Toleranced
 from .subject import Subject
 
 # An error that shrinks by less than this from one rung to the next is no convergence.
@@ -67,7 +67,7 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
             break
     last = values[-1]
     size = float(np.max(np.abs(last), initial=0.0)) if scale is None else scale
-    if isinstance(rung.solver, Adaptive) and np.isfinite(last).all():
+    if isinstance(rung.solver, Toleranced) and np.isfinite(last).all():
         truncation = max(truncation, rung.solver.rtol * size)
     return Bounded(last, {"truncation": truncation, "roundoff": ROUNDOFF * size if np.isfinite(size) else 0.0})
 

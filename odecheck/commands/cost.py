@@ -132,7 +132,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
     What is brought along is measured as it is: where its library is missing, its rows say so.
     """
     from odecheck.cost import presets as shipped
-    from odecheck.cost.precision import library_of
+    from odecheck.cost.precision import library_name
     from odecheck.errors import BadInput
     from odecheck.runner.targets import pairs
 
@@ -144,7 +144,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
     work: dict[str, tuple[Problem, list[Subject]]] = {}
     absent: list[str] = []
     for one, at in asked:
-        library = library_of(one.engine.name)
+        library = library_name(one.engine)
         if library in missing:
             absent += [library] if library not in absent else []
         else:

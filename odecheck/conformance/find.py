@@ -11,6 +11,7 @@ from odecheck_reference import Problem
 
 from odecheck.claim import Claim
 from odecheck.claims import ALL, CONFORMANCE
+from odecheck.engines.found import libraries, library_of
 from odecheck.errors import BadInput
 from odecheck.problem_sets.conformance import problems
 from odecheck.runner import presets as shipped
@@ -73,7 +74,6 @@ def _problem(name: str, of: Iterable[Problem]) -> Problem:
 def _in_table(row: str, table: Path) -> Found | None:
     import pandas as pd
 
-    from .libraries import libraries
     from .plan import posed
 
     rows: Any = pd.read_parquet(table)
@@ -83,7 +83,13 @@ def _in_table(row: str, table: Path) -> Found | None:
     one = rows.iloc[0]
     _refuted(row, one["verdict"])
     claim = _claim(one["claim"])
-    library = next(lib for lib in libraries() if lib.name == one["library"])
+    library = next((lib for lib in libraries() if lib.name == one["library"]), None)
+    if library is None:
+        raise BadInput(
+            f"there is no library {one['library']!r} here",
+            "a table of another installation, with packages that bring libraries of their own",
+            "pip install the package that declares it",
+        )
     # how a library is asked is a matter of its engines alone: the release itself need not be at hand
     asked = library.asks(str(one["version"]), "")
     way = next((w for w in asked if w.engine_name == one["engine"] and w.method == one["method"]), None)
@@ -123,8 +129,9 @@ def _in_records(row: str, folder: Path) -> Found | None:
             "a subject of your own",
             "odecheck show ROW, which runs the case again with odecheck",
         )
-    engine = subject.engine.name.split()[0].split(".")[0]
-    release = facts.get("versions", {}).get(engine) or ""
+    library = library_of(subject.engine)
+    name = library.name if library else subject.engine.name
+    release = facts.get("versions", {}).get(library.package if library else name) or ""
     return Found(
         _claim(record.claim),
         subject,
@@ -133,5 +140,5 @@ def _in_records(row: str, folder: Path) -> Found | None:
         record.expected,
         record.bar,
         record.worst,
-        f"{engine} {release}".strip(),
+        f"{name} {release}".strip(),
     )

@@ -1,18 +1,15 @@
-"""The libraries, each declared beside its engines, and which of their versions can be run here."""
+"""Which versions of the declared libraries can be run here."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from odecheck.engines.found import found, libraries
 from odecheck.engines.library import Library
 from odecheck.engines.release import NotInstalled, install, is_installed
 from odecheck.errors import BadInput
-
-# the files of `odecheck.engines` with a LIBRARY
-FILES = ("torchode", "torchdyn", "own", "scipy", "torchdiffeq", "diffrax")
 
 
 @dataclass(frozen=True)
@@ -30,11 +27,6 @@ class Version:
     named: bool = False
 
 
-def libraries() -> tuple[Library, ...]:
-    """All of them, in the order of FILES."""
-    return tuple(importlib.import_module(f"odecheck.engines.{name}").LIBRARY for name in FILES)
-
-
 def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | None = None) -> Iterator[Version]:
     """What "NAME" or "NAME==VERSION" stand for; of nothing, all libraries. Releases that are missing are installed.
 
@@ -47,7 +39,11 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
     for text in wanted or by_name:
         name, _, release = text.partition("==")
         if name not in by_name:
-            raise BadInput(f"there is no library {name!r}", "a misspelt name", f"one of {', '.join(by_name)}")
+            raise BadInput(
+                f"there is no library {name!r}",
+                "; or ".join(("a misspelt name", *found().troubles)),
+                f"one of {', '.join(by_name)}",
+            )
         library = by_name[name]
         newest_first = tuple(reversed(library.tested)) if library.side_by_side else (library.installed,)
         releases = (release,) if release else newest_first

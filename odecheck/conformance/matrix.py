@@ -16,7 +16,7 @@ from odecheck.record import Record
 from odecheck.reproduce import script
 from odecheck.runner.case import Key, Unit
 from odecheck.runner.run import Limits, run_units
-from odecheck.solvers import Adaptive
+from odecheck.solvers import Toleranced
 from odecheck.subject import SHIPPED, Subject
 
 from .libraries import Version
@@ -214,7 +214,7 @@ def is_expected(record: Record, why: str) -> bool:
 
 def _in_tolerances(record: Record, solver: object, gap: float) -> float:
     """The error of a solution at the finest rung, over what that rung's tolerance is at the worst component."""
-    if record.claim not in ("SOL-2", "SOL-14") or not isinstance(solver, Adaptive) or not record.solves:
+    if record.claim not in ("SOL-2", "SOL-14") or not isinstance(solver, Toleranced) or not record.solves:
         return NAN
     rtol = solver.rtol / 10 ** (record.solves - 1)  # one solve on each rung, each ten times finer
     atol = rtol / 100 if solver.atol is None else solver.atol / 10 ** (record.solves - 1)

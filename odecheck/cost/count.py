@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from odecheck.instruments.saved_bytes import physical
 from odecheck.instruments.step_counts import Times, Told, listening
-from odecheck.solvers import FixedStep, GivenSteps, Solver
+from odecheck.solvers import Solver
 
 COUNTER = "_odecheck_counter"
 Time = Tensor | float
@@ -59,7 +59,7 @@ class Counter:
 
     def __init__(self, solver: Solver, rows: bool = False) -> None:
         self.rows = rows
-        self.fixed = isinstance(solver, FixedStep | GivenSteps)
+        self.fixed = solver.stepping == "fixed"
         self.forward, self.backward = _Phase(), _Phase()
         self.now = self.forward
         self.told = Told()

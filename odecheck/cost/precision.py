@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from odecheck_reference import Problem
 
+from odecheck.engines.base import Engine
+from odecheck.engines.found import library_of
 from odecheck.engines.jax_field import traced_once
 from odecheck.errors import Unsupported
 from odecheck.solvers import Solver
@@ -64,9 +66,10 @@ class _Rung:
     seconds: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
 
-def library_of(engine: str) -> str:
-    """The library that an engine is of, by its name."""
-    return engine.split()[0].split(".")[0]
+def library_name(engine: Engine) -> str:
+    """The library that an engine is of; of an engine that none declares, the first word of its name."""
+    library = library_of(engine)
+    return library.name if library else engine.name.split()[0]
 
 
 def row(
@@ -82,13 +85,13 @@ def row(
     state: str = "measured",
 ) -> dict[str, Any]:
     """One row of cost.parquet. state: measured, unsupported or failed, the latter two with a message."""
-    solver, engine = subject.solver, subject.engine.name
+    solver, engine = subject.solver, subject.engine
     costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
     return {
         "model": type(problem.field).__name__,
         "problem": problem.name,
-        "library": library_of(engine),
-        "engine": engine,
+        "library": library_name(engine),
+        "engine": engine.name,
         "method": getattr(solver, "method", solver.name),
         "rtol": getattr(solver, "rtol", NAN),
         "step": getattr(solver, "step", NAN),

@@ -14,7 +14,7 @@ from odecheck.errors import BadInput
 from odecheck.records.run_folder import about, read_facts, versions
 from odecheck.subject import Subject
 
-from .precision import COLUMNS, library_of
+from .precision import COLUMNS, library_name
 
 Rows = list[dict[str, Any]]
 Work = Sequence[tuple[Problem, Sequence[Subject]]]
@@ -31,7 +31,7 @@ def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> 
     import pandas as pd
 
     table, path = folder / "cost.parquet", folder / "run.json"
-    used = versions(*sorted({library_of(one.engine.name) for _, found in work for one in found}))
+    used = versions(*sorted({library_name(one.engine) for _, found in work for one in found}))
     source = {problem.name: [one.name for one in found] for problem, found in work}
     if not resume and (table.exists() or path.exists()):
         raise BadInput(

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from odecheck.solvers import ADAPTIVE, ONE_STEP
+
 FirstStage = Literal["fresh", "last_is_end", "last_is_stale"]
 
 
@@ -26,9 +28,10 @@ class Tableau:
         a: strictly lower triangular, row i holds the i weights of stage i.
         b: weights of the solution.
         c: stage times as fractions of the step.
-        order: the order by which torchdiffeq's step control extrapolates.
+        order: the order of the method, by which torchdiffeq's step control extrapolates too.
         error: weights of the error estimate; None for a fixed-step method.
         first_stage: where the first stage comes from.
+        middle: weights of the solution in mid-step, of which an adaptive method's interpolating polynomial is made.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -37,6 +40,7 @@ class Tableau:
     order: int
     error: tuple[float, ...] | None = None
     first_stage: FirstStage = "fresh"
+    middle: tuple[float, ...] = ()
 
     @property
     def stages(self) -> int:
@@ -65,9 +69,10 @@ def _pair(
     c: Sequence[float],
     order: int,
     first_stage: FirstStage,
+    middle: Sequence[float],
 ) -> Tableau:
     error = tuple(x - y for x, y in zip(b, second, strict=True))
-    return Tableau(tuple(tuple(row) for row in rows), tuple(b), tuple(c), order, error, first_stage)
+    return Tableau(tuple(tuple(row) for row in rows), tuple(b), tuple(c), order, error, first_stage, tuple(middle))
 
 
 _DOPRI5_B = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
@@ -85,8 +90,20 @@ DOPRI5 = _pair(
     (*_DOPRI5_B, 0.0),
     (1951 / 21600, 0.0, 22642 / 50085, 451 / 720, -12231 / 42400, 649 / 6300, 1 / 60),
     (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
-    5,
+    ADAPTIVE["dopri5"],
     "last_is_end",
+    tuple(
+        x / 2
+        for x in (
+            6025192743 / 30085553152,
+            0.0,
+            51252292925 / 65400821598,
+            -2691868925 / 45128329728,
+            187940372067 / 1594534317056,
+            -1776094331 / 19743644256,
+            11237099 / 235043384,
+        )
+    ),
 )
 
 _DOPRI8_B = (
@@ -103,6 +120,23 @@ _DOPRI8_B = (
     118820643 / 751138087,
     -528747749 / 2220607170,
     1 / 4,
+)
+# the values at half a step of torchdiffeq's polynomials for outputs within a step
+_DOPRI8_MIDDLE = (
+    0.04103130360739393,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+    0.05100562801991382,
+    0.2388930677412202,
+    0.3096870143996103,
+    -0.2172325471755352,
+    0.07833405679331928,
+    -0.0018614369715579948,
+    0.007072844202678841,
+    0.00690847373200576,
+    -0.013838404349047373,
 )
 # Prince & Dormand (1981), RK8(7)13M, with its solution as a fourteenth stage
 DOPRI8 = _pair(
@@ -218,8 +252,9 @@ DOPRI8 = _pair(
         1.0,
         1.0,
     ),
-    8,
+    ADAPTIVE["dopri8"],
     "last_is_end",
+    _DOPRI8_MIDDLE,
 )
 
 # Bogacki & Shampine (1989)
@@ -228,8 +263,9 @@ BOSH3 = _pair(
     (2 / 9, 1 / 3, 4 / 9, 0.0),
     (7 / 24, 1 / 4, 1 / 3, 1 / 8),
     (0.0, 1 / 2, 3 / 4, 1.0),
-    3,
+    ADAPTIVE["bosh3"],
     "last_is_end",
+    (0.0, 1 / 2, 0.0, 0.0),
 )
 
 # Fehlberg (1969), RK1(2); torchdiffeq's sign of the error weights
@@ -238,18 +274,30 @@ FEHLBERG2 = _pair(
     (1 / 512, 255 / 256, 1 / 512),
     (1 / 256, 255 / 256, 0.0),
     (0.0, 1 / 2, 1.0),
-    2,
+    ADAPTIVE["fehlberg2"],
     "last_is_stale",
+    (0.0, 1 / 2, 0.0),
 )
-ADAPTIVE_HEUN = _pair([(), (1.0,)], (1 / 2, 1 / 2), (0.0, 1.0), (0.0, 1.0), 2, "last_is_stale")
+ADAPTIVE_HEUN = _pair(
+    [(), (1.0,)],
+    (1 / 2, 1 / 2),
+    (0.0, 1.0),
+    (0.0, 1.0),
+    ADAPTIVE["adaptive_heun"],
+    "last_is_stale",
+    (1 / 2, 0.0),
+)
 
-EULER = Tableau(((),), (1.0,), (0.0,), 1)
-MIDPOINT = Tableau(((), (1 / 2,)), (0.0, 1.0), (0.0, 1 / 2), 2)
-HEUN2 = Tableau(((), (1.0,)), (1 / 2, 1 / 2), (0.0, 1.0), 2)
-HEUN3 = Tableau(((), (1 / 3,), (0.0, 2 / 3)), (1 / 4, 0.0, 3 / 4), (0.0, 1 / 3, 2 / 3), 3)
+EULER = Tableau(((),), (1.0,), (0.0,), ONE_STEP["euler"])
+MIDPOINT = Tableau(((), (1 / 2,)), (0.0, 1.0), (0.0, 1 / 2), ONE_STEP["midpoint"])
+HEUN2 = Tableau(((), (1.0,)), (1 / 2, 1 / 2), (0.0, 1.0), ONE_STEP["heun2"])
+HEUN3 = Tableau(((), (1 / 3,), (0.0, 2 / 3)), (1 / 4, 0.0, 3 / 4), (0.0, 1 / 3, 2 / 3), ONE_STEP["heun3"])
 # Kutta (1901), the 3/8 rule
 RK4 = Tableau(
-    ((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8), (0.0, 1 / 3, 2 / 3, 1.0), 4
+    ((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)),
+    (1 / 8, 3 / 8, 3 / 8, 1 / 8),
+    (0.0, 1 / 3, 2 / 3, 1.0),
+    ONE_STEP["rk4"],
 )
 
 METHODS: dict[str, Tableau] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
@@ -191,3 +191,13 @@ class OdeIntEngine:
         whole = [torch.zeros_like(x) if g is None else g for x, g in zip([y0, ts, *params], missing, strict=True)]
         theta = torch.cat([g.reshape(-1) for g in whole[2:]]) if params else y0.new_zeros(0)
         return Derivatives(whole[0], theta, whole[1])
+
+
+def on_host(name: str, tensors: Iterable[Tensor]) -> None:
+    """For an engine whose library computes outside torch, in the host's memory.
+
+    Raises Unsupported when a tensor is on another device than the CPU, which numpy cannot look at.
+    """
+    for one in tensors:
+        if one.device.type != "cpu":
+            raise Unsupported(f"{name} gets numpy's arrays here, and a tensor is on {one.device}: pose it on the CPU")

@@ -24,7 +24,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from odecheck.errors import Unsupported
 
-from .host import on_host
+from .base import on_host
 
 # jax's compiler may contract products and sums
 AGREE = 1e-12

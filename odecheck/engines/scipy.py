@@ -4,6 +4,7 @@
 # (scipy comes without types)
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from odecheck.errors import Unsupported
 from odecheck.solvers import Adaptive, Solver
 
-from .base import Derivatives, LossFn
-from .host import on_host
-from .library import Asked, Known, Library, named
+from .base import Derivatives, LossFn, on_host
+from .library import Asked, Declared, Library
+from .script_call import Call, keywords
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,24 @@ def asks(release: str, folder: str) -> list[Asked]:
     ]
 
 
-KNOWN: tuple[Known, ...] = named()
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """`solve_ivp` of the flat state."""
+    body = [
+        "rate = lambda t, y: f(t, y.reshape(np.shape(y0)), p).ravel()",
+        "run = solve_ivp(rate, (ts[0], ts[-1]), np.ravel(y0), t_eval=ts, **how)",
+        "return run.y.T.reshape(-1, *np.shape(y0))",
+    ]
+    return Call([], body, keywords(how), "numpy")
 
-LIBRARY = Library("scipy", "scipy", ("1.17.1",), asks, KNOWN)
+
+LIBRARY = Library(
+    "scipy",
+    "scipy",
+    ("1.17.1",),
+    asks,
+    engines=(Declared(SOLVE_IVP, ("RK45", "DOP853")),),
+    adaptive=SolveIvp,
+    usual="RK45",
+    script_call=script_call,
+    order=40,
+)

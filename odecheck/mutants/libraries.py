@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from odecheck.claim import Mutant
 from odecheck.engines.base import Derivatives, Engine, EventFn, LossFn, events_of, graph_of, jumps_of
 from odecheck.errors import NotApplicable
-from odecheck.solvers import FIXED_STEP, FixedStep, GivenSteps, Solver
+from odecheck.solvers import FIXED_STEP, FixedStep, GivenSteps, Solver, Stepping
 from odecheck.subject import Subject
 
 
@@ -254,6 +254,10 @@ class _Stopping:
     @property
     def order(self) -> int:
         return self.inner.order
+
+    @property
+    def stepping(self) -> Stepping:
+        return self.inner.stepping
 
     def solve(self, odeint: Any, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         end = max(self.jumps)

@@ -11,10 +11,12 @@ from odecheck_reference import Problem
 from odecheck_reference.fields import Switched
 
 from odecheck.claim import Claim
+from odecheck.engines.script_call import Call
 from odecheck.errors import BadInput, Unsupported
 from odecheck.subject import Subject, tensor
 
-from . import fields, libraries
+from . import fields
+from .library_call import call as call_of
 from .registry import ask
 from .script import Question, bar_text
 
@@ -63,7 +65,7 @@ def script(
 
 
 def _variables(question: Question) -> dict[str, Any]:
-    asked, call = question.problem, libraries.call(question.subject, tensor(question.problem.ts))
+    asked, call = question.problem, call_of(question.subject, tensor(question.problem.ts))
     body, y0 = fields.lines(asked.field), asked.y0
     if question.carried:
         body, y0 = fields.with_cost(body, asked.running), np.c_[y0, np.zeros(len(y0))]
@@ -92,7 +94,7 @@ def _variables(question: Question) -> dict[str, Any]:
     return found
 
 
-def _granted(question: Question, call: libraries.Call) -> str:
+def _granted(question: Question, call: Call) -> str:
     """The bar of an error that is granted to each evaluation. A compiled field cannot count: a thousandth will do."""
     if not question.granted:
         return ""

@@ -23,9 +23,8 @@ from odecheck_reference.fields import (
 from odecheck_reference.fields.coefficients import Fixed, Free, Learnt
 from odecheck_reference.losses import QuadraticCost
 
+from odecheck.engines.script_call import Language
 from odecheck.errors import BadInput
-
-from .libraries import Language
 
 ACTIVATIONS = {
     "tanh": "torch.tanh({})",

@@ -15,10 +15,10 @@ from odecheck.claims.libraries import derivatives, tolerance
 from odecheck.claims.libraries import usage as use
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.engines.base import jumps_of
-from odecheck.solvers import Adaptive, FixedStep
+from odecheck.engines.script_call import Call
+from odecheck.solvers import Stepped, Toleranced
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, finest, index_of, loss_text, worst_part
 from .solutions import parts_of
 
@@ -43,7 +43,7 @@ def _parts(claim_id: str, subject: Subject, problem: Problem) -> Sequence[Proble
         case "DER-2" | "DER-17":
             return derivatives.all_seen(problem)
         case "DER-3":
-            assert isinstance(subject.solver, FixedStep)
+            assert isinstance(subject.solver, Stepped)
             return derivatives.on_grid(problem, subject.solver.step)
         case "DER-4":
             return derivatives.interior_only(problem)
@@ -71,7 +71,7 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
 
     granted = 0.0
     if claim_id == "DER-17":
-        assert isinstance(subject.solver, Adaptive)
+        assert isinstance(subject.solver, Toleranced)
         rung = index_of(worst, 2)
         at = [subject, subject.refined(), at][rung]
         granted = tolerance.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)

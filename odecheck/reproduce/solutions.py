@@ -11,10 +11,12 @@ from odecheck.claims.libraries import grids as steps
 from odecheck.claims.libraries import tolerance as tolerances
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.claims.papers import solution
-from odecheck.solvers import Adaptive, FixedStep, GivenSteps
+from odecheck.claims.shared import tolerances as shared
+from odecheck.engines.script_call import Call
+from odecheck.errors import NotApplicable
+from odecheck.solvers import FixedStep, GivenSteps, Stepped
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, Variables, finest, index_of, worst_part
 
 
@@ -74,7 +76,8 @@ def consistency(claim_id: str, subject: Subject, problem: Problem, worst: str) -
 def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-3, SOL-4, SOL-10, SOL-11: the order of a fixed-step method."""
     solver = subject.solver
-    assert isinstance(solver, FixedStep)
+    if not isinstance(solver, FixedStep):
+        raise NotApplicable("a script is known for the orders of fixed-step methods that have a name")
     cells, at, stated = solution.cells_of(problem), -1, solver.order
     ts = problem.ts[[0, -1]]
     remainder = steps.REMAINDER if claim_id == "SOL-10" else 0.0
@@ -86,20 +89,16 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
         subject, more = replace(subject, solver=GivenSteps(solver.method)), {"uneven": 1 - 2 * steps.UNEVEN}
     length = 1.0 if more["uneven"] else abs(float(ts[-1] - ts[0]))
     more["steps"] = [length / (cells * 2**j + remainder) for j in range(4)]
-    torchdiffeq = subject.engine.name.startswith(("torchdiffeq", "odecheck"))
-    more["step_key"] = "['options']['step_size']" if torchdiffeq else "['step_size']"
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
     return Question("order", "order of convergence", asked, subject, {"at": at, "order": stated, **more})
 
 
 def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-5: how the error follows the tolerance."""
-    solver = subject.solver
-    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
-    lands = solver.land or getattr(subject.engine, "lands", False)
-    ts = np.linspace(problem.ts[0], problem.ts[-1], 2 if lands else 21)
-    tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[4:]
-    ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
+    solver = shared.adaptive_of(subject)
+    ts = np.linspace(problem.ts[0], problem.ts[-1], 2 if shared.lands(subject) else 21)
+    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[4:]
+    ratio = shared.ratio_of(solver)
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
     return Question(
         "tolerance",
@@ -112,11 +111,10 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
-    solver = subject.solver
-    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
-    tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
-    ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
-    at = replace(subject, solver=replace(solver, rtol=float(tight), atol=float(ratio * tight)))
+    solver = shared.adaptive_of(subject)
+    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
+    ratio = shared.ratio_of(solver)
+    at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)
     granted = tolerances.SAFETY * tolerances.of_states(solver, asked, tight) / tolerances.stages_of(solver)
 
@@ -130,7 +128,7 @@ def decay(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
     """SOL-12: a solution that decays and must not grow."""
     d = problem.field.state
     solver = subject.solver
-    if isinstance(solver, FixedStep):
+    if isinstance(solver, Stepped):
         size = float(np.linalg.norm(problem.theta[: d * d].reshape(d, d), 2))
         subject = replace(subject, solver=solver.with_step(0.025 / size))
     return Question("decay", "growth of a solution that decays", steps.long_decay(problem), subject, {})

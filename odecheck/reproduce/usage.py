@@ -7,11 +7,12 @@ from dataclasses import replace
 from odecheck_reference import Problem
 
 from odecheck.claims.libraries import events as event_claims
+from odecheck.claims.libraries.parameters import loosened
 from odecheck.claims.shared.graph import no_integral
+from odecheck.engines.script_call import Call
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject
 
-from .libraries import Call
 from .script import Question, Variables, finest, loss_text
 
 _ROW = "torch.cat([x.ravel() for x in torch.autograd.grad({}, leaves, {}=True)])"
@@ -102,9 +103,7 @@ def changed_between(claim_id: str, subject: Subject, problem: Problem, worst: st
 
 def precision(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """DER-13: the number type of the states that the field is asked with."""
-    if isinstance(subject.solver, Adaptive):
-        subject = replace(subject, solver=replace(subject.solver, rtol=1e-4, atol=None))
-    return Question("precision", "share of calls that are not in float32", problem, subject, {})
+    return Question("precision", "share of calls that are not in float32", problem, loosened(subject), {})
 
 
 EVENTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from odecheck.errors import BadInput, Unsupported
 from odecheck.fields.callback import Flattened
+from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
@@ -26,10 +27,12 @@ LARGEST = 2_000_000
 def validate(subject: Subject, problem: Problem) -> None:
     """Let a subject and its problem in, or refuse them.
 
-    Raises BadInput for shapes that do not match, another dtype or device, NaN or infinity on the way, a field
-    that is random or keeps state, parameters out of reach of the gradient, a spent step budget; of a problem without
-    a formula of its own also for rows that see each other, derivatives cut off inside, and a size out of reach.
+    Raises BadInput for a solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
+    infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent step
+    budget; of a problem without a formula of its own also for rows that see each other, derivatives cut off inside, and
+    a size out of reach.
     """
+    _is_a_solver(subject)
     module = _made(subject, problem)
     y, t = tensor(problem.y0), tensor(problem.ts)
     value = _called(module, t[0], y)
@@ -41,6 +44,20 @@ def validate(subject: Subject, problem: Problem) -> None:
         _small_enough(problem)
         _slopes_are_its_own(problem)
     _arrives(subject, problem)
+
+
+def _is_a_solver(subject: Subject) -> None:
+    missing = [name for name in ("name", "order", "stepping", "solve", "refined") if not hasattr(subject.solver, name)]
+    stepping = getattr(subject.solver, "stepping", "fixed")
+    kind = type(subject.solver).__name__
+    if missing or stepping not in get_args(Stepping):
+        raise BadInput(
+            f"the solver {kind} has no `{missing[0]}`"
+            if missing
+            else f"the solver {kind} says stepping = {stepping!r}, which claims do not know",
+            "a solver of your own that was written for an earlier version, or before docs/howto/solver.md was read",
+            'stepping = "fixed", or stepping = "adaptive", beside name, order, solve and refined',
+        )
 
 
 def _made(subject: Subject, problem: Problem) -> nn.Module:

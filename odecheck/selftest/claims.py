@@ -30,7 +30,7 @@ from odecheck.ode import odeint
 from odecheck.optim.horizon import HorizonDescent, HorizonFeedback, HorizonNewton, HorizonOptimizer
 from odecheck.optim.snopt import SNOpt
 from odecheck.refinement import ladder
-from odecheck.solvers import FixedStep, Solver
+from odecheck.solvers import Solver, Stepped
 from odecheck.subject import Subject
 
 EPS = float(np.finfo(np.float64).eps)
@@ -307,7 +307,7 @@ def derivatives_of_the_very_steps(subject: Subject, problem: Problem) -> tuple[B
     That is an eps for each product in the chain, of which there are LAYERS in each of four stages of every step; a sum
     in it is over at most SUMMED terms.
     """
-    if subject.engine.target != "steps" or not isinstance(subject.solver, FixedStep):
+    if subject.engine.target != "steps" or not isinstance(subject.solver, Stepped):
         raise NotApplicable("no derivatives of fixed steps")
     mine, theirs = (s.gradient(problem) for s in (subject, replace(subject, engine=Backprop(), around=())))
     observed = np.concatenate([mine.y0.ravel(), mine.theta])

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from odecheck import BadInput, Subject, Verdict, check, problems
 from odecheck.cli import app
-from odecheck.conformance.libraries import FILES, Version, libraries, versions
+from odecheck.conformance.libraries import Version, versions
 from odecheck.conformance.matrix import matrix
+from odecheck.engines.found import libraries
 from odecheck.runner.limits import GIB, Limits, OutOfTime, within
 from odecheck.solvers import FixedStep
 from odecheck.subject import SHIPPED
@@ -157,7 +158,7 @@ def test_verify_has_the_same_limits():
 
 def test_every_library_declares_what_it_needs():
     found = libraries()
-    assert len({library.name for library in found}) == len(found) == len(FILES)
+    assert len({library.name for library in found}) == len(found) >= 6
     for library in found:
         assert isinstance(Version(library, ""), Version)
         assert library.tested

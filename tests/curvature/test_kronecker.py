@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import odecheck
 from odecheck.curvature import exact_blocks, kronecker_factors
-from odecheck.curvature.quadrature import rules
+from odecheck.curvature.quadrature import RULES
 from odecheck.errors import CurvatureError
 
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun", "fehlberg2")
@@ -188,7 +188,7 @@ def test_factors_converge_at_the_solvers_order(solve, method, converged):
         )
         for h in steps
     ]
-    order = next(r.tableau.order for r in rules() if r.name == method)
+    order = next(r.tableau.order for r in RULES if r.name == method)
     assert np.log2(errors[0] / errors[1]) > order - 0.35
 
 

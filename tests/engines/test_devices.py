@@ -18,7 +18,7 @@ from odecheck.cli import app
 from odecheck.commands.common import check_device
 from odecheck.cost.measure import _cuda_peak, timed
 from odecheck.engines import torchdyn
-from odecheck.engines.host import on_host
+from odecheck.engines.base import on_host
 from odecheck.engines.scipy import SOLVE_IVP, SolveIvp
 from odecheck.errors import BadInput, Unsupported
 

@@ -136,10 +136,10 @@ def test_methods_of_the_installed_release_are_its_own_table():
 def test_the_field_in_jax_is_the_reference_s(problem):
     """Against the numpy twin, not against the torch module that it was traced from."""
     pytest.importorskip("jax")
-    from odecheck.engines.diffrax import _jax
+    from odecheck.engines.diffrax_program import jax_double
     from odecheck.engines.jax_field import jax_field
 
-    jnp = _jax().numpy
+    jnp = jax_double().numpy
     module = Subject(SHIPPED, Adaptive(), Seminorm()).module(problem)
     field = jax_field(module, tensor(problem.y0))
     drawn = np.random.default_rng(1)
@@ -164,10 +164,10 @@ class Looks(torch.nn.Module):
 @pytest.mark.parametrize(("module", "said"), [(Sorted(), "no translation into jax"), (Looks(), "cannot trace")])
 def test_a_field_that_jax_cannot_have_is_unsupported(module, said):
     pytest.importorskip("jax")
-    from odecheck.engines.diffrax import _jax
+    from odecheck.engines.diffrax_program import jax_double
     from odecheck.engines.jax_field import jax_field
 
-    _jax()
+    jax_double()
     with pytest.raises(Unsupported, match=said):
         jax_field(module, torch.zeros(1, 2, dtype=torch.float64))
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from odecheck.conformance.libraries import Version, libraries
+from odecheck.conformance.libraries import Version
 from odecheck.conformance.matrix import digest, is_expected, known_failure, matrix
 from odecheck.cost import work_precision
 from odecheck.cost.presets import problems, settings
+from odecheck.engines.found import libraries
 from odecheck.record import evaluate
 
 REPORTS = Path(__file__).parents[2] / "reports"

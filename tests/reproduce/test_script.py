@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from odecheck.claims import ALL, CONFORMANCE
 from odecheck.cli import app
 from odecheck.conformance.find import found
-from odecheck.conformance.libraries import libraries
 from odecheck.conformance.matrix import digest
 from odecheck.conformance.plan import claims, posed
+from odecheck.engines.found import libraries
 from odecheck.engines.torchdiffeq import Adjoint, Backprop, Seminorm
 from odecheck.errors import BadInput, NotApplicable, Unsupported
 from odecheck.problem_sets.conformance import problems

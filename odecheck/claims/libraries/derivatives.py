@@ -24,7 +24,7 @@ from odecheck.errors import NotApplicable
 from odecheck.mutants import base as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.refinement import ladder
-from odecheck.solvers import FixedStep
+from odecheck.solvers import Stepped
 from odecheck.subject import Subject
 
 # places of outputs between the first and the last time: no two of them a common multiple of a step
@@ -151,8 +151,10 @@ def times_off_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 def times_on_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dts is right at every one of five times, all of which are ends of a fixed-step method's steps."""
     solver = subject.solver
-    if not isinstance(solver, FixedStep):
+    if solver.stepping != "fixed":
         raise NotApplicable("an adaptive solver has no grid that is known beforehand")
+    if not isinstance(solver, Stepped):
+        raise NotApplicable("the length of the solver's steps is not known: it has no `step` and `with_step`")
     return _in_times(subject, on_grid(problem, solver.step))
 
 

@@ -16,7 +16,7 @@ from odecheck.errors import NotApplicable
 from odecheck.mutants import base as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.refinement import ladder
-from odecheck.solvers import FixedStep, GivenSteps
+from odecheck.solvers import FixedStep, GivenSteps, Solver, Stepped
 from odecheck.subject import Subject
 
 REMAINDER = 0.37
@@ -59,8 +59,10 @@ def order_on_uneven_grids(subject: Subject, problem: Problem) -> tuple[Bounded, 
     The steps are the times that are asked for.
     """
     solver = subject.solver
-    if not isinstance(solver, FixedStep):
+    if solver.stepping != "fixed":
         raise NotApplicable("an adaptive solver chooses its own grid")
+    if not isinstance(solver, FixedStep):
+        raise NotApplicable("the solver's steps cannot be given one by one: that is done by the name of a method")
     cells = cells_of(problem)
     cells += cells % 2
     truth = solution(_ended(problem))
@@ -119,13 +121,20 @@ def decay_stays_bounded(subject: Subject, problem: Problem) -> tuple[Bounded, Bo
     asked = long_decay(problem)
     d = problem.field.state
     size = float(np.linalg.norm(problem.theta[: d * d].reshape(d, d), 2))
-    solver = subject.solver
-    ways = [solver.with_step(0.1 / size), solver.with_step(0.025 / size)] if isinstance(solver, FixedStep) else [solver]
+    ways = _ways(subject.solver, size)
     start = np.linalg.norm(problem.y0, axis=1)
     with np.errstate(all="ignore"):
         sizes = np.stack([np.linalg.norm(replace(subject, solver=way).solution(asked), axis=2) for way in ways])
     observed = np.maximum(sizes / start - 1, 0.0)[:, 1:]
     return Bounded(np.where(np.isfinite(sizes[:, 1:]), observed, np.inf)), Bounded(np.zeros_like(observed))
+
+
+def _ways(solver: Solver, size: float) -> list[Solver]:
+    if solver.stepping == "adaptive":
+        return [solver]
+    if not isinstance(solver, Stepped):
+        raise NotApplicable("the solver's step cannot be chosen: it has no `step` and `with_step`")
+    return [solver.with_step(0.1 / size), solver.with_step(0.025 / size)]
 
 
 @lru_cache(maxsize=64)

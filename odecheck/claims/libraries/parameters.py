@@ -18,7 +18,7 @@ from odecheck.errors import NotApplicable
 from odecheck.mutants import base as wrong
 from odecheck.mutants import graph as broken
 from odecheck.refinement import ladder
-from odecheck.solvers import Adaptive
+from odecheck.solvers import Toleranced
 from odecheck.subject import Subject
 
 EPS32 = float(np.finfo(np.float32).eps)
@@ -129,8 +129,8 @@ class _Seen(nn.Module):
 
 def loosened(subject: Subject) -> Subject:
     """At a tolerance that float32 can meet."""
-    if isinstance(subject.solver, Adaptive):
-        return replace(subject, solver=replace(subject.solver, rtol=1e-4, atol=None))
+    if isinstance(subject.solver, Toleranced):
+        return replace(subject, solver=subject.solver.with_tolerance(1e-4, None))
     return subject
 
 

@@ -24,12 +24,13 @@ from odecheck_reference import Bounded, Problem, gradient, hessian, solution, tr
 from odecheck_reference.bounded import Array
 
 from odecheck.claim import claim
-from odecheck.claims.papers.solution import ROOT_TOLERANCE, TOLERANCES, RootTolerance, seen_evenly, silent
+from odecheck.claims.papers.solution import seen_evenly, silent
+from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
 from odecheck.mutants import base as wrong
 from odecheck.mutants import libraries as broken
-from odecheck.solvers import Adaptive
+from odecheck.solvers import Toleranced
 from odecheck.subject import Subject
 
 from .derivatives import all_seen
@@ -56,48 +57,36 @@ def amplification(problem: Problem) -> float:
     )
 
 
-def _adaptive(subject: Subject) -> Adaptive:
-    """The subject's solver. Raises NotApplicable for one without a tolerance of its own."""
-    solver = subject.solver.inner if isinstance(subject.solver, RootTolerance) else subject.solver
-    if not isinstance(solver, Adaptive) or solver.method == "scipy_solver" or solver.order not in TOLERANCES:
-        raise NotApplicable("a fixed-step solver has no tolerance")
-    return solver
+def stages_of(solver: Toleranced) -> int:
+    """The least number of evaluations in one step. Of a solver that names no method one is all that is certain."""
+    return 1 if getattr(solver, "method", "") in ("", *NOT_EXPLICIT) else STAGES[solver.order]
 
 
-def stages_of(solver: Adaptive) -> int:
-    """The least number of evaluations in one step."""
-    return 1 if solver.method in NOT_EXPLICIT else STAGES[solver.order]
-
-
-def _steps(solver: Adaptive, evaluations: int) -> float:
+def _steps(solver: Toleranced, evaluations: int) -> float:
     """How many steps there were at most. Raises NotApplicable where evaluations are not counted."""
     if evaluations == 0:
         raise NotApplicable("the evaluations of the field are not counted here")
     return evaluations / stages_of(solver)
 
 
-def of_states(solver: Adaptive, problem: Problem, tolerance: float) -> float:
+def of_states(solver: Toleranced, problem: Problem, tolerance: float) -> float:
     """κ w: what one step at this rtol may add to the root mean square error of a solution."""
     size = float(np.max(np.abs(solution(problem).value)))
-    return amplification(problem) * tolerance * (_ratio(solver) + size)
+    return amplification(problem) * tolerance * (ratio_of(solver) + size)
 
 
-def of_derivatives(solver: Adaptive, problem: Problem, tolerance: float) -> float:
+def of_derivatives(solver: Toleranced, problem: Problem, tolerance: float) -> float:
     """κ (w_g + ‖H‖₂ w): what one step at this rtol may add to that of dL/dy0 and dL/dtheta."""
     exact = gradient(problem)
     size = max(float(np.max(np.abs(exact.y0.value))), float(np.max(np.abs(exact.theta.value), initial=0.0)))
     slope = float(np.linalg.norm(hessian(problem).value[:, : problem.y0.size], 2))
-    own = amplification(problem) * tolerance * (_ratio(solver) + size)
+    own = amplification(problem) * tolerance * (ratio_of(solver) + size)
     return own + slope * of_states(solver, problem, tolerance)
-
-
-def _ratio(solver: Adaptive) -> float:
-    return 0.01 if solver.atol is None else solver.atol / solver.rtol
 
 
 def asked_of(subject: Subject, problem: Problem) -> Problem:
     """The problem at twenty equidistant outputs, or at the last alone where the steps end on outputs."""
-    return seen_evenly(problem, 1 if _adaptive(subject).land or getattr(subject.engine, "lands", False) else 20)
+    return seen_evenly(problem, 1 if lands(subject) else 20)
 
 
 def _promised(ratios: list[float], reference: list[float]) -> tuple[Bounded, Bounded]:
@@ -121,15 +110,15 @@ def error_within_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded,
     Observed is, for each tolerance, the largest |y_observed − y| / (κ N √n w) over twenty equidistant outputs (or the
     last, where steps land on outputs), or 1 where that is smaller. Ten times the promise is still granted.
     """
-    solver = _adaptive(subject)
+    solver = adaptive_of(subject)
     asked = asked_of(subject, problem)
     truth = solution(asked)
     times = len(asked.ts)
     ratios: list[float] = []
     known: list[float] = []
     for tolerance in np.geomspace(*TOLERANCES[solver.order], 9):
-        at = replace(solver, rtol=float(tolerance), atol=float(_ratio(solver) * tolerance))
-        rung = replace(subject, solver=at if subject.solver is solver else RootTolerance(at))
+        at = solver.with_tolerance(float(tolerance), float(ratio_of(solver) * tolerance))
+        rung = replace(subject, solver=at)
         with metered() as cost:
             off = (rung.solution(asked) - truth.value).reshape(times, -1)
         charge(cost)
@@ -153,7 +142,7 @@ def derivatives_within_tolerance(subject: Subject, problem: Problem) -> tuple[Bo
     that of the derivatives, w that of the states and H the columns of the Hessian that belong to y0, or 1 where that is
     smaller. N counts the steps forwards and backwards. Ten times the promise is still granted.
     """
-    solver = _adaptive(subject)
+    solver = adaptive_of(subject)
     (part,) = all_seen(problem)
     exact = gradient(part)
     truth = np.r_[exact.y0.value.ravel(), exact.theta.value]

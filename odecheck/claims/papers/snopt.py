@@ -24,7 +24,6 @@ from odecheck.judge import Verdict
 from odecheck.mutants import second_order as wrong
 from odecheck.mutants.base import SCALED_FIELD
 from odecheck.refinement import ladder
-from odecheck.solvers import FixedStep
 from odecheck.subject import Subject, tensor, to_numpy
 
 SNOPT = family(
@@ -254,7 +253,7 @@ def memory_is_flat(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
     _size(problem)
     if subject.engine.target == "steps":
         raise NotApplicable("an engine that differentiates its steps has to keep them, or to repeat them")
-    if isinstance(subject.solver, FixedStep):
+    if subject.solver.stepping == "fixed":
         raise NotApplicable("a fixed-step solver keeps the grid of its steps, a number for each")
     finer = subject.refined().refined()
     coarse = _peak(subject, problem)

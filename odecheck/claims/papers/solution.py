@@ -14,11 +14,12 @@ from odecheck_reference.losses import Linear
 from scipy import stats
 
 from odecheck.claim import claim
+from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
 from odecheck.mutants import base as wrong
 from odecheck.refinement import ladder
-from odecheck.solvers import Adaptive, FixedStep
+from odecheck.solvers import Solver, Stepped
 from odecheck.subject import Subject, tensor
 
 EPS = float(np.finfo(np.float64).eps)
@@ -118,12 +119,17 @@ def observed_order(
 ) -> tuple[Bounded, Bounded]:
     """Observed order of a fixed-step method at t0 + where · (T − t0), from four step sizes, each about half the last.
 
-    remainder: the interval is so many steps longer than a whole number of them.
+    remainder: the interval is so many steps longer than a whole number of them. A solver whose step cannot be chosen is
+    asked at its own step and three refinements, at the end alone.
     """
     solver = subject.solver
-    if not isinstance(solver, FixedStep):
+    if solver.stepping != "fixed":
         raise NotApplicable("an adaptive solver has no order in its step; see SOL-5")
     start, end = problem.ts[0], problem.ts[-1]
+    if not isinstance(solver, Stepped):
+        if where != 1.0 or remainder:
+            raise NotApplicable("the solver's step cannot be chosen: it has no `step` and `with_step`")
+        return _order_of_refinements(subject, problem, stated)
     cells = cells_of(problem)
     times = np.unique([start, start + where * (end - start), end])
     times = times if end > start else times[::-1]
@@ -133,6 +139,17 @@ def observed_order(
     steps = [abs(end - start) / (cells * 2**j + remainder) for j in range(4)]
     errors = np.array([_error(subject, solver.with_step(h), asked, truth.value, at) for h in steps])
     return slope_of(np.array(steps), errors, at_time(truth, at), stated)
+
+
+def _order_of_refinements(subject: Subject, problem: Problem, stated: int) -> tuple[Bounded, Bounded]:
+    """The order that the solver itself and three refinements show at the last time."""
+    asked = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
+    truth = solution(asked)
+    rungs = [subject.solver]
+    while len(rungs) < 4:
+        rungs.append(rungs[-1].refined())
+    errors = np.array([_error(subject, rung, asked, truth.value, -1) for rung in rungs])
+    return slope_of(np.array([1.0, 0.5, 0.25, 0.125]), errors, at_time(truth, -1), stated)
 
 
 def at_time(truth: Bounded, at: int) -> Bounded:
@@ -166,7 +183,7 @@ def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
     return Linear(np.zeros((times, batch or problem.batch, problem.field.state)))
 
 
-def _error(subject: Subject, solver: FixedStep, problem: Problem, truth: Array, at: int) -> float:
+def _error(subject: Subject, solver: Solver, problem: Problem, truth: Array, at: int) -> float:
     with np.errstate(all="ignore"):
         return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
 
@@ -197,12 +214,10 @@ def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 )
 def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A fixed-step method converges between step ends with the order of its steps or of its interpolant, within 0.1."""
-    stated = subject.solver.dense_order if isinstance(subject.solver, FixedStep) else 0
-    return observed_order(subject, problem, 1 / 3, stated)
-
-
-# loosest and tightest tolerance by stated order: a method of low order pays for each digit with many steps
-TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
+    stated = getattr(subject.solver, "dense_order", None)
+    if stated is None and subject.solver.stepping == "fixed":
+        raise NotApplicable("the solver states no order between the ends of its steps: it has no `dense_order`")
+    return observed_order(subject, problem, 1 / 3, stated or 0)
 
 
 @lru_cache(maxsize=64)
@@ -212,18 +227,9 @@ def seen_evenly(problem: Problem, outputs: int) -> Problem:
     return problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
 
 
-def _root_tolerance(subject: Subject) -> Subject:
-    if not isinstance(subject.solver, Adaptive):
-        raise NotApplicable("a fixed-step solver has no tolerance")
-    return replace(subject, solver=RootTolerance(subject.solver))
-
-
 def _fit(x: Array, y: Array) -> Any:
     """Least-squares line: slope and stderr."""
     return stats.linregress(x, y)
-
-
-ROOT_TOLERANCE = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
 
 
 @claim(
@@ -244,20 +250,15 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     (not yet asymptotic), and 3.5 standard errors of the fit (99 % for nine points). The band around 1 is 1/6, half of
     what a method of order three loses with one order; a slope above 1 is no defect and counts as 1.
     """
-    solver = subject.solver
-    adaptive = solver.inner if isinstance(solver, RootTolerance) else solver
-    if not isinstance(adaptive, Adaptive) or adaptive.method == "scipy_solver" or adaptive.order not in TOLERANCES:
-        raise NotApplicable("a fixed-step solver has no tolerance; see SOL-3")
-    ratio = 0.01 if adaptive.atol is None else adaptive.atol / adaptive.rtol
-    tolerances = np.geomspace(*TOLERANCES[adaptive.order], 9)
-    lands = adaptive.land or getattr(subject.engine, "lands", False)
-    outputs = 1 if lands else 20  # a solver that lands on its outputs would take its steps from them
+    solver = adaptive_of(subject)
+    ratio = ratio_of(solver)
+    tolerances = np.geomspace(*TOLERANCES[solver.order], 9)
+    outputs = 1 if lands(subject) else 20  # a solver that lands on its outputs would take its steps from them
     asked = seen_evenly(problem, outputs)
     truth = solution(asked)
     errors, evaluations = np.zeros(9), np.zeros(9)
     for i, tolerance in enumerate(tolerances):
-        at = replace(adaptive, rtol=float(tolerance), atol=float(ratio * tolerance))
-        rung = replace(subject, solver=RootTolerance(at) if solver is not adaptive else at)
+        rung = replace(subject, solver=solver.with_tolerance(float(tolerance), float(ratio * tolerance)))
         with metered() as cost:
             errors[i] = np.sqrt(np.mean((rung.solution(asked) - truth.value)[1:] ** 2))
         charge(cost)
@@ -272,21 +273,6 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     noise = float(stats.t.ppf(0.995, df=7)) * float(fit.stderr)
     budget = {"fit": noise, "not yet asymptotic": abs(float(tight.slope) - float(loose.slope))}
     return Bounded(min(float(tight.slope), 1.0), budget), Bounded(1.0, {"half an order": 1 / 6})
-
-
-class RootTolerance:
-    """An adaptive solver that takes the square root of every tolerance asked for."""
-
-    def __init__(self, inner: Adaptive) -> None:
-        self.inner = inner
-        self.name, self.order = f"{inner.name} [root]", inner.order
-
-    def solve(self, odeint: object, module: object, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
-        loose = replace(self.inner, rtol=self.inner.rtol**0.5 * 1e-2)
-        return loose.solve(odeint, module, y0, ts)  # type: ignore[arg-type]
-
-    def refined(self) -> RootTolerance:
-        return RootTolerance(self.inner.refined())
 
 
 @claim(
