@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from torchdiffeq._impl.odeint import SOLVERS
-
+from odecheck.compat import interpolants
 from odecheck.discrete.tableau import METHODS, Tableau
 
 
@@ -65,7 +63,7 @@ class Rule:
 
 @lru_cache(maxsize=1)
 def rules() -> tuple[Rule, ...]:
-    solvers: Any = SOLVERS
+    solvers = interpolants()
     return tuple(
         Rule(name, tableau, tuple(solvers[name].mid.tolist()) if tableau.adaptive else ())
         for name, tableau in METHODS.items()
