@@ -235,7 +235,7 @@ def test_batches_are_the_same_everywhere_and_differ():
 def test_a_claim_that_refutes_the_right_subject_is_a_false_alarm():
     problem, _ = false_alarms.batch(3, 0, 1)[0]
     subject = false_alarms.CORRECT[1]
-    wrong = operators.Altered(subject.engine, "y0", "doubled term")
+    wrong = operators.altered(subject.engine, "y0", "doubled term")
     bad = evaluate(next(c for c in ALL if c.id == "NODE-1"), replace(subject, engine=wrong), problem)
     assert bad.verdict == Verdict.REFUTED
     assert false_alarms.false_alarm(bad, subject, problem)

@@ -27,7 +27,7 @@ from odecheck.claim import claim
 from odecheck.claims.papers.solution import ROOT_TOLERANCE, TOLERANCES, RootTolerance, seen_evenly, silent
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject

@@ -13,10 +13,11 @@ from odecheck_reference.bounded import Array
 from odecheck_reference.losses import Linear
 from scipy import stats
 
-from odecheck.claim import claim
+from odecheck.claim import Mutant, claim
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
+from odecheck.mutants.base import wrong_field
 from odecheck.refinement import ladder
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import Subject, tensor
@@ -170,7 +171,7 @@ def _error(subject: Subject, solver: FixedStep, problem: Problem, truth: Array, 
         return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
 
 
-_OTHER_FLOW = wrong.wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
+_OTHER_FLOW = wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
 
 
 @claim(
@@ -220,7 +221,7 @@ def _fit(x: Array, y: Array) -> Any:
     return stats.linregress(x, y)
 
 
-ROOT_TOLERANCE = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
+ROOT_TOLERANCE = Mutant("tolerance to the power of one half", _root_tolerance)
 
 
 @claim(
