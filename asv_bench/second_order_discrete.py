@@ -33,10 +33,8 @@ from odecheck.discrete import (
     hessian_theta,
     hessian_y0,
     hvp,
+    record,
     squared_error_factors,
-)
-from odecheck.discrete import (
-    trajectory as record,
 )
 
 RTOL, ATOL = 1e-6, 1e-9

@@ -58,7 +58,7 @@ def test_my_model(record): assert record.verdict is HOLDS, record
 MANY = """
 import odecheck
 from odecheck import HOLDS, Adaptive, Backprop, FixedStep, Subject
-from odecheck.mutants import SCALED_SOLUTION
+from odecheck.mutants.derivatives import SCALED_SOLUTION
 
 solver, engine = Adaptive("dopri5", rtol=1e-7), Backprop()
 right = Subject(None, solver, engine, label="right")

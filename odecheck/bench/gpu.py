@@ -17,6 +17,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from odecheck.compat import compiling
 from odecheck.cost import Posed, Quantity, compute, measure
 from odecheck.cost.measure import timed
 from odecheck.engines.base import Engine
@@ -24,7 +25,7 @@ from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.solvers import Adaptive, FixedStep, Solver
 
-from .gpu_variants import LOOP, SPAN, Variant, compiling, variant
+from .gpu_variants import LOOP, SPAN, Variant, variant
 
 NAN = float("nan")
 SIZES = {"M×64": (8, 64, 64), "L×1024": (64, 256, 1024)}  # state, width, batch

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odecheck.instruments.saved_bytes import physical
+from odecheck.compat import physical
 from odecheck.instruments.step_counts import Times, Told, listening
 from odecheck.solvers import Solver
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from odecheck.compat import autograd_node, backward_pass
 from odecheck.errors import CurvatureError
 
 from .accumulator import Sink, Stage
@@ -187,10 +188,10 @@ class Gather:
             else:
                 (starts.step if name == "callback_step" else starts.accept)(t0.item(), dt.item())
             return
-        self._turn_to(_backward_pass())
+        self._turn_to(backward_pass())
         steps = self.steps[field]
         if name == "callback_step":
-            steps.begin(t0, dt, torch._C._current_autograd_node())  # the node of the graph is the solve
+            steps.begin(t0, dt, autograd_node())  # the node of the graph is the solve
         elif name == "callback_accept_step":
             steps.accept(t0, dt)
         else:
@@ -221,7 +222,7 @@ class Gather:
         if not torch.is_grad_enabled():
             self._starts[field].evaluated()
         elif _within_backward():
-            self._turn_to(_backward_pass())
+            self._turn_to(backward_pass())
             evaluation = Evaluation(args[0].detach())
             with self._said_at_the_end():
                 evaluation.samples = samples_of(args[1], self.samples)
@@ -286,7 +287,7 @@ class Gather:
 
     def _once(self, layer: nn.Module, z: Tensor, g: Tensor) -> None:
         if self.active:
-            self.sink.once(layer, self.shapes[layer], z, g.detach(), _backward_pass())
+            self.sink.once(layer, self.shapes[layer], z, g.detach(), backward_pass())
 
     def _emit(self, evaluation: Evaluation, weight: float, direction: float) -> None:
         self._settle(evaluation)
@@ -295,10 +296,5 @@ class Gather:
             self.sink.along(layer, held, Stage(weight, direction, counts[layer], evaluation.samples, self._passed))
 
 
-def _backward_pass() -> int:
-    """A number that the outermost call of backward() has to itself, −1 outside."""
-    return torch._C._current_graph_task_id()
-
-
 def _within_backward() -> bool:
-    return _backward_pass() >= 0
+    return backward_pass() >= 0

@@ -50,7 +50,7 @@ ScriptCall = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Call]
 def text(value: Any) -> str:
     """A keyword's value as Python text."""
     if isinstance(value, Tensor):
-        numbers: Any = value.tolist()  # pyright: ignore[reportUnknownMemberType]
+        numbers = cast("list[Any]", value.tolist())  # pyright: ignore[reportUnknownMemberType]
         return f"torch.tensor({numbers}, dtype={value.dtype})"
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from odecheck.compat import StorageWeakRef, TorchDispatchMode, tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-functorch: Any = vars(torch._C)["_functorch"]  # the only way to see what a transform has wrapped
+from odecheck.compat import physical
 
 
 class _Held:
@@ -51,13 +50,6 @@ def _storage(x: Tensor) -> tuple[int, int]:
         return storage.data_ptr(), storage.nbytes()
     except (NotImplementedError, RuntimeError):
         return 0, 0
-
-
-def physical(x: Tensor) -> Tensor:
-    """The tensor that torch.func's transforms have wrapped, the batch that vmap hides included."""
-    while functorch.is_functorch_wrapped_tensor(x):
-        x = functorch.get_unwrapped(x)
-    return x
 
 
 def saved_bytes(run: Callable[[], object]) -> float:

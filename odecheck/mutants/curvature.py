@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,20 +13,13 @@ from odecheck.curvature.collector import Stage
 from odecheck.curvature.eigen import Eigenbasis
 from odecheck.curvature.exact import Blocks
 from odecheck.curvature.factors import Factors, KroneckerSums, Reduction
-from odecheck.curvature.recipe import RIGHT, Method
+from odecheck.curvature.recipe import RIGHT
 
-from .base import WrongEngine
-
-
-@dataclass(frozen=True)
-class WrongCurvature(WrongEngine):
-    """An engine with right solutions and gradients, of which curvature is made in a wrong way."""
-
-    curvature: Method = RIGHT
+from .base import wrong_engine
 
 
 def _mutant(name: str, **wrong: Any) -> Mutant:
-    return Mutant(name, lambda s: replace(s, engine=WrongCurvature(s.engine, name, curvature=replace(RIGHT, **wrong))))
+    return wrong_engine(name, curvature=replace(RIGHT, **wrong))
 
 
 class _MeanOverTime(KroneckerSums):

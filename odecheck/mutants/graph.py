@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from odecheck.claim import Mutant
 
-from .libraries import broken
+from .base import wrong_engine
 
 
 class _Leave(torch.autograd.Function):
@@ -41,7 +41,7 @@ def _frozen_gets_zero(engine: Any, module: nn.Module, solver: Any, y0: Tensor, t
     return _Leave.apply(give, _solve(engine, module, solver, y0, ts), *frozen)  # pyright: ignore[reportReturnType]
 
 
-FROZEN_GETS_ZERO = broken("a frozen parameter gets zero, not none", wrong_attached=_frozen_gets_zero)
+FROZEN_GETS_ZERO = wrong_engine("a frozen parameter gets zero, not none", attached=_frozen_gets_zero)
 
 
 class _Detached(nn.Module):
@@ -72,8 +72,8 @@ def _spare(module: nn.Module) -> Tensor:
     return module.get_parameter("spare")
 
 
-FROZEN_STOPS_OTHERS = broken(
-    "beside a frozen parameter the next one gets nothing", wrong_attached=_loses_one(_has_frozen)
+FROZEN_STOPS_OTHERS = wrong_engine(
+    "beside a frozen parameter the next one gets nothing", attached=_loses_one(_has_frozen)
 )
 
 
@@ -84,14 +84,14 @@ def _unused_gets_ones(engine: Any, module: nn.Module, solver: Any, y0: Tensor, t
     return _Leave.apply(give, _solve(engine, module, solver, y0, ts), _spare(module))  # pyright: ignore[reportReturnType]
 
 
-UNUSED_GETS_ONES = broken("an unused parameter gets a gradient", wrong_attached=_unused_gets_ones)
+UNUSED_GETS_ONES = wrong_engine("an unused parameter gets a gradient", attached=_unused_gets_ones)
 
 
 def _unused_stops_others(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
     return engine.attached(_Detached(module.inner), solver, y0, ts)
 
 
-UNUSED_STOPS_OTHERS = broken("beside an unused parameter another gets nothing", wrong_attached=_unused_stops_others)
+UNUSED_STOPS_OTHERS = wrong_engine("beside an unused parameter another gets nothing", attached=_unused_stops_others)
 
 
 class _OnceOnly(nn.Module):
@@ -107,9 +107,9 @@ class _OnceOnly(nn.Module):
         return (self.inner.first(t, y) + 3 * second) / 4
 
 
-SHARED_ONCE = broken(
+SHARED_ONCE = wrong_engine(
     "of a shared parameter one use is differentiated",
-    wrong_attached=lambda e, m, s, y0, ts: e.attached(_OnceOnly(m), s, y0, ts),
+    attached=lambda e, m, s, y0, ts: e.attached(_OnceOnly(m), s, y0, ts),
 )
 
 
@@ -128,9 +128,9 @@ class _Again(torch.autograd.Function):
         return None, None, grads[0]
 
 
-BACKWARD_IN_FLOAT64 = broken(
+BACKWARD_IN_FLOAT64 = wrong_engine(
     "double precision on the way back",
-    wrong_attached=lambda e, m, s, y0, ts: _Again.apply(m, ts[-1], e.attached(m, s, y0, ts)),
+    attached=lambda e, m, s, y0, ts: _Again.apply(m, ts[-1], e.attached(m, s, y0, ts)),
 )
 
 
@@ -142,7 +142,7 @@ def scaled_states(by: float) -> Mutant:
         factor = torch.cat([ts.new_ones(1), by * ts.new_ones(len(ts) - 1)])
         return _mapped(states, lambda x: x * factor.to(x.real.dtype).reshape(-1, *[1] * (x.dim() - 1)))
 
-    return broken(f"states times {by:.10g}", wrong_attached=attached)
+    return wrong_engine(f"states times {by:.10g}", attached=attached)
 
 
 def _mapped(states: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -158,17 +158,17 @@ class _Half(nn.Module):
         return self.inner(t, y.to(torch.bfloat16).to(y.dtype)).to(torch.bfloat16).to(y.dtype)
 
 
-HALF_PRECISION = broken(
-    "half precision inside the field", wrong_attached=lambda e, m, s, y0, ts: e.attached(_Half(m), s, y0, ts)
+HALF_PRECISION = wrong_engine(
+    "half precision inside the field", attached=lambda e, m, s, y0, ts: e.attached(_Half(m), s, y0, ts)
 )
-STATES_IN_FLOAT64 = broken(
-    "states of another number type", wrong_attached=lambda e, m, s, y0, ts: e.attached(m, s, y0, ts).double()
+STATES_IN_FLOAT64 = wrong_engine(
+    "states of another number type", attached=lambda e, m, s, y0, ts: e.attached(m, s, y0, ts).double()
 )
 
 # --- forms of the state ----------------------------------------------------------------------------------------
 
-CONJUGATED = broken(
-    "complex states conjugated", wrong_attached=lambda e, m, s, y0, ts: e.attached(m, s, y0, ts).conj().resolve_conj()
+CONJUGATED = wrong_engine(
+    "complex states conjugated", attached=lambda e, m, s, y0, ts: e.attached(m, s, y0, ts).conj().resolve_conj()
 )
 
 
@@ -184,15 +184,13 @@ class _Conjugate(torch.autograd.Function):
         return grads[0].conj()
 
 
-CONJUGATED_GRADIENT = broken(
+CONJUGATED_GRADIENT = wrong_engine(
     "the derivative of a complex state conjugated",
-    wrong_attached=lambda e, m, s, y0, ts: _Conjugate.apply(e.attached(m, s, y0, ts)),
+    attached=lambda e, m, s, y0, ts: _Conjugate.apply(e.attached(m, s, y0, ts)),
 )
-PARTS_DETACHED = broken(
+PARTS_DETACHED = wrong_engine(
     "of a tuple the first part alone is differentiated",
-    wrong_attached=lambda e, m, s, y0, ts: (lambda a, *rest: (a, *(x.detach() for x in rest)))(
-        *e.attached(m, s, y0, ts)
-    ),
+    attached=lambda e, m, s, y0, ts: (lambda a, *rest: (a, *(x.detach() for x in rest)))(*e.attached(m, s, y0, ts)),
 )
 
 # --- second derivatives ----------------------------------------------------------------------------------------
@@ -256,8 +254,8 @@ def _as_parameter(value: Tensor) -> Any:
     return value
 
 
-ALL_ZERO = broken("second derivatives are zero", wrong_attached=_constant(False))
-FIRST_ORDER_ONLY = broken("second derivatives are those of a linearised flow", wrong_attached=_constant(True))
+ALL_ZERO = wrong_engine("second derivatives are zero", attached=_constant(False))
+FIRST_ORDER_ONLY = wrong_engine("second derivatives are those of a linearised flow", attached=_constant(True))
 
 
 def _bent(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor) -> Tensor:
@@ -265,4 +263,4 @@ def _bent(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor) -
     return engine.attached(module, solver, y0 + 0.05 * (y0 - y0.detach()) * (y0 - y0.detach()), ts)
 
 
-BENT = broken("second derivatives with a term too many", wrong_attached=_bent)
+BENT = wrong_engine("second derivatives with a term too many", attached=_bent)

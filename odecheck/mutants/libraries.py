@@ -1,77 +1,22 @@
-"""Wrong solvers and engines as libraries have them: mistakes about grids, directions of time, graphs, routes, events.
-
-Each is made from a right subject, as those of `mutants`; `Broken` can replace every operation that a conformance claim
-asks of an engine.
-"""
+"""Wrong solvers and engines as libraries have them: mistakes about grids, directions of time and first derivatives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from odecheck.claim import Mutant
-from odecheck.engines.base import Derivatives, Engine, EventFn, LossFn, events_of, graph_of, jumps_of
+from odecheck.engines.base import Derivatives, Engine, LossFn
 from odecheck.errors import NotApplicable
 from odecheck.solvers import FIXED_STEP, FixedStep, GivenSteps, Solver, Stepping
 from odecheck.subject import Subject
 
-
-@dataclass(frozen=True)
-class Broken:
-    """An engine with some of its operations replaced; each replacement gets the right engine first."""
-
-    right: Engine
-    label: str
-    wrong_solution: Callable[..., Tensor] | None = None
-    wrong_gradient: Callable[..., Derivatives] | None = None
-    wrong_attached: Callable[..., Any] | None = None
-    wrong_event: Callable[..., tuple[Tensor, Tensor]] | None = None
-    wrong_told: Callable[..., Solver] | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.right.name} [{self.label}]"
-
-    @property
-    def target(self) -> Literal["flow", "steps"]:
-        return self.right.target
-
-    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        if self.wrong_solution:
-            return self.wrong_solution(self.right, module, solver, y0, ts)
-        return self.right.solution(module, solver, y0, ts)
-
-    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        if self.wrong_gradient:
-            return self.wrong_gradient(self.right, module, solver, y0, ts, loss)
-        return self.right.gradient(module, solver, y0, ts, loss)
-
-    def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
-        engine = graph_of(self.right)
-        if self.wrong_attached:
-            return self.wrong_attached(engine, module, solver, y0, ts)
-        return engine.attached(module, solver, y0, ts)
-
-    def event(self, module: nn.Module, solver: Solver, y0: Tensor, t0: Tensor, event: EventFn) -> tuple[Tensor, Tensor]:
-        engine = events_of(self.right)
-        if self.wrong_event:
-            return self.wrong_event(engine, module, solver, y0, t0, event)
-        return engine.event(module, solver, y0, t0, event)
-
-    def told(self, solver: Solver, jumps: Tensor) -> Solver:
-        engine = jumps_of(self.right)
-        return self.wrong_told(engine, solver, jumps) if self.wrong_told else engine.told(solver, jumps)
-
-
-def broken(name: str, **wrong: Any) -> Mutant:
-    """A mutant whose engine does the operations of `wrong` in place of its own."""
-    return Mutant(name, lambda s: replace(s, engine=Broken(s.engine, name, **wrong)))
-
+from .base import around_field, wrong_engine
 
 # --- grids and intervals ---------------------------------------------------------------------------------------
 
@@ -127,8 +72,8 @@ def _lower_given(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, 
     return engine.solution(module, GivenSteps(lower, solver.halvings), y0, ts)
 
 
-EVEN_GRID = broken("multistep coefficients of even steps", wrong_solution=_adams_of_even_steps)
-LOWER_ORDER_GIVEN = broken("a method of lower order under this name, on given steps", wrong_solution=_lower_given)
+EVEN_GRID = wrong_engine("multistep coefficients of even steps", solution=_adams_of_even_steps)
+LOWER_ORDER_GIVEN = wrong_engine("a method of lower order under this name, on given steps", solution=_lower_given)
 
 
 def _growing(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
@@ -136,7 +81,7 @@ def _growing(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: 
     return engine.solution(module, solver, y0, ts) + parasite
 
 
-GROWING_ERROR = broken("a parasitic solution that grows", wrong_solution=_growing)
+GROWING_ERROR = wrong_engine("a parasitic solution that grows", solution=_growing)
 
 
 def _lose_last(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
@@ -144,7 +89,7 @@ def _lose_last(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts
     return states if len(ts) % 2 else states[:-1]
 
 
-LAST_OUTPUT_LOST = broken("one output too few, for even numbers of them", wrong_solution=_lose_last)
+LAST_OUTPUT_LOST = wrong_engine("one output too few, for even numbers of them", solution=_lose_last)
 
 
 def _on_chords(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
@@ -155,7 +100,7 @@ def _on_chords(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts
     return whole if len(whole) == len(ts) else engine.solution(module, solver, y0, ts)
 
 
-OUTPUTS_ON_CHORDS = broken("every other output lies on the line between its neighbours", wrong_solution=_on_chords)
+OUTPUTS_ON_CHORDS = wrong_engine("every other output lies on the line between its neighbours", solution=_on_chords)
 
 
 def _second(y: Tensor) -> Tensor:
@@ -163,10 +108,10 @@ def _second(y: Tensor) -> Tensor:
     return torch.cat([y[:-1], y[1:2]])
 
 
-SECOND_FOR_LAST = broken(
+SECOND_FOR_LAST = wrong_engine(
     "the second state for the last, where there are more than two",
-    wrong_solution=lambda e, m, s, y0, ts: _second(e.solution(m, s, y0, ts)),
-    wrong_gradient=lambda e, m, s, y0, ts, loss: e.gradient(m, s, y0, ts, lambda y: loss(_second(y))),
+    solution=lambda e, m, s, y0, ts: _second(e.solution(m, s, y0, ts)),
+    gradient=lambda e, m, s, y0, ts, loss: e.gradient(m, s, y0, ts, lambda y: loss(_second(y))),
 )
 
 
@@ -174,8 +119,8 @@ def _forwards(ts: Tensor) -> Tensor:
     return ts[0] + (ts - ts[0]).abs()
 
 
-BACKWARDS_FORWARDS = broken(
-    "the direction of time ignored", wrong_solution=lambda e, m, s, y0, ts: e.solution(m, s, y0, _forwards(ts))
+BACKWARDS_FORWARDS = wrong_engine(
+    "the direction of time ignored", solution=lambda e, m, s, y0, ts: e.solution(m, s, y0, _forwards(ts))
 )
 
 # --- first derivatives -----------------------------------------------------------------------------------------
@@ -206,24 +151,24 @@ def _off(got: Derivatives, ts: Tensor) -> Derivatives:
     return replace(got, y0=1.002 * got.y0, theta=1.002 * got.theta)
 
 
-GRADIENT_OFF = broken("derivatives times 1.002", wrong_gradient=_changed(_off))
-INTERIOR_TIMES_FORGOTTEN = broken("dL/dt of interior times is zero", wrong_gradient=_changed(_no_interior))
-DOUBLED_BACKWARDS = broken("gradient doubled where time decreases", wrong_gradient=_changed(_doubled_backwards))
-FLIPPED_BACKWARDS = broken("dL/dts of the wrong sign where time decreases", wrong_gradient=_changed(_flipped_backwards))
+GRADIENT_OFF = wrong_engine("derivatives times 1.002", gradient=_changed(_off))
+INTERIOR_TIMES_FORGOTTEN = wrong_engine("dL/dt of interior times is zero", gradient=_changed(_no_interior))
+DOUBLED_BACKWARDS = wrong_engine("gradient doubled where time decreases", gradient=_changed(_doubled_backwards))
+FLIPPED_BACKWARDS = wrong_engine("dL/dts of the wrong sign where time decreases", gradient=_changed(_flipped_backwards))
 
 
 def _only_last(engine: Engine, module: Any, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
     return engine.gradient(module, solver, y0, ts, lambda y: loss(torch.cat([y[:-1].detach(), y[-1:]])))
 
 
-ONLY_LAST = broken("only the last output is differentiated", wrong_gradient=_only_last)
+ONLY_LAST = wrong_engine("only the last output is differentiated", gradient=_only_last)
 
 
 def _blind(engine: Engine, module: Any, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
     return engine.gradient(module, FixedStep("midpoint", float((ts[-1] - ts[0]).abs()) / 3), y0, ts, loss)
 
 
-BLIND_STEPS = broken("three steps, whatever the sensitivity needs", wrong_gradient=_blind)
+BLIND_STEPS = wrong_engine("three steps, whatever the sensitivity needs", gradient=_blind)
 
 
 class _Swapped(nn.Module):
@@ -237,7 +182,7 @@ class _Swapped(nn.Module):
         return self.inner(t - 0.02, y)
 
 
-LATE_JUMP = Mutant("the jump is seen too late", lambda s: replace(s, around=(*s.around, _Swapped)))
+LATE_JUMP = around_field("the jump is seen too late", _Swapped)
 
 
 @dataclass(frozen=True)
@@ -267,7 +212,7 @@ class _Stopping:
         return replace(self, inner=self.inner.refined())
 
 
-STOPS_AT_JUMP = broken(
+STOPS_AT_JUMP = wrong_engine(
     "what comes after a jump is lost when it is announced",
-    wrong_told=lambda e, solver, jumps: _Stopping(e.told(solver, jumps), tuple(jumps.tolist())),
+    told=lambda e, solver, jumps: _Stopping(e.told(solver, jumps), tuple(jumps.tolist())),
 )

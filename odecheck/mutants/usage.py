@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .libraries import broken
+from .base import wrong_engine
 
 # --- events ----------------------------------------------------------------------------------------------------
 
@@ -38,10 +38,10 @@ def _linearised(engine: Any, module: Any, solver: Any, y0: Tensor, t0: Tensor, e
     return fixed + moved, states[-1] + rate * moved
 
 
-EVENT_LATE = broken("the event is met at another level", wrong_event=_late)
-EVENT_TIME_DETACHED = broken("the time of an event is a constant", wrong_event=_time_detached)
-EVENT_STATE_OF_FIXED_TIME = broken("the state at an event, as if its time did not move", wrong_event=_fixed_time)
-EVENT_LINEARISED = broken("an event that is right to first order", wrong_event=_linearised)
+EVENT_LATE = wrong_engine("the event is met at another level", event=_late)
+EVENT_TIME_DETACHED = wrong_engine("the time of an event is a constant", event=_time_detached)
+EVENT_STATE_OF_FIXED_TIME = wrong_engine("the state at an event, as if its time did not move", event=_fixed_time)
+EVENT_LINEARISED = wrong_engine("an event that is right to first order", event=_linearised)
 
 # --- use -------------------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ class _IfLast(torch.autograd.Function):
         return None, None, grads[0] * float(ctx.mine == ctx.current[0])
 
 
-FIRST_SOLVE_FORGOTTEN = broken("of two solves the last alone is differentiated", wrong_attached=_first_forgotten)
+FIRST_SOLVE_FORGOTTEN = wrong_engine("of two solves the last alone is differentiated", attached=_first_forgotten)
 
 
 class _Recompute(torch.autograd.Function):
@@ -95,4 +95,4 @@ def _recomputes(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Ten
     return result
 
 
-RECOMPUTES = broken("the solve is done again on the way back", wrong_attached=_recomputes)
+RECOMPUTES = wrong_engine("the solve is done again on the way back", attached=_recomputes)

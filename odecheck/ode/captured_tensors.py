@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
+
+from odecheck.compat import own_buffers, own_parameters, tree_map
 
 from .fields import Leaves
 
@@ -50,7 +51,7 @@ def tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
             "Pass the nn.Module that it was scripted from."
         )
     for part in module.modules():
-        for holder in (part._parameters, part._buffers):
+        for holder in (own_parameters(part), own_buffers(part)):
             for name, tensor in holder.items():
                 if tensor is not None and tensor.is_floating_point():
                     yield holder, name, tensor

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from odecheck.compat import own_parameters
 from odecheck.curvature import Eigenbasis, Factors, Gather, KroneckerSums
 from odecheck.curvature.collector import Which
 from odecheck.curvature.factors import Reduction
@@ -126,7 +127,7 @@ class SNOpt(torch.optim.Optimizer):
         changed: list[Tensor] = []
         products: list[Tensor] = []
         for layer in self._layers:
-            weight, bias = layer.weight, layer._parameters.get("bias")
+            weight, bias = layer.weight, own_parameters(layer).get("bias")
             state = self.state.get(weight)
             if not state or "columns" not in state or weight.grad is None or not weight.requires_grad:
                 continue

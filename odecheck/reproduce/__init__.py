@@ -17,8 +17,8 @@ from odecheck.subject import Subject, tensor
 
 from . import fields
 from .library_call import call as call_of
+from .question import Question, bar_text
 from .registry import ask
-from .script import Question, bar_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -19,7 +19,7 @@ from odecheck.engines.script_call import Call
 from odecheck.solvers import Stepped, Toleranced
 from odecheck.subject import Subject
 
-from .script import Question, finest, index_of, loss_text, worst_part
+from .question import Question, finest, index_of, loss_text, worst_part
 from .solutions import parts_of
 
 WANTED = {

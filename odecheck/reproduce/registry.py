@@ -11,7 +11,7 @@ from odecheck.subject import Subject
 
 from . import gradients, solutions
 from . import usage as uses
-from .script import SHOW, Question
+from .question import SHOW, Question
 
 Make = Callable[[str, Subject, Problem, str], Question]
 

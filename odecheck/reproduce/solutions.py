@@ -17,7 +17,7 @@ from odecheck.errors import NotApplicable
 from odecheck.solvers import FixedStep, GivenSteps, Stepped
 from odecheck.subject import Subject
 
-from .script import Question, Variables, finest, index_of, worst_part
+from .question import Question, Variables, finest, index_of, worst_part
 
 
 def states(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:

@@ -13,7 +13,7 @@ from odecheck.engines.script_call import Call
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject
 
-from .script import Question, Variables, finest, loss_text
+from .question import Question, Variables, finest, loss_text
 
 _ROW = "torch.cat([x.ravel() for x in torch.autograd.grad({}, leaves, {}=True)])"
 _V = "v = torch.linspace(1, -0.5, y0.size, dtype=torch.float64).reshape(y0.shape)"

@@ -20,7 +20,8 @@ SHOWN = 300
 
 @dataclass(frozen=True)
 class Limits:
-    """What one case may take. seconds: of the clock; memory: bytes of a whole worker. None: without limit.
+    """What one case may take. seconds: of the clock; memory: bytes of a whole worker; cpu: seconds of processor time,
+    at the end of which its process is ended. None: without limit.
 
     grace: seconds more, in which Python is interrupted again and again, before the process is ended.
     The memory is enforced where the system can (`RLIMIT_DATA`, Linux); elsewhere it is not.
@@ -30,19 +31,23 @@ class Limits:
     seconds: float | None = None
     memory: int | None = None
     grace: float = 5.0
+    cpu: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "memory"):
+        for name in ("seconds", "memory", "cpu"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 from odecheck.errors import BadInput
 
-                option, one = {"seconds": ("--timeout", 120), "memory": ("--memory", 6)}[name]
+                option, one = {"memory": ("--memory", 6)}.get(name, ("--timeout", 120))
                 raise BadInput(
                     f"the limit of {name} is {value}; it has to be positive",
                     "0 or a negative number that was meant as no limit",
                     f"{option} {one}, or no {option}; in Python None is no limit",
                 )
+
+
+UNLIMITED = Limits()
 
 
 class OutOfTime(BaseException):
@@ -84,6 +89,17 @@ def limit_memory(memory: int | None) -> None:
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+
+
+def limit_cpu(seconds: float | None) -> None:
+    """From now on this process gets so many more seconds of processor time; then the system ends it."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        end = hard if seconds is None else math.ceil(usage.ru_utime + usage.ru_stime + seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (end, hard))
 
 
 class Printed:

@@ -20,8 +20,8 @@ from odecheck.record import Record
 from odecheck.records.run_folder import Store, about
 
 from .case import Case, Key, Subjects, Unit, cases, plan
-from .limits import Limits
-from .pool import UNLIMITED, Work, in_processes, through
+from .limits import UNLIMITED, Limits
+from .units import Work, through_executor, through_pool
 
 __all__ = ["Case", "Limits", "Unit", "cases", "check", "plan", "run_units"]
 
@@ -153,7 +153,7 @@ def _records(
             Work(unit, _pickled(unit, unit.subject), problems[id(unit.problem)], seed, validate, limits or UNLIMITED)
         )
     _pickled(units[0], units[0].claims)
-    yield from through(executor, work) if executor else in_processes(work, max(1, min(workers, len(work))))
+    yield from through_executor(executor, work) if executor else through_pool(work, max(1, min(workers, len(work))))
 
 
 def _pickled(unit: Unit, value: object) -> bytes:

@@ -24,13 +24,13 @@ from odecheck.engines.base import graph_of
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.errors import NotApplicable
 from odecheck.fields.cnf import CNF
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants.base import WrongEngine
 from odecheck.ode import odeint
 from odecheck.optim.horizon import HorizonDescent, HorizonFeedback, HorizonNewton, HorizonOptimizer
 from odecheck.optim.snopt import SNOpt
 from odecheck.refinement import ladder
-from odecheck.solvers import Solver, Stepped
+from odecheck.solvers import Stepped
 from odecheck.subject import Subject
 
 EPS = float(np.finfo(np.float64).eps)
@@ -52,9 +52,6 @@ class Equipped(WrongEngine):
     newton: type[HorizonNewton] = HorizonNewton
     feedback: type[HorizonFeedback] = HorizonFeedback
     flow: type[CNF] = CNF
-
-    def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: torch.Tensor) -> Any:
-        return graph_of(self.right).attached(module, solver, y0, ts)
 
 
 def _equipped(subject: Subject) -> Equipped:

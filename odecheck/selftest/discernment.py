@@ -71,11 +71,10 @@ def smallest(refutes: Callable[[float], bool]) -> float:
 
 
 def _scaled(part: str, by: float) -> Callable[[Subject], Subject]:
-    class Scaled(operators.Altered):
-        def _of(self, x: Tensor) -> Tensor:
-            return by * x
+    def change(subject: Subject) -> Subject:
+        return replace(subject, engine=operators.altered(subject.engine, part, f"times {by!r}", lambda x: by * x))
 
-    return lambda subject: replace(subject, engine=Scaled(subject.engine, part, f"times {by!r}"))
+    return change
 
 
 def ours(argument: tuple[str, float]) -> list[Row]:

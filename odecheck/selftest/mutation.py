@@ -21,15 +21,22 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.claims import ALL
+from odecheck.runner.limits import Limits
+from odecheck.runner.pool import Failure, Job, in_processes
 
 from . import battery, loading, operators, rooms, source
 from .battery import Case, KeptRuns, Outcome
 from .journal import Journal, Row
-from .processes import Job, forked
 
 REFUTED, SURVIVED, ERROR, HUNG, UNDECIDED, VOID = "refuted", "survived", "error", "hung", "undecided", "void"
 GRACE = 20.0
 SLOWER = 6.0
+PATIENCE = 40  # seconds on the clock for each of the processor, on a machine that others use too
+
+
+def _job(key: str, cpu: float, work: Callable[..., Any], *arguments: Any) -> Job:
+    """A job for a forked process, that ends after `cpu` seconds of processor time, or of waiting instead of working."""
+    return Job(key, work, arguments, Limits(seconds=PATIENCE * (int(cpu) + 1), cpu=cpu))
 
 
 @dataclass(frozen=True)
@@ -133,10 +140,11 @@ def baseline(
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {str(n): folder / f"{source.digest()}-{n}.pickle" for n in range(len(battery.units(problems)))}
-    jobs: list[Job] = [(n, 3600.0, _measured, (int(n), problems)) for n, file in files.items() if not file.exists()]
-    for n, result in forked(jobs, workers):
-        if not isinstance(result, tuple):
-            raise result or RuntimeError("the battery on the right source ended without an answer")
+    jobs = [_job(n, 3600.0, _measured, int(n), problems) for n, file in files.items() if not file.exists()]
+    for n, result in in_processes(jobs, workers, start="fork"):
+        if isinstance(result, Failure):
+            said = f"the battery on the right source ended without an answer: {result.message}"
+            raise RuntimeError(f"{said}\n{result.trace}") from result.error
         files[n].write_bytes(pickle.dumps(result))
         if progress:
             progress(f"the right source, {n}")
@@ -285,21 +293,23 @@ def run(
     """
     jobs: list[Job] = []
     for part in operators.PARTS:
-        jobs.append((part, 600.0, _judge_part, (part, problems)))
+        jobs.append(_job(part, 600.0, _judge_part, part, problems))
     for mutant in sources:
         keys = base.reached(mutant)
         limit = GRACE + SLOWER * sum(base.right[key].seconds for key in keys)
-        jobs.append((mutant.key, limit, _judge_source, (mutant, keys, problems, budget, base.right)))
+        jobs.append(_job(mutant.key, limit, _judge_source, mutant, keys, problems, budget, base.right))
     asked = {base.right[key].claim for key in base.sound}
     for name in operators.of_claims(asked):
-        jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
+        jobs.append(_job(name, 300.0, _judge_named, name, problems, base, budget))
     families = {mutant.key: (mutant.family, mutant.module.split(".")[1]) for mutant in sources}
-    for key, result in forked([job for job in jobs if job[0] not in journal.known], workers):
-        if not isinstance(result, list):
+    left = [job for job in jobs if job.key not in journal.known]
+    for key, result in in_processes(left, workers, start="fork"):
+        if isinstance(result, Failure):
             family, part = families.get(key, ("", ""))
-            why = (HUNG, "ended by its limit of processor time") if result is None else (ERROR, str(result)[-300:])
+            raised = result.why == "raised"
+            why = (ERROR, result.trace[-300:]) if raised else (HUNG, "ended by its limit of processor time")
             result = [row(key, family, part, Verdicts(), *why)]
         journal.add(key, result)
         if progress:
             progress(key)
-    return [one for job in jobs for one in journal.known[job[0]]]
+    return [one for job in jobs for one in journal.known[job.key]]

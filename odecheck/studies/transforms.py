@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
-from torch.utils._pytree import tree_leaves
+
+from odecheck.compat import tree_leaves
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-11}
 CLOSE = 1e-5

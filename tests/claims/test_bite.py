@@ -24,7 +24,7 @@ from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
-from odecheck.mutants.base import scaled
+from odecheck.mutants.derivatives import scaled
 from odecheck.problem_sets.families import draw, families_of
 from odecheck.record import evaluate
 from odecheck.solvers import Adaptive, FixedStep

@@ -17,11 +17,9 @@ from odecheck.discrete import (
     hessian_theta,
     hessian_y0,
     jvp,
+    record,
     softmax_cross_entropy_factors,
     squared_error_factors,
-)
-from odecheck.discrete import (
-    trajectory as record,
 )
 from tests.discrete.test_oracle import ROUND_OFF, Net, draw, everywhere, gap, times, unrolled
 

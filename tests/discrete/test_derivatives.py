@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from odecheck.discrete import Trajectory, gradient, hvp, jvp, vjp
-from odecheck.discrete import trajectory as record
+from odecheck.discrete import Trajectory, gradient, hvp, jvp, record, vjp
 from odecheck.discrete.tableau import METHODS
 from tests.discrete.test_oracle import (
     ROUND_OFF,

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from odecheck.discrete import Trajectory
-from odecheck.discrete import trajectory as record
+from odecheck.discrete import Trajectory, record
 
 ROUND_OFF = 1e-12
 

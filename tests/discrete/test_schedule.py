@@ -16,12 +16,10 @@ from odecheck.discrete import (
     gradient,
     hvp,
     jvp,
+    record,
 )
 from odecheck.discrete import (
     stage_points as points,
-)
-from odecheck.discrete import (
-    trajectory as record,
 )
 from odecheck.discrete.tableau import METHODS
 from tests.discrete.test_derivatives import Norm, gaps, solve

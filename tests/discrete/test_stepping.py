@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from odecheck.discrete import trajectory as record
+from odecheck.discrete import record
 from odecheck.discrete.tableau import METHODS
 from tests.discrete.test_oracle import Net, draw, gap, times
 

@@ -13,7 +13,7 @@ from odecheck.claim import Claim, Condition, claim
 from odecheck.claims import ALL
 from odecheck.judge import Verdict
 from odecheck.ledger import build as ledger
-from odecheck.mutants.base import scaled
+from odecheck.mutants.derivatives import scaled
 from odecheck.record import evaluate
 from odecheck.refinement import ladder
 from odecheck.subject import Subject

@@ -10,7 +10,7 @@ from odecheck_reference import Bounded
 from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, pairs, problems
 from odecheck.claim import claim, family
 from odecheck.errors import NotApplicable
-from odecheck.mutants.base import SCALED_SOLUTION
+from odecheck.mutants.derivatives import SCALED_SOLUTION
 from odecheck.runner.run import cases, plan
 
 SUBJECTS = (

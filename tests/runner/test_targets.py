@@ -13,7 +13,7 @@ from torch import nn
 from odecheck import HOLDS, REFUTED, BadInput, check, module_pairs, pairs
 from odecheck.fields.callback import CallbackField
 from odecheck.fields.from_reference import torch_twin
-from odecheck.mutants import base as mutants
+from odecheck.mutants import derivatives as mutants
 
 MODEL = '''
 import numpy as np

@@ -17,6 +17,8 @@ from odecheck.cli import app
 from odecheck.errors import BadInput
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
+from odecheck.runner.limits import Limits
+from odecheck.runner.pool import Job, in_processes
 from odecheck.selftest import (
     bars,
     battery,
@@ -26,7 +28,6 @@ from odecheck.selftest import (
     journal,
     mutation,
     operators,
-    processes,
     source,
 )
 from odecheck.selftest import (
@@ -135,7 +136,8 @@ def test_an_adjoint_of_steps_that_is_right_in_the_limit_is_refuted():
     right = {key: battery.Outcome(key, key.split(" ")[0], "holds", 0.1) for key in keys}
     name = "discrete.recursion.Blocks.adjoint: self.m[0].mT -> self.m[0]"
     (mutant,) = (m for m in source.mutants("odecheck.discrete.recursion") if m.key == name)
-    ((_, rows),) = processes.forked([(name, 300.0, mutation._judge_source, (mutant, keys, problems, 1e9, right))], 1)
+    job = mutation._job(name, 300.0, mutation._judge_source, mutant, keys, problems, 1e9, right)
+    ((_, rows),) = in_processes([job], 1, start="fork")
     assert (rows[0]["killers"], rows[0]["undecided"]) == ("STEP-1", "NODE-1"), rows
 
 
@@ -163,7 +165,8 @@ def test_mutants_of_the_source_are_refuted_and_the_right_source_is_not():
     scaled = "fields.heavy_ball.HBNODE.forward: self.sign * m -> _odecheck_scaled(self.sign * m)"
     (mutant,) = (m for m in source.mutants("odecheck.fields.heavy_ball") if m.key == scaled)
     arguments = mutant, list(cases), problems, 1e9, right
-    ((_, rows),) = processes.forked([(scaled, 300.0, mutation._judge_source, arguments)], 1)
+    job = mutation._job(scaled, 300.0, mutation._judge_source, *arguments)
+    ((_, rows),) = in_processes([job], 1, start="fork")
     assert rows[0]["status"] == mutation.REFUTED, rows
     assert "HB-2" in rows[0]["killers"]
     assert rows[0]["holds"] == "NODE-2"
@@ -179,10 +182,10 @@ def _ends(how):
 
 
 def test_a_mutant_that_crashes_or_never_ends_does_not_end_the_run():
-    jobs: list[processes.Job] = [(how, 1.0, _ends, (how,)) for how in ("raises", "spins", "answers")]
-    found = dict(processes.forked(jobs, 2))
-    assert "on purpose" in str(found["raises"])
-    assert found["spins"] is None
+    jobs = [mutation._job(how, 1.0, _ends, how) for how in ("raises", "spins", "answers")]
+    found = dict(in_processes(jobs, 2, start="fork"))
+    assert "on purpose" in found["raises"].trace
+    assert found["spins"].why == "died"
     assert found["answers"] == "answers"
 
 
@@ -237,7 +240,7 @@ def test_batches_are_the_same_everywhere_and_differ():
 def test_a_claim_that_refutes_the_right_subject_is_a_false_alarm():
     problem, _ = false_alarms.batch(3, 0, 1)[0]
     subject = false_alarms.CORRECT[1]
-    wrong = operators.Altered(subject.engine, "y0", "doubled term")
+    wrong = operators.altered(subject.engine, "y0", "doubled term")
     bad = evaluate(next(c for c in ALL if c.id == "NODE-1"), replace(subject, engine=wrong), problem)
     assert bad.verdict == Verdict.REFUTED
     assert false_alarms.false_alarm(bad, subject, problem)
@@ -324,7 +327,7 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have():
     torch.set_num_threads(2)
     try:
         expected = _shared_among_threads()  # the pool of threads is made here
-        ((_, found),) = processes.forked([("tanh", 5.0, _shared_among_threads, ())], 1)
+        ((_, found),) = in_processes([Job("tanh", _shared_among_threads, limits=Limits(cpu=5.0))], 1, start="fork")
     finally:
         torch.set_num_threads(threads)
     assert found == pytest.approx(expected, rel=1e-5)

@@ -21,7 +21,7 @@ from odecheck.claim import claim
 from odecheck.claims.papers.node import PONTRYAGIN
 from odecheck.engines.base import jumps_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.refinement import ladder
 from odecheck.solvers import Stepped

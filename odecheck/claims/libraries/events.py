@@ -28,8 +28,9 @@ from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import refusals
 from odecheck.engines.base import events_of, graph_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import usage as broken
+from odecheck.mutants.base import wrong_field
 from odecheck.refinement import ladder
 from odecheck.solvers import Adaptive
 from odecheck.subject import Subject, to_numpy
@@ -40,7 +41,7 @@ ELASTICITY = 0.75
 LOCATED = 1e-6
 # how much larger than the first derivatives' relative error that of the second may be
 AMPLIFIED = 1e3
-FASTER = wrong.wrong_field("field times 1.2", lambda f, t, y: 1.2 * f(t, y))
+FASTER = wrong_field("field times 1.2", lambda f, t, y: 1.2 * f(t, y))
 
 
 def first_component(t: Tensor, y: Tensor) -> Tensor:

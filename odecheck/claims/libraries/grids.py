@@ -13,7 +13,7 @@ from odecheck_reference.fields import Linear
 from odecheck.claim import claim
 from odecheck.claims.papers.solution import at_time, cells_of, observed_order, silent, slope_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.refinement import ladder
 from odecheck.solvers import FixedStep, GivenSteps, Solver, Stepped

@@ -23,7 +23,7 @@ from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import no_integral, refusals
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import graph as broken
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, to_numpy

@@ -19,7 +19,7 @@ from odecheck.claim import claim
 from odecheck.claims.shared.graph import flat, no_integral, refusals, truth_of
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import graph as broken
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, to_numpy

@@ -28,7 +28,7 @@ from odecheck.claims.papers.solution import seen_evenly, silent
 from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import libraries as broken
 from odecheck.solvers import Toleranced
 from odecheck.subject import Subject

@@ -20,7 +20,7 @@ from odecheck.claim import claim, family
 from odecheck.claims.shared.graph import REFUSALS, backward, no_integral, refusals, start_and_parameters, truth_of
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import usage as broken
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor

@@ -21,7 +21,7 @@ from odecheck.claims.shared.adjoint_states import adjoint_states, ended
 from odecheck.claims.shared.conditions import clearly_false
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import models as models
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor, to_numpy

@@ -16,7 +16,7 @@ from odecheck_reference.bounded import Array
 from torch import nn
 
 from odecheck.claim import claim
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.subject import Subject, tensor, to_numpy
 
 from .solution import EPS, module_jet

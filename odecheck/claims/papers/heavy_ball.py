@@ -28,7 +28,7 @@ from odecheck.claims.shared.conditions import (
 )
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import models as models
 from odecheck.refinement import ROUNDOFF, ladder
 from odecheck.subject import Subject

@@ -41,7 +41,7 @@ from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
 from odecheck.mutants import curvature as wrong
-from odecheck.mutants.base import SCALED_FIELD
+from odecheck.mutants.derivatives import SCALED_FIELD
 from odecheck.refinement import ladder
 from odecheck.solvers import FixedStep
 from odecheck.subject import SHIPPED, Subject, tensor

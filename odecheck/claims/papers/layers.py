@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from odecheck.claim import claim
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor, to_numpy
 

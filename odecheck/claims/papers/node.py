@@ -14,7 +14,7 @@ from odecheck_reference.losses import Linear
 from odecheck.claim import claim, family
 from odecheck.claims.shared.families import ANY_FIELD
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
 from odecheck.refinement import ladder
 from odecheck.subject import Subject
 

@@ -22,7 +22,7 @@ from odecheck.errors import NotApplicable
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.judge import Verdict
 from odecheck.mutants import second_order as wrong
-from odecheck.mutants.base import SCALED_FIELD
+from odecheck.mutants.derivatives import SCALED_FIELD
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor, to_numpy
 

@@ -17,7 +17,8 @@ from odecheck.claim import claim
 from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
-from odecheck.mutants import base as wrong
+from odecheck.mutants import derivatives as wrong
+from odecheck.mutants.base import wrong_field
 from odecheck.refinement import ladder
 from odecheck.solvers import Solver, Stepped
 from odecheck.subject import Subject, tensor
@@ -188,7 +189,7 @@ def _error(subject: Subject, solver: Solver, problem: Problem, truth: Array, at:
         return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
 
 
-_OTHER_FLOW = wrong.wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
+_OTHER_FLOW = wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
 
 
 @claim(

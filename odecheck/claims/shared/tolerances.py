@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from odecheck.claim import Mutant
 from odecheck.errors import NotApplicable
-from odecheck.mutants import base as wrong
 from odecheck.solvers import OdeInt, Stepping, Toleranced
 from odecheck.subject import Subject
 
@@ -71,4 +71,4 @@ def _root_tolerance(subject: Subject) -> Subject:
     return replace(subject, solver=RootTolerance(subject.solver))
 
 
-ROOT_TOLERANCE = wrong.Mutant("tolerance to the power of one half", _root_tolerance)
+ROOT_TOLERANCE = Mutant("tolerance to the power of one half", _root_tolerance)
