@@ -15,6 +15,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from odecheck.instruments.metering import Meter, charge, metered
+from odecheck.instruments.step_counts import evaluations
 from odecheck.instruments.unit_of_work import kept_in_unit
 
 from .engines.base import Engine, second_order_of
@@ -119,19 +120,12 @@ class Derivatives64:
 
 
 def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]) -> Any:
-    cost = Meter(solves=1)
-
-    def count(_module: nn.Module, _args: Any) -> None:
-        cost.nfe += 1
-
-    handle = module.register_forward_pre_hook(count)
     begun = time.perf_counter()
-    try:
-        return action(module)
-    finally:
-        handle.remove()
-        cost.seconds = time.perf_counter() - begun
-        charge(cost)
+    with evaluations(module) as counted:
+        try:
+            return action(module)
+        finally:
+            charge(Meter(counted.nfe, 1, time.perf_counter() - begun))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,10 +21,10 @@ from odecheck.errors import BadInput
 from odecheck.fields.losses import torch_loss
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.instruments.saved_bytes import saved_bytes
+from odecheck.instruments.step_counts import Counter, Counts, counted
 from odecheck.solvers import Solver
 from odecheck.subject import Subject, to_numpy
 
-from .count import Counter, Counts, counted
 from .quantities import Compute, Quantity, compute, error
 
 NAN = float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.errors import BadInput
-from odecheck.records.run_folder import about, read_facts, versions
+from odecheck.records.journal import write_table
+from odecheck.records.run_folder import RunFolder, about, read_facts, versions
 from odecheck.subject import Subject
 
 from .precision import COLUMNS, library_name
 
 Rows = list[dict[str, Any]]
 Work = Sequence[tuple[Problem, Sequence[Subject]]]
+TABLE = "cost.parquet"
 # what rows have in common that stand beside each other; another error is read off the same rows
 HOW = ("rungs", "repeat", "device", "dtype")
 
@@ -28,22 +29,21 @@ def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> 
     how: rungs, repeat, device, dtype, error. Raises BadInput for a folder that is taken or damaged, or whose rows were
     measured otherwise.
     """
+    used = versions(*sorted({library_name(one.engine) for _, found in work for one in found}))
+    source = [(problem.name, [one.name for one in found]) for problem, found in work]
+    facts = about({"source": source}, seed=0, device=how["device"]) | {"versions": used, "cost": dict(how)}
+    if resume:
+        read_facts(folder)  # there has to be a run
+    rows = _rows(folder / TABLE) if resume else []
+    RunFolder.open(
+        folder, facts, resume=resume, belongs=("cost", "device"), same=_same, onwards=_onwards, tables=(TABLE,)
+    )
+    return rows
+
+
+def _rows(table: Path) -> Rows:
     import pandas as pd
 
-    table, path = folder / "cost.parquet", folder / "run.json"
-    used = versions(*sorted({library_name(one.engine) for _, found in work for one in found}))
-    source = {problem.name: [one.name for one in found] for problem, found in work}
-    if not resume and (table.exists() or path.exists()):
-        raise BadInput(
-            f"the folder {folder} already holds a run",
-            "the same --run twice",
-            f"--resume to go on with it, another --run, or rm -r {folder}",
-        )
-    facts: dict[str, Any] = {}
-    if resume:
-        facts = read_facts(folder)
-        _same(folder, facts, how, source, used)
-        source, used = {**_source(facts), **source}, {**facts["versions"], **used}
     try:
         rows: Any = pd.read_parquet(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
     except Exception as error:  # whatever pyarrow makes of a torn file
@@ -52,28 +52,25 @@ def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> 
             "a disk that was full, a copy that was cut off, or another program's file",
             f"rm {table}, then the same command: it measures everything again",
         ) from error
-    facts = facts or about({}, seed=0, device=how["device"])
-    facts |= {"versions": used, "cost": dict(how), "cases": {"source": list(source.items())}}
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
     return rows
+
+
+def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a run to which problems, libraries or another error were added."""
+    source, used = {**_source(known), **_source(facts)}, {**known["versions"], **facts["versions"]}
+    return {**known, "versions": used, "cost": facts["cost"], "cases": {"source": list(source.items())}}
 
 
 def _source(facts: Mapping[str, Any]) -> dict[str, list[str]]:
     return {problem: subjects for problem, subjects in facts["cases"]["source"]}
 
 
-def _same(
-    folder: Path,
-    facts: Mapping[str, Any],
-    how: Mapping[str, Any],
-    source: Mapping[str, Sequence[str]],
-    used: Mapping[str, str | None],
-) -> None:
+def _same(folder: Path, facts: dict[str, Any], now: dict[str, Any]) -> None:
     """Raises BadInput where rows of now do not belong beside those of the folder. Problems and quantities may be added.
 
     A library that was not there gave no numbers that another version could contradict.
     """
+    how, used, source = now["cost"], now["versions"], _source(now)
     old, then, before = facts.get("cost", {}), facts.get("versions", {}), _source(facts)
     differ = [f"{key} {old.get(key)} (now {how[key]})" for key in HOW if old.get(key) != how[key]]
     differ += [f"{name} {then[name]} (now {now})" for name, now in used.items() if then.get(name) not in (None, now)]
@@ -113,6 +110,4 @@ def put(folder: Path, rows: Rows, parts: Sequence[Rows], new: Rows) -> Rows:
 def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     import pandas as pd
 
-    temporary = folder / "cost.parquet.tmp"
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(temporary, index=False)
-    temporary.replace(folder / "cost.parquet")
+    write_table(folder / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)))

@@ -12,16 +12,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from odecheck.errors import BadInput
 from odecheck.judge import Verdict
 from odecheck.record import COLUMNS, Record
+
+from .journal import Journal, digest, replace, write_table
 
 SCHEMA = 1
 LIBRARIES = ("odecheck", "torch", "torchdiffeq", "numpy", "scipy")
@@ -70,72 +72,119 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-class Store:
-    """An open run folder. records: those that it already has. damaged: what could not be read, in words."""
+def taken(place: str | os.PathLike[str], remove: str = "rm -r") -> BadInput:
+    """The refusal of a place that holds a run already."""
+    return BadInput(
+        f"the {'folder ' if remove == 'rm -r' else 'file '}{place} already holds a run",
+        "the same --run twice",
+        f"--resume to go on with it, or another --run, or {remove} {place}",
+    )
 
-    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        self.folder, self.facts = folder, facts
-        self.records, self.damaged = read_records(folder)
-        self._journal: IO[str] | None = None
+
+class RunFolder:
+    """A folder that holds a run: its facts, in run.json. Every command that can go on has one.
+
+    Args:
+        folder: where.
+        facts: what run.json says.
+        belongs: names of the facts without which rows of the run do not belong together; their digest is written too.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any], belongs: Sequence[str]) -> None:
+        self.folder, self.facts, self.belongs = folder, facts, belongs
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        facts: dict[str, Any],
+        *,
+        resume: bool,
+        belongs: Sequence[str],
+        same: Callable[[Path, dict[str, Any], dict[str, Any]], None],
+        onwards: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = lambda known, _: known,
+        tables: Sequence[str] = (),
+    ) -> RunFolder:
+        """Begin a run, or go on with one.
+
+        Args:
+            folder: made where there is none.
+            facts: of the run that is to be begun; `about` makes them.
+            resume: whether a run that is there may be gone on with.
+            belongs: see `RunFolder`.
+            same: (folder, facts there, facts now) raises BadInput where the two do not belong into one run.
+            onwards: (facts there, facts now) → the facts of the run from now on.
+            tables: files of the folder that hold a run as well as run.json does.
+
+        Raises:
+            BadInput: for a folder that holds a run where `resume` is False, or one of another command, of another
+                version of the format, that `same` refuses, or whose facts were changed since they were written.
+        """
+        path = Path(folder)
+        if not resume and any((path / name).exists() for name in ("run.json", *tables)):
+            raise taken(folder)
+        if (path / "run.json").exists():
+            known = read_facts(path)
+            same_kind(path, known, kind_of(facts))
+            same(path, known, facts)
+            _as_written(path, known, belongs)
+            facts = {**onwards(known, facts), "finished": None}
+        path.mkdir(parents=True, exist_ok=True)
+        opened = cls(path, facts, belongs)
+        opened.write_facts()
+        return opened
+
+    def write_facts(self) -> None:
+        """Write run.json, with the digest of what belongs together."""
+        self.facts["digest"] = _belonging(self.facts, self.belongs)
+        replace(self.folder / "run.json", (json.dumps(self.facts, indent=1) + "\n").encode())
+
+    def finish(self) -> None:
+        """Say that the run has ended, and when."""
+        self.facts["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.write_facts()
+
+
+def _belonging(facts: Mapping[str, Any], belongs: Sequence[str]) -> str:
+    return digest({name: facts.get(name) for name in belongs})
+
+
+def _as_written(path: Path, known: Mapping[str, Any], belongs: Sequence[str]) -> None:
+    if known.get("digest", _belonging(known, belongs)) != _belonging(known, belongs):
+        raise BadInput(
+            f"{path / 'run.json'} is not what was written: its {', '.join(belongs)} have another digest",
+            "a file that was edited, or of another run",
+            f"the run.json of this run, or another --run; odecheck report {path} shows what is in this one",
+        )
+
+
+class Store:
+    """The run folder of records. records: those that it already has. damaged: what could not be read, in words."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.records, self.damaged = read_records(run.folder)
+        self._journal = Journal(run.folder / "journal.jsonl")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], facts: dict[str, Any], *, resume: bool) -> Store:
-        """Begin a run, or go on with one that consists of the same cases.
-
-        Raises BadInput when the folder holds a run and resume is False, or a run of another version or of other cases.
-        """
-        path = Path(folder)
-        if (path / "run.json").exists():
-            if not resume:
-                raise BadInput(
-                    f"the folder {folder} already holds a run",
-                    "the same --run twice",
-                    f"--resume to go on with it, or another --run, or rm -r {folder}",
-                )
-            known = read_facts(path)
-            same_kind(path, known, kind_of(facts))
-            _same_cases(path, known, facts)
-            facts = {**known, "finished": None}
-        path.mkdir(parents=True, exist_ok=True)
-        store = cls(path, facts)
-        store._write_facts()
-        return store
+        """Begin a run, or go on with one that consists of the same cases. Raises BadInput as `RunFolder.open` does."""
+        return cls(
+            RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=_same_cases)
+        )
 
     def add(self, record: Record) -> None:
         """Write one record; once this returns, the death of this process does not lose it."""
-        if self._journal is None:
-            self._journal = _appending(self.folder / "journal.jsonl")
-        self._journal.write(json.dumps(asdict(record)) + "\n")
-        self._journal.flush()
+        self._journal.add(asdict(record))
 
     def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._journal.close()
 
     def finish(self, records: Sequence[Record]) -> None:
         """Write all records of the ended run as one table in the place of the journal."""
-        self.close()
-        temporary = self.folder / "records.parquet.tmp"
-        frame(records).to_parquet(temporary, index=False)
-        temporary.replace(self.folder / "records.parquet")
-        (self.folder / "journal.jsonl").unlink(missing_ok=True)
-        self.facts["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write_facts()
-
-    def _write_facts(self) -> None:
-        temporary = self.folder / "run.json.tmp"
-        temporary.write_text(json.dumps(self.facts, indent=1) + "\n")
-        temporary.replace(self.folder / "run.json")
-
-
-def _appending(path: Path) -> IO[str]:
-    """The journal, at the start of a line even if its last one was cut off."""
-    torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
-    journal = path.open("a", encoding="utf-8")
-    if torn:
-        journal.write("\n")
-    return journal
+        write_table(self.run.folder / "records.parquet", frame(records))
+        self._journal.remove()
+        self.run.finish()
 
 
 def kind_of(facts: Mapping[str, Any]) -> str:
@@ -158,7 +207,7 @@ def same_kind(path: Path, known: Mapping[str, Any], kind: str) -> None:
         )
 
 
-def _same_cases(path: Path, known: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def _same_cases(path: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
     for what in ("claims", "pairs"):
         old, new = known["cases"][what], facts["cases"][what]
         if old != new:
@@ -229,7 +278,7 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     """The records of a folder, each case once, and in words what could not be read."""
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
-    table, journal = folder / "records.parquet", folder / "journal.jsonl"
+    table = folder / "records.parquet"
     if table.exists():
         import pandas as pd
 
@@ -237,12 +286,9 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
             rows += pd.read_parquet(table).to_dict("records")
         except Exception as error:  # whatever pyarrow makes of a torn file
             damaged.append(f"{table.name}: {str(error).splitlines()[0]}")
-    if journal.exists():
-        for number, line in enumerate(journal.read_bytes().split(b"\n"), start=1):
-            try:
-                rows += [json.loads(line)] if line.strip() else []
-            except ValueError:
-                damaged.append(f"{journal.name}, line {number}: cut off after {len(line)} bytes")
+    written = Journal(folder / "journal.jsonl")
+    rows += written.entries
+    damaged += written.damaged
     kept: dict[tuple[str, str, str], Record] = {}
     for row in rows:
         if not isinstance(row, dict) or set(row) != set(COLUMNS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from odecheck.errors import BadInput, Unsupported
 from odecheck.fields.callback import Flattened
+from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
@@ -236,16 +237,19 @@ def _slopes_are_its_own(problem: Problem) -> None:
 class Watch:
     """Wraps a module and notes the time and number of its calls, and where its value stopped being finite."""
 
-    calls: int = 0
+    calls: Phase = field(default_factory=Phase)
     last: float = float("nan")
     began: float | None = None
 
     def __call__(self, module: nn.Module) -> nn.Module:
         module.register_forward_hook(self._see)
+        counter = Counter()
+        watch_calls(module, counter)
+        self.calls = counter.forward
         return module
 
     def _see(self, _module: nn.Module, args: Any, value: Tensor) -> None:
-        self.calls, self.last = self.calls + 1, float(args[0])
+        self.last = float(args[0])
         if self.began is None and not (torch.isfinite(value).all() and torch.isfinite(args[1]).all()):
             self.began = self.last
 
@@ -290,7 +294,7 @@ def _arrives(subject: Subject, problem: Problem) -> None:
 
 def _budget(subject: Subject, problem: Problem, watch: Watch, error: Exception) -> BadInput:
     return BadInput(
-        f"{subject.name} stopped at t = {watch.last:.6g} of {problem.ts[-1]:g}, after {watch.calls} evaluations "
+        f"{subject.name} stopped at t = {watch.last:.6g} of {problem.ts[-1]:g}, after {watch.calls.nfe} evaluations "
         f"of the field: {_said(error)}",
         "a stiff field, a discontinuity, a solution that grows without bound, or a tolerance below round-off",
         "Adaptive(..., rtol=1e-6), shorter times, Adaptive(..., max_steps=1_000_000), or jump_t in its "

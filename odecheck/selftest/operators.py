@@ -17,6 +17,7 @@ from odecheck.claim import Mutant
 from odecheck.engines.base import Engine, LossFn
 from odecheck.errors import Unsupported
 from odecheck.instruments.metering import Meter, charge
+from odecheck.instruments.step_counts import evaluations
 from odecheck.mutants.base import OPERATIONS, Operation, WrongEngine
 from odecheck.solvers import Solver
 from odecheck.subject import Subject
@@ -53,17 +54,9 @@ def _kept(key: Any, answer: Callable[[], Any], module: nn.Module) -> Any:
     if key in _ANSWERS:
         charge(_ANSWERS[key][1])
         return _ANSWERS[key][0]
-    cost = Meter()
-
-    def count(_module: nn.Module, _arguments: Any) -> None:
-        cost.nfe += 1
-
-    handle = module.register_forward_pre_hook(count)
-    try:
+    with evaluations(module) as counted:
         value = answer()
-    finally:
-        handle.remove()
-    _ANSWERS[key] = value, cost
+    _ANSWERS[key] = value, Meter(counted.nfe)
     return value
 
 

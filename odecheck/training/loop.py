@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from odecheck.errors import CurvatureError
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.ode import SolveError
 
-from .meter import Counts, Meter
+from .meter import Meter
 from .optimizers import Stepper
 from .rows import NAN, Row, Unit
 from .task import Batch, Data, Setting, Task
@@ -137,7 +137,7 @@ class Training:
             peak = float(torch.cuda.max_memory_allocated(self.device))
         self.cpu += time.process_time() - cpu
         self.wall += time.perf_counter() - wall
-        return self._row("train", epoch, loss, accuracy, peak, message, asdict(self.meter.taken()))
+        return self._row("train", epoch, loss, accuracy, peak, message, self.meter.taken())
 
     def _apply(self) -> str:
         """The optimizer's step, unless the gradient is not finite: in words why not."""
@@ -159,7 +159,7 @@ class Training:
         self.module.eval()
         kept = self._random()
         losses, rights, message = list[float](), list[float](), ""
-        counts, sizes, batch = Counts(), list[int](), self.trial.setting.test_batch
+        sizes, batch = list[int](), self.trial.setting.test_batch
         try:
             for begin in range(0, len(self.data.test[0]), batch):
                 part = tuple(x[begin : begin + batch] for x in self.data.test)
@@ -174,7 +174,7 @@ class Training:
         self._set_random(kept)
         if message:
             return self._row("test", epoch, NAN, NAN, NAN, message, {})
-        mean = {name: value / len(sizes) for name, value in asdict(counts).items() if name.endswith("forward")}
+        mean = {name: value / len(sizes) for name, value in counts.items() if name.endswith("forward")}
         return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", mean)
 
     def _peak(self, batch: Batch) -> float:

@@ -1,34 +1,14 @@
-"""Counts evaluations and steps without patching a solver: hooks on the fields, and torchdiffeq's callbacks."""
+"""What a training step of a model costs: the evaluations and steps of all its fields, by the phase of the step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
-Phase = Literal["forward", "backward"]
-# torchdiffeq's callbacks: attribute of the field → the count it belongs to
-CALLBACKS = {
-    "callback_accept_step": "accepted_forward",
-    "callback_reject_step": "rejected_forward",
-    "callback_accept_step_adjoint": "accepted_backward",
-    "callback_reject_step_adjoint": "rejected_backward",
-}
-
-
-@dataclass
-class Counts:
-    """Evaluations of all fields of a model, and steps of their solvers."""
-
-    nfe_forward: int = 0
-    nfe_backward: int = 0
-    accepted_forward: int = 0
-    rejected_forward: int = 0
-    accepted_backward: int = 0
-    rejected_backward: int = 0
+from odecheck.instruments.step_counts import Counter, Phase, attach
 
 
 def fields_of(module: nn.Module) -> list[nn.Module]:
@@ -52,36 +32,28 @@ class Meter:
         fields = fields_of(module)
         if not fields:
             raise ValueError("no module of the model has the attributes `field` and `solver`: nothing would be counted")
-        self.counts = Counts()
-        self._phase: Phase | None = None
+        self.counter = Counter()
+        self.counter.now = self.counter.nowhere
         for field in fields:
-            field.register_forward_pre_hook(self._evaluated)
-            for name, count in CALLBACKS.items():
-                setattr(field, name, self._stepped(count, getattr(field, name, None)))
+            attach(field, self.counter)
 
     @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
-        self._phase = phase
+    def phase(self, phase: Literal["forward", "backward"]) -> Iterator[None]:
+        self.counter.now = self.counter.forward if phase == "forward" else self.counter.backward
         try:
             yield
         finally:
-            self._phase = None
+            self.counter.now = self.counter.nowhere
 
-    def taken(self) -> Counts:
-        """The counts since the last call."""
-        counts, self.counts = self.counts, Counts()
+    def taken(self) -> dict[str, int]:
+        """The counts since the last call: nfe_forward, accepted_forward, rejected_forward, and the same backward."""
+        counter = self.counter
+        counts = {**_named(counter.forward, "forward"), **_named(counter.backward, "backward")}
+        counter.forward, counter.backward, counter.nowhere = Phase(), Phase(), Phase()
+        counter.now = counter.nowhere
         return counts
 
-    def _evaluated(self, *_: object) -> None:
-        if self._phase == "forward":
-            self.counts.nfe_forward += 1
-        elif self._phase == "backward":
-            self.counts.nfe_backward += 1
 
-    def _stepped(self, count: str, before: Callable[..., Any] | None) -> Callable[..., Any]:
-        def callback(*args: Any) -> Any:
-            if self._phase is not None:
-                setattr(self.counts, count, getattr(self.counts, count) + 1)
-            return before(*args) if before is not None else None
-
-        return callback
+def _named(phase: Phase, direction: str) -> dict[str, int]:
+    counts = {"nfe": phase.nfe, "accepted": len(phase.accepted), "rejected": phase.rejected}
+    return {f"{name}_{direction}": count for name, count in counts.items()}

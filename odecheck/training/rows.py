@@ -9,16 +9,16 @@ units/NAME/checkpoint.pt the last state: model, optimizer, random numbers, times
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from odecheck.errors import BadInput
+from odecheck.records.journal import Journal, write_table
 
 NAN = float("nan")
 
@@ -105,7 +105,7 @@ class Unit:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._journal: IO[str] | None = None
+        self._journal = Journal(folder / "rows.jsonl")
         self.ended = (folder / "rows.parquet").exists()
         self.rows = self._ended_rows() if self.ended else self._journalled()
 
@@ -115,12 +115,11 @@ class Unit:
         return [Row(**row) for row in pd.read_parquet(self.folder / "rows.parquet").to_dict("records")]
 
     def _journalled(self) -> list[Row]:
-        """Whole lines only: a process that was killed may have left half a line."""
-        path, rows = self.folder / "rows.jsonl", list[Row]()
-        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+        rows = list[Row]()
+        for entry in self._journal.entries:
             try:
-                rows.append(Row(**json.loads(line)))
-            except (ValueError, TypeError):
+                rows.append(Row(**entry))
+            except TypeError:  # a row of another version
                 break
         return rows
 
@@ -136,19 +135,13 @@ class Unit:
                 f"rm -r {self.folder} to train this one from its beginning",
             ) from error
         self.rows = [row for row in self.rows if state is not None and row.step <= state["step"]]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(asdict(row)) + "\n" for row in self.rows)
-        _replace(self.folder / "rows.jsonl", lines.encode())
+        self._journal.rewrite(asdict(row) for row in self.rows)
         return state
 
     def add(self, row: Row) -> None:
         """Once this returns, the death of this process does not lose the row."""
-        if self._journal is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._journal = (self.folder / "rows.jsonl").open("a", encoding="utf-8")
         self.rows.append(row)
-        self._journal.write(json.dumps(asdict(row)) + "\n")
-        self._journal.flush()
+        self._journal.add(asdict(row))
 
     def save(self, state: dict[str, Any]) -> None:
         """A checkpoint in the place of the last one, whole or not at all."""
@@ -161,20 +154,9 @@ class Unit:
 
     def finish(self) -> None:
         """The rows as a table in the place of the journal."""
-        self.close()
-        temporary = self.folder / "rows.parquet.tmp"
-        frame(self.rows).to_parquet(temporary, index=False)
-        temporary.replace(self.folder / "rows.parquet")
-        (self.folder / "rows.jsonl").unlink(missing_ok=True)
+        write_table(self.folder / "rows.parquet", frame(self.rows))
+        self._journal.remove()
         self.ended = True
 
     def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+        self._journal.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,15 @@ import torch
 
 from odecheck.errors import BadInput
 from odecheck.ledger.training_claims import TUNING, best_rate
-from odecheck.records.run_folder import about, read_facts, same_kind
+from odecheck.records.journal import write_table
+from odecheck.records.run_folder import RunFolder, about
 
 from .loop import EVERY, Trial, train
 from .rows import Row, Unit, frame, read
 from .task import Data, Setting, Task
+
+# of run.json: what its trainings have in common
+BELONGS = ("cases", "versions", "device", "threads")
 
 
 def trials(
@@ -120,12 +123,11 @@ def run(
     first = todo[0]
     facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
-    facts = _opened(folder, facts, resume)
+    opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     for trial in todo:
         yield from train(trial, data, folder / "units" / trial.name, device, every)
         write(folder)
-    facts["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    _write_facts(folder, facts)
+    opened.finish()
 
 
 def write(folder: Path) -> None:
@@ -134,39 +136,27 @@ def write(folder: Path) -> None:
 
     units = [Unit(path) for path in sorted((folder / "units").glob("*"))]
     tables = [frame(unit.rows) for unit in units if unit.ended]
-    temporary = folder / "training.parquet.tmp"
-    pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False, compression="zstd")
-    temporary.replace(folder / "training.parquet")
+    write_table(folder / "training.parquet", pd.concat(tables, ignore_index=True), compression="zstd")
 
 
 def _plain(setting: Setting) -> Any:
     return json.loads(json.dumps(asdict(replace(setting, size=dict(setting.size), rate=dict(setting.rate)))))
 
 
-def _opened(folder: Path, facts: dict[str, Any], resume: bool) -> dict[str, Any]:
-    path = folder / "run.json"
-    if path.exists():
-        if not resume:
+def _same(folder: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
+    for what in BELONGS:
+        if differ := _differences(known.get(what), facts[what], what):
             raise BadInput(
-                f"the folder {folder} already holds a run",
-                "the same --run twice",
-                f"--resume to go on with it, or another --run, or rm -r {folder}",
+                f"the run in {folder} began with another {'; '.join(differ)}",
+                "another task, setting or library than when the run began",
+                f"the command as before ({' '.join(known['command'])}), or another --run",
             )
-        known = read_facts(folder)
-        same_kind(folder, known, "train")
-        for what in ("cases", "versions", "device", "threads"):
-            if differ := _differences(known.get(what), facts[what], what):
-                raise BadInput(
-                    f"the run in {folder} began with another {'; '.join(differ)}",
-                    "another task, setting or library than when the run began",
-                    f"the command as before ({' '.join(known['command'])}), or another --run",
-                )
-        trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
-        command = [part for part in facts["command"] if part != "--resume"]
-        facts = {**known, "command": command, "trials": trials, "finished": None}
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_facts(folder, facts)
-    return facts
+
+
+def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a run to which trials were added."""
+    trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
+    return {**known, "command": [part for part in facts["command"] if part != "--resume"], "trials": trials}
 
 
 def _differences(before: Any, now: Any, name: str) -> list[str]:
@@ -174,9 +164,3 @@ def _differences(before: Any, now: Any, name: str) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         return [one for key in {**before, **now} for one in _differences(before.get(key), now.get(key), str(key))]
     return [] if before == now else [f"{name}: {before}, and not {now}"]
-
-
-def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    temporary = folder / "run.json.tmp"
-    temporary.write_text(json.dumps(facts, indent=1) + "\n")
-    temporary.replace(folder / "run.json")

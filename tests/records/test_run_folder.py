@@ -8,12 +8,14 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from odecheck import Adaptive, Adjoint, BadInput, Subject, check, problems
-from odecheck.records.run_folder import read
+from odecheck.records.journal import Journal
+from odecheck.records.run_folder import RunFolder, read
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint())
 CLAIMS = ("SOL-1", "SOL-9", "SOL-3")
@@ -211,3 +213,39 @@ def _living(group: int) -> list[str]:
             state, _, its_group = stat.read_text().rsplit(")", 1)[1].split()[:3]
             found += [stat.parent.name] if int(its_group) == group and state != "Z" else []
     return found
+
+
+def test_a_journal_gives_what_was_whole_and_says_what_was_not(tmp_path):
+    journal = Journal(tmp_path / "new" / "j.jsonl")
+    for n in range(3):
+        journal.add({"n": n})
+        assert [one["n"] for one in Journal(journal.path).entries] == list(range(n + 1))  # written at once
+    journal.close()
+    with journal.path.open("a") as file:
+        file.write('{"n": 3, "mo')
+    again = Journal(journal.path)
+    assert [one["n"] for one in again.entries] == [0, 1, 2] and "line 4: cut off after 12 bytes" in again.damaged[0]
+    again.add({"n": 4})
+    assert [one["n"] for one in Journal(journal.path).entries] == [0, 1, 2, 4]
+    again.rewrite([{"n": 5}])
+    again.add({"n": 6})
+    assert [one["n"] for one in Journal(journal.path).entries] == [5, 6]
+    again.remove()
+    assert not journal.path.exists() and not Journal(journal.path).entries
+
+
+def test_facts_that_were_edited_are_refused(tmp_path):
+    facts = {"schema": 1, "cases": {"task": "a"}, "seed": 0, "command": []}
+    how: dict[str, Any] = {"resume": True, "belongs": ("cases", "seed"), "same": lambda *_: None}
+    RunFolder.open(tmp_path, dict(facts), **how).finish()
+    path = tmp_path / "run.json"
+    written = json.loads(path.read_text())
+    assert RunFolder.open(tmp_path, dict(facts), **how).facts["finished"] is None
+    with pytest.raises(BadInput, match=r"already holds a run"):
+        RunFolder.open(tmp_path, dict(facts), **{**how, "resume": False})
+    path.write_text(json.dumps({**written, "seed": 1}))
+    with pytest.raises(BadInput, match="its cases, seed have another digest"):
+        RunFolder.open(tmp_path, dict(facts), **how)
+    del written["digest"]  # of an older odecheck
+    path.write_text(json.dumps(written))
+    assert "digest" in RunFolder.open(tmp_path, dict(facts), **how).facts

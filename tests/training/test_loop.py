@@ -99,10 +99,10 @@ def test_the_meter_goes_on_calling_the_callbacks_of_a_field() -> None:
     layer = NODELayer(field, solver=Adaptive("dopri5", rtol=1e-3))
     meter = Meter(layer)
     layer(torch.ones(1, 2))
-    assert seen and meter.taken().nfe_forward == 0  # in no phase
+    assert seen and meter.taken()["nfe_forward"] == 0  # in no phase
     with meter.phase("forward"):
         layer(torch.ones(1, 2))
-    assert meter.taken().accepted_forward == len(seen) / 2
+    assert meter.taken()["accepted_forward"] == len(seen) / 2
 
 
 def test_a_model_without_a_solve_cannot_be_metered() -> None:
