@@ -127,3 +127,47 @@ def test_a_circle_is_noticed(small: Path) -> None:
     (small / "below" / "b.py").write_text("import small_house.above.a\n")
     with pytest.raises(CycleError):
         floors(files("small_house"))
+
+
+# modules without a test file of their own, by pattern of their path below odecheck/, and where they are tested instead
+TESTED_ELSEWHERE = {
+    "claims/papers/*": "each claim refutes its mutants in tests/claims",
+    "claims/libraries/*": "each claim refutes its mutants in tests/claims/libraries",
+    "claims/shared/*": "claims are bitten through them",
+    "commands/*": "run as a user types them, in tests/test_cli.py, tests/commands and the tests of what they show",
+    "engines/known_failures/*": "data: strict in every run of conformance",
+    "mutants/*": "each mutant is refuted where a claim is bitten",
+    "report/sections/*": "rendered in tests/report/test_page.py",
+    "report/tables/*": "read in tests/report/test_reader.py",
+}
+
+
+def untested() -> list[str]:
+    """Modules below odecheck/ that have neither a test file of their name nor a reason."""
+    modules = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    return sorted(
+        module.as_posix()
+        for module in modules
+        if not any((ROOT / "tests" / module.parent).glob(f"test_{module.stem}*.py"))
+        and not any(module.match(pattern) for pattern in TESTED_ELSEWHERE)
+    )
+
+
+def test_tests_mirror_the_package() -> None:
+    assert untested() == []
+
+
+def test_every_reason_is_needed() -> None:
+    modules = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
+    assert all(any(module.match(pattern) for module in modules) for pattern in TESTED_ELSEWHERE)
+
+
+def test_every_test_file_is_of_a_module_or_of_the_project() -> None:
+    """A test of a module that has moved moves with it."""
+    stray = [
+        path.relative_to(ROOT / "tests").as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path.parent.name not in ("project", "reference", "asv_bench", "tests")
+        and not (PACKAGE / path.parent.relative_to(ROOT / "tests")).is_dir()
+    ]
+    assert stray == []
