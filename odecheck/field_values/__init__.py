@@ -1,0 +1,5 @@
+"""A field asked by its values alone: whether its derivatives are theirs, and whether it is a function of (t, y, theta).
+
+A model without a second formula is believed by everything that comes later: its own derivatives become the reference's.
+What it cannot fake are its values, so these are asked, at random times in equal strata, and beside the trajectory too.
+"""

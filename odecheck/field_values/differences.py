@@ -1,0 +1,111 @@
+"""First and second derivatives of a function of one number from its values alone, each with an uncertainty of its own.
+
+Central differences at h, h/2, h/4, ... extrapolated to h = 0 (Richardson; Ridders 1982, Adv. Eng. Softw. 4, 75): a
+longest step that is too long, because the function is fast or has a kink, is told from the table itself, and the next,
+shorter one is tried. The values at the middle are asked for as well: a table that stepped over what is there does not
+return to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from odecheck_reference.bounded import Array
+
+LEVELS = 5
+# the longest step of each table, in lengths of the direction; the shortest of one is half the longest of the next
+LONGEST = tuple(2.0 ** -(4 + LEVELS * k) for k in range(5))
+# a table that is settled to so many times the size of what is measured is not followed by another
+SETTLED = 2e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """What values say of g'(0) and g''(0).
+
+    first, second: (n,), in the units of g. first_bar, second_bar: (n,), their uncertainties, infinite where nothing
+    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to.
+    """
+
+    first: Array
+    first_bar: Array
+    second: Array
+    second_bar: Array
+    size: Array
+
+
+def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = False, settled: float = SETTLED) -> Slopes:
+    """g'(0) and g''(0) from values.
+
+    Args:
+        values: h ↦ g(h), (n,) float64; numbers that are not finite are allowed, and steps that meet them are too long.
+        noise: (n,), how far a value may be off by rounding.
+        whole: try every longest step, also when one has settled.
+        settled: uncertainty, relative to the size, at which no shorter steps are tried.
+
+    Returns:
+        Of each component the estimate of the smallest uncertainty. Where two tables contradict each other beyond their
+        uncertainties the one of shorter steps counts: longer ones agree by accident where they pass a feature by.
+    """
+    middle = values(0.0)
+    found: tuple[Array, Array, Array, Array] | None = None
+    for longest in LONGEST:
+        new = _table(values, middle, noise, longest)
+        found = new if found is None else _better(found, new)
+        size = np.abs(middle) + np.abs(found[0])
+        grain = noise / (longest * 2.0 ** (1 - LEVELS))  # a shorter table cannot do better than this
+        if not whole and bool(np.all((found[1] <= settled * size) | (found[1] <= 4 * grain))):
+            break
+    assert found is not None
+    return Slopes(*found, np.abs(middle) + np.abs(found[0]))
+
+
+def _better(old: tuple[Array, ...], new: tuple[Array, ...]) -> tuple[Array, Array, Array, Array]:
+    """Of two tables, the shorter one second: the better of each component, for both derivatives."""
+    kept: list[Array] = []
+    for (a, a_bar), (b, b_bar) in (((old[0], old[1]), (new[0], new[1])), ((old[2], old[3]), (new[2], new[3]))):
+        with np.errstate(invalid="ignore", over="ignore"):
+            takes = (b_bar < a_bar) | (np.abs(a - b) > 3 * (a_bar + b_bar))
+        kept += [np.where(takes, b, a), np.where(takes, b_bar, a_bar)]
+    return kept[0], kept[1], kept[2], kept[3]
+
+
+def _weights(steps: Array) -> Array:
+    """Σ w_k p(h_k²) = p(0) for polynomials of a degree below len(steps): Lagrange's in the squares of the steps."""
+    squares = steps**2
+    return np.array([np.prod([b / (b - a) for b in squares if b != a]) for a in squares])
+
+
+def _table(
+    values: Callable[[float], Array], middle: Array, noise: Array, longest: float
+) -> tuple[Array, Array, Array, Array]:
+    steps = longest / 2.0 ** np.arange(LEVELS)
+    ends = [(values(h), values(-h)) for h in steps]
+    h = steps[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        odd = np.array([up - down for up, down in ends]) / (2 * h)
+        even = np.array([(up - middle) + (down - middle) for up, down in ends])
+        w = _weights(steps)[:, None]
+        # of a smooth function the values at the two sides, extrapolated, meet the one in the middle
+        passed_by = np.maximum(np.abs((w * even).sum(0)) / 2 - 2 * np.abs(w).sum() * noise, 0.0) / steps[-1]
+        first, first_bar = _extrapolated(odd, steps)
+        second, second_bar = _extrapolated(even / h**2, steps)
+        first_bar = first_bar + (np.abs(w) / h).sum() * noise + passed_by
+        second_bar = second_bar + 4 * (np.abs(w) / h**2).sum() * noise + passed_by / steps[-1]
+    return (*_finite(first, first_bar), *_finite(second, second_bar))
+
+
+def _extrapolated(rows: Array, steps: Array) -> tuple[Array, Array]:
+    """The limit of rows (levels, n) at step zero, and how far it is from what a level less at either end gives."""
+    whole = (_weights(steps)[:, None] * rows).sum(0)
+    shorter = (_weights(steps[1:])[:, None] * rows[1:]).sum(0)
+    longer = (_weights(steps[:-1])[:, None] * rows[:-1]).sum(0)
+    # where the series is in its power law the longer table is 4^(levels - 1) times as far off as the shorter one
+    return whole, np.maximum(np.abs(whole - shorter), np.abs(whole - longer) / 4.0 ** (LEVELS - 2))
+
+
+def _finite(estimate: Array, bar: Array) -> tuple[Array, Array]:
+    fine = np.isfinite(estimate) & np.isfinite(bar)
+    return np.where(fine, estimate, 0.0), np.where(fine, bar, np.inf)
