@@ -3,3 +3,23 @@
 A model without a second formula is believed by everything that comes later: its own derivatives become the reference's.
 What it cannot fake are its values, so these are asked, at random times in equal strata, and beside the trajectory too.
 """
+
+from .derivatives import ask_derivatives
+from .function import Answer, ask_function, without_influence
+from .look import FieldSeen, look
+from .points import Path, rough_path
+from .seen import Defect, DerivativesSeen, Sample
+
+__all__ = [
+    "Answer",
+    "Defect",
+    "DerivativesSeen",
+    "FieldSeen",
+    "Path",
+    "Sample",
+    "ask_derivatives",
+    "ask_function",
+    "look",
+    "rough_path",
+    "without_influence",
+]

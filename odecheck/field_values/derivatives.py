@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
@@ -27,19 +28,28 @@ FLOOR = 1e3 * EPS
 UNCLEAR = 1e-3
 # a defect is confirmed beside the point and in other directions: a lie is there as well, a kink is not
 TRIES = 3
+# a step of values so much shorter than those of the derivative has the rounding of the values alone
+CLOSE = 2.0**-10
+# relative rounding of values that is no longer that of float64
+COARSE = 1e-11
+# parameters from which on a call takes half as many rows
+COSTLY = 10_000
+# defects that are confirmed; of a field that has so many the next ones are believed at once
+ENOUGH = 4
 # the share of places with parameters beside the module's own: a factor of zero hides what stands behind it
 MOVED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Asking:
-    """What stays the same from one place to the next: the module, the path, and the length of a step in each variable."""
+    """What stays the same from place to place: the module, the path, and the length of a step in each variable."""
 
     asked: Asked
     path: Path
     features: tuple[int, ...]
     scales: Tensor
     rng: np.random.Generator
+    forward: bool
 
     def normal(self, like: Tensor) -> Tensor:
         return torch.from_numpy(self.rng.standard_normal(tuple(like.shape)))
@@ -49,17 +59,16 @@ class Asking:
         theta = self.asked.theta
         if self.rng.random() < MOVED:
             theta = theta + self.scales * torch.from_numpy(self.rng.uniform(-0.5, 0.5, len(theta)))
-        y = rows(self.path, t, self.rng)
+        y = rows(self.path, t, self.rng, thin=len(theta) > COSTLY)
         for parameters in (theta, self.asked.theta):
             at = Point(t, self._shaped(y), parameters)
             value = self.asked.value(at)
-            fine = np.isfinite(value.reshape(len(y), -1)).all(axis=1)
-            if fine.any():
-                y = np.where(fine[:, None], y, y[int(np.argmax(fine))])
-                at = replace(at, y=self._shaped(y))
+            fine = np.all(np.isfinite(value.reshape(len(y), -1)), axis=1)
+            if fine.any() and not fine.all():  # outside of the field's domain
+                at = replace(at, y=self._shaped(np.where(fine[:, None], y, y[int(np.argmax(fine))])))
                 value = self.asked.value(at)
-                if np.isfinite(value).all():
-                    return at, value
+            if np.isfinite(value).all():
+                return at, value
             y = np.resize(self.path.at(t), y.shape)
         raise ArithmeticError("the field is not finite there")
 
@@ -67,7 +76,7 @@ class Asking:
         return torch.tensor(y, dtype=torch.float64).reshape(len(y), *self.features)
 
     def direction(self, at: Point) -> Point:
-        """A step in every variable, each in the size that it has: a tenth of the interval, of a state, of a parameter."""
+        """A step in every variable, each in its own size: a tenth of the interval, a state, a parameter."""
         size = torch.tensor(self.path.size, dtype=torch.float64).reshape(self.features)
         return Point(
             0.1 * self.path.length * float(self.rng.standard_normal()),
@@ -85,83 +94,94 @@ class Asking:
         return 4 * EPS * np.abs(value) + np.maximum(by_row, typical).ravel()
 
     def shaken(self, at: Point) -> Point:
-        signs = [1 + 2 * EPS * torch.sign(self.normal(x)) for x in (at.y, at.theta)]
-        return Point(at.t * (1 + 2 * EPS * float(self.rng.choice((-1, 1)))), at.y * signs[0], at.theta * signs[1])
+        y, theta = (torch.addcmul(x, x, self._signs(x), value=2 * EPS) for x in (at.y, at.theta))
+        return Point(at.t * (1 + 2 * EPS * float(self.rng.choice((-1, 1)))), y, theta)
+
+    def _signs(self, like: Tensor) -> Tensor:
+        bits = np.unpackbits(np.frombuffer(self.rng.bytes(like.numel() // 8 + 1), np.uint8), count=like.numel())
+        return torch.from_numpy(2.0 * bits - 1).reshape(like.shape)
 
 
 def ask_derivatives(
-    module: nn.Module,
+    module: nn.Module | Asked,
     path: Path,
     features: tuple[int, ...],
     *,
     samples: int = 256,
     seed: int = 0,
+    forward: bool = False,
     second: int = 0,
 ) -> DerivativesSeen:
     """Hold what automatic differentiation gives of a module against the module's values.
 
     Args:
-        module: called as module(t, y) with t of shape () and y (rows, *features); a float64 copy of it is asked.
+        module: called as module(t, y) with t of shape () and y (rows, *features); a float64 copy of it is asked, or one
+            that was made before.
         path: states to ask at, around and beyond.
         features: the shape of one row of the state.
         samples: strata of the interval, a place in each.
         seed: of the places and directions.
+        forward: ask forward mode as well; torch takes a second of CPU time to load it, once in a process.
         second: at every so many places also second derivatives, by reverse over reverse; 0 for nowhere.
 
     Returns:
         One sample for each derivative that was judged, and how many places were not.
     """
     rng = np.random.default_rng(seed)
-    asked = Asked(module)
-    asking = Asking(asked, path, features, asked.scales(), rng)
+    asked = module if isinstance(module, Asked) else Asked(module)
+    asking = Asking(asked, path, features, asked.scales(), rng, forward)
     found: list[Sample] = []
-    judged: list[float] = []
+    rounded: list[Sample] = []
     untouched = set(asked.names)
     worst: Defect | None = None
+    confirmed = 0
     for number, t in enumerate(strata(path.times, samples, rng)):
         try:
-            at, _ = asking.place(float(t))
-            now = _sure(asking, at, twice=bool(second) and number % second == 0)
+            at, value = asking.place(float(t))
+            now = _sure(asking, at, value, twice=bool(second) and number % second == 0, confirm=confirmed < ENOUGH)
         except ArithmeticError:
             continue
         if now is None:
             continue
+        confirmed += now.off
         found += now.samples
-        judged.append(float(t))
+        rounded.append(now.rounded)
         untouched &= set(now.untouched)
         if worst is None and any(s.off for s in now.samples):
-            worst = _where(asking, at, max(now.samples, key=lambda s: s.defect / s.bar))
-    return DerivativesSeen(tuple(found), samples, tuple(judged), float(path.times[0]), float(path.times[-1]), worst,
-                           tuple(sorted(untouched)))  # fmt: skip
+            worst = _where(asking, at, value, max(now.samples, key=lambda s: s.defect / s.bar))
+    return DerivativesSeen(tuple(found), tuple(rounded), samples, float(path.times[0]), float(path.times[-1]),
+                           worst, tuple(sorted(untouched)))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
     samples: list[Sample]
     untouched: tuple[str, ...]
+    rounded: Sample
 
     @property
     def off(self) -> bool:
         return any(s.off for s in self.samples)
 
 
-def _sure(asking: Asking, at: Point, *, twice: bool) -> _Found | None:
+def _sure(asking: Asking, at: Point, value: Array, *, twice: bool, confirm: bool) -> _Found | None:
     """What a place says; None where it says nothing that is certain."""
-    found = _probe(asking, at, asking.direction(at), twice=twice)
-    if found is None or not found.off:
+    found = _probe(asking, at, asking.direction(at), value, twice=twice)
+    if found is None or not found.off or not confirm:
         return found
     again: list[_Found | None] = []
     for number in range(TRIES):
         beside = replace(at, y=at.y * (1 + 1e-3 * number))
-        again.append(_probe(asking, beside, asking.direction(at), twice=twice, whole=True))
+        again.append(_probe(asking, beside, asking.direction(at), asking.asked.value(beside), twice=twice, whole=True))
     off = [x for x in again if x is not None and x.off]
     right = [x for x in again if x is not None and not x.off]
     return off[0] if len(off) > TRIES / 2 else right[0] if len(right) == TRIES else None
 
 
-def _probe(asking: Asking, at: Point, v: Point, *, twice: bool = False, whole: bool = False) -> _Found | None:
+def _probe(
+    asking: Asking, at: Point, v: Point, value: Array, *, twice: bool = False, whole: bool = False
+) -> _Found | None:
     asked = asking.asked
-    value = asked.value(at)
     noise = asking.rounding(at, value)
     true = slopes(lambda h: value if h == 0 else asked.along(at, v, h), noise, whole=whole)
     size = np.where(true.size > 0, true.size, np.max(true.size) or 1.0)
@@ -170,21 +190,21 @@ def _probe(asking: Asking, at: Point, v: Point, *, twice: bool = False, whole: b
         return None
     w = np.where(clear, asking.rng.standard_normal(len(size)) / size, 0.0)
     pulled = asked.reverse_mode(at, v, w, twice=twice)
-    pushed = asked.forward_mode(at, v)
+    pushed = asked.forward_mode(at, v) if asking.forward else None
     # of a field that is ill-conditioned derivatives are as uncertain as values are: looked at where it matters
     loss = pulled.loss
     shaken = 0.0
     if whole:
         near = asking.shaken(at)
         loss += abs(asked.reverse_mode(near, v, w).first - pulled.first)
-        beside = asked.forward_mode(near, v)
-        shaken = np.abs(beside - pushed) if beside is not None and pushed is not None else 0.0
+        beside = None if pushed is None else asked.forward_mode(near, v)
+        shaken = 0.0 if pushed is None or beside is None else np.abs(beside - pushed)
     samples = [_reverse(at.t, pulled.first, true.first, true.first_bar, w, size, loss)]
     if pushed is not None:
         samples.append(_forward(at.t, pushed, true, size, clear, shaken))
     if twice and pulled.second is not None:
         samples += _second(at.t, pulled.second, true, w, size, loss)
-    return _Found(samples, pulled.untouched)
+    return _Found(samples, pulled.untouched, _rounded(asking, at, v, true, size, noise))
 
 
 def _reverse(t: float, claimed: float, true: Array, bar: Array, w: Array, size: Array, loss: float) -> Sample:
@@ -195,8 +215,20 @@ def _reverse(t: float, claimed: float, true: Array, bar: Array, w: Array, size: 
     return Sample(t, "reverse mode", _over(gap, whole), SAFETY * blur / whole + FLOOR)
 
 
+def _rounded(asking: Asking, at: Point, v: Point, true: Slopes, size: Array, noise: Array) -> Sample:
+    """Values a very short step apart differ by the derivative and by rounding: by float32 inside, seven digits."""
+    h = true.shortest * CLOSE
+    apart = asking.asked.along(at, v, h) - asking.asked.along(at, v, -h)
+    with np.errstate(invalid="ignore"):
+        defect = np.abs(apart - 2 * h * true.first) / size
+        bar = (SAFETY * (2 * noise + 2 * h * true.first_bar)) / size + COARSE
+    defect = np.where(np.isfinite(defect) & np.isfinite(bar), defect, 0.0)
+    worst = int(np.argmax(defect / bar))
+    return Sample(at.t, "values", float(defect[worst]), float(bar[worst]))
+
+
 def _forward(
-    t: float, claimed: Array, true: Slopes, size: Array, clear: Array, shaken: Array | float
+    t: float, claimed: Array, true: Slopes, size: Array, clear: NDArray[np.bool_], shaken: Array | float
 ) -> Sample:
     defect = np.where(clear, np.abs(claimed - true.first), 0.0) / size
     defect = np.where(np.isfinite(defect), defect, np.inf)
@@ -219,7 +251,7 @@ def _over(gap: float, size: float) -> float:
     return gap / size if np.isfinite(gap) else float("inf")
 
 
-def _where(asking: Asking, at: Point, sample: Sample) -> Defect:
+def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
     """Which variable's derivative is off at a place: the one alone in whose direction the defect is largest."""
     v, names = asking.direction(at), list(asking.asked.names)
     still = Point(0.0, torch.zeros_like(v.y), torch.zeros_like(v.theta))
@@ -232,7 +264,7 @@ def _where(asking: Asking, at: Point, sample: Sample) -> Defect:
         parts[name], begin = replace(still, theta=own), end
         if len(parts) > 40:
             break
-    found = {name: _probe(asking, at, along, twice=sample.mode.endswith("twice"), whole=True)
+    found = {name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
              for name, along in parts.items()}  # fmt: skip
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
     return Defect(sample, tuple(sorted(off, key=lambda name: -off[name])))

@@ -17,6 +17,17 @@ from odecheck_reference.bounded import Array
 LEVELS = 5
 # the longest step of each table, in lengths of the direction; the shortest of one is half the longest of the next
 LONGEST = tuple(2.0 ** -(4 + LEVELS * k) for k in range(5))
+RATIOS = np.array([2.0**-k for k in range(LEVELS)], dtype=np.float64)
+
+
+def _weights(steps: Array) -> Array:
+    """Σ w_k p(h_k²) = p(0) for polynomials of a degree below len(steps): Lagrange's in the squares, (levels, 1)."""
+    squares = steps**2
+    return np.array([[np.prod([b / (b - a) for b in squares if b != a])] for a in squares], dtype=np.float64)
+
+
+# they do not depend on the longest step, only on the ratio of steps
+WEIGHTS, FEWER = _weights(RATIOS), _weights(RATIOS[1:])
 # a table that is settled to so many times the size of what is measured is not followed by another
 SETTLED = 2e-12
 
@@ -26,7 +37,8 @@ class Slopes:
     """What values say of g'(0) and g''(0).
 
     first, second: (n,), in the units of g. first_bar, second_bar: (n,), their uncertainties, infinite where nothing
-    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to.
+    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to. shortest: the shortest step of the table
+    whose uncertainty of `first`, over all components, was the smallest.
     """
 
     first: Array
@@ -34,6 +46,7 @@ class Slopes:
     second: Array
     second_bar: Array
     size: Array
+    shortest: float
 
 
 def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = False, settled: float = SETTLED) -> Slopes:
@@ -51,15 +64,19 @@ def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = Fals
     """
     middle = values(0.0)
     found: tuple[Array, Array, Array, Array] | None = None
+    sharpest, shortest = np.inf, LONGEST[0]
     for longest in LONGEST:
         new = _table(values, middle, noise, longest)
         found = new if found is None else _better(found, new)
         size = np.abs(middle) + np.abs(found[0])
-        grain = noise / (longest * 2.0 ** (1 - LEVELS))  # a shorter table cannot do better than this
+        last = longest * 2.0 ** (1 - LEVELS)
+        if (total := float(np.max(new[1], initial=0.0))) < sharpest or longest == LONGEST[0]:
+            sharpest, shortest = total, last
+        grain = noise / last  # a shorter table cannot do better than this
         if not whole and bool(np.all((found[1] <= settled * size) | (found[1] <= 4 * grain))):
             break
     assert found is not None
-    return Slopes(*found, np.abs(middle) + np.abs(found[0]))
+    return Slopes(*found, np.abs(middle) + np.abs(found[0]), shortest)
 
 
 def _better(old: tuple[Array, ...], new: tuple[Array, ...]) -> tuple[Array, Array, Array, Array]:
@@ -72,36 +89,28 @@ def _better(old: tuple[Array, ...], new: tuple[Array, ...]) -> tuple[Array, Arra
     return kept[0], kept[1], kept[2], kept[3]
 
 
-def _weights(steps: Array) -> Array:
-    """Σ w_k p(h_k²) = p(0) for polynomials of a degree below len(steps): Lagrange's in the squares of the steps."""
-    squares = steps**2
-    return np.array([np.prod([b / (b - a) for b in squares if b != a]) for a in squares])
-
-
 def _table(
     values: Callable[[float], Array], middle: Array, noise: Array, longest: float
 ) -> tuple[Array, Array, Array, Array]:
-    steps = longest / 2.0 ** np.arange(LEVELS)
+    steps = longest * RATIOS
     ends = [(values(h), values(-h)) for h in steps]
     h = steps[:, None]
     with np.errstate(invalid="ignore", over="ignore"):
         odd = np.array([up - down for up, down in ends]) / (2 * h)
         even = np.array([(up - middle) + (down - middle) for up, down in ends])
-        w = _weights(steps)[:, None]
         # of a smooth function the values at the two sides, extrapolated, meet the one in the middle
-        passed_by = np.maximum(np.abs((w * even).sum(0)) / 2 - 2 * np.abs(w).sum() * noise, 0.0) / steps[-1]
-        first, first_bar = _extrapolated(odd, steps)
-        second, second_bar = _extrapolated(even / h**2, steps)
-        first_bar = first_bar + (np.abs(w) / h).sum() * noise + passed_by
-        second_bar = second_bar + 4 * (np.abs(w) / h**2).sum() * noise + passed_by / steps[-1]
+        passed_by = np.maximum(np.abs((WEIGHTS * even).sum(0)) / 2 - 2 * np.abs(WEIGHTS).sum() * noise, 0.0) / steps[-1]
+        first, first_bar = _extrapolated(odd)
+        second, second_bar = _extrapolated(even / h**2)
+        first_bar = first_bar + (np.abs(WEIGHTS) / h).sum() * noise + passed_by
+        second_bar = second_bar + 4 * (np.abs(WEIGHTS) / h**2).sum() * noise + passed_by / steps[-1]
     return (*_finite(first, first_bar), *_finite(second, second_bar))
 
 
-def _extrapolated(rows: Array, steps: Array) -> tuple[Array, Array]:
+def _extrapolated(rows: Array) -> tuple[Array, Array]:
     """The limit of rows (levels, n) at step zero, and how far it is from what a level less at either end gives."""
-    whole = (_weights(steps)[:, None] * rows).sum(0)
-    shorter = (_weights(steps[1:])[:, None] * rows[1:]).sum(0)
-    longer = (_weights(steps[:-1])[:, None] * rows[:-1]).sum(0)
+    whole = (WEIGHTS * rows).sum(0)
+    shorter, longer = (FEWER * rows[1:]).sum(0), (FEWER * rows[:-1]).sum(0)
     # where the series is in its power law the longer table is 4^(levels - 1) times as far off as the shorter one
     return whole, np.maximum(np.abs(whole - shorter), np.abs(whole - longer) / 4.0 ** (LEVELS - 2))
 

@@ -47,6 +47,11 @@ class Asked:
         pieces = theta.split(self._pieces) if self.names else ()
         return {k: x.view(p.shape) for (k, p), x in zip(self.names.items(), pieces, strict=True)}
 
+    def restored(self) -> nn.Module:
+        """The module that was asked, with the parameters that it came with."""
+        self._flat.copy_(self.theta)
+        return self.module
+
     def scales(self) -> Tensor:
         """How long a step in each parameter is: its own size and a tenth of its tensor's, (params,)."""
         whole = float(self.theta.square().mean().sqrt()) if len(self.theta) else 0.0

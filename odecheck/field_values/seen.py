@@ -10,7 +10,8 @@ import numpy as np
 @dataclass(frozen=True)
 class Sample:
     """A derivative at one place. defect: |claimed − measured| in the size of value and derivative together, and bar:
-    what of it truncation and rounding explain. mode: how automatic differentiation was asked."""
+    what of it truncation and rounding explain. mode: how automatic differentiation was asked, "reverse mode", "forward
+    mode" or "reverse mode twice"; or "values", where values alone are compared, a short step apart."""
 
     t: float
     mode: str
@@ -35,13 +36,14 @@ class Defect:
 class DerivativesSeen:
     """What was seen of a field's derivatives.
 
-    samples: of every place that was judged. asked: places. judged: their times. start, end: the interval.
-    worst: the first defect that was confirmed. untouched: parameters whose gradient was zero at every place.
+    samples: of every place that was judged. rounded: at each of them, what values a very short step apart differ by
+    beyond the derivative. asked: places. start, end: the interval. worst: the first defect that was confirmed.
+    untouched: parameters whose gradient was zero at every place.
     """
 
     samples: tuple[Sample, ...]
+    rounded: tuple[Sample, ...]
     asked: int
-    judged: tuple[float, ...]
     start: float
     end: float
     worst: Defect | None
@@ -50,7 +52,20 @@ class DerivativesSeen:
     @property
     def not_judged(self) -> int:
         """Places at which the values have no derivative that could be told: kinks, noise, no finite value."""
-        return self.asked - len(self.judged)
+        return self.asked - len(self.rounded)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether most values are rounded more than those of float64.
+
+        At a single place that may be a kink, or a field that is as fast as rounding.
+        """
+        return 2 * sum(s.off for s in self.rounded) > len(self.rounded)
+
+    @property
+    def grain(self) -> float:
+        """Relative rounding of the values, the median of all places."""
+        return float(np.median([s.defect for s in self.rounded])) if self.rounded else 0.0
 
     @property
     def off(self) -> tuple[Sample, ...]:
@@ -59,10 +74,10 @@ class DerivativesSeen:
     @property
     def window(self) -> float:
         """The narrowest window of time that was certainly looked at, wherever it lies."""
-        times = np.sort(np.array([self.start, *self.judged, self.end]))
+        times = np.sort(np.array([self.start, *(s.t for s in self.rounded), self.end]))
         return float(np.max(np.diff(times)))
 
     @property
     def resolved(self) -> float:
         """The relative defect that would have been seen at any place that was judged."""
-        return max((s.bar for s in self.samples), default=float("inf"))
+        return max((s.bar for s in self.samples if s.mode == "reverse mode"), default=float("inf"))
