@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .callback import CallbackField, Flattened
 from .engines.base import Unsupported
-from .field_values import look
+from .field_values import NoBackward, look
 from .subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
@@ -215,7 +215,14 @@ def _its_values_agree(subject: Subject, problem: Problem) -> None:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    seen = look(lambda: copy.deepcopy(field.module), problem.ts, knots, features=field.features)
+    try:
+        seen = look(lambda: copy.deepcopy(field.module), problem.ts, knots, features=field.features)
+    except NoBackward as error:
+        raise BadInput(
+            f"the backward pass of the field raised {error}",
+            "an operation in place on something that the backward pass needs, or a custom backward that fails",
+            "out-of-place operations in forward: y = y * 2 for y.mul_(2)",
+        ) from error
     refusal = seen.refusal()
     if refusal is not None:
         raise BadInput(*refusal)

@@ -64,6 +64,11 @@ def _field(name: str, wrap: Callable[[nn.Module], nn.Module]) -> Mutant:
     return Mutant(name, lambda s: replace(s, around=(*s.around, wrap)))
 
 
+def field_mutant(name: str, wrap: Callable[[nn.Module], nn.Module]) -> Mutant:
+    """A mutant whose field is wrap(module), a module that may keep something of its own."""
+    return _field(name, wrap)
+
+
 # --- wrong derivatives -----------------------------------------------------------------------------------------
 
 

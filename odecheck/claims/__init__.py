@@ -22,9 +22,10 @@ from . import (
     steps,
     tolerance,
     use,
+    values,
 )
 
-MODULES = (solution, field, node, snopt, layers, kronecker, heavy_ball, adam)
+MODULES = (solution, field, values, node, snopt, layers, kronecker, heavy_ball, adam)
 CONFORMANCE_MODULES = (steps, state, tolerance, derivatives, parameters, second_routes, events, use)
 
 

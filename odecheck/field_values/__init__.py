@@ -6,6 +6,7 @@ What it cannot fake are its values, so these are asked, at random times in equal
 
 from .derivatives import ask_derivatives
 from .function import Answer, ask_function, without_influence
+from .line import NoBackward
 from .look import FieldSeen, look
 from .points import Path, rough_path
 from .seen import Defect, DerivativesSeen, Sample
@@ -15,6 +16,7 @@ __all__ = [
     "Defect",
     "DerivativesSeen",
     "FieldSeen",
+    "NoBackward",
     "Path",
     "Sample",
     "ask_derivatives",

@@ -28,10 +28,8 @@ FLOOR = 1e3 * EPS
 UNCLEAR = 1e-3
 # a defect is confirmed beside the point and in other directions: a lie is there as well, a kink is not
 TRIES = 3
-# a step of values so much shorter than those of the derivative has the rounding of the values alone
-CLOSE = 2.0**-10
-# relative rounding of values that is no longer that of float64
-COARSE = 1e-11
+# a step that moves every variable in its tenth digit
+CLOSE = 2.0**-32
 # parameters from which on a call takes half as many rows
 COSTLY = 10_000
 # defects that are confirmed; of a field that has so many the next ones are believed at once
@@ -131,8 +129,8 @@ def ask_derivatives(
     asked = module if isinstance(module, Asked) else Asked(module)
     asking = Asking(asked, path, features, asked.scales(), rng, forward)
     found: list[Sample] = []
-    rounded: list[Sample] = []
-    untouched = set(asked.names)
+    judged: list[float] = []
+    untouched = set(asked.names if samples else ())
     worst: Defect | None = None
     confirmed = 0
     for number, t in enumerate(strata(path.times, samples, rng)):
@@ -145,11 +143,11 @@ def ask_derivatives(
             continue
         confirmed += now.off
         found += now.samples
-        rounded.append(now.rounded)
+        judged.append(float(t))
         untouched &= set(now.untouched)
         if worst is None and any(s.off for s in now.samples):
             worst = _where(asking, at, value, max(now.samples, key=lambda s: s.defect / s.bar))
-    return DerivativesSeen(tuple(found), tuple(rounded), samples, float(path.times[0]), float(path.times[-1]),
+    return DerivativesSeen(tuple(found), tuple(judged), samples, float(path.times[0]), float(path.times[-1]),
                            worst, tuple(sorted(untouched)))  # fmt: skip
 
 
@@ -157,7 +155,6 @@ def ask_derivatives(
 class _Found:
     samples: list[Sample]
     untouched: tuple[str, ...]
-    rounded: Sample
 
     @property
     def off(self) -> bool:
@@ -204,7 +201,7 @@ def _probe(
         samples.append(_forward(at.t, pushed, true, size, clear, shaken))
     if twice and pulled.second is not None:
         samples += _second(at.t, pulled.second, true, w, size, loss)
-    return _Found(samples, pulled.untouched, _rounded(asking, at, v, true, size, noise))
+    return _Found(samples, pulled.untouched)
 
 
 def _reverse(t: float, claimed: float, true: Array, bar: Array, w: Array, size: Array, loss: float) -> Sample:
@@ -213,18 +210,6 @@ def _reverse(t: float, claimed: float, true: Array, bar: Array, w: Array, size: 
     gap = abs(claimed - float(w[on] @ true[on]))
     blur = float(np.linalg.norm((w * bar)[on])) + loss
     return Sample(t, "reverse mode", _over(gap, whole), SAFETY * blur / whole + FLOOR)
-
-
-def _rounded(asking: Asking, at: Point, v: Point, true: Slopes, size: Array, noise: Array) -> Sample:
-    """Values a very short step apart differ by the derivative and by rounding: by float32 inside, seven digits."""
-    h = true.shortest * CLOSE
-    apart = asking.asked.along(at, v, h) - asking.asked.along(at, v, -h)
-    with np.errstate(invalid="ignore"):
-        defect = np.abs(apart - 2 * h * true.first) / size
-        bar = (SAFETY * (2 * noise + 2 * h * true.first_bar)) / size + COARSE
-    defect = np.where(np.isfinite(defect) & np.isfinite(bar), defect, 0.0)
-    worst = int(np.argmax(defect / bar))
-    return Sample(at.t, "values", float(defect[worst]), float(bar[worst]))
 
 
 def _forward(
@@ -267,4 +252,6 @@ def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
     found = {name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
              for name, along in parts.items()}  # fmt: skip
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
-    return Defect(sample, tuple(sorted(off, key=lambda name: -off[name])))
+    near, far = (asking.asked.along(at, v, h) for h in (CLOSE, 2.0**-4))
+    flat = bool(np.array_equal(near, value)) and not np.array_equal(far, value)
+    return Defect(sample, tuple(sorted(off, key=lambda name: -off[name])), flat)

@@ -37,8 +37,7 @@ class Slopes:
     """What values say of g'(0) and g''(0).
 
     first, second: (n,), in the units of g. first_bar, second_bar: (n,), their uncertainties, infinite where nothing
-    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to. shortest: the shortest step of the table
-    whose uncertainty of `first`, over all components, was the smallest.
+    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to.
     """
 
     first: Array
@@ -46,7 +45,6 @@ class Slopes:
     second: Array
     second_bar: Array
     size: Array
-    shortest: float
 
 
 def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = False, settled: float = SETTLED) -> Slopes:
@@ -64,19 +62,15 @@ def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = Fals
     """
     middle = values(0.0)
     found: tuple[Array, Array, Array, Array] | None = None
-    sharpest, shortest = np.inf, LONGEST[0]
     for longest in LONGEST:
         new = _table(values, middle, noise, longest)
         found = new if found is None else _better(found, new)
         size = np.abs(middle) + np.abs(found[0])
-        last = longest * 2.0 ** (1 - LEVELS)
-        if (total := float(np.max(new[1], initial=0.0))) < sharpest or longest == LONGEST[0]:
-            sharpest, shortest = total, last
-        grain = noise / last  # a shorter table cannot do better than this
+        grain = noise / (longest * RATIOS[-1])  # a shorter table cannot do better than this
         if not whole and bool(np.all((found[1] <= settled * size) | (found[1] <= 4 * grain))):
             break
     assert found is not None
-    return Slopes(*found, np.abs(middle) + np.abs(found[0]), shortest)
+    return Slopes(*found, np.abs(middle) + np.abs(found[0]))
 
 
 def _better(old: tuple[Array, ...], new: tuple[Array, ...]) -> tuple[Array, Array, Array, Array]:

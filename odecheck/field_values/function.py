@@ -73,7 +73,6 @@ def ask_function(
     features: tuple[int, ...],
     *,
     seed: int = 0,
-    used: nn.Module | None = None,
 ) -> tuple[Answer, ...]:
     """Ask the same points in other circumstances.
 
@@ -82,20 +81,13 @@ def ask_function(
         path: states to ask at and around.
         features: the shape of one row of the state.
         seed: of the places.
-        used: a module that has been asked many times elsewhere, with the parameters of `make()`.
 
     Returns:
         One answer to each question, in the order of `CAUSES`.
     """
     rng = np.random.default_rng(seed)
     places = list(_places(path, features, rng))
-    gaps: dict[str, tuple[float, float]] = {}
-
-    def compare(question: str, place: Place, seen: Tensor, true: Tensor) -> None:
-        gap = _distance(seen, true)
-        if question not in gaps or not gap <= gaps[question][0]:
-            gaps[question] = gap, float(place[0])
-
+    compare = _Compared()
     fresh = [_value(make(), p) for p in places]
     module = make()
     for place, true in zip(places, fresh, strict=True):
@@ -104,14 +96,43 @@ def ask_function(
         compare("in another order", places[i], _value(module, places[i]), fresh[i])
     for i, place in enumerate(places):
         _circumstances(module, make, place, places[i - 1], fresh[i], compare)
-        if used is not None:
-            compare("after thousands of calls", place, _value(used, place), fresh[i])
     for change in CHANGES:
         _changed_parameters(module, make, places[:3], change, compare)
-    return tuple(Answer(q, *gaps[q]) for q in CAUSES if q in gaps)
+    return compare.answers
 
 
-Compare = Callable[[str, Place, Tensor, Tensor], None]
+def ask_again(
+    make: Callable[[], nn.Module], used: nn.Module, path: Path, features: tuple[int, ...], *, seed: int = 0
+) -> Answer:
+    """The same points of a module that has been asked many times.
+
+    Args:
+        make: as in `ask_function`.
+        used: the module, with the parameters of `make()`.
+        path: states to ask at and around.
+        features: the shape of one row of the state.
+        seed: of the places.
+    """
+    compare = _Compared()
+    for place in _places(path, features, np.random.default_rng(seed)):
+        compare("after thousands of calls", place, _value(used, place), _value(make(), place))
+    return compare.answers[0]
+
+
+class _Compared:
+    """The largest distance of each question."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Answer] = {}
+
+    def __call__(self, question: str, place: Place, seen: Tensor, true: Tensor) -> None:
+        gap = _distance(seen, true)
+        if question not in self.found or not gap <= self.found[question].gap:
+            self.found[question] = Answer(question, gap, float(place[0]))
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return tuple(self.found[q] for q in CAUSES if q in self.found)
 
 
 def _places(path: Path, features: tuple[int, ...], rng: np.random.Generator) -> Iterator[Place]:
@@ -140,18 +161,20 @@ def _distance(seen: Tensor, true: Tensor) -> float:
 
 
 def _circumstances(
-    module: nn.Module, make: Callable[[], nn.Module], place: Place, other: Place, true: Tensor, compare: Compare
+    module: nn.Module, make: Callable[[], nn.Module], place: Place, other: Place, true: Tensor, compare: _Compared
 ) -> None:
     """The questions about one point; `other` is the one that was asked before it."""
     (t, y), (time, state) = place, other
     first = _value(module, place)
     for _ in range(3):  # of a small state dropout can take the same part twice
         compare("of the same point at once", place, _value(module, place), first)
-    moved = (t, state)
-    compare("at the same time, another state", moved, _value(module, moved), _value(make(), moved))
-    _value(module, place)
-    moved = (time, y)
-    compare("at the same state, another time", moved, _value(module, moved), _value(make(), moved))
+    for question, then in (
+        ("at the same time, another state", (t, state)),
+        ("at the same state, another time", (time, y)),
+    ):
+        asked = make()
+        _value(asked, place)
+        compare(question, then, _value(asked, then), _value(make(), then))
     with torch.enable_grad():
         live = module(t.clone().requires_grad_(), y.clone().requires_grad_() * 1.0)
     compare("with gradients", place, live.detach(), true)
@@ -174,7 +197,7 @@ def _changed_parameters(
     make: Callable[[], nn.Module],
     places: Sequence[Place],
     change: tuple[float, float],
-    compare: Compare,
+    compare: _Compared,
 ) -> None:
     """The answer of a changed module is that of a module that had these parameters from the start."""
     named = {k: p for k, p in module.named_parameters() if p.requires_grad}

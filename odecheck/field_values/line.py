@@ -27,6 +27,10 @@ class Point:
         return Point(self.t + h * along.t, self.y + h * along.y, torch.add(self.theta, along.theta, alpha=h))
 
 
+class NoBackward(Exception):
+    """The backward pass of a field raised: the message says what."""
+
+
 class Asked:
     """A float64 copy of a module, asked at any (t, y, theta).
 
@@ -102,7 +106,10 @@ class Asked:
             if not value.requires_grad:
                 return Pulled(0.0, 0.0, 0.0, tuple(self.names))
             weight = torch.tensor(w, dtype=torch.float64).reshape(value.shape)
-            got = torch.autograd.grad(value, inputs, weight, allow_unused=True, create_graph=twice)
+            try:
+                got = torch.autograd.grad(value, inputs, weight, allow_unused=True, create_graph=twice)
+            except Exception as error:
+                raise NoBackward(f"{type(error).__name__}: {error}") from error
             terms = [(g, x) for g, x in zip(got, along, strict=True) if g is not None]
             products = [(g * x).sum() for g, x in terms]
             second = _again(products, inputs, along) if twice else 0.0

@@ -10,8 +10,8 @@ import torch
 from odecheck_reference.bounded import Array
 from torch import nn
 
-from .derivatives import ask_derivatives
-from .function import CAUSES, Answer, ask_function, without_influence
+from .derivatives import COSTLY, ask_derivatives
+from .function import CAUSES, Answer, ask_again, ask_function, without_influence
 from .line import Asked
 from .points import Path, rough_path
 from .seen import DerivativesSeen
@@ -41,8 +41,8 @@ class FieldSeen:
         if self.without_influence:
             return _kept(self.without_influence)
         if self.derivatives.worst is not None:
-            return _another_derivative(self.derivatives)
-        return _coarse(self.derivatives) if self.derivatives.coarse else None
+            return _coarse() if self.derivatives.worst.flat else _another_derivative(self.derivatives)
+        return None
 
 
 def look(
@@ -51,7 +51,7 @@ def look(
     knots: Array,
     *,
     features: tuple[int, ...] | None = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
     seed: int = 0,
     forward: bool = False,
     second: int = 0,
@@ -64,22 +64,30 @@ def look(
         ts: (times,), monotone.
         knots: (times, batch, state), states at ts.
         features: the shape of one row of the state as the module takes it; by default (state,).
-        samples: strata of [ts[0], ts[-1]] with a random time in each; a window of two strata is certainly looked at.
+        samples: strata of [ts[0], ts[-1]] with a random time in each; a window of two strata is certainly looked at. By
+            default 256, or 128 of a module with more than 10,000 parameters.
         seed: of the places and directions.
         forward: ask forward mode as well, which takes torch a second of CPU time to load.
         second: at every so many places also second derivatives; 0 for nowhere.
 
+    Raises:
+        NoBackward: the backward pass of the field raised.
+
     Returns:
-        What was seen, as data. The cost grows with the samples and with the cost of a call of the field, not with the
-        number of its parameters otherwise.
+        What was seen, as data; of what is no function derivatives are not asked. The cost grows with the samples and
+        with the cost of a call of the field, not with the number of its parameters otherwise.
     """
     features = features or knots.shape[2:]
     path = path_of(make(), ts, knots, features)
+    answers = ask_function(make, path, features, seed=seed)
+    if any(a.off for a in answers):  # what is no function has no derivative
+        return FieldSeen(ask_derivatives(make(), path, features, samples=0), answers, ())
     asked = Asked(make())
+    samples = samples or (SAMPLES if len(asked.theta) <= COSTLY else SAMPLES // 2)
     derivatives = ask_derivatives(asked, path, features, samples=samples, seed=seed, forward=forward, second=second)
-    answers = ask_function(make, path, features, seed=seed, used=asked.restored())
+    again = ask_again(make, asked.restored(), path, features, seed=seed)
     unread = without_influence(make(), path, features, derivatives.untouched[:MOST], seed=seed)
-    return FieldSeen(derivatives, answers, unread)
+    return FieldSeen(derivatives, (*answers, again), unread)
 
 
 def path_of(module: nn.Module, ts: Array, knots: Array, features: tuple[int, ...]) -> Path:
@@ -119,7 +127,7 @@ def _another_derivative(seen: DerivativesSeen) -> tuple[str, str, str]:
     return (
         f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
         f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{along}; seen at {len(set(off))} of "
-        f"{len(seen.rounded)} random times, from t = {min(off):.6g} to {max(off):.6g}",
+        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}",
         "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y, or a custom backward "
         "that is not the derivative of its forward",
         "forward without these, torch.autograd.gradcheck for a custom backward; or Problem(...) with a numpy formula "
@@ -127,9 +135,9 @@ def _another_derivative(seen: DerivativesSeen) -> tuple[str, str, str]:
     )
 
 
-def _coarse(seen: DerivativesSeen) -> tuple[str, str, str]:
+def _coarse() -> tuple[str, str, str]:
     return (
-        f"the values of the field are rounded to {seen.grain:.1g} of their size, and not to the 2e-16 of float64",
-        "float32 inside: t.float(), y.float(), a cast and back; or large numbers that cancel",
-        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() inside it",
+        "the values of the field do not change when t, y and parameters change in their tenth digit",
+        "float32 inside, t.float() or y.float() with a cast back, or rounding",
+        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() or round() inside it",
     )

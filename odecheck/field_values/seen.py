@@ -11,7 +11,7 @@ import numpy as np
 class Sample:
     """A derivative at one place. defect: |claimed − measured| in the size of value and derivative together, and bar:
     what of it truncation and rounding explain. mode: how automatic differentiation was asked, "reverse mode", "forward
-    mode" or "reverse mode twice"; or "values", where values alone are compared, a short step apart."""
+    mode" or "reverse mode twice"."""
 
     t: float
     mode: str
@@ -26,23 +26,23 @@ class Sample:
 @dataclass(frozen=True)
 class Defect:
     """A derivative that is not that of the values. along: the variables in whose directions it is off, worst first;
-    "t", "y", or names of parameters."""
+    "t", "y", or names of parameters. flat: values there do not change at all with a step of 1e-10 in every variable."""
 
     sample: Sample
     along: tuple[str, ...]
+    flat: bool = False
 
 
 @dataclass(frozen=True)
 class DerivativesSeen:
     """What was seen of a field's derivatives.
 
-    samples: of every place that was judged. rounded: at each of them, what values a very short step apart differ by
-    beyond the derivative. asked: places. start, end: the interval. worst: the first defect that was confirmed.
-    untouched: parameters whose gradient was zero at every place.
+    samples: of every place that was judged. judged: the times of these places. asked: places. start, end: the
+    interval. worst: the first defect that was confirmed. untouched: parameters whose gradient was zero everywhere.
     """
 
     samples: tuple[Sample, ...]
-    rounded: tuple[Sample, ...]
+    judged: tuple[float, ...]
     asked: int
     start: float
     end: float
@@ -52,20 +52,7 @@ class DerivativesSeen:
     @property
     def not_judged(self) -> int:
         """Places at which the values have no derivative that could be told: kinks, noise, no finite value."""
-        return self.asked - len(self.rounded)
-
-    @property
-    def coarse(self) -> bool:
-        """Whether most values are rounded more than those of float64.
-
-        At a single place that may be a kink, or a field that is as fast as rounding.
-        """
-        return 2 * sum(s.off for s in self.rounded) > len(self.rounded)
-
-    @property
-    def grain(self) -> float:
-        """Relative rounding of the values, the median of all places."""
-        return float(np.median([s.defect for s in self.rounded])) if self.rounded else 0.0
+        return self.asked - len(self.judged)
 
     @property
     def off(self) -> tuple[Sample, ...]:
@@ -74,7 +61,7 @@ class DerivativesSeen:
     @property
     def window(self) -> float:
         """The narrowest window of time that was certainly looked at, wherever it lies."""
-        times = np.sort(np.array([self.start, *(s.t for s in self.rounded), self.end]))
+        times = np.sort(np.array([self.start, *self.judged, self.end]))
         return float(np.max(np.diff(times)))
 
     @property
