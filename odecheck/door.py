@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
 
-from .callback import CallbackField, Flattened
+from .callback import Flattened
 from .engines.base import Unsupported
-from .field_values import NoBackward, look
+from .field_values import refusal_of
 from .subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
@@ -52,8 +51,7 @@ def enter(subject: Subject, problem: Problem) -> None:
         _rows_are_separate(module, t[0], y, value)
         _small_enough(problem)
     _arrives(subject, problem)
-    if not problem.independent:
-        _its_values_agree(subject, problem)
+    _its_values_agree(subject, problem)
 
 
 def _made(subject: Subject, problem: Problem) -> nn.Module:
@@ -207,25 +205,14 @@ def _small_enough(problem: Problem) -> None:
 
 
 def _its_values_agree(subject: Subject, problem: Problem) -> None:
-    """Without a second formula the reference takes a module's derivatives: they have to be those of its values."""
-    field = problem.field
-    if not isinstance(field, CallbackField):
-        return
+    """What the reference takes for derivatives, a module's own or a formula's, has to be those of the values."""
     try:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    try:
-        seen = look(lambda: copy.deepcopy(field.module), problem.ts, knots, features=field.features)
-    except NoBackward as error:
-        raise BadInput(
-            f"the backward pass of the field raised {error}",
-            "an operation in place on something that the backward pass needs, or a custom backward that fails",
-            "out-of-place operations in forward: y = y * 2 for y.mul_(2)",
-        ) from error
-    refusal = seen.refusal()
-    if refusal is not None:
-        raise BadInput(*refusal)
+    words = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    if words is not None:
+        raise BadInput(*words)
 
 
 @dataclass(eq=False)

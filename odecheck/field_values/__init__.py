@@ -6,9 +6,11 @@ What it cannot fake are its values, so these are asked, at random times in equal
 
 from .derivatives import ask_derivatives
 from .function import Answer, ask_function, without_influence
+from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
 from .points import Path, rough_path
+from .refusal import refusal, refusal_of
 from .seen import Defect, DerivativesSeen, Sample
 
 __all__ = [
@@ -21,7 +23,10 @@ __all__ = [
     "Sample",
     "ask_derivatives",
     "ask_function",
+    "ask_jets",
     "look",
+    "refusal",
+    "refusal_of",
     "rough_path",
     "without_influence",
 ]

@@ -238,11 +238,11 @@ def _over(gap: float, size: float) -> float:
 
 def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
     """Which variable's derivative is off at a place: the one alone in whose direction the defect is largest."""
-    v, names = asking.direction(at), list(asking.asked.names)
+    v = asking.direction(at)
     still = Point(0.0, torch.zeros_like(v.y), torch.zeros_like(v.theta))
     parts = {"t": replace(still, t=v.t), "y": replace(still, y=v.y)}
     begin = 0
-    for name in names:
+    for name in asking.asked.names:
         end = begin + asking.asked.names[name].numel()
         own = torch.zeros_like(v.theta)
         own[begin:end] = v.theta[begin:end]
@@ -252,6 +252,8 @@ def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
     found = {name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
              for name, along in parts.items()}  # fmt: skip
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
-    near, far = (asking.asked.along(at, v, h) for h in (CLOSE, 2.0**-4))
+    names = sorted(off, key=lambda name: -off[name])
+    alone = parts[names[0]] if names else v
+    near, far = (asking.asked.along(at, alone, h) for h in (CLOSE, 2.0**-4))
     flat = bool(np.array_equal(near, value)) and not np.array_equal(far, value)
-    return Defect(sample, tuple(sorted(off, key=lambda name: -off[name])), flat)
+    return Defect(sample, tuple(names), flat)

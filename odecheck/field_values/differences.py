@@ -1,8 +1,8 @@
 """First and second derivatives of a function of one number from its values alone, each with an uncertainty of its own.
 
-Central differences at h, h/2, h/4, ... extrapolated to h = 0 (Richardson; Ridders 1982, Adv. Eng. Softw. 4, 75): a
-longest step that is too long, because the function is fast or has a kink, is told from the table itself, and the next,
-shorter one is tried. The values at the middle are asked for as well: a table that stepped over what is there does not
+Central differences at five steps, each about half the last, extrapolated to h = 0 (Richardson; Ridders 1982, Adv. Eng.
+Softw. 4, 75): a longest step that is too long, because the function is fast or has a kink, is told from the table
+itself, and the next, shorter one is tried. The values at the middle are asked for as well: a table that stepped over what is there does not
 return to them.
 """
 
@@ -15,9 +15,10 @@ import numpy as np
 from odecheck_reference.bounded import Array
 
 LEVELS = 5
-# the longest step of each table, in lengths of the direction; the shortest of one is half the longest of the next
-LONGEST = tuple(2.0 ** -(4 + LEVELS * k) for k in range(5))
-RATIOS = np.array([2.0**-k for k in range(LEVELS)], dtype=np.float64)
+# the longest step of each table, in lengths of the direction; the shortest of one is twice the longest of the next
+LONGEST = tuple(2.0 ** -(4 + 5 * k) for k in range(5))
+# about halves, and no fractions of each other: steps that are all whole periods of a wave agree on a wrong slope
+RATIOS = np.array([1.0, 0.5381, 0.2713, 0.1289, 0.0637], dtype=np.float64)
 
 
 def _weights(steps: Array) -> Array:
@@ -27,7 +28,7 @@ def _weights(steps: Array) -> Array:
 
 
 # they do not depend on the longest step, only on the ratio of steps
-WEIGHTS, FEWER = _weights(RATIOS), _weights(RATIOS[1:])
+WEIGHTS, SHORTER, LONGER = _weights(RATIOS), _weights(RATIOS[1:]), _weights(RATIOS[:-1])
 # a table that is settled to so many times the size of what is measured is not followed by another
 SETTLED = 2e-12
 
@@ -104,8 +105,8 @@ def _table(
 def _extrapolated(rows: Array) -> tuple[Array, Array]:
     """The limit of rows (levels, n) at step zero, and how far it is from what a level less at either end gives."""
     whole = (WEIGHTS * rows).sum(0)
-    shorter, longer = (FEWER * rows[1:]).sum(0), (FEWER * rows[:-1]).sum(0)
-    # where the series is in its power law the longer table is 4^(levels - 1) times as far off as the shorter one
+    shorter, longer = (SHORTER * rows[1:]).sum(0), (LONGER * rows[:-1]).sum(0)
+    # where the series is in its power law the longer table is some 4^(levels - 1) times as far off as the shorter one
     return whole, np.maximum(np.abs(whole - shorter), np.abs(whole - longer) / 4.0 ** (LEVELS - 2))
 
 

@@ -1,4 +1,4 @@
-"""Everything that values say of a field, and the words in which a field is refused."""
+"""Everything that values say of a field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from odecheck_reference.bounded import Array
 from torch import nn
 
 from .derivatives import COSTLY, ask_derivatives
-from .function import CAUSES, Answer, ask_again, ask_function, without_influence
+from .function import Answer, ask_again, ask_function, without_influence
 from .line import Asked
 from .points import Path, rough_path
 from .seen import DerivativesSeen
@@ -32,17 +32,6 @@ class FieldSeen:
     derivatives: DerivativesSeen
     answers: tuple[Answer, ...]
     without_influence: tuple[str, ...]
-
-    def refusal(self) -> tuple[str, str, str] | None:
-        """What was seen, its usual cause and what to type; None of a field that nothing speaks against."""
-        off = next((a for a in self.answers if a.off), None)
-        if off is not None:
-            return _not_a_function(off, [a.question for a in self.answers if a.off])
-        if self.without_influence:
-            return _kept(self.without_influence)
-        if self.derivatives.worst is not None:
-            return _coarse() if self.derivatives.worst.flat else _another_derivative(self.derivatives)
-        return None
 
 
 def look(
@@ -99,45 +88,3 @@ def path_of(module: nn.Module, ts: Array, knots: Array, features: tuple[int, ...
             return np.array(got.reshape(y.shape).numpy())
 
     return rough_path(value, ts, knots)
-
-
-def _not_a_function(answer: Answer, questions: list[str]) -> tuple[str, str, str]:
-    others = f" (and {', '.join(q for q in questions if q != answer.question)})" if len(questions) > 1 else ""
-    return (
-        f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its answer "
-        f"{answer.question}{others} is another one, by {answer.gap:.2g} of its size",
-        CAUSES[answer.question],
-        "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "
-        "self.weight in forward, and write into new tensors",
-    )
-
-
-def _kept(names: tuple[str, ...]) -> tuple[str, str, str]:
-    return (
-        f"no number that the parameters {', '.join(names)} are given changes the field, though they take part in it",
-        "a weight that was cached at an earlier call, on the module or in a global, beside a zero times the true one",
-        f"self.{names[0]} itself in forward, or {names[0]}.requires_grad_(False) if it is unused",
-    )
-
-
-def _another_derivative(seen: DerivativesSeen) -> tuple[str, str, str]:
-    assert seen.worst is not None
-    worst, off = seen.worst.sample, [s.t for s in seen.off]
-    along = f" in the direction of {', '.join(seen.worst.along[:4])}" if seen.worst.along else ""
-    return (
-        f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
-        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{along}; seen at {len(set(off))} of "
-        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}",
-        "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y, or a custom backward "
-        "that is not the derivative of its forward",
-        "forward without these, torch.autograd.gradcheck for a custom backward; or Problem(...) with a numpy formula "
-        "of the field, to have it judged",
-    )
-
-
-def _coarse() -> tuple[str, str, str]:
-    return (
-        "the values of the field do not change when t, y and parameters change in their tenth digit",
-        "float32 inside, t.float() or y.float() with a cast back, or rounding",
-        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() or round() inside it",
-    )

@@ -26,7 +26,8 @@ class Sample:
 @dataclass(frozen=True)
 class Defect:
     """A derivative that is not that of the values. along: the variables in whose directions it is off, worst first;
-    "t", "y", or names of parameters. flat: values there do not change at all with a step of 1e-10 in every variable."""
+    "t", "y", or names of parameters. flat: values do not change at all with a step of 1e-10 in the first
+    of them."""
 
     sample: Sample
     along: tuple[str, ...]
