@@ -1,9 +1,9 @@
 """First and second derivatives of a function of one number from its values alone, each with an uncertainty of its own.
 
 Central differences at five steps, each about half the last, extrapolated to h = 0 (Richardson; Ridders 1982, Adv. Eng.
-Softw. 4, 75): a longest step that is too long, because the function is fast or has a kink, is told from the table
-itself, and the next, shorter one is tried. The values at the middle are asked for as well: a table that stepped over what is there does not
-return to them.
+Softw. 4, 75). A longest step that is too long, because the function is fast or has a kink, is told from the table
+itself, and a shorter one is tried. The value at the middle is asked for as well: a table that stepped over what is
+there does not return to it.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def _another_derivative(seen: DerivativesSeen) -> Words:
         f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
         f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{along}; seen at {len(set(off))} of "
         f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}",
-        "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that is "
-        "not the derivative of its forward; rounding or float32 inside",
+        "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that "
+        "is not the derivative of its forward; rounding or float32 inside",
         "forward without these, torch.autograd.gradcheck for a custom backward; or Problem(...) with a numpy formula "
         "of the field, to have it judged",
     )

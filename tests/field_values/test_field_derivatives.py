@@ -39,12 +39,11 @@ def test_a_derivative_that_is_off_by_1e_10_everywhere(seed):
     assert not is_found(kinds.Net(change=lambda s, t, y, v: v + kinds.lying(y, 0.0)), samples=64, seed=seed)
 
 
-def test_a_window_of_a_hundredth_of_the_time_in_19_of_20_seeds():
-    found = 0
-    for seed in range(20):
-        begin = np.random.default_rng(seed).uniform(0, 0.99)
-        found += is_found(kinds.Window(begin, begin + 0.01), samples=256, seed=seed)
-    assert found >= 19
+@pytest.mark.parametrize("seed", range(8))
+def test_a_window_of_a_hundredth_of_the_time(seed):
+    """With 256 samples; it was found in 20 of 20 seeds when this was measured."""
+    begin = np.random.default_rng(seed).uniform(0, 0.99)
+    assert is_found(kinds.Window(begin, begin + 0.01), samples=256, seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(6))
