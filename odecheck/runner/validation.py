@@ -12,6 +12,7 @@ from odecheck_reference import Problem
 from torch import Tensor, nn
 
 from odecheck.errors import BadInput, Unsupported
+from odecheck.field_values import refusal_of
 from odecheck.fields.callback import Flattened
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
@@ -19,8 +20,6 @@ from odecheck.subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-# relative distance of automatic differentiation from central differences that truncation and round-off explain
-SLOPES = 1e-4
 # numbers that the reference carries in its forward sensitivities of one problem
 LARGEST = 2_000_000
 
@@ -30,8 +29,9 @@ def validate(subject: Subject, problem: Problem) -> None:
 
     Raises BadInput for a solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
     infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent step
-    budget; of a problem without a formula of its own also for rows that see each other, derivatives cut off inside, and
-    a size out of reach.
+    budget; of a problem without a formula of its own also for rows that see each other, a size out of reach,
+    derivatives that are not those of the values, answers that depend on earlier calls, and values that are not of
+    float64.
     """
     _is_a_solver(subject)
     module = _made(subject, problem)
@@ -43,8 +43,8 @@ def validate(subject: Subject, problem: Problem) -> None:
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
         _small_enough(problem)
-        _slopes_are_its_own(problem)
     _arrives(subject, problem)
+    _its_values_agree(subject, problem)
 
 
 def _is_a_solver(subject: Subject) -> None:
@@ -211,26 +211,15 @@ def _small_enough(problem: Problem) -> None:
         )
 
 
-def _slopes_are_its_own(problem: Problem) -> None:
-    """Without a second formula the reference takes the module's derivatives: at least they belong to its values."""
-    t, y, theta, d = float(problem.ts[0]), problem.y0, problem.theta, problem.field.state
-    rng, h = np.random.default_rng(0), 1e-5
-    dt, dy, dtheta = rng.standard_normal(), rng.standard_normal(y.shape), rng.standard_normal(theta.shape)
-    first = problem.field.jet(t, y, theta, 1).first
-    assert first is not None
-    given = first[..., 0] * dt + np.einsum("bij,bj->bi", first[..., 1 : 1 + d], dy) + first[..., 1 + d :] @ dtheta
-    ahead = problem.field.jet(t + h * dt, y + h * dy, theta + h * dtheta, 0).value
-    behind = problem.field.jet(t - h * dt, y - h * dy, theta - h * dtheta, 0).value
-    true = (ahead - behind) / (2 * h)
-    gap, size = float(np.max(np.abs(given - true))), float(np.max(np.abs(true)))
-    if not gap <= SLOPES * max(size, float(np.max(np.abs(ahead)))):
-        raise BadInput(
-            f"the derivative of the field by automatic differentiation is off by {gap:.2g}, of {size:.2g}, from "
-            "that of its values",
-            "detach(), .data or no_grad() inside forward, a custom backward, rounding or "
-            "float32 inside, or a jump of the field at the example state",
-            "forward without these; or Problem(...) with a numpy formula of the field, to have it judged",
-        )
+def _its_values_agree(subject: Subject, problem: Problem) -> None:
+    """What the reference takes for derivatives, a module's own or a formula's, has to be those of the values."""
+    try:
+        knots = subject.solution(problem)
+    except Unsupported:
+        knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
+    words = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    if words is not None:
+        raise BadInput(*words)
 
 
 @dataclass(eq=False)

@@ -154,6 +154,75 @@ def test_derivatives_that_are_cut_off():
     passes(Net(lambda self, t, y, value: value * y))
 
 
+def test_a_derivative_that_lies_in_a_window_of_time():
+    def window(self, t, y, value):
+        weight = self.outer.weight.detach() if 0.2 < t < 0.4 else self.outer.weight
+        return torch.tanh(self.inner(y)) @ weight.T + self.outer.bias
+
+    refused = refusal(Net(window))
+    assert "in the direction of outer.weight" in refused.seen
+    assert "of 256 random times, from t = 0.2" in refused.seen
+    assert "detach()" in refused.cause
+    passes(Net(lambda self, t, y, value: value * (1.0 if t < 0.4 else 2.0)))
+
+
+def test_a_field_that_remembers():
+    def frozen(self, t, y, value):
+        self.first = getattr(self, "first", t.detach())
+        return value / (1 + t) * (1 + self.first)
+
+    def cached(self, t, y, value):
+        self.kept = getattr(self, "kept", self.outer.weight.detach().clone())
+        return torch.tanh(self.inner(y)) @ self.kept.T + self.outer.bias + 0 * self.outer.weight.sum()
+
+    assert "is not a function of (t, y, parameters)" in refusal(Net(frozen)).seen
+    refused = refusal(Net(cached))
+    assert "with changed parameters" in refused.seen
+    assert "cached" in refused.cause
+    called = Net(cached).double()
+    called(torch.tensor(0.0), torch.ones(1, 2, dtype=torch.float64))
+    assert "no number that the parameters outer.weight are given" in refusal(called).seen
+
+
+def test_a_backward_pass_that_fails():
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, *grads):
+            if float(grads[0].abs().max()) not in (0.0, 1.0):
+                raise RuntimeError("not today")
+            return grads[0]
+
+    class Field(nn.Module):
+        def forward(self, t, y):
+            return Failing.apply(y)
+
+    assert "not today" in refusal(Field(), y0=((1.0, 0.5),)).seen
+
+
+@pytest.mark.parametrize(
+    ("formula", "y0"),
+    [
+        (lambda s, t, y: -s.k * y / (1e-6 + y), 1e-6),
+        (lambda s, t, y: -1e6 * s.k * y**3, 1e-6),
+        (lambda s, t, y: -1e6 * s.k * y + torch.sin(5e2 * t), 1.0),
+    ],
+)
+def test_fields_of_small_or_fast_scales_pass(formula, y0):
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.k = nn.Parameter(torch.tensor(1e-6, dtype=torch.float64))
+
+        def forward(self, t, y):
+            return formula(self, t, y)
+
+    passes(Field(), y0=((y0,),))
+
+
 @pytest.mark.parametrize("ts", [(0.0, 1.0, 0.5), (0.0, 0.0, 1.0), (0.0,)])
 def test_times_that_are_not_monotone(ts):
     assert "monotone" in refusal(Net(), ts=ts).seen
