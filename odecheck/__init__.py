@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .subject import Subject as Subject
     from .target import module_pairs as module_pairs
     from .target import pairs as pairs
+    from .watch import watch as watch
 
     HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE
 
@@ -70,6 +71,7 @@ _HOMES = {
     "parametrize": ".pytest_plugin",
     "problems": ".shipped",
     "subjects": ".shipped",
+    "watch": ".watch",
 }
 _VERDICTS = ("HOLDS", "REFUTED", "INCONCLUSIVE")
 
