@@ -167,12 +167,13 @@ def _caches(call: Call, t: Tensor) -> Finding | None:
 
 def _rounds(call: Call, t: Tensor) -> Finding | None:
     """Whether a float64 field makes float32 of its time or of its state."""
+    short = t.float().double()  # outside of promotion, which would undo it
     with posed_again(call) as (f, _, _):
         _ask(call, f, call.times[0])
-        own, rounded = _ask(call, f, t), _ask(call, f, t.float().double())
+        own, rounded = _ask(call, f, t), _ask(call, f, short)
     with posed_again(call) as (f, _, _), InDouble():
         _ask(call, f, call.times[0])
-        whole, moved = _ask(call, f, t), _ask(call, f, t.float().double())
+        whole, moved = _ask(call, f, t), _ask(call, f, short)
     far = _far(own, whole)
     if far <= 1e-11:
         return None

@@ -146,11 +146,20 @@ def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Arr
                 "it into the state, or use odeint",
             )
         elif kept.name not in reached and kept.name in call.unreached and (key in own or key in told):
+            if _has_reached_siblings(kept.name, reached):  # an additive constant of an energy, and the like
+                row.say("constant", f"the solve does not depend on the parameter {kept.name}", note=True)
+                continue
             row.say(
                 "parameter not reached",
                 f"the solve does not depend on the parameter {kept.name}: it gets no gradient; "
                 "it is overwritten, detached or never used in forward",
             )
+
+
+def _has_reached_siblings(name: str, reached: set[str]) -> bool:
+    """Whether the solve depends on another parameter of the same part of the field."""
+    part = name.rpartition(".")[0]
+    return bool(part) and any(other.rpartition(".")[0] == part for other in reached)
 
 
 def _who(x: Tensor) -> str:

@@ -91,13 +91,16 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the whole solve: refuted by a finding or a broken promise, inconclusive where something is not decided."""
+        """Of the whole solve: refuted by a finding or a broken promise, inconclusive where something is not decided.
+
+        Not applicable: nothing was found and nothing promised, as by fixed steps.
+        """
         kinds = {q.verdict for q in self.quantities.values()}
         if self.findings or Verdict.REFUTED in kinds:
             return Verdict.REFUTED
         if self.state is not State.JUDGED or Verdict.INCONCLUSIVE in kinds:
             return Verdict.INCONCLUSIVE
-        return Verdict.HOLDS
+        return Verdict.HOLDS if Verdict.HOLDS in kinds else Verdict.NOT_APPLICABLE
 
     def say(self, kind: str, text: str, *, note: bool = False) -> None:
         """Add a finding, or a note."""

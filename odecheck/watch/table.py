@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..judge import Verdict
 from .row import Quantity, Row, State
 
 COLUMNS = (
@@ -95,8 +96,14 @@ def _cells(row: Row, n: int) -> tuple[str, ...]:
         _bytes(row.saved_bytes),
         *(_quantity(row.quantities.get(name)) for name in NAMES),
         f"{max(used):.2g}" if used else "-",
-        row.verdict if row.state is State.JUDGED or row.findings else row.state,
+        _verdict(row),
     )
+
+
+def _verdict(row: Row) -> str:
+    if row.state is not State.JUDGED and not row.findings:
+        return row.state
+    return "no promise" if row.verdict is Verdict.NOT_APPLICABLE else row.verdict
 
 
 def _quantity(q: Quantity | None) -> str:
