@@ -14,7 +14,7 @@ __all__ = ["Finding", "Quantity", "Row", "State", "Step", "watch"]
 
 
 class _Callable(types.ModuleType):
-    # importing this package makes its name an attribute of odecheck, in the place of the public name of the same spelling
+    # importing this package makes it the attribute `watch` of odecheck, in the place of the function of that name
     def __call__(self, *args: Any, **kwargs: Any) -> watch:
         return watch(*args, **kwargs)
 

@@ -160,8 +160,9 @@ def _caches(call: Call, t: Tensor) -> Finding | None:
         return None
     return Finding(
         "caches its weights",
-        f"the field goes on with weights of its first call after its parameters have changed (values are off by {far:.1e} "
-        "where parameters moved by 1 %): a tensor made from parameters is kept in an attribute; make it anew in every call",
+        f"the field goes on with weights of its first call after its parameters have changed (values are off by "
+        f"{far:.1e} where parameters moved by 1 %): a tensor made from parameters is kept in an attribute; make it "
+        "anew in every call",
     )
 
 

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 # objects of these packages hold no state of a user's field; an nn.Module of any package does
-FOREIGN = frozenset(
-    {*"torch numpy scipy pandas sklearn jax torchvision matplotlib torchdiffeq odecheck builtins collections".split(),
-     *"functools typing logging threading inspect os sys abc weakref warnings importlib argparse".split(),
-     *"contextlib pathlib io".split()}
-)
+_PACKAGES = """
+torch numpy scipy pandas sklearn jax torchvision matplotlib torchdiffeq odecheck builtins collections functools typing
+logging threading inspect os sys abc weakref warnings importlib argparse contextlib pathlib io
+"""
+FOREIGN = frozenset(_PACKAGES.split())
 PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 OPAQUE = (type, types.ModuleType, types.BuiltinFunctionType, torch.optim.Optimizer)
 # a field that reaches more objects than this reaches the whole program

@@ -136,7 +136,7 @@ def _compare(work: _Work, seconds: float) -> None:
         f.deadline = start + max(seconds, 2 * (time.process_time() - start))
         exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
-        row.reason = f"{truth.family} at {truth.rtol:.0e}" + (f"; {truth.short}" if truth.short else "")
+        row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
         along = truth.answer.along or _coarse_path(f, truth)
         if row.adaptive:
             promised = promise(f, along, truth.answer, forward=steps[0], backward=steps[1] or steps[0])

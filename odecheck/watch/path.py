@@ -1,7 +1,7 @@
 """The solution of a field in float64 as a function of time, in memory that does not grow with the number of steps.
 
-scipy's DOP853 steps forwards. Its interpolants are kept while they fit into LARGEST bytes; beyond that only the states at
-the ends of chunks of steps are, and a chunk is stepped again when somebody asks for a time inside.
+scipy's DOP853 steps forwards. Its interpolants are kept while they fit into LARGEST bytes; beyond that only the states
+at the ends of chunks of steps are, and a chunk is stepped again when somebody asks for a time inside.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def path(
     out = Path(np.empty((len(times), len(y0))), 0, f, rtol, direction=direction)
     room = max(1, LARGEST // (8 * INTERPOLANT * len(y0)))
     y, found = y0, {float(times[0]): y0}
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for a, b in pairwise(ends):
         y = _piece(out, a, b, y, room, dense)
         found[b] = y
     out.at_times[:] = [found[float(t)] for t in times]

@@ -1,8 +1,8 @@
 """What a tolerance promises for one solve, from few products with the flow's derivative: no matrix is made.
 
-The promise is that of `odecheck.claims.tolerance`: with N steps, each allowed an error of w = atol + rtol max|y| (root
-mean square), and the flow's largest amplification κ, the error is at most κ N w. κ is estimated by tangents and adjoints
-of random directions, two rounds of power iteration along the solution; it is at least 1.
+The promise is that of `odecheck.claims.tolerance`: with N steps, each allowed an error of w = atol + rtol max|y|
+(root mean square), and the flow's largest amplification κ, the error is at most κ N w. κ is estimated by tangents and
+adjoints of random directions, two rounds of power iteration along the solution; it is at least 1.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _rate(f: Field64, along: Path) -> tuple[float, bool]:
     forwards = 1.0 if f.times[-1] >= f.times[0] else -1.0
     for share in (0.1, 0.5, 0.9):
         t = float(f.times[0] + share * (f.times[-1] - f.times[0]))
-        y, v = along(t), draw.standard_normal(f.states)
+        y, v, size, sign = along(t), draw.standard_normal(f.states), 0.0, 0.0
         for _ in range(6):
             v = v / max(float(np.linalg.norm(v)), 1e-300)
             new = f.vjp(t, y, v)[1]

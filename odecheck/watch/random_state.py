@@ -14,7 +14,7 @@ from torch import Tensor
 @contextmanager
 def untouched(at: Tensor | None = None) -> Generator[None]:
     """Whatever is drawn inside is not missing outside. at: torch's state to begin with, by default that of now."""
-    kept = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    kept = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - users' fields draw from it
     devices = [torch.cuda.get_rng_state_all()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     try:
         if at is not None:
@@ -23,6 +23,6 @@ def untouched(at: Tensor | None = None) -> Generator[None]:
     finally:
         torch.set_rng_state(kept[0])
         random.setstate(kept[1])
-        np.random.set_state(kept[2])
+        np.random.set_state(kept[2])  # noqa: NPY002
         for state in devices:
             torch.cuda.set_rng_state_all(state)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from enum import StrEnum
 
 from ..judge import Judgement, Verdict
@@ -76,8 +77,8 @@ class Row:
     seconds: tuple[float, float] = (NAN, NAN)
     saved_bytes: int = 0
     truth_seconds: float = 0.0
-    quantities: dict[str, Quantity] = field(default_factory=dict)
-    said: list[Finding] = field(default_factory=list)
+    quantities: dict[str, Quantity] = made(default_factory=dict)
+    said: list[Finding] = made(default_factory=list)
 
     @property
     def findings(self) -> list[Finding]:

@@ -40,6 +40,11 @@ class Truth:
     seconds: float = 0.0
     short: str = ""
 
+    @property
+    def sharpness(self) -> str:
+        """Its tolerance, or its number of steps."""
+        return f"at rtol {self.rtol:.0e}" if self.rtol < 1 else f"to {self.rtol:.0f} steps"
+
     def parts(self) -> dict[str, Array]:
         """The numbers by the names of the bars."""
         return parts_of(self.answer)
@@ -74,10 +79,8 @@ def settle(f: Field64, aims: Callable[[Truth], dict[str, float]], *, rtol: float
     start = time.process_time()
     f.deadline = start + seconds
     try:
-        if f.states >= MANY_KINKS and has_kinks(f):
-            found = _halved(f, aims)
-        else:
-            found = _sharpened(f, aims, rtol, seconds)
+        kinky = f.states >= MANY_KINKS and has_kinks(f)
+        found = _halved(f, aims) if kinky else _sharpened(f, aims, rtol, seconds)
     finally:
         f.deadline, f.most = float("inf"), float("inf")
     found.seconds = time.process_time() - start

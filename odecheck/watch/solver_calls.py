@@ -6,7 +6,8 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class Posed:
     outputs: Callable[[Any], list[Tensor]]
     adjoint: bool = False
     order: int | None = None
-    breaks: tuple[float, ...] = field(default=())
+    breaks: tuple[float, ...] = made(default=())
 
     def packed(self, parts: list[Tensor]) -> Any:
         """The state as the field takes it."""

@@ -116,7 +116,7 @@ class Step:
     def _kept(self, adapter: Adapter, original: Any, function: Any, args: Any, kwargs: Any) -> tuple[Call | None, Any]:
         """What is kept of a call, and the arguments to go on with: None where they are to be passed on as they came."""
         try:
-            if torch._C._functorch.maybe_current_level() is not None:  # tensors of a transform do not outlive it
+            if _inside_a_transform():
                 return None, None
             posed, how = adapter.read(original, function, arguments(original, args, kwargs))
         except Exception:  # not a call of the form that is known
@@ -140,6 +140,11 @@ class Step:
             with torch.no_grad():
                 empty = [k.name for k in leaves if k.tensor.grad is None or not bool(k.tensor.grad.any())]
             call.unreached = empty if len(empty) < len(leaves) else []
+
+
+def _inside_a_transform() -> bool:
+    """Whether one of torch.func's transforms is at work: its tensors do not outlive it."""
+    return torch._C._functorch.maybe_current_level() is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _inside_a_solver() -> bool:
@@ -185,12 +190,15 @@ class watch:
         self._entered = 0
         self._stack = ExitStack()
         self._steps: list[Step] = []
+        self.kept: list[Step] | None = None  # all that were begun, where somebody wants them
 
     def __enter__(self) -> Step:
         """Begin to watch, where it is time."""
         step = Step(self._entered % self.every == 0, self.budget)
         self._entered += 1
         self._steps.append(step)
+        if self.kept is not None:
+            self.kept.append(step)
         if step.watched:
             self._stack.enter_context(intercepted(step._reached))
         return step

@@ -1,21 +1,22 @@
 """What a solve of a training step should have given, in float64: solution, and gradients of ⟨cotangent, y(ts)⟩.
 
 First order without a column for each parameter. The adjoint a' = −(∂f/∂y)ᵀ a is solved backwards along the solution,
-a jumps by the cotangent at each time, and dL/dθ = ∫ aᵀ ∂f/∂θ dt is a quadrature along it: memory is that of the states and
-the parameters. Families that have nothing in common but the field:
+a jumps by the cotangent at each time, and dL/dθ = ∫ aᵀ ∂f/∂θ dt is a quadrature along it: memory is that of the states
+and the parameters. Families that have nothing in common but the field:
 
 - dop853: scipy's DOP853 for y and a, Gauss nodes on the steps of a;
 - adams: VODE in Adams form without a Jacobian for y and a, Gauss nodes on panels of its own;
 - rk4: classical Runge-Kutta of a given number of steps, and the exact derivative of these very steps. For a field with
   kinks, where methods of high order take as many steps as there are kinks.
 
-Sources: L. Pontryagin's adjoint as in Chen et al., arXiv:1806.07366; Hairer, Nørsett & Wanner I, section II.10 (DOP853);
-Brown, Byrne & Hindmarsh 1989 (VODE).
+Sources: L. Pontryagin's adjoint as in Chen et al., arXiv:1806.07366; Hairer, Nørsett & Wanner I, section II.10
+(DOP853); Brown, Byrne & Hindmarsh 1989 (VODE).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,10 @@ NODES = 6
 
 @dataclass
 class Answer:
-    """One answer. solution: (times, states). y0: (states,), t: (times,), theta by name: gradients; None without a loss."""
+    """One answer. solution: (times, states). y0 (states,), t (times,), theta by name: gradients, None without a loss.
+
+    along: the solution as a function of time, where the family has one. growth: of the adjoint, at most.
+    """
 
     solution: Array
     y0: Array | None = None
@@ -113,7 +117,7 @@ def adams(f: Field64, along: Path, *, rtol: float) -> Answer:
             return -f.vjp(s, along(s), a)[1]
 
         edges = np.linspace(start, end, panels + 1)
-        nodes = [node for lo, hi in zip(edges[:-1], edges[1:], strict=True) for node in integral.times(lo, hi)]
+        nodes = [node for lo, hi in pairwise(edges) for node in integral.times(lo, hi)]
         times = [start, *(s for s, _ in nodes), end] if f.leaves else [start, end]
         states = _vode(rhs, a, times, rtol, f.call.posed.breaks)
         for (s, weight), here in zip(nodes if f.leaves else (), states[1:-1], strict=f.leaves != {}):
@@ -207,10 +211,7 @@ def _grid(f: Field64, steps: int) -> Array:
     inside = [b for b in f.call.posed.breaks if direction * f.times[0] < direction * b < direction * f.times[-1]]
     ends = sorted({*map(float, f.times), *inside}, key=lambda t: direction * t)
     length = abs(ends[-1] - ends[0])
-    pieces = [
-        np.linspace(a, b, max(1, int(np.ceil(steps * abs(b - a) / length))) + 1)[1:]
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    pieces = [np.linspace(a, b, max(1, int(np.ceil(steps * abs(b - a) / length))) + 1)[1:] for a, b in pairwise(ends)]
     return np.concatenate([[ends[0]], *pieces])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torchdiffeq
@@ -21,7 +22,7 @@ def right(make):
 def net(*widths, act=nn.Tanh):
     """A dense network."""
     layers: list[nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in pairwise(widths):
         layers += [nn.Linear(a, b), act()]
     return nn.Sequential(*layers[:-1])
 
@@ -297,7 +298,7 @@ def event():
             self.gravity = nn.Parameter(torch.tensor(9.8))
 
         def forward(self, t, state):
-            x, v = state
+            _, v = state
             return v, -self.gravity * torch.ones_like(v)
 
     field, y0 = Ball(), (torch.tensor([3.0]), torch.tensor([0.5]))
@@ -348,7 +349,9 @@ def captured_context_told():
     def step():
         field.context = encoder(x)
         told = (*field.parameters(), field.context)
-        z = odeint_adjoint(field, torch.zeros(6, 3), torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6, adjoint_params=told)
+        z = odeint_adjoint(
+            field, torch.zeros(6, 3), torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6, adjoint_params=told
+        )
         z[-1].square().mean().backward()
 
     return step

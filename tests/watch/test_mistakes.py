@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -18,10 +20,9 @@ def test_a_mistake_is_named(name):
     kinds, make = MISTAKES[name]
     run = make()
     with watch(budget=60) as step:
-        try:
+        refused = kinds == ("changes its input",)  # torch itself refuses the backward solve of this one
+        with pytest.raises(RuntimeError, match="in-place") if refused else nullcontext():
             run()
-        except RuntimeError as error:  # torch itself refuses this one
-            assert "in-place" in str(error)
     found = {f.kind for row in step.rows for f in row.findings}
     notes = {f.kind for row in step.rows for f in row.notes}
     assert set(kinds) - NOTES <= found, str(step)

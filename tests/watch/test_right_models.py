@@ -21,7 +21,7 @@ def gradients(step):
     grads = {kept.name: None if kept.tensor.grad is None else kept.tensor.grad.clone()
              for kept in reached if kept.tensor.is_leaf}  # fmt: skip
     values = {kept.name: kept.tensor.detach().clone() for kept in reached}
-    return grads, values, torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    return grads, values, torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
 
 
 def same(a, b):
