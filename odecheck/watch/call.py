@@ -54,7 +54,7 @@ class Call:
 
     @property
     def field_name(self) -> str:
-        return name_of(self.posed.field)
+        return name_of(self.posed.field if self.posed.named is None else self.posed.named)
 
     def arrived(self, i: int, cotangent: Tensor) -> None:
         """A cotangent of output i."""
@@ -99,11 +99,12 @@ def _where() -> str:
 def listen_backward(call: Call, result: Any) -> None:
     """Hooks on what a solver gave: for the cotangents, and for the result of a backward solve that is one node."""
     ys = call.posed.outputs(result)
-    call.solution = [y.detach().clone() for y in ys]
+    arranged = call.posed.arranged
+    call.solution = [arranged(y.detach()).clone() for y in ys]
     call.start_moved = any(not torch.equal(a, b.detach()) for a, b in zip(call.start, call.posed.y0, strict=True))
     for i, y in enumerate(ys):
         if y.requires_grad:
-            y.register_hook(_harmless(lambda g, i=i: call.arrived(i, g)))
+            y.register_hook(_harmless(lambda g, i=i: call.arrived(i, arranged(g))))
     node = _backward_solve(ys[0].grad_fn)
     if node is None:
         return

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder, SourceFileLoader
 from typing import Any
 
+from .more_libraries import MORE
 from .solver_calls import ADAPTERS, Adapter
 
 # (adapter, the function as it was, the function, args, kwargs) → its result
@@ -63,7 +64,7 @@ def known_globals() -> set[int]:
 
 
 @contextmanager
-def intercepted(listener: Listener, adapters: Sequence[Adapter] = ADAPTERS) -> Generator[None]:
+def intercepted(listener: Listener, adapters: Sequence[Adapter] = (*ADAPTERS, *MORE)) -> Generator[None]:
     """Sends every call of a known solver function to the listener, also of libraries that are imported inside."""
     outermost = not _listeners
     finder = _Imports(adapters)

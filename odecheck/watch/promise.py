@@ -20,7 +20,19 @@ from .truth import Answer, rk4
 SAFETY = 10.0
 ROUNDS = 2
 # Butcher's barriers: order → the least number of evaluations in one explicit step; others: one
-STAGES = {"dopri8": 11, "dopri5": 6, "tsit5": 6, "bosh3": 3, "fehlberg2": 2, "adaptive_heun": 2, "heun": 2}
+STAGES = {
+    "dopri8": 11,
+    "dopri5": 6,
+    "tsit5": 6,
+    "bosh3": 3,
+    "fehlberg2": 2,
+    "adaptive_heun": 2,
+    "DormandPrince45": 6,
+    "Tsitouras45": 6,
+    "Dopri5": 6,
+    "Tsit5": 6,
+    "Heun": 2,
+}
 
 
 @dataclass

@@ -63,6 +63,7 @@ class _Counter:
             for full in (name, name + "_adjoint"):
                 if hasattr(f, full):
                     setattr(counted, full, getattr(f, full))
+        counted.called = self._called  # pyright: ignore[reportFunctionMemberAccess]
         self._listen(counted)
         return counted
 

@@ -7,7 +7,6 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from dataclasses import field as made
 from typing import Any
 
 import torch
@@ -48,8 +47,9 @@ class Posed:
     again: Callable[..., list[Tensor]]
     outputs: Callable[[Any], list[Tensor]]
     adjoint: bool = False
-    order: int | None = None
-    breaks: tuple[float, ...] = made(default=())
+    breaks: tuple[float, ...] = ()
+    arranged: Callable[[Tensor], Tensor] = lambda y: y  # an output with the times as its first axis
+    named: Any = None  # what the field is called after, where `field` is made of it
 
     def packed(self, parts: list[Tensor]) -> Any:
         """The state as the field takes it."""

@@ -13,7 +13,7 @@ import torch
 
 from .call import Call, kept, listen_backward
 from .held import Memo
-from .interception import _door, intercepted, known_globals
+from .interception import intercepted, known_globals
 from .solver_calls import Adapter, arguments
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Step:
         kwargs: dict[str, Any],
     ) -> Any:
         """A call of a solver: kept where it is the user's own, and passed on in any case."""
-        if self._busy or _inside_a_solver():
+        if self._busy or _inside_a_backward_solve():
             return original(*args, **kwargs)
         call, how = self._kept(adapter, original, function, args, kwargs)
         self._busy, start = True, time.process_time()
@@ -147,18 +147,16 @@ def _inside_a_transform() -> bool:
     return torch._C._functorch.maybe_current_level() is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _inside_a_solver() -> bool:
-    """Whether the caller is a solver library: a backward pass that solves, or a method that calls another."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code is not _door.__code__:
+def _inside_a_backward_solve() -> bool:
+    """Whether a backward pass of a solver library is at work, which solves by itself."""
+    own, frame = known_globals(), sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "backward":
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package in SOLVER_PACKAGES or id(frame.f_globals) in own:
+                return True
         frame = frame.f_back
-    caller = None if frame is None else frame.f_back
-    if caller is None:
-        return False
-    package = str(caller.f_globals.get("__name__", "")).partition(".")[0]
-    return package in SOLVER_PACKAGES or (
-        caller.f_code.co_name == "backward" and id(caller.f_globals) in known_globals()
-    )
+    return False
 
 
 class watch:
