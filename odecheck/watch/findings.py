@@ -19,6 +19,8 @@ NOTHING = 1e-6
 DEAR = 5.0
 # a share of the steps granted after which a solve is about to use them up
 NEARLY_ALL = 0.9
+# an error that is worth a note, relative
+COARSE = 1e-2
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
 
@@ -96,14 +98,13 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
             f"{repeat.forward}{each}; adjoint_options=dict(norm='seminorm'), or odeint without the adjoint",
             note=True,
         )
-    far = changed_in_between(call, repeat)
-    if far:
+    if changed_in_between(call, repeat) > 0:
         names = ", ".join(call.moved[:4]) or "something that is no attribute"
         row.say(
             "changed before backward",
             f"the field was changed between this solve and its backward pass ({names}): the "
-            f"backward solve ran with another field and is off by {far:.0%}; keep what a solve needs in an "
-            "object of its own, or in the state",
+            "backward solve ran with another field, and the errors of its gradients are of that; keep what a solve "
+            "needs in an object of its own, or in the state",
         )
 
 
@@ -202,6 +203,30 @@ def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
             f"the problem is stiff: {steps:.0f} steps for {length * steps:.0f} time constants, each as long as "
             "stability allows, whatever the tolerance; a field with smaller weights or a term that decays "
             "is the cause, and an implicit method the cure",
+        )
+
+
+def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
+    """Errors that people do not expect: of steps that are too coarse, of a gradient smaller than its tolerance."""
+    gradient, worst = row.quantities.get("dL/dy0"), max(row.quantities.values(), key=lambda q: q.error)
+    if not row.adaptive and worst.error > COARSE:
+        row.say(
+            "coarse steps",
+            f"the {row.method} steps are coarse: {worst.name} is off by {worst.error:.1e}, and what is trained is the "
+            "steps and not an ODE; halve step_size, or take a method of higher order",
+            note=True,
+        )
+    if gradient is None or call.cotangent is None or not (row.adaptive and call.posed.adjoint):
+        return
+    atol = float(torch.as_tensor(call.posed.others.get("adjoint_atol") or row.atol).max())
+    size = min(max(float(g.abs().max()) for g in call.cotangent), float(abs(exact["dL/dy0"]).max()))
+    if gradient.error > COARSE and size < atol:
+        row.say(
+            "gradient below atol",
+            f"dL/dy is no larger than {size:.1e} at one end, less than the backward solve's absolute tolerance "
+            f"{atol:.0e}, and dL/dy0 is off by {gradient.error:.0%}: adjoint_atol={size * 1e-3:.0e}, or a sum as the "
+            "loss and no mean",
+            note=True,
         )
 
 

@@ -13,6 +13,7 @@ from . import findings
 from .call import Call
 from .circumstances import circumstances
 from .field64 import Array, Field64, NoField, OutOfBudget, in_double
+from .path import Path, path
 from .precision import InDouble
 from .promise import STAGES, kept, promise
 from .random_state import untouched
@@ -101,6 +102,12 @@ def _pose_again(work: _Work, deadline: float) -> None:
     call, row = work.call, work.row
     if row.state is not State.NOT_ASKED:
         return
+    if any(y.is_complex() for y in call.start):
+        row.state, row.reason = State.NOT_JUDGED, "a complex state: torch.view_as_real(y) as the state would be judged"
+        return
+    if "StopRecomputation" in call.raised:
+        row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
+        return
     findings.of_the_call(call, row)
     if call.raised:
         row.state, row.reason = State.NOT_JUDGED, "it raised"
@@ -130,24 +137,22 @@ def _compare(work: _Work, seconds: float) -> None:
     start = time.process_time()
     with in_double(call) as f:
         observed = _observed(work, f)
-        steps = _steps(row, repeat)
         rtol = row.rtol if row.adaptive else 1e-4
         truth = settle(f, lambda t: _aims(t, observed), rtol=rtol, seconds=seconds)
         f.deadline = start + max(seconds, 2 * (time.process_time() - start))
         exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
         row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
-        along = truth.answer.along or _coarse_path(f, truth)
+        along = truth.answer.along or _coarse_path(f)
         if row.adaptive:
-            promised = promise(f, along, truth.answer, forward=steps[0], backward=steps[1] or steps[0])
-            _keep_promises(row, truth, observed, promised.errors)
-            findings.of_the_pace(call, row, promised, steps[0])
+            _on_promises(work, f, along, truth, observed)
         if work.alone:
             if repeat.has_gradients:
                 theta = {k: v for k, v in exact.items() if k in f.leaves}
                 findings.of_the_parameters(call, row, repeat, theta, f, along)
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
+    findings.of_the_errors(call, row, exact)
     error = row.quantities["solution"].error
     if call.start[0].dtype != torch.float64 and error > 1e-4:
         with InDouble():
@@ -155,6 +160,19 @@ def _compare(work: _Work, seconds: float) -> None:
         flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
         findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
     row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
+
+
+def _on_promises(work: _Work, f: Field64, along: Path, truth: Truth, observed: dict[str, Array]) -> None:
+    """Verdicts on what the tolerance promises; none where the flow's amplification is not to be had."""
+    assert work.repeat is not None
+    forward, backward = _steps(work.row, work.repeat)
+    try:
+        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward)
+    except OutOfBudget as reason:
+        work.row.reason += f"; what the tolerance promises is not known: {reason}"
+        return
+    _keep_promises(work.row, truth, observed, promised.errors)
+    findings.of_the_pace(work.call, work.row, promised, forward)
 
 
 def _steps(row: Row, repeat: Repeat) -> tuple[float, float]:
@@ -241,10 +259,8 @@ def _relative(x: Array, exact: Array) -> float:
     return float(np.abs(x - exact).max() / (np.abs(exact).max() or 1.0))
 
 
-def _coarse_path(f: Field64, truth: Truth):
-    """A solution to look along where the truth has none: straight between its times, or loose DOP853 steps."""
-    from .path import path
-
+def _coarse_path(f: Field64) -> Path:
+    """A solution to look along where the truth has none: loose DOP853 steps."""
     try:
         f.most = f.evaluations + 2000
         return path(f.f, f.start, f.times, rtol=1e-3, breaks=f.call.posed.breaks)

@@ -67,7 +67,7 @@ def promise(f: Field64, along: Path, answer: Answer, *, forward: float, backward
     if answer.y0 is not None and answer.t is not None:
         size = max([float(np.abs(x).max(initial=0.0)) for x in (answer.y0, *answer.theta.values())])
         own = kappa * (posed.atol + posed.rtol * size)
-        steps, slopes = forward + backward, _slopes(f, answer)
+        steps, slopes = forward + backward, _slopes(f, answer, forward)
         counts = {"dL/dy0": answer.y0.size, "dL/dtheta": sum(x.size for x in answer.theta.values())}
         for name, count in counts.items():
             if count:
@@ -134,9 +134,9 @@ def _rate(f: Field64, along: Path) -> tuple[float, bool]:
     return found, decaying
 
 
-def _slopes(f: Field64, answer: Answer) -> dict[str, float]:
+def _slopes(f: Field64, answer: Answer, forward: float) -> dict[str, float]:
     """How much the gradients move, per length of a move of the start: ‖∂²L/∂y0²‖ and ‖∂²L/∂y0∂θ‖ by power iteration."""
-    steps, start = int(np.clip(len(f.times) - 1, 8, 200)), f.start
+    steps, start = int(np.clip(max(len(f.times) - 1, forward), 8, 200)), f.start
     length = 1e-4 * max(float(np.linalg.norm(start)), 1e-3 * np.sqrt(f.states))
     v, out = np.random.default_rng(2).standard_normal(f.states), {"dL/dy0": 0.0, "dL/dtheta": 0.0}
     base = rk4(f, steps=steps)

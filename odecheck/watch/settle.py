@@ -22,7 +22,7 @@ KINKS = ("Relu", "Threshold", "Hardtanh", "Abs", "Clamp", "Maximum", "Minimum", 
 # so many states with kinks, and classical steps that are halved are the quicker way
 MANY_KINKS = 64
 # evaluations granted to the first run of a family
-MOST = 20_000
+MOST = 6_000
 
 
 @dataclass

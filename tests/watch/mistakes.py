@@ -392,3 +392,16 @@ def solve_under_no_grad():
         head(z).mean().backward()
 
     return step
+
+
+@wrong("coarse steps")
+def an_euler_encoder():
+    return trained(Dense(), 2 * torch.randn(4, 3), solve=odeint, method="euler", options={"step_size": 0.25})
+
+
+@wrong("gradient below atol")
+def a_mean_over_many_below_the_tolerance():
+    field = Dense(width=40)
+    for p in field.parameters():
+        p.data.mul_(3)
+    return trained(field, torch.randn(2000, 3), rtol=1e-3, atol=1e-2, times=(0.0, 2.0))

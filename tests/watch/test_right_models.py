@@ -12,7 +12,10 @@ import odecheck
 from odecheck.watch.held import Held
 from odecheck.watch.step import watch
 
+from . import more_right_models
 from .right_models import MODELS
+
+assert more_right_models.__doc__
 
 
 def gradients(step):
