@@ -27,6 +27,8 @@ logging threading inspect os sys abc weakref warnings importlib argparse context
 FOREIGN = frozenset(_PACKAGES.split())
 PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 OPAQUE = (type, types.ModuleType, types.BuiltinFunctionType, torch.optim.Optimizer)
+# generators of random numbers: their state is state of the field
+DRAWING = (torch.Generator, np.random.Generator)
 # a field that reaches more objects than this reaches the whole program
 MOST_OBJECTS = 50_000
 
@@ -59,6 +61,8 @@ class Slot:
         """What stands here now, in the form of `contents`."""
         if isinstance(self.place, np.ndarray):
             return self.place.copy()
+        if isinstance(self.place, DRAWING):
+            return _drawing_state(self.place)
         if self.whole:
             return type(self.contents)(self.place)
         if isinstance(self.place, dict):
@@ -69,6 +73,10 @@ class Slot:
         """Put contents here."""
         if isinstance(self.place, np.ndarray):
             self.place[...] = contents
+        elif isinstance(self.place, torch.Generator):
+            self.place.set_state(contents)
+        elif isinstance(self.place, np.random.Generator):
+            self.place.bit_generator.state = contents
         elif isinstance(self.place, list):
             self.place[:] = contents
         elif isinstance(self.place, dict):
@@ -147,6 +155,8 @@ class Held:
             raise NotKept(f"the field reaches more than {MOST_OBJECTS:,} objects")
         if isinstance(x, np.ndarray):
             self.slots.append(Slot(x, x.copy(), name, True))
+        elif isinstance(x, DRAWING):
+            self.slots.append(Slot(x, _drawing_state(x), name, True))
         elif isinstance(x, tuple | set | frozenset):
             for i, value in enumerate(x):
                 self._visit(value, f"{name}[{i}]")
@@ -204,6 +214,10 @@ class Held:
     def _unused(self, name: str) -> str:
         taken = {kept.name for kept in self.tensors.values()}
         return next(n for n in (name, *(f"{name} ({i})" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
+def _drawing_state(x: Any) -> Any:
+    return x.get_state() if isinstance(x, torch.Generator) else x.bit_generator.state
 
 
 def _leaf(kept: Kept, dtype: torch.dtype | None) -> Tensor:

@@ -92,6 +92,7 @@ def _row(call: Call) -> Row:
         sum(y.numel() for y in call.start),
         sum(x.numel() for x in leaves if x.requires_grad),
         seconds=(call.seconds, call.backward_seconds),
+        call=call,
     )
     if call.problem:
         row.state, row.reason = State.NOT_JUDGED, call.problem

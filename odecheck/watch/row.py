@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as made
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..judge import Judgement, Verdict
+
+if TYPE_CHECKING:
+    from .call import Call
 
 NAN = float("nan")
 
@@ -79,6 +84,17 @@ class Row:
     truth_seconds: float = 0.0
     quantities: dict[str, Quantity] = made(default_factory=dict)
     said: list[Finding] = made(default_factory=list)
+    call: Call | None = made(default=None, repr=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the solve into a folder: solve.npz and solve.py, which poses it again. See `reproducer.save`."""
+        from .reproducer import save
+
+        if self.call is None:
+            raise ValueError(
+                f"the solve at {self.where} is not held any more: save the rows of a step that was watched"
+            )
+        return save(self.call, folder)
 
     @property
     def findings(self) -> list[Finding]:

@@ -223,3 +223,24 @@ def complex_numbers():
         odeint(field, y0, UNIT, rtol=1e-4, atol=1e-5)[-1].abs().square().sum().backward()
 
     return step
+
+
+@right
+def noise_of_a_generator_of_its_own():
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.draw, self.noise = net(3, 16, 3), torch.Generator().manual_seed(5), None
+
+        def forward(self, t, y):
+            if self.noise is None:
+                self.noise = torch.randn(y.shape, generator=self.draw)
+            return self.net(y) + 0.1 * self.noise
+
+    field, y0 = Field(), torch.randn(4, 3)
+
+    def step():
+        field.noise = None
+        trained(field, y0)()
+
+    return step
