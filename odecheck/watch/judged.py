@@ -15,7 +15,7 @@ from .circumstances import circumstances
 from .field64 import Array, Field64, NoField, OutOfBudget, in_double
 from .path import Path, path
 from .precision import InDouble
-from .promise import STAGES, kept, promise
+from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
 from .repeat import Repeat, again
 from .row import Quantity, Row, State
@@ -138,8 +138,7 @@ def _compare(work: _Work, seconds: float) -> None:
     start = time.process_time()
     with in_double(call) as f:
         observed = _observed(work, f)
-        rtol = row.rtol if row.adaptive else 1e-4
-        truth = settle(f, lambda t: _aims(t, observed), rtol=rtol, seconds=seconds)
+        truth = _settled(work, f, observed, seconds)
         f.deadline = start + max(seconds, 2 * (time.process_time() - start))
         exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
@@ -161,6 +160,18 @@ def _compare(work: _Work, seconds: float) -> None:
         flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
         findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
     row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
+
+
+def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float) -> Truth:
+    """The truth; where there is none within the budget, a stiff problem is named as one. Raises OutOfBudget."""
+    row, repeat = work.row, work.repeat
+    assert repeat is not None
+    try:
+        return settle(f, lambda t: _aims(t, observed), rtol=row.rtol if row.adaptive else 1e-4, seconds=seconds)
+    except OutOfBudget:
+        rate, decaying = growth_rate(f, lambda _: f.start)
+        findings.of_the_pace(work.call, row, Promise(1.0, rate, decaying, {}), _steps(row, repeat)[0])
+        raise
 
 
 def _on_promises(work: _Work, f: Field64, along: Path, truth: Truth, observed: dict[str, Array]) -> None:

@@ -7,6 +7,7 @@ adjoints of random directions, two rounds of power iteration along the solution;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def promise(f: Field64, along: Path, answer: Answer, *, forward: float, backward
     """
     posed = f.call.posed
     kappa = max(answer.growth, amplification(f, along, int(np.clip(forward, 8, 40))))
-    rate, decaying = _rate(f, along)
+    rate, decaying = growth_rate(f, along)
     unit = kappa * (posed.atol + posed.rtol * float(np.abs(answer.solution).max()))
     errors = {"solution": forward * unit}
     if answer.y0 is not None and answer.t is not None:
@@ -117,7 +118,7 @@ def _tangent(f: Field64, t: float, y: Array, v: Array) -> Array:
     return (f.f(t, y + h * v) - f.f(t, y - h * v)) / (2 * h)
 
 
-def _rate(f: Field64, along: Path) -> tuple[float, bool]:
+def growth_rate(f: Field64, along: Callable[[float], Array]) -> tuple[float, bool]:
     """The largest ‖(∂f/∂y)ᵀ v‖ at three times after a few rounds, and whether that direction decays."""
     draw, found, decaying = np.random.default_rng(1), 0.0, False
     forwards = 1.0 if f.times[-1] >= f.times[0] else -1.0

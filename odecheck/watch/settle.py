@@ -21,6 +21,8 @@ LAST_RTOL = 1e-13
 KINKS = ("Relu", "Threshold", "Hardtanh", "Abs", "Clamp", "Maximum", "Minimum", "Max", "Prelu", "Sign", "Hardshrink")
 # so many states with kinks, and classical steps that are halved are the quicker way
 MANY_KINKS = 64
+# a bar of this part of the solution says nothing about it
+NO_ANSWER = 0.3
 # evaluations granted to the first run of a family
 MOST = 6_000
 
@@ -83,6 +85,9 @@ def settle(f: Field64, aims: Callable[[Truth], dict[str, float]], *, rtol: float
         found = _halved(f, aims) if kinky else _sharpened(f, aims, rtol, seconds)
     finally:
         f.deadline, f.most = float("inf"), float("inf")
+    size = float(np.abs(found.answer.solution).max(initial=0.0))
+    if found.bars["solution"] > NO_ANSWER * size:
+        raise OutOfBudget(f"no family of methods has converged: {found.family} {found.sharpness}")
     found.seconds = time.process_time() - start
     return found
 

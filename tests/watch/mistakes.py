@@ -309,6 +309,16 @@ def a_stiff_relaxation():
     return trained(Field(), torch.ones(2, 1, dtype=torch.float64), solve=odeint, rtol=1e-3, atol=1e-4)
 
 
+@wrong("stiff")
+def too_stiff_for_a_truth():
+    class Field(nn.Module):
+        def forward(self, t, y):
+            return -6000 * (y - torch.cos(t))
+
+    y0 = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
+    return trained(Field(), y0, solve=odeint, rtol=1e-3, atol=1e-4)
+
+
 @wrong("backward is dear")
 def a_backward_solve_for_each_output():
     times = tuple(i / 40 for i in range(41))
