@@ -28,5 +28,6 @@ from .solvers import FixedStep as FixedStep
 from .solvers import Solver as Solver
 from .subject import SHIPPED as SHIPPED
 from .subject import Subject as Subject
+from .watching.step import watch as watch
 
 __version__: str

@@ -140,6 +140,31 @@ def record(request: pytest.FixtureRequest) -> Record:
     return made
 
 
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Any:
+    """Watch a training step in a test: `with watch() as step:` around it; see `odecheck.watch`.
+
+    When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
+    """
+    from .judge import Verdict
+    from .watching.step import watch as begin
+
+    begun: list[Any] = []
+
+    def enter(**how: Any) -> Any:
+        watching = begin(**how)
+        watching.kept = begun
+        return watching
+
+    yield enter
+    steps = [step for step in begun if step]
+    for step in steps:
+        request.node.add_report_section("call", "odecheck", str(step))
+    wrong = [record for step in steps for record in step.check() if record.verdict is Verdict.REFUTED]
+    if wrong:
+        pytest.fail("\n".join(map(str, wrong)), pytrace=False)
+
+
 class _Collector:
     """Gathers the records of all tests, of all processes under xdist: they come with the reports of the tests."""
 

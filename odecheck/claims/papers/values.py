@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
@@ -19,7 +20,6 @@ from odecheck.field_values.function import ask_function
 from odecheck.field_values.look import path_of
 from odecheck.field_values.points import Path
 from odecheck.field_values.seen import DerivativesSeen
-from odecheck.instruments.unit_of_work import kept_in_unit
 from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import values
 from odecheck.subject import SHIPPED, Subject
@@ -146,7 +146,7 @@ class _OfField:
         object.__setattr__(self, "around", self.subject.around)
 
 
-@kept_in_unit
+@lru_cache(maxsize=64)
 def _seen_of_shipped(of: _OfField, problem: Problem) -> DerivativesSeen:
     return _asked(of.subject, problem)
 

@@ -9,6 +9,7 @@ from odecheck_reference import catalogue
 
 from odecheck import HOLDS, REFUTED, SHIPPED, Adaptive, Adjoint, Subject, module_pairs
 from odecheck.claims.papers import values
+from odecheck.judge import Verdict
 from odecheck.record import evaluate
 
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8), Adjoint())
@@ -27,6 +28,19 @@ def test_every_shipped_field_holds(problem):
         record = evaluate(claim, SUBJECT, problem)
         assert record.verdict is HOLDS, record
         assert record.resolved < (1e-5 if claim.id == "SOL-1.4" else 2e-9)
+
+
+@pytest.mark.parametrize(
+    ("claim", "mutant"), [pytest.param(c, m, id=f"{c.id}-{m.name}") for c in CLAIMS for m in c.mutants]
+)
+def test_every_claim_refutes_its_mutants(claim, mutant):
+    """A field is asked whatever solves it: one engine will do."""
+    for problem in catalogue.quick():
+        record = evaluate(claim, mutant(SUBJECT), problem)
+        assert record.verdict != Verdict.ERROR, record
+        if record.verdict is REFUTED:
+            return
+    pytest.fail(f"{claim.id} does not see: {mutant.name}")
 
 
 class Field(torch.nn.Module):
