@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from odecheck.compat import interpreter
+from odecheck.compat import is_transforming
 
 from .call import Call, kept, listen_backward
 from .held import Memo
@@ -147,7 +147,7 @@ class Step:
 
 def _inside_a_transform() -> bool:
     """Whether one of torch.func's transforms is at work: its tensors do not outlive it."""
-    return interpreter() is not None
+    return is_transforming()
 
 
 def _inside_a_backward_solve() -> bool:

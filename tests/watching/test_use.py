@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from odecheck.store import read
+from odecheck.records.run_folder import read
 from torchdiffeq import odeint, odeint_adjoint
 from typer.testing import CliRunner
 
