@@ -25,7 +25,13 @@ def verify(
         ),
     ] = None,
     tier: Annotated[str, typer.Option(help="Shipped subjects and problems: quick or full.")] = "quick",
-    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLAIMS",
+            help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
+        ),
+    ] = None,
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,

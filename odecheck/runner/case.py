@@ -12,6 +12,7 @@ from odecheck_reference import Problem
 
 from odecheck.claim import Claim
 from odecheck.claims import ALL
+from odecheck.claims.find import found as named
 from odecheck.errors import BadInput
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
 from odecheck.record import Record, crashed, evaluate
@@ -109,7 +110,7 @@ def plan(
     tier: str = "quick",
 ) -> list[Unit]:
     """The units of a run, in order; see `check`. tier: of the shipped problems, where `problems` is None."""
-    asked = named_claims(claims)
+    asked = named(claims)
     given = None if problems is None else (problems,) if isinstance(problems, Problem) else tuple(problems)
     units: list[Unit] = []
     for item in (subjects,) if isinstance(subjects, Subject) else subjects:
@@ -136,21 +137,6 @@ def _of_shipped(subject: Subject, tier: str) -> tuple[Problem, ...]:
             "check(subjects, problems=[Problem(...)])",
         )
     return shipped.problems(tier)
-
-
-def named_claims(claims: Claim | str | Iterable[Claim | str]) -> tuple[Claim, ...]:
-    """Claims, or the shipped claims of these ids. Raises BadInput for an id that does not exist."""
-    known = {claim.id: claim for claim in ALL}
-    found: list[Claim] = []
-    for item in (claims,) if isinstance(claims, Claim | str) else claims:
-        if isinstance(item, str) and item.upper() not in known:
-            raise BadInput(
-                f"there is no claim {item!r}",
-                "a misspelt id",
-                f"one of {', '.join(known)} (odecheck claims lists them)",
-            )
-        found.append(item if isinstance(item, Claim) else known[item.upper()])
-    return tuple(found)
 
 
 def cases(

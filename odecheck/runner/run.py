@@ -45,7 +45,7 @@ def check(
 
     subjects: subjects, each taken with every problem, or (subject, problem) pairs.
     problems: by default the shipped ones of the quick tier, for subjects with shipped fields.
-    claims: claims or their ids.
+    claims: claims, their ids, patterns ("NODE-*"), families ("HB"), topics ("derivatives") or "all".
     executor: any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
     folder: a run folder, into which records are written as they come. resume: go on with the run in it.
     progress: called with each new record.
