@@ -125,7 +125,7 @@ def test_a_claim_without_words_is_refused() -> None:
 
 
 def test_a_claim_of_no_family_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"is of no family.*family\\('LIN'"):
+    with pytest.raises(ValueError, match=r"is of no family.*family\('LIN'"):
         claim("LIN-1", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])
     with pytest.raises(ValueError, match="is of no family"):
         claim("SOL", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])

@@ -84,7 +84,7 @@ print("noticed")
 
 def run(*typed: str, path: Path, **more: str) -> subprocess.CompletedProcess[str]:
     before = os.pathsep.join((str(path), str(ROOT), str(ROOT / "reference")))
-    environment = {**os.environ, "PYTHONPATH": before, "OMP_NUM_THREADS": "1", **more}
+    environment = {**os.environ, "PYTHONPATH": before, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", **more}
     return subprocess.run(
         [sys.executable, *typed], cwd=path, env=environment, capture_output=True, text=True, timeout=300
     )
