@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from odecheck.ode.fields import Adjoint, Batched, Field, Leaves, Rescaled, Tangent, batch_levels, vector_jacobian
+from odecheck.ode.fields import Adjoint, Batched, Field, Leaves, Tangent, batch_levels, vector_jacobian
+from odecheck.ode.flow import Rescaled
 from odecheck.ode.user_field import UserField
 
 pytestmark = pytest.mark.usefixtures("in_float64")
