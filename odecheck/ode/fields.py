@@ -85,6 +85,7 @@ class Tangent(Field):
         return (*rates[:n], *drates[:n], *rates[n:], *drates[n:])
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """(y', dy', q', dq') at (y, dy) and (p, dp)."""
         n, (p, dp) = self.base.states, self._halves(p)
         y, dy = list(y[:n]), list(y[n:])
 
@@ -176,6 +177,7 @@ class Adjoint(Field):
         return list(y[:n]), [-c for c in (*y[n:], *p[:k])], list(p[k:])
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """(y', a', g') at (y, a) and (b, p)."""
         y, cotangents, p = self._arguments(y, p)
 
         def rates(y, wanted):
@@ -270,6 +272,7 @@ class Batched(Field):
         return torch.func.vmap(call, axes, randomness=self.randomness)(tuple(y), tuple(p))
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of every sample; of a state that is not batched, the one rate of all."""
         rates = self._over(lambda y, p: tuple(self.base(t, y, p)), y, p)
         # vmap copies what does not depend on the batch; any of the copies will do.
         states = [r if axis == 0 else r[0] for r, axis in zip(rates, self.state_axes, strict=False)]

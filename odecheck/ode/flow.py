@@ -182,6 +182,7 @@ class Rescaled(Field):
         self.batch, self.tangents = base.batch, base.tangents
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates in s; the first two parameters are start and end."""
         start, end, *p = p
         return tuple((end - start) * rate for rate in self.base(start + t * (end - start), y, p))
 
