@@ -9,16 +9,20 @@ the adjoints q_i, p_i that start from y_i).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .copies import push_unit_parameters
-from .derivatives import Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
-from .linearised import Linearised
+from .derivatives import Theta, adjoint_by_row, hvp, vjp
+from .linearised import Linearised, Loss, loss_and_slope
 from .recursion import Blocks
 from .stage_points import Points, pull
 from .trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -26,26 +30,59 @@ class GaussNewtonFactors:
     """Rows with Σ_i (q_i, p_i) (q_i, p_i)ᵀ = the Gauss-Newton matrix in (y0, theta).
 
     Attributes:
-        y0: q, (R, *state); for factors of every row by itself likewise, row b of the state belonging to row b.
+        y0: q; for factors of every row by itself likewise, row b of the state belonging to row b.
         theta: p, name → (R, *parameter), or (R, rows, *parameter) for factors of every row by itself.
     """
 
-    y0: Tensor
+    y0: Float[Tensor, " R *state"]
     theta: Theta
 
 
-def hessian_y0(trajectory: Trajectory, loss: Loss) -> Tensor:
-    """The Hessian of a loss of the solution in y0, (state_size, state_size)."""
+def hessian_y0(trajectory: Trajectory, loss: Loss) -> Float[Tensor, "state_size state_size"]:
+    """The Hessian of a loss of the solution in y0, flattened.
+
+    Args:
+        trajectory: the recorded steps.
+        loss: (times, *state) → scalar.
+
+    Returns:
+        A symmetric matrix.
+
+    Raises:
+        ValueError: the loss is no scalar; see also `Trajectory.segment`.
+    """
     return _hessian(trajectory, loss, y0=True, theta=False)
 
 
-def hessian_theta(trajectory: Trajectory, loss: Loss) -> Tensor:
-    """The Hessian of a loss of the solution in all parameters, in their order, (parameters, parameters)."""
+def hessian_theta(trajectory: Trajectory, loss: Loss) -> Float[Tensor, "params params"]:
+    """The Hessian of a loss of the solution in all parameters, flattened in their order.
+
+    Args:
+        trajectory: the recorded steps.
+        loss: (times, *state) → scalar.
+
+    Returns:
+        A symmetric matrix.
+
+    Raises:
+        ValueError: the loss is no scalar; see also `Trajectory.segment`.
+    """
     return _hessian(trajectory, loss, y0=False, theta=True)
 
 
-def hessian(trajectory: Trajectory, loss: Loss) -> Tensor:
-    """The Hessian of a loss of the solution in (y0, theta), flattened in this order: a square matrix."""
+def hessian(trajectory: Trajectory, loss: Loss) -> Float[Tensor, "size size"]:
+    """The Hessian of a loss of the solution in (y0, theta), flattened in this order.
+
+    Args:
+        trajectory: the recorded steps.
+        loss: (times, *state) → scalar.
+
+    Returns:
+        A symmetric matrix of state_size + params rows.
+
+    Raises:
+        ValueError: the loss is no scalar; see also `Trajectory.segment`.
+    """
     return _hessian(trajectory, loss, y0=True, theta=True)
 
 
@@ -118,25 +155,43 @@ def _by_products(trajectory: Trajectory, loss: Loss, y0: bool, theta: bool) -> T
     return torch.cat(columns, dim=1)
 
 
-def gauss_newton_factors(trajectory: Trajectory, factors: Tensor, *, by_row: bool = False) -> GaussNewtonFactors:
+def gauss_newton_factors(
+    trajectory: Trajectory, factors: Float[Tensor, " R times *state"], *, by_row: bool = False
+) -> GaussNewtonFactors:
     """Adjoints q_i, p_i of factors y_i of the loss's Hessian in the solution, all solved together.
+
+    Source: arXiv:2109.14158, low-rank representation of the second-order matrices.
 
     Args:
         trajectory: the recorded steps.
-        factors: (R, times, *state) with Φ_YY = Σ_i y_i y_iᵀ; with `by_row`, row b of factor i is a factor of
+        factors: y_i with Φ_YY = Σ_i y_i y_iᵀ; with `by_row`, row b of factor i is a factor of
             sample b by itself, so that there are R · rows factors in R directions.
         by_row: the loss is a sum over rows and the rows of the field are independent.
 
+    Returns:
+        The adjoints at the start, and what they gather in the parameters.
+
     Raises:
-        CoupledRows, ValueError: `by_row` and the rows are coupled; see also `Trajectory.segment`.
+        CoupledRows: `by_row` and the rows are coupled.
+        ValueError: `by_row` and the state has no rows; see also `Trajectory.segment`.
     """
     if not by_row:
         return GaussNewtonFactors(*vjp(trajectory, factors))
     return GaussNewtonFactors(*adjoint_by_row(trajectory, factors))
 
 
-def squared_error_factors(solution: Tensor, scale: float = 1.0) -> Tensor:
-    """Factors, row by row, of scale/2 Σ_rows |y_row(last time) - target|²: (d, times, rows, d)."""
+def squared_error_factors(
+    solution: Float[Tensor, "times rows d"], scale: float = 1.0
+) -> Float[Tensor, "d times rows d"]:
+    """Factors, row by row, of the squared error scale/2 Σ_rows |y_row(last time) - target|².
+
+    Args:
+        solution: the solution at the observation times.
+        scale: of the loss, ≥ 0.
+
+    Returns:
+        One factor for each entry of a row, zero but at the last time.
+    """
     times, rows, d = solution.shape
     factors = solution.new_zeros(d, times, rows, d)
     for j in range(d):
@@ -144,11 +199,19 @@ def squared_error_factors(solution: Tensor, scale: float = 1.0) -> Tensor:
     return factors
 
 
-def softmax_cross_entropy_factors(solution: Tensor, scale: float = 1.0) -> Tensor:
+def softmax_cross_entropy_factors(
+    solution: Float[Tensor, "times rows classes"], scale: float = 1.0
+) -> Float[Tensor, "classes times rows classes"]:
     """Factors, row by row, of scale Σ_rows cross-entropy of the logits y_row(last time).
 
-    Returns (classes, times, rows, classes), by
-    diag(p) - p pᵀ = Σ_c p_c (e_c - p)(e_c - p)ᵀ for probabilities p.
+    By diag(p) - p pᵀ = Σ_c p_c (e_c - p)(e_c - p)ᵀ for probabilities p, whatever the label.
+
+    Args:
+        solution: the solution at the observation times.
+        scale: of the loss, ≥ 0.
+
+    Returns:
+        One factor for each class, zero but at the last time.
     """
     times, rows, d = solution.shape
     p = solution[-1].softmax(-1)

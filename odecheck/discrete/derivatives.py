@@ -9,52 +9,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .copies import pull_by_row
-from .linearised import Linearised, unrolls
+from .linearised import Linearised, Loss, checked, loss_and_slope, unrolls
 from .stage_points import pull
 from .trajectory import Trajectory
 from .unrolled import Unrolled
 
-Loss = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 Theta = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Value () and first derivatives; y0: *state, theta: name → *parameter, times: (times,) or None if not asked."""
+    """A loss of the solution with its first derivatives.
 
-    value: Tensor
-    y0: Tensor
+    Attributes:
+        value: the loss.
+        y0: the derivative in the start.
+        theta: name → the derivative in that parameter, shaped like it.
+        times: the derivative in the observation times, None if not asked for.
+    """
+
+    value: Float[Tensor, ""]
+    y0: Float[Tensor, "*state"]
     theta: Theta
-    times: Tensor | None = None
+    times: Float[Tensor, " times"] | None = None
 
 
 @dataclass(frozen=True)
 class HessianProducts:
-    """The gradient and, for every direction, the Hessian's product with it: y0 (D, *state), theta (D, *parameter)."""
+    """The gradient of a loss and its Hessian's products with D directions.
+
+    Attributes:
+        gradient: the loss with its first derivatives.
+        y0: the part of every product in the start.
+        theta: name → the part in that parameter, (D, *parameter).
+    """
 
     gradient: Gradient
-    y0: Tensor
+    y0: Float[Tensor, " D *state"]
     theta: Theta
-
-
-def checked(value: Tensor) -> Tensor:
-    if value.shape != ():
-        raise ValueError(f"a loss has to be a scalar, this one has shape {tuple(value.shape)}")
-    return value
-
-
-def loss_and_slope(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-    """(value, the solution as a leaf, the loss's gradient there with its graph)."""
-    with torch.enable_grad():
-        outputs = trajectory.solution.detach().requires_grad_()
-        value = checked(loss(outputs))
-        (slope,) = pull([value], [outputs], [torch.ones(1, dtype=value.dtype, device=value.device)], graph=True)
-    return value.detach(), outputs, slope[0]
 
 
 def _named(trajectory: Trajectory, values: list[Tensor]) -> Theta:
@@ -78,16 +79,21 @@ def _directions(trajectory: Trajectory, y0: Tensor | None, theta: Mapping[str, T
     return y, [parts.get(name, zero).reshape(zero.shape) for name, zero in zeros.items()]
 
 
-def jvp(trajectory: Trajectory, *, y0: Tensor | None = None, theta: Mapping[str, Tensor] | None = None) -> Tensor:
-    """Tangents of the solution.
+def jvp(
+    trajectory: Trajectory,
+    *,
+    y0: Float[Tensor, " D *state"] | None = None,
+    theta: Mapping[str, Tensor] | None = None,
+) -> Float[Tensor, " D times *state"]:
+    """Tangents of the solution in D directions, all solved together.
 
     Args:
         trajectory: the recorded steps.
-        y0: (D, *state) directions of the start, or None.
+        y0: directions of the start, or None.
         theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
 
     Returns:
-        (D, times, *state).
+        How the solution moves along every direction.
 
     Raises:
         ValueError: no direction, different numbers of directions, an unknown parameter.
@@ -113,15 +119,20 @@ def _forward(segments: Linearised, start: Tensor, directions: list[Tensor] | Non
     return outputs, starts
 
 
-def vjp(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
-    """Adjoints for many cotangents of the solution.
+def vjp(
+    trajectory: Trajectory, cotangents: Float[Tensor, " D times *state"]
+) -> tuple[Float[Tensor, " D *state"], Theta]:
+    """Adjoints for D cotangents of the solution, all solved together.
 
     Args:
         trajectory: the recorded steps.
-        cotangents: (D, times, *state).
+        cotangents: of the solution at the observation times.
 
     Returns:
-        (y0 part (D, *state), theta part name → (D, *parameter)).
+        The part in y0, and name → the part in that parameter, (D, *parameter).
+
+    Raises:
+        ValueError: see `Trajectory.segment`.
     """
     start, theta, _ = _backward(Linearised(trajectory), cotangents.detach().flatten(2))
     return start.reshape(-1, *trajectory.state_shape), _named(trajectory, theta)
@@ -169,6 +180,9 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
             place *as a fraction of the interval between two observation times* and the stage times move along;
             for a fixed-step method whose grid is `t` that is automatic differentiation in t.
 
+    Returns:
+        The value and the derivatives of the steps.
+
     Raises:
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
@@ -183,15 +197,22 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
 
 
 def hvp(
-    trajectory: Trajectory, loss: Loss, *, y0: Tensor | None = None, theta: Mapping[str, Tensor] | None = None
+    trajectory: Trajectory,
+    loss: Loss,
+    *,
+    y0: Float[Tensor, " D *state"] | None = None,
+    theta: Mapping[str, Tensor] | None = None,
 ) -> HessianProducts:
     """Value, gradient and Hessian-vector products of a loss of the solution, in (y0, theta).
 
     Args:
         trajectory: the recorded steps.
         loss: (times, *state) → scalar.
-        y0: (D, *state) directions of the start, or None.
+        y0: directions of the start, or None.
         theta: name → (D, *parameter) directions of parameters, or None; a parameter left out does not move.
+
+    Returns:
+        The gradient, and the Hessian of the steps times every direction.
 
     Raises:
         ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from .recursion import Blocks, Recursion
-from .stage_points import CoupledRows, Points
+from .stage_points import CoupledRows, Points, pull
 from .sweep import Sweep
 from .trajectory import Trajectory
+
+Loss = Callable[[Tensor], Tensor]
 
 # multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them …
 BLOCK_WORK = 2e7
@@ -40,7 +44,14 @@ def unrolls(trajectory: Trajectory) -> bool:
 
 
 class Linearised:
-    """The linearised segments of a trajectory; with a single segment the linearisation is made once and kept."""
+    """The linearised segments of a trajectory; with a single segment the linearisation is made once and kept.
+
+    Attributes:
+        trajectory: the recorded steps.
+        time_derivatives: whether derivatives in the stage times are wanted too.
+        bounds: first and last-but-one step of every segment.
+        single: whether there is one segment only.
+    """
 
     def __init__(self, trajectory: Trajectory, time_derivatives: bool = False) -> None:
         self.trajectory, self.time_derivatives = trajectory, time_derivatives
@@ -62,6 +73,7 @@ class Linearised:
         self._kept = points, recursion
 
     def release(self) -> None:
+        """Make segments anew again."""
         self._kept = None
 
     def _recursion(self, points: Points) -> Recursion:
@@ -124,3 +136,23 @@ class Linearised:
         later = (by_stage * at).sum(1) + by_size * clock * segment.sizes / length
         earlier = (by_stage * (1 - at)).sum(1) - by_size * clock * segment.sizes / length
         return torch.zeros_like(t).index_add_(0, interval, earlier).index_add_(0, interval + 1, later)
+
+
+def checked(value: Tensor) -> Tensor:
+    """The value of a loss as it is.
+
+    Raises:
+        ValueError: it is no scalar.
+    """
+    if value.shape != ():
+        raise ValueError(f"a loss has to be a scalar, this one has shape {tuple(value.shape)}")
+    return value
+
+
+def loss_and_slope(trajectory: Trajectory, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+    """A loss at the recorded solution: (value, the solution as a leaf, the loss's gradient there with its graph)."""
+    with torch.enable_grad():
+        outputs = trajectory.solution.detach().requires_grad_()
+        value = checked(loss(outputs))
+        (slope,) = pull([value], [outputs], [torch.ones(1, dtype=value.dtype, device=value.device)], graph=True)
+    return value.detach(), outputs, slope[0]

@@ -22,12 +22,14 @@ from .trajectory import Segment, matrix
 
 
 class Recursion(Protocol):
+    """How tangents and adjoints run through the steps of a segment."""
+
     def tangent(self, x: Tensor, forcing: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x at the start, forcing → (x at the start and every step's end (D, n + 1, parts, N), ż)."""
+        """From x at the start, and a forcing, to (x at the start and every step's end (D, n + 1, parts, N), ż)."""
         ...
 
     def adjoint(self, x: Tensor, jumps: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x at the end, jumps added at every step's end, source → (κ, x at the start)."""
+        """From x at the end, jumps added at every step's end, and a source, to (κ, x at the start)."""
         ...
 
 
@@ -59,6 +61,7 @@ class Blocks:
         return z, torch.cat([m, z[s - 1]], dim=-2) if self.carries else m
 
     def tangent(self, x: Tensor, forcing: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `Recursion.tangent`."""
         x = self._columns(x)
         z, step = None, None
         if forcing is not None:
@@ -85,6 +88,7 @@ class Blocks:
         return z, torch.cat([step, z[s - 1]], dim=-2) if self.carries else step
 
     def adjoint(self, x: Tensor, jumps: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `Recursion.adjoint`."""
         x = self._columns(x)
         gain = jumps.reshape(len(jumps), self.n, self.rows, self.d).permute(1, 2, 3, 0)
         if self.carries:

@@ -28,7 +28,11 @@ FIXED_OPTIONS = {"step_size", "grid_constructor", "perturb", "interp"}
 
 
 def clock_of(t: Tensor) -> int:
-    """1 for increasing, -1 for decreasing times; ValueError for others."""
+    """The sign of the times (times,): 1 if they increase, -1 if they decrease.
+
+    Raises:
+        ValueError: they do neither, or are fewer than two.
+    """
     rises = (t[1:] > t[:-1]).tolist()
     falls = (t[1:] < t[:-1]).tolist()
     if t.ndim != 1 or len(t) < 2 or not (all(rises) or all(falls)):
@@ -39,6 +43,19 @@ def clock_of(t: Tensor) -> int:
 def steps_of(
     stepper: Stepper, y: Tensor, t: Tensor, ups: list[float], control: Control, options: Mapping[str, Any]
 ) -> Iterator[Step]:
+    """The accepted steps of a solve, every observation time of which ends one.
+
+    Args:
+        stepper: takes a step.
+        y: the state at t[0], (state_size,).
+        t: (times,) the observation times.
+        ups: the same in the solver's clock, increasing.
+        control: what decides on the length of an adaptive method's step.
+        options: torchdiffeq's, for that method.
+
+    Raises:
+        ValueError: options that exclude each other, or a time that is no grid point of a method of fixed steps.
+    """
     if not stepper.tableau.adaptive:
         return fixed_steps(stepper, y, _grid(stepper, y, t, ups, options), bool(options.get("perturb", False)))
     jumps = {stepper.clock * time for time in _floats(options.get("jump_t"))}
@@ -54,7 +71,7 @@ def _floats(times: Tensor | Sequence[float] | None) -> list[float]:
 
 
 def _grid(stepper: Stepper, y: Tensor, t: Tensor, ups: list[float], options: Mapping[str, Any]) -> list[float]:
-    """torchdiffeq's grid; a grid point within round-off of an observation time is moved onto it."""
+    """The grid of torchdiffeq; a grid point within round-off of an observation time is moved onto it."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
     if step_size is not None and constructor is not None:
         raise ValueError("step_size and grid_constructor exclude each other")

@@ -35,6 +35,7 @@ def at_points(field: Field, t: Tensor, y: Tensor) -> Tensor:
 
 
 def one_by_one(field: Field, t: Tensor, y: Tensor) -> Tensor:
+    """The same, point after point."""
     return torch.stack([field(time, state) for time, state in zip(t.unbind(), y.unbind(), strict=True)])
 
 
@@ -88,7 +89,15 @@ def _or_zeros(g: Tensor | None, like: Tensor, directions: int | None) -> Tensor:
 
 @dataclass
 class Chunk:
-    """Some of the stage points: t (P,), y and k (P, *state) as a graph, and the weighted graph on top of it."""
+    """Some of the stage points as a graph, and a weighted graph on top of it.
+
+    Attributes:
+        t: (P,) times.
+        y: (P, *state) points.
+        k: (P, *state) slopes, with their graph.
+        weight: (P, *state), what the slopes were contracted with.
+        weighted: the derivatives of the weighted slopes in y and in every parameter, with their graph.
+    """
 
     t: Tensor
     y: Tensor
@@ -97,6 +106,7 @@ class Chunk:
     weighted: list[Tensor] = dataclass_field(default_factory=list)
 
     def weigh(self, parameters: Sequence[Tensor], weight: Tensor) -> None:
+        """Contract the slopes with a weight (P, *state), and differentiate that once."""
         self.weight = weight.detach().clone().requires_grad_()
         with torch.enable_grad():
             pulled = pull([self.k], [self.y, *parameters], [self.weight.unsqueeze(0)], graph=True)
@@ -204,7 +214,7 @@ class Points:
 
 
 def row_blocks(k: Tensor, y: Tensor, rows: int) -> Tensor | None:
-    """∂k/∂y of row after row at every point (points, rows, d, d); None if a random probe sees other entries."""
+    """Jacobians ∂k/∂y row by row, at every point (points, rows, d, d); None if a random probe sees other entries."""
     points, d = len(y), y[0].numel() // rows
     weights = y.new_zeros(d + (rows > 1), points, rows, d)
     for j in range(d):

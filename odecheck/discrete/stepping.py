@@ -29,7 +29,19 @@ Callback = Callable[[Tensor, Tensor, Tensor], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One accepted step: y (state_size,) and stages k (stages, state_size); times and size in the solver's clock."""
+    """One accepted step, in the solver's clock.
+
+    Attributes:
+        start: when it begins.
+        finish: when it ends.
+        size: its length.
+        times: of its stages.
+        y: (state_size,) the state at its start.
+        k: (stages, state_size) the slopes.
+        end: (state_size,) the state at its end.
+        last_point: (state_size,) the last stage point.
+        last_slope: (state_size,) the last slope.
+    """
 
     start: float
     finish: float
@@ -61,6 +73,7 @@ class Stepper:
         return torch.tensor(values, dtype=self.dtype, device=self.device)
 
     def evaluate(self, time: float, y: Tensor) -> Tensor:
+        """The slope at a time of the solver's clock and a state (state_size,), shaped like it."""
         return self._slope(torch.tensor(self.clock * time, dtype=self.dtype, device=self.device), y)
 
     def _slope(self, time: Tensor, y: Tensor) -> Tensor:
@@ -85,7 +98,14 @@ class Stepper:
         return float(torch.nextafter(here, here + side))
 
     def step(self, span: tuple[float, float, float], times: tuple[float, ...], y: Tensor, first: Tensor | None) -> Step:
-        """One step from y over span = (start, finish, size); `first` is its first stage if known. (state_size,)"""
+        """One step from y (state_size,).
+
+        Args:
+            span: (start, finish, size), in the solver's clock.
+            times: of the stages.
+            y: the state at the start.
+            first: the slope of the first stage, if it is known.
+        """
         clocked = times if self.clock > 0 else tuple(-time for time in times)
         at = torch.tensor(clocked, dtype=self.dtype, device=self.device).unbind()
         if self.graph:
@@ -112,7 +132,7 @@ class Stepper:
 
 
 def combine(y: Tensor, size: float, weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
-    """y + size Σ weight · slope, out of place."""
+    """The sum y + size Σ weight · slope, out of place."""
     for weight, slope in zip(weights, k, strict=True):
         if weight:
             y = torch.add(y, slope, alpha=size * weight)
@@ -135,7 +155,7 @@ def fixed_steps(stepper: Stepper, y: Tensor, grid: list[float], perturb: bool) -
 
 @dataclass(frozen=True)
 class Control:
-    """What decides on the length of a step; the defaults are torchdiffeq's."""
+    """What decides on the length of a step; names and defaults are those of torchdiffeq's options."""
 
     rtol: float | Tensor
     atol: float | Tensor
@@ -150,6 +170,7 @@ class Control:
 
     @staticmethod
     def of(rtol: float | Tensor, atol: float | Tensor, options: Mapping[str, Any]) -> Control:
+        """That of a call with these tolerances and options of torchdiffeq."""
         numbers = set(Control.__dataclass_fields__) - {"rtol", "atol", "norm"}
         known: dict[str, Any] = {name: float(x) for name, x in options.items() if name in numbers and x is not None}
         return Control(rtol, atol, options.get("norm"), **known)
@@ -161,6 +182,7 @@ class Control:
         return float(torch.linalg.vector_norm(values)) / math.sqrt(values.numel())
 
     def tolerance(self, y: Tensor, shape: torch.Size) -> Tensor:
+        """The error allowed in every entry of a state (state_size,), shaped like it."""
         if isinstance(self.rtol, Tensor) or isinstance(self.atol, Tensor):
             return (self.atol + self.rtol * y.abs().view(shape)).reshape(-1)
         return y.abs().mul_(self.rtol).add_(self.atol)
@@ -173,6 +195,7 @@ class Control:
         return self.clamp(size * min(self.ifactor, max(self.safety / ratio ** (1 / order), shrink)))
 
     def clamp(self, size: float) -> float:
+        """The size within the limits."""
         return min(max(size, self.min_step), self.max_step)
 
 

@@ -43,6 +43,7 @@ class Sweep:
         return pull([weighted], [weight], [tangent])[0]
 
     def tangent(self, x: Tensor, forcing: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `Recursion.tangent`."""
         directions, states = len(x), [x]
         points = x.new_empty(self.n, self.s, directions * x.shape[-1])
         for n in range(self.n):
@@ -62,6 +63,7 @@ class Sweep:
         return torch.stack(states, dim=1), stages.contiguous()
 
     def adjoint(self, x: Tensor, jumps: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `Recursion.adjoint`."""
         directions = len(x)
         kappas = x.new_empty(self.n, self.s, directions * x.shape[-1])
         for n in range(self.n - 1, -1, -1):

@@ -44,10 +44,12 @@ class Tableau:
 
     @property
     def stages(self) -> int:
+        """How many slopes a step is made of."""
         return len(self.b)
 
     @property
     def adaptive(self) -> bool:
+        """Whether the step size follows an estimate of the error."""
         return self.error is not None
 
     @property

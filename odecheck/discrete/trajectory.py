@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from .schedule import ADAPTIVE_OPTIONS, FIXED_OPTIONS, clock_of, steps_of
 from .stepping import Control, Field, Step, Stepper
 from .tableau import METHODS, Tableau
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Route = Literal["auto", "blocks", "sweep", "unrolled"]
 
@@ -37,6 +40,7 @@ class Segment:
 
     @property
     def steps(self) -> int:
+        """How many steps the segment has."""
         return len(self.sizes)
 
 
@@ -45,20 +49,26 @@ class Trajectory:
     """The accepted steps of one solve.
 
     Attributes:
-        solution: (times, *state), the state at the observation times; its first entry is y0.
-        times: (times,) the observation times.
-        step_starts: start of every accepted step, in the caller's time.
-        step_sizes: size of every accepted step, negative for decreasing times.
+        stepper: takes the steps again.
+        solution: the state at the observation times; its first entry is y0.
+        times: the observation times.
         observed: for every observation time the number of steps taken before it.
         parameters: name → tensor, what derivatives "in theta" are taken by.
         independent_rows: True, False or None (found out and verified at every stage point), see `record`.
         route: how the linear recursions run, see `record`.
         stride: steps per recomputed segment; None if every stage is kept.
+        clock_starts: start of every accepted step, in the solver's clock.
+        sizes: size of every accepted step, positive.
+        stage_times: of every step the times of its stages, in the solver's clock.
+        kept: of every step, or of every stride-th one, the state and the first stage point.
+        slopes: of every step the slopes, if they are kept.
+        versions: how often every parameter had been changed in place.
+        graph: y0 as a leaf and the solution with its graph, on the route "unrolled".
     """
 
     stepper: Stepper
-    solution: Tensor
-    times: Tensor
+    solution: Float[Tensor, " times *state"]
+    times: Float[Tensor, " times"]
     observed: tuple[int, ...]
     parameters: dict[str, Tensor]
     independent_rows: bool | None
@@ -74,18 +84,22 @@ class Trajectory:
 
     @property
     def tableau(self) -> Tableau:
+        """The method's coefficients."""
         return self.stepper.tableau
 
     @property
     def state_shape(self) -> torch.Size:
+        """The shape of the state."""
         return self.stepper.shape
 
     @property
     def step_starts(self) -> list[float]:
+        """Start of every accepted step, in the caller's time."""
         return [self.stepper.clock * start for start in self.clock_starts]
 
     @property
     def step_sizes(self) -> list[float]:
+        """Size of every accepted step, negative for decreasing times."""
         return [self.stepper.clock * size for size in self.sizes]
 
     def bounds(self) -> list[tuple[int, int]]:
@@ -95,6 +109,9 @@ class Trajectory:
 
     def segment(self, index: int) -> Segment:
         """The stages of a segment, recomputed from its checkpoint if they were not kept.
+
+        Args:
+            index: which one, counted from the start.
 
         Raises:
             ValueError: the parameters were changed in place since the steps were recorded, or recomputing a
@@ -106,7 +123,11 @@ class Trajectory:
         return self._stack(first, steps)
 
     def unchanged(self) -> None:
-        """Raises ValueError if a parameter was changed in place since the steps were recorded."""
+        """Refuse parameters that were changed in place since the steps were recorded.
+
+        Raises:
+            ValueError: one was.
+        """
         if self.versions != _versions(self.parameters):
             raise ValueError("a parameter was changed in place since the steps were recorded: record them again")
 
@@ -160,8 +181,8 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 def record(
     field: Field,
-    y0: Tensor,
-    t: Tensor,
+    y0: Float[Tensor, "*state"],
+    t: Float[Tensor, " times"],
     *,
     method: str = "dopri5",
     rtol: float | Tensor = 1e-7,
@@ -180,7 +201,7 @@ def record(
     Args:
         field: a module or function (t scalar, y of y0's shape) → slope of y0's shape.
         y0: the state at t[0], floating point, any shape. Its first axis counts rows (samples).
-        t: (times,) strictly increasing or decreasing.
+        t: the observation times, strictly increasing or decreasing.
         method: a name of `tableau.METHODS`.
         rtol: relative tolerance of the step control, a number or a tensor like the state.
         atol: absolute tolerance, in the state's units.
@@ -197,13 +218,14 @@ def record(
             time; five numbers a step and the solution are kept in any case.
 
     Returns:
-        The trajectory, with `solution` of shape (times, *state).
+        The accepted steps, with the solution at the observation times.
 
     Raises:
         ValueError: unknown method; an option the method does not have; an observation time that is no grid point
             of a fixed-step method; times that are not strictly monotonous.
         TypeError: a state that is no floating-point tensor (a tuple, a complex tensor).
-        FloatingPointError, RuntimeError: the step size underflows, or too many steps.
+        FloatingPointError: the step size underflows, as it does after a NaN.
+        RuntimeError: too many steps.
     """
     tableau = _tableau(method)
     if not (isinstance(y0, Tensor) and y0.is_floating_point()):

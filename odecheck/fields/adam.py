@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from odecheck_reference import fields as exact
@@ -14,23 +14,32 @@ from .heavy_ball import Coefficient
 from .parts import FieldError, PartedField, Parts, force
 from .twins import build
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 Denominator = Literal["paper", "code"]
 
 
 class AdamNODE(PartedField):
     """h' = -m / D(v), m' = alpha1 (-f(t, h) - m), v' = alpha2 (f(t, h)^2 - v), on each entry.
 
-    inner: f, a module called as inner(t, h) that keeps the shape of h.
-    alpha1, alpha2: rates, each a number, or a module or function of time; by default sigmoid(w), learnt from
-        w = -5 and w = 5 on, as in the authors' code.
-    denominator: "paper" D = sqrt(v + epsilon); "code" D = sqrt(softplus(v)) + epsilon, also for v < 0.
-    epsilon: > 0. dim: the axis of the parts h, m and v.
-
     The exact v never turns negative, but a trial step of a solver may, above all an adjoint's on its way back to
     v(0) = 0. Below -epsilon the paper's root is NaN, of which torchdiffeq says "underflow in dt": ask for a smaller
     tolerance, give v(0) > 0, or take denominator="code".
 
-    Raises FieldError for epsilon <= 0, an unknown denominator, and, in `start`, a negative v.
+    Source: arXiv:2207.06066, AdamNODE, and its authors' code.
+
+    Args:
+        inner: f, a module called as inner(t, h) that keeps the shape of h.
+        alpha1: rate of m, per unit of time: a number, or a module or function of time; by default sigmoid(w), learnt
+            from w = -5 on, as in the authors' code.
+        alpha2: rate of v, likewise; by default sigmoid(w), learnt from w = 5 on.
+        epsilon: > 0, in the units of v for "paper", of its root for "code".
+        denominator: "paper" D = sqrt(v + epsilon); "code" D = sqrt(softplus(v)) + epsilon, also for v < 0.
+        dim: the axis of the parts h, m and v, counted from the end.
+
+    Raises:
+        FieldError: epsilon <= 0, an unknown denominator, and, in `start`, a negative v.
     """
 
     def __init__(
@@ -59,7 +68,8 @@ class AdamNODE(PartedField):
         self.denominator = denominator
         self.softplus = Softplus()
 
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rates of h, m and v as one tensor shaped like y; t: a number, or a time for each row."""
         h, m, v = self.parts.split(y)
         f = force(self.inner, t, h, h)
         if self.denominator == "paper":
@@ -69,8 +79,16 @@ class AdamNODE(PartedField):
         clock = t.to(y.dtype)
         return self.parts.join(-m / scale, self.alpha1(clock) * (-f - m), self.alpha2(clock) * (f.square() - v))
 
-    def start(self, first: Tensor, **others: Tensor) -> Tensor:
-        """The initial state; m and v are zero unless given. Raises FieldError when v(0) < 0 somewhere."""
+    def start(self, first: Float[Tensor, "*shape"], **others: Tensor) -> Float[Tensor, "*shape"]:
+        """The initial state; m and v are zero unless given.
+
+        Args:
+            first: h at the start.
+            **others: m and v at the start, shaped like h.
+
+        Raises:
+            FieldError: v < 0 somewhere, a part of another shape, or of another name.
+        """
         v = others.get("v")
         if v is not None and bool((v < 0).any()):
             raise FieldError(

@@ -13,7 +13,11 @@ class Bound(nn.Module):
 
     An adjoint solve evaluates its field again long after the forward one, when the module may have begun other solves.
     So what changes from solve to solve is no attribute of the module: each solve takes a new `Bound`. Hooks belong on
-    `field`, which stays; callbacks that it has when the solve begins are called. No gradient flows into the tensors.
+    `field`, which stays; callbacks that it has when the solve begins are called.
+
+    Args:
+        field: a module called as field(t, y, *bound).
+        *bound: tensors of this solve. No gradient flows into them, and they are not saved.
     """
 
     def __init__(self, field: nn.Module, *bound: Tensor) -> None:
@@ -27,4 +31,5 @@ class Bound(nn.Module):
                 setattr(self, name, getattr(field, name))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate at (t, y), shaped like y."""
         return self.field(t, y, *(getattr(self, name) for name in self._names))

@@ -21,13 +21,19 @@ from torch.func import functional_call
 
 
 class Flattened(nn.Module):
-    """A module on states (batch, *features), seen as a module on states (batch, state)."""
+    """A module on states (batch, *features), seen as a module on states (batch, state).
+
+    Args:
+        inner: a module called as inner(t, y), y (batch, *features).
+        features: the axes behind the batch, of which state is the product.
+    """
 
     def __init__(self, inner: nn.Module, features: tuple[int, ...]) -> None:
         super().__init__()
         self.inner, self.features = inner, features
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The module's value at (t, y), as rows (batch, state)."""
         value = self.inner(t, y.reshape(len(y), *self.features))
         # another shape than the state's is left alone, for validation to see
         return value.reshape(y.shape) if value.shape == (len(y), *self.features) else value
@@ -35,16 +41,22 @@ class Flattened(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class ModuleFactory:
-    """theta (params,) → a copy of a module with theta as its trainable parameters; what a `Subject` calls its field."""
+    """What a `Subject` calls its field: theta (params,) → a copy of a module with theta as its trainable parameters.
+
+    Attributes:
+        module: the module that is copied, and never changed.
+    """
 
     module: nn.Module
 
     @property
     def __name__(self) -> str:
+        """The name of the module's class."""
         inner = self.module.inner if isinstance(self.module, Flattened) else self.module
         return type(inner).__name__
 
     def __call__(self, theta: Tensor) -> nn.Module:
+        """A copy of the module with theta (params,) as its parameters, in the order of `parameters()`."""
         made = copy.deepcopy(self.module)
         nn.utils.vector_to_parameters(theta.detach().clone(), trainable(made).values())
         return made
@@ -56,7 +68,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def flat_parameters(module: nn.Module) -> Array:
-    """theta: (params,)"""
+    """The trainable parameters one after the other, as float64: theta (params,)."""
     return np.concatenate([np.zeros(0), *(p.detach().double().numpy().ravel() for p in trainable(module).values())])
 
 
@@ -65,6 +77,10 @@ class CallbackField:
     """The reference's `Field` by calls into a float64 module: module(t, y) with y (batch, *features).
 
     Derivatives are torch's, by reverse mode, of all rows at once: rows may not see each other.
+
+    Attributes:
+        module: a float64 module; its trainable parameters are theta.
+        features: the axes of one row of y.
     """
 
     module: nn.Module
@@ -72,18 +88,31 @@ class CallbackField:
 
     @property
     def state(self) -> int:
+        """How many numbers a row has."""
         return prod(self.features)
 
     @property
     def params(self) -> int:
+        """How many trainable numbers the module has."""
         return sum(p.numel() for p in trainable(self.module).values())
 
     @property
     def parts(self) -> Mapping[str, slice]:
+        """One part, "y": the whole state."""
         return {"y": slice(0, self.state)}
 
     def jet(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
-        """The jet at (t, y, theta); y: (batch, state) float64. order: 0, 1 or 2."""
+        """The field with its derivatives in (t, y, theta).
+
+        Args:
+            t: a number.
+            y: (batch, state), float64.
+            theta: (params,), float64.
+            order: 0, 1 or 2: the highest derivative wanted.
+
+        Returns:
+            value (batch, state), first (batch, state, N), second (batch, state, N, N), N = 1 + state + params.
+        """
         with torch.enable_grad():
             z = self._variables(t, y, theta, order)
             value = self._call(*z)
@@ -106,7 +135,7 @@ class CallbackField:
 
 
 def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:
-    """d value[b, i] / d (t, y[b], theta): (batch, state, N)."""
+    """Derivatives of value[b, i] in (t, y[b], theta): (batch, state, N)."""
     t, y, theta = z
     batch, d = y.shape
     got_t, got_y, got_theta = _pulled(value.reshape(-1), (t, y, theta), keep=keep)

@@ -10,7 +10,14 @@ from .twins import build
 
 
 class Logistic(nn.Module):
-    """y' = r y (1 - y / K)."""
+    """y' = r y (1 - y / K), a population that grows to what its place can bear.
+
+    State (…), any shape.
+
+    Args:
+        r: growth rate at the start, per unit of time.
+        K: capacity at the start, in units of y.
+    """
 
     def __init__(self, r: float = 1.0, K: float = 1.0) -> None:
         super().__init__()
@@ -18,11 +25,21 @@ class Logistic(nn.Module):
         self.K = nn.Parameter(torch.tensor(float(K)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         return self.r * y * (1 - y / self.K)
 
 
 class LotkaVolterra(nn.Module):
-    """x' = alpha x - beta x y, y' = delta x y - gamma y. State (..., 2)."""
+    """x' = alpha x - beta x y, y' = delta x y - gamma y: prey and hunters.
+
+    State (…, 2).
+
+    Args:
+        alpha: growth rate of the prey at the start, per unit of time.
+        beta: loss of prey for each hunter.
+        gamma: death rate of the hunters.
+        delta: gain of hunters for each prey.
+    """
 
     def __init__(self, alpha: float = 1.5, beta: float = 1.0, gamma: float = 3.0, delta: float = 1.0) -> None:
         super().__init__()
@@ -32,6 +49,7 @@ class LotkaVolterra(nn.Module):
         self.delta = nn.Parameter(torch.tensor(float(delta)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         prey, hunter = y.unbind(-1)
         return torch.stack(
             [prey * (self.alpha - self.beta * hunter), hunter * (self.delta * prey - self.gamma)], dim=-1
@@ -39,19 +57,35 @@ class LotkaVolterra(nn.Module):
 
 
 class VanDerPol(nn.Module):
-    """x' = v, v' = mu (1 - x^2) v - x. State (..., 2)."""
+    """x' = v, v' = mu (1 - x^2) v - x, the oscillator of Van der Pol.
+
+    State (…, 2).
+
+    Args:
+        mu: strength of the damping at the start.
+    """
 
     def __init__(self, mu: float = 1.0) -> None:
         super().__init__()
         self.mu = nn.Parameter(torch.tensor(float(mu)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         x, v = y.unbind(-1)
         return torch.stack([v, self.mu * (1 - x.square()) * v - x], dim=-1)
 
 
 class Pendulum(nn.Module):
-    """Damped and forced in time: q' = p, p' = -k sin q - c p + a cos(w t). State (..., 2)."""
+    """q' = p, p' = -k sin q - c p + a cos(w t), a pendulum that is damped and forced in time.
+
+    State (…, 2).
+
+    Args:
+        k: strength of gravity at the start.
+        c: damping.
+        a: size of the forcing.
+        w: frequency of the forcing, in radians per unit of time.
+    """
 
     def __init__(self, k: float = 1.0, c: float = 0.1, a: float = 0.5, w: float = 1.0) -> None:
         super().__init__()
@@ -61,6 +95,7 @@ class Pendulum(nn.Module):
         self.w = nn.Parameter(torch.tensor(float(w)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         q, p = y.unbind(-1)
         clock = t[..., 0] if t.dim() else t  # a time for each row, (batch, 1), or one for all
         forcing = self.a * torch.cos(self.w * clock)
@@ -68,7 +103,15 @@ class Pendulum(nn.Module):
 
 
 class Lorenz(nn.Module):
-    """x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z. State (..., 3)."""
+    """x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z, the system of Lorenz.
+
+    State (…, 3).
+
+    Args:
+        sigma: the Prandtl number at the start.
+        rho: the Rayleigh number, relative to the critical one.
+        beta: a ratio of lengths.
+    """
 
     def __init__(self, sigma: float = 10.0, rho: float = 28.0, beta: float = 8 / 3) -> None:
         super().__init__()
@@ -77,12 +120,21 @@ class Lorenz(nn.Module):
         self.beta = nn.Parameter(torch.tensor(float(beta)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         u, v, w = y.unbind(-1)
         return torch.stack([self.sigma * (v - u), u * (self.rho - w) - v, u * v - self.beta * w], dim=-1)
 
 
 class Switched(nn.Module):
-    """y' = a y for t < at, y' = b y from then on."""
+    """y' = a y for t < at, y' = b y from then on.
+
+    State (…), any shape.
+
+    Args:
+        at: when it switches; not learnt.
+        a: rate before, at the start, per unit of time.
+        b: rate from then on.
+    """
 
     def __init__(self, at: float, a: float = -1.0, b: float = 1.0) -> None:
         super().__init__()
@@ -91,6 +143,7 @@ class Switched(nn.Module):
         self.b = nn.Parameter(torch.tensor(float(b)))
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate of the state, shaped like y."""
         return torch.where(t < self.at, self.a, self.b) * y
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,19 @@ from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 Divergence = Literal["exact", "rademacher", "gaussian"]
 
 
 class ConcatSquashLinear(nn.Module):
-    """h ↦ (W h + b) ⊙ sigmoid(g t + a) + c t; g, a and c are the same for all rows."""
+    """The map h ↦ (W h + b) ⊙ sigmoid(g t + a) + c t; g, a and c are the same for all rows.
+
+    Args:
+        inputs: length of h.
+        outputs: length of the result.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -35,19 +43,30 @@ class ConcatSquashLinear(nn.Module):
         self.shift = nn.Linear(1, outputs, bias=False)
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
+        """From h (batch, inputs) to (batch, outputs)."""
         clock = t.to(h.dtype).reshape(-1, 1)
         return self.linear(h) * torch.sigmoid(self.gate(clock)) + self.shift(clock)
 
 
 class ConcatSquash(nn.Module):
-    """f(t, x): layers `ConcatSquashLinear` of these widths, with the activation between them (not after the last)."""
+    """f(t, x): layers `ConcatSquashLinear`, with an activation between them (not after the last).
+
+    Source: FFJORD, arXiv:1810.01367, as in its published code.
+
+    Args:
+        widths: of x, of every layer between, and of f.
+        activation: acts on each entry; by default nn.Tanh().
+    """
 
     def __init__(self, widths: Sequence[int], activation: nn.Module | None = None) -> None:
         super().__init__()
         self.layers = nn.ModuleList(ConcatSquashLinear(a, b) for a, b in pairwise(widths))
         self.activation = nn.Tanh() if activation is None else activation
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """The field's value at (t, x), a row for each row of x."""
         for i, layer in enumerate(self.layers):
             x = layer(t, self.activation(x) if i else x)
         return x
@@ -57,6 +76,9 @@ class WithDivergence(nn.Module):
     """(x, ℓ)' = (f, tr ∂f/∂x), or εᵀ(∂f/∂x)ε in place of the trace, with noise ε shaped like x and E εεᵀ = 1.
 
     Called as module(t, state), with one pullback for each dimension, or as module(t, state, ε), with one.
+
+    Args:
+        inner: f, a module called as inner(t, x), x (batch, features), in which rows do not see each other.
     """
 
     def __init__(self, inner: nn.Module) -> None:
@@ -64,6 +86,7 @@ class WithDivergence(nn.Module):
         self.inner = inner
 
     def forward(self, t: Tensor, state: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The rate of (x, ℓ), (batch, features + 1); noise (batch, features), or None for the exact trace."""
         x = state[..., :-1]
         live = torch.is_grad_enabled()
         # torch.func inside its own transforms, and where only it can tell whether anything is differentiated here
@@ -103,14 +126,19 @@ def _trace(pulls: Sequence[Tensor], noise: Tensor | None) -> Tensor:
 class CNF(nn.Module):
     """A density on rows x = x(t1) by a flow that takes them to a standard normal z = x(t0).
 
-    inner: f, a module called as inner(t, x) with x (batch, features), in which rows do not see each other. The
-        attribute `field` is what is solved, f with its divergence.
-    divergence: "exact", or Hutchinson's estimate with "rademacher" (±1) or "gaussian" noise, drawn for every solve from
-        torch's random numbers. An estimate of log p is unbiased; its gradient is that of the estimate.
-    span: (t0, t1). solver, odeint: how it is solved, and differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or
-        `odecheck.odeint`.
+    Sources: arXiv:1806.07366, continuous normalizing flows; FFJORD, arXiv:1810.01367, the estimate of the divergence.
 
-    Raises FieldError for an unknown divergence, or rows that are no (batch, features).
+    Args:
+        inner: f, a module called as inner(t, x) with x (batch, features), in which rows do not see each other. The
+            attribute `field` is what is solved, f with its divergence.
+        divergence: "exact", or Hutchinson's estimate with "rademacher" (±1) or "gaussian" noise, drawn for every solve
+            from torch's random numbers. An estimate of log p is unbiased; its gradient is that of the estimate.
+        span: (t0, t1).
+        solver: how it is solved.
+        odeint: how it is differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or `odecheck.odeint`.
+
+    Raises:
+        FieldError: an unknown divergence, or rows that are no (batch, features).
     """
 
     def __init__(
@@ -128,17 +156,21 @@ class CNF(nn.Module):
         self.field, self.divergence, self.span = WithDivergence(inner), divergence, span
         self.solver, self.odeint = solver, odeint
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) in nats: (batch, features) → (batch,)."""
+    def log_prob(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, " batch"]:
+        """The logarithm of the density at each row, in nats."""
         z, change = self(x)
         return standard_normal(z) + change
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to noise: z (batch, features), and log p(x) − log p(z) = −∫ tr ∂f/∂x dt, (batch,)."""
+    def forward(
+        self, x: Float[Tensor, "batch features"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        """Data to noise: z, and log p(x) − log p(z) = −∫ tr ∂f/∂x dt of each row."""
         return self._solve(x, self.span[::-1])
 
-    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Noise to data: x (batch, features), and log p(z) − log p(x) = ∫ tr ∂f/∂x dt, (batch,).
+    def inverse(
+        self, z: Float[Tensor, "batch features"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        """Noise to data: x, and log p(z) − log p(x) = ∫ tr ∂f/∂x dt of each row.
 
         Rows of the density are inverse(torch.randn(count, features))[0].
         """
@@ -162,5 +194,5 @@ class CNF(nn.Module):
 
 
 def standard_normal(z: Tensor) -> Tensor:
-    """log density of (batch, features) rows under N(0, 1): (batch,)."""
+    """The logarithm of the density of N(0, 1) at rows (batch, features), in nats: (batch,)."""
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from odecheck_reference import fields as exact
@@ -14,9 +14,16 @@ from .node import stack
 from .parts import FieldError
 from .twins import build
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 class Fixed(nn.Module):
-    """c = value, not learnt."""
+    """c = value, not learnt.
+
+    Args:
+        value: the number, kept in float64.
+    """
 
     value: Tensor
 
@@ -24,25 +31,37 @@ class Fixed(nn.Module):
         super().__init__()
         self.register_buffer("value", torch.tensor(float(value), dtype=torch.float64))
 
-    def forward(self, t: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"]) -> Float[Tensor, "*#batch"]:
+        """The coefficient at time t: a number, or one for each row where it depends on a time for each row."""
         return self.value.to(t.dtype)
 
 
 class Free(nn.Module):
-    """c = a parameter."""
+    """c = a parameter.
+
+    Args:
+        initial: its value at the start.
+    """
 
     def __init__(self, initial: float = 1.0) -> None:
         super().__init__()
         self.value = nn.Parameter(torch.tensor(float(initial)))
 
-    def forward(self, t: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"]) -> Float[Tensor, "*#batch"]:
+        """The coefficient at time t: a number, or one for each row where it depends on a time for each row."""
         return self.value
 
 
 class Learnt(nn.Module):
     """c = scale * s(w) with a learnt w; s a sigmoid for dampings and rates.
 
-    initial: w at the start. Raises FieldError when scale is not positive.
+    Args:
+        initial: w at the start.
+        activation: s; by default nn.Sigmoid().
+        scale: > 0, in the units of c.
+
+    Raises:
+        FieldError: scale is not positive.
     """
 
     def __init__(self, initial: float, activation: nn.Module | None = None, scale: float = 1.0) -> None:
@@ -51,14 +70,21 @@ class Learnt(nn.Module):
         self.raw = nn.Parameter(torch.tensor(float(initial)))
         self.activation = nn.Sigmoid() if activation is None else activation
 
-    def forward(self, t: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"]) -> Float[Tensor, "*#batch"]:
+        """The coefficient at time t: a number, or one for each row where it depends on a time for each row."""
         return self.scale * self.activation(self.raw)
 
 
 class OfTime(nn.Module):
-    """c(t) = scale * s(net(t)); net maps (..., 1) to (..., 1).
+    """c(t) = scale * s(net(t)), a learnt function of time.
 
-    Raises FieldError when scale is not positive.
+    Args:
+        net: maps (…, 1) to (…, 1).
+        activation: s; by default nn.Sigmoid().
+        scale: > 0, in the units of c.
+
+    Raises:
+        FieldError: scale is not positive.
     """
 
     def __init__(self, net: nn.Module, activation: nn.Module | None = None, scale: float = 1.0) -> None:
@@ -67,7 +93,8 @@ class OfTime(nn.Module):
         self.net = net
         self.activation = nn.Sigmoid() if activation is None else activation
 
-    def forward(self, t: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"]) -> Float[Tensor, "*#batch"]:
+        """The coefficient at time t: a number, or one for each row where it depends on a time for each row."""
         # a time for each row, (batch, 1), comes with its axis already
         return self.scale * self.activation(self.net(t if t.dim() else t[None]))
 

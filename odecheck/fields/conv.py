@@ -13,8 +13,12 @@ from .node import WithTime
 class ConvWithTime(nn.Module):
     """f(t, h): convolutions that keep the image's size, ReLU between them, time as a last channel of each.
 
-    channels: of h, of every layer between, and of f. kernels: their odd sizes, one for each convolution.
-    Raises ValueError where these do not fit together.
+    Args:
+        channels: of h, of every layer between, and of f.
+        kernels: their odd sizes in pixels, one for each convolution.
+
+    Raises:
+        ValueError: where these do not fit together.
     """
 
     def __init__(self, channels: Sequence[int], kernels: Sequence[int]) -> None:
@@ -31,6 +35,7 @@ class ConvWithTime(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
+        """From h (batch, channels, height, width) to an image of the same height and width."""
         for place, layer in enumerate(self.layers):
             h = layer(t, self.activation(h) if place else h)
         return h

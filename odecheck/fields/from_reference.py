@@ -31,11 +31,18 @@ _find()
 
 
 def torch_twin(field: object) -> Callable[[Tensor], nn.Module]:
-    """theta (params,) → the torch module of `field`, with theta as its parameters, flattened in order.
+    """The torch module of a numpy field, as a function of its parameters.
 
-    The module has the number type and the device of theta, and its own copy of it. A field without named parts of
-    its own comes as a `NODE` over it.
-    Raises TypeError for a field without a twin, ValueError when theta has another length than the parameters.
+    Args:
+        field: a field of `odecheck_reference.fields`, or one of your own with a registered twin.
+
+    Returns:
+        theta (params,) → the module with theta as its parameters, flattened in order. It has the number type and the
+        device of theta, and its own copy of it. A field without named parts of its own comes as a `NODE` over it.
+
+    Raises:
+        TypeError: when called, for a field without a twin.
+        ValueError: when called, for a theta of another length than the parameters.
     """
 
     def at(theta: Tensor) -> nn.Module:

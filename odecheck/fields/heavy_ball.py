@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from odecheck_reference import fields as exact
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from .coefficients import Fixed, Free, Learnt, coefficient
 from .parts import FieldError, PartedField, Parts, force
 from .twins import build
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 Coefficient = float | nn.Module | Callable[[Tensor], Tensor]
 Signs = Literal["paper", "code"]
 
@@ -21,17 +24,24 @@ Signs = Literal["paper", "code"]
 class GHBNODE(PartedField):
     """h' = s(m), m' = -gamma m + f(t, h) - xi h.
 
-    inner: f, a module called as inner(t, h) that keeps the shape of h.
-    gamma: the damping: a number, or a module or function of time; by default sigmoid(w), from w = -3 on.
-    xi: the spring that bounds h, likewise; by default softplus(w), from w = 0 on.
-    activation: s, bounded and acting on each entry: nn.Tanh() by default; nn.Hardtanh(-5, 5) is common, but
-        has no second derivative where abs(m) = 5.
-    signs: "paper" as above; "code" h' = s(-m), m' = -gamma m + f + xi h, as in the authors' code. For odd s
-        these are the same models, with m and f replaced by -m and -f.
-    dim: the axis of the parts h and m.
+    Source: arXiv:2110.04840, heavy-ball neural ODEs, and its authors' code.
 
-    Warns when gamma is a number <= 0: the momentum then grows by itself.
-    Raises FieldError for unknown `signs`.
+    Args:
+        inner: f, a module called as inner(t, h) that keeps the shape of h.
+        gamma: the damping, per unit of time: a number, or a module or function of time; by default sigmoid(w), from
+            w = -3 on.
+        xi: the spring that bounds h, likewise; by default softplus(w), from w = 0 on.
+        activation: s, bounded and acting on each entry: nn.Tanh() by default; nn.Hardtanh(-5, 5) is common, but
+            has no second derivative where abs(m) = 5.
+        signs: "paper" as above; "code" h' = s(-m), m' = -gamma m + f + xi h, as in the authors' code. For odd s
+            these are the same models, with m and f replaced by -m and -f.
+        dim: the axis of the parts h and m, counted from the end.
+
+    Raises:
+        FieldError: unknown `signs`.
+
+    Warns:
+        UserWarning: gamma is a number <= 0: the momentum then grows by itself.
     """
 
     def __init__(
@@ -53,7 +63,8 @@ class GHBNODE(PartedField):
         self.sign = 1.0 if signs == "paper" else -1.0
         _warn_if_not_damped(self.gamma)
 
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rates of h and m as one tensor shaped like y; t: a number, or a time for each row."""
         h, m = self.parts.split(y)
         clock = t.to(y.dtype)
         dh = self.activation(self.sign * m)
@@ -64,7 +75,19 @@ class GHBNODE(PartedField):
 class HBNODE(GHBNODE):
     """h' = m, m' = -gamma m + f(t, h), which is h'' + gamma h' = f(t, h).
 
-    Arguments as for GHBNODE; signs="code" is h' = -m, m' = -gamma m + f.
+    Source: arXiv:2110.04840, heavy-ball neural ODEs.
+
+    Args:
+        inner: as for `GHBNODE`.
+        gamma: as for `GHBNODE`.
+        signs: "paper" as above; "code" h' = -m, m' = -gamma m + f, as in the authors' code.
+        dim: as for `GHBNODE`.
+
+    Raises:
+        FieldError: unknown `signs`.
+
+    Warns:
+        UserWarning: gamma is a number <= 0.
     """
 
     def __init__(
@@ -76,7 +99,8 @@ class HBNODE(GHBNODE):
     ) -> None:
         super().__init__(inner, gamma, 0.0, nn.Identity(), signs, dim)
 
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rates of h and m as one tensor shaped like y; t: a number, or a time for each row."""
         h, m = self.parts.split(y)
         return self.parts.join(self.sign * m, force(self.inner, t, h, h) - self.gamma(t.to(y.dtype)) * m)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torchdiffeq
@@ -13,6 +13,9 @@ from odecheck.solvers import Adaptive, OdeInt, Solver
 
 from .parts import FieldError, PartedField
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 ADJOINT = cast(OdeInt, cast(Any, torchdiffeq).odeint_adjoint)
 DEFAULT_SOLVER: Solver = Adaptive("dopri5", rtol=1e-5)
 
@@ -20,14 +23,18 @@ DEFAULT_SOLVER: Solver = Adaptive("dopri5", rtol=1e-5)
 class NODELayer(nn.Module):
     """x ↦ y(t1), where y' = field(t, y) and y(t0) is built from x.
 
-    field: a `PartedField` (NODE, HBNODE, …), whose first part starts at x; or any module called as
-        field(t, y).
-    start: part → a network that gives its initial value from x, as an initial velocity network {"m": net};
-        the parts not named start at zero. For AdamNODE's "v" end it with a softplus: v(0) < 0 is refused.
-    span: (t0, t1). part: the part that is given out, by default the whole state.
-    solver, odeint: how it is solved, and differentiated: torchdiffeq's `odeint_adjoint` or `odeint`.
+    Args:
+        field: a `PartedField` (NODE, HBNODE, …), whose first part starts at x; or any module called as
+            field(t, y).
+        start: part → a network that gives its initial value from x, as an initial velocity network {"m": net};
+            the parts not named start at zero. For AdamNODE's "v" end it with a softplus: v(0) < 0 is refused.
+        span: (t0, t1).
+        part: the part that is given out, by default the whole state.
+        solver: how it is solved.
+        odeint: how it is differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or `odecheck.odeint`.
 
-    Raises FieldError for parts that the field does not have or that do not fit.
+    Raises:
+        FieldError: parts that the field does not have or that do not fit.
     """
 
     def __init__(
@@ -53,7 +60,8 @@ class NODELayer(nn.Module):
         self.initial = nn.ModuleDict(named)
         self.span, self.part, self.solver, self.odeint = span, part, solver, odeint
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, " batch *features"]) -> Float[Tensor, " batch *out"]:
+        """The state, or its part, at t1 for a start built from x."""
         begin = {name: net(x) for name, net in self.initial.items()}
         y0 = self.field.start(x, **begin) if isinstance(self.field, PartedField) else x
         times = torch.tensor(self.span, dtype=y0.dtype, device=y0.device)

@@ -18,7 +18,17 @@ RunningFn = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @singledispatch
 def torch_loss(loss: object) -> LossFn:
-    """y (times, batch, state) → the loss, a scalar tensor. Raises TypeError for a loss it does not know."""
+    """A loss of the reference in torch.
+
+    Args:
+        loss: one of `odecheck_reference.losses`, or one of your own with a registered form.
+
+    Returns:
+        y (times, batch, state) → the loss, a scalar tensor.
+
+    Raises:
+        TypeError: no torch form of it is registered.
+    """
     raise TypeError(
         f"no torch form is known for the loss {type(loss).__name__}; register one with "
         "@odecheck.fields.losses.torch_loss.register"
@@ -27,7 +37,17 @@ def torch_loss(loss: object) -> LossFn:
 
 @singledispatch
 def torch_running(cost: object) -> RunningFn:
-    """t, y (batch, state), theta (params,) → the cost of each row, (batch,). Raises TypeError if unknown."""
+    """A running cost of the reference in torch.
+
+    Args:
+        cost: one of `odecheck_reference.losses`, or one of your own with a registered form.
+
+    Returns:
+        t, y (batch, state), theta (params,) → the cost of each row, (batch,).
+
+    Raises:
+        TypeError: no torch form of it is registered.
+    """
     raise TypeError(
         f"no torch form is known for the running cost {type(cost).__name__}; register one with "
         "@odecheck.fields.losses.torch_running.register"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from odecheck_reference import fields as exact
@@ -14,22 +15,32 @@ from .activations import ACTIVATIONS
 from .parts import PartedField, Parts, force
 from .twins import build
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 class Autonomous(nn.Module):
-    """f(t, h) = net(h)."""
+    """f(t, h) = net(h): an inner network that does not see the time.
+
+    Args:
+        net: a module of h alone.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, t: Tensor, h: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], h: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
+        """The network's value at h; t is not used."""
         return self.net(h)
 
 
 class WithTime(nn.Module):
     """f(t, h) = net((h, t)): time is one more feature or channel, the last one along `dim`.
 
-    t is a number, or has one entry for each row: (batch, 1), for images (batch, 1, 1, 1).
+    Args:
+        net: a module of (h, t), with one feature or channel more than h.
+        dim: the axis of the features or channels, counted from the end.
     """
 
     def __init__(self, net: nn.Module, dim: int = -1) -> None:
@@ -37,7 +48,8 @@ class WithTime(nn.Module):
         self.net = net
         self.dim = dim
 
-    def forward(self, t: Tensor, h: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], h: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
+        """The network's value at (h, t); t: a number, or (batch, 1), for images (batch, 1, 1, 1)."""
         clock = t.to(h.dtype) + torch.zeros_like(h.narrow(self.dim, 0, 1))
         return self.net(torch.cat([h, clock], dim=self.dim))
 
@@ -51,7 +63,12 @@ def stack(widths: Sequence[int], activation: nn.Module) -> nn.Sequential:
 
 
 class Affine(nn.Module):
-    """f = A h + b (+ c t), parameters A (state, state), b and c (state,)."""
+    """f = A h + b (+ c t), parameters A (state, state), b and c (state,).
+
+    Args:
+        state: length of h.
+        time: whether there is a term c t, with c = 0 at the start.
+    """
 
     def __init__(self, state: int, time: bool = False) -> None:
         super().__init__()
@@ -60,44 +77,66 @@ class Affine(nn.Module):
         self.slope = nn.Parameter(torch.zeros(state)) if time else None
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
+        """The rate of h (…, state), shaped like it."""
         f = linear(h, self.weight, self.bias)
         return f if self.slope is None else f + t.to(h.dtype) * self.slope
 
 
 class GradientFlow(nn.Module):
-    """f = -W' s(W h + b), minus the gradient of a potential. W: (width, state)."""
+    """f = -Wᵀ s(W h + b), minus the gradient of a potential.
+
+    Args:
+        state: length of h.
+        width: rows of W (width, state).
+        activation: s, acting on each entry; by default nn.Tanh().
+    """
 
     def __init__(self, state: int, width: int, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.linear = nn.Linear(state, width)
         self.activation = nn.Tanh() if activation is None else activation
 
-    def forward(self, t: Tensor, h: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rate of h; t is not used."""
         return -self.activation(self.linear(h)) @ self.linear.weight
 
 
 class NODE(PartedField):
-    """h' = f(t, h). inner: a module called as inner(t, h) that keeps the shape of h."""
+    """h' = f(t, h), a neural ODE.
+
+    Source: arXiv:1806.07366, neural ordinary differential equations.
+
+    Args:
+        inner: f, a module called as inner(t, h) that keeps the shape of h.
+        dim: the axis of the features or channels, counted from the end.
+    """
 
     def __init__(self, inner: nn.Module, dim: int = -1) -> None:
         super().__init__(Parts({"h": None}, dim))
         self.inner = inner
 
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rate of h, shaped like it; t: a number, or a time for each row."""
         return force(self.inner, t, y, y)
 
 
 class ANODE(PartedField):
     """(h, a)' = f(t, (h, a)): `extra` features or channels a, zero at the start unless given.
 
-    inner: a module called as inner(t, (h, a)), on the joint tensor.
+    Source: arXiv:1904.01681, augmented neural ODEs.
+
+    Args:
+        inner: f, a module called as inner(t, (h, a)) on the joint tensor, whose shape it keeps.
+        extra: how many features or channels a has.
+        dim: the axis of the features or channels, counted from the end.
     """
 
     def __init__(self, inner: nn.Module, extra: int, dim: int = -1) -> None:
         super().__init__(Parts({"h": None, "a": extra}, dim))
         self.inner = inner
 
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, "*#batch"], y: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The rates of h and a as one tensor shaped like y; t: a number, or a time for each row."""
         self.parts.split(y)  # refuses a state without room for the augmentation
         return force(self.inner, t, y, y)
 

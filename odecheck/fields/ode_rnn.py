@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,17 @@ from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError, PartedField
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
 
 class Stretched(nn.Module):
     """dy/ds = length * F(begin + s * length, y): with s from 0 to 1 each row crosses an interval of its own.
 
     Called as module(s, y, begin, length), the last two with a number for each row, into which no gradient flows.
+
+    Args:
+        inner: F, a module called as inner(t, y) with a time for each row.
     """
 
     def __init__(self, inner: nn.Module) -> None:
@@ -25,35 +31,53 @@ class Stretched(nn.Module):
         self.inner = inner
 
     def forward(self, s: Tensor, y: Tensor, begin: Tensor, length: Tensor) -> Tensor:
+        """The rate of y (batch, …) in s; begin and length (batch,)."""
         axes = (-1, *[1] * (y.dim() - 1))
         begin, length = begin.reshape(axes), length.reshape(axes)
         return length * self.inner(begin + s * length, y)
 
 
 class LinearJump(nn.Module):
-    """h ↦ W (h, x) + b."""
+    """The jump h ↦ W (h, x) + b.
+
+    Args:
+        features: length of an observation x.
+        hidden: length of h, the part that jumps.
+    """
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
         self.linear = nn.Linear(hidden + features, hidden)
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+    def forward(self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch features"]) -> Tensor:
+        """The new part, shaped like h."""
         return self.linear(torch.cat([h, x], dim=-1))
 
 
 class GRUJump(nn.Module):
-    """h ↦ one step of a gated recurrent unit with input x."""
+    """The jump h ↦ one step of a gated recurrent unit with input x.
+
+    Args:
+        features: length of an observation x.
+        hidden: length of h, the part that jumps.
+    """
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
         self.cell = nn.GRUCell(features, hidden)
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+    def forward(self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch features"]) -> Tensor:
+        """The new part, shaped like h."""
         return self.cell(x, h)
 
 
 class States(NamedTuple):
-    """States (batch, times, state) just before each observation, which is the forecast, and after it."""
+    """States of a recurrent network at its observations.
+
+    Attributes:
+        before: (batch, times, state) just before each observation, which is the forecast.
+        after: (batch, times, state) after it.
+    """
 
     before: Tensor
     after: Tensor
@@ -62,12 +86,22 @@ class States(NamedTuple):
 class ODERNN(nn.Module):
     """Between observations y' = inner(t, y); at each of them one part of y jumps to jump(part, x).
 
-    inner: a `PartedField` on (batch, state), or any module called as inner(t, y). It is called with a time
-        for each row, t of shape (batch, 1). The attribute `field` is what is solved, `inner` stretched to intervals.
-    jump: called as jump(part, x) → the new part: `LinearJump`, `GRUJump`, or your own.
-    hidden: size of the whole state, which starts at zero.
-    part: the part that jumps; by default the whole state.
-    solver, odeint: how it is solved, and differentiated. All rows share one solve for each interval.
+    All rows share one solve for each interval, though each has times of its own.
+
+    Source: arXiv:1907.04907, latent ODEs for irregularly sampled time series.
+
+    Args:
+        inner: a `PartedField` on (batch, state), or any module called as inner(t, y). It is called with a time
+            for each row, t of shape (batch, 1). The attribute `field` is what is solved, `inner` stretched to
+            intervals.
+        jump: called as jump(part, x) → the new part: `LinearJump`, `GRUJump`, or your own.
+        hidden: size of the whole state, which starts at zero.
+        part: the part that jumps; by default the whole state.
+        solver: how it is solved.
+        odeint: how it is differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or `odecheck.odeint`.
+
+    Raises:
+        FieldError: a part that the field does not have, or a size that does not split into its parts.
     """
 
     def __init__(
@@ -90,14 +124,24 @@ class ODERNN(nn.Module):
 
     @property
     def inner(self) -> nn.Module:
+        """The field as it was given, before it was stretched."""
         return self.field.inner
 
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> States:
+    def forward(
+        self,
+        t: Float[Tensor, "batch times"],
+        x: Float[Tensor, "batch times features"],
+        mask: Bool[Tensor, "batch times"] | None = None,
+    ) -> States:
         """States at the observations.
 
-        t: (batch, times), not decreasing along a row; x: (batch, times, features).
-        mask: (batch, times), False where nothing was observed (padding): there the state does not jump.
-        Raises FieldError for other shapes, decreasing times, or times that ask for a gradient.
+        Args:
+            t: the times, not decreasing along a row.
+            x: the observations.
+            mask: False where nothing was observed (padding): there the state does not jump.
+
+        Raises:
+            FieldError: other shapes, decreasing times, or times that ask for a gradient.
         """
         self._check(t, x, mask)
         y = x.new_zeros(len(x), self.hidden)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class FieldError(ValueError):
@@ -16,9 +19,13 @@ class FieldError(ValueError):
 class Parts:
     """The parts of a state along one axis.
 
-    sizes: name → size along the axis; None for a part that shares what the others leave, in equal shares.
-    dim: the axis, counted from the end so that it means the same with and without a batch: -1 for dense
-        states (batch, features), -3 for images (batch, channels, height, width).
+    Args:
+        sizes: name → size along the axis; None for a part that shares what the others leave, in equal shares.
+        dim: the axis, counted from the end so that it means the same with and without a batch: -1 for dense
+            states (batch, features), -3 for images (batch, channels, height, width).
+
+    Raises:
+        FieldError: an axis that is counted from the front.
     """
 
     def __init__(self, sizes: Mapping[str, int | None], dim: int = -1) -> None:
@@ -32,10 +39,18 @@ class Parts:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The parts, in order."""
         return tuple(self.sizes)
 
     def slices(self, total: int) -> dict[str, slice]:
-        """Where each part sits in a state of `total` components along the axis. Raises FieldError."""
+        """Where each part sits along the axis.
+
+        Args:
+            total: how many components the state has along it.
+
+        Raises:
+            FieldError: that many do not split into the parts.
+        """
         fixed = sum(size for size in self.sizes.values() if size is not None)
         shares = sum(size is None for size in self.sizes.values())
         left = total - fixed
@@ -52,8 +67,12 @@ class Parts:
             begin = end
         return found
 
-    def split(self, y: Tensor) -> tuple[Tensor, ...]:
-        """The parts of a state, in order; views. Raises FieldError when they do not fit."""
+    def split(self, y: Float[Tensor, "*shape"]) -> tuple[Tensor, ...]:
+        """The parts of a state, in order, as views of it.
+
+        Raises:
+            FieldError: the state has no such axis, or does not split along it.
+        """
         if y.dim() < -self.dim:
             raise FieldError(
                 f"a state of shape {tuple(y.shape)} has no axis {self.dim}: {self._described()} lie there. "
@@ -61,11 +80,20 @@ class Parts:
             )
         return tuple(y.narrow(self.dim, s.start, s.stop - s.start) for s in self.slices(y.shape[self.dim]).values())
 
-    def join(self, *parts: Tensor) -> Tensor:
+    def join(self, *parts: Tensor) -> Float[Tensor, "*shape"]:
+        """The state of given parts, in order."""
         return torch.cat(parts, dim=self.dim)
 
-    def start(self, first: Tensor, others: Mapping[str, Tensor]) -> Tensor:
-        """The state of a given first part; a part that is not given starts at zero."""
+    def start(self, first: Tensor, others: Mapping[str, Tensor]) -> Float[Tensor, "*shape"]:
+        """The state of a given first part.
+
+        Args:
+            first: the first part.
+            others: name → part; one that is not given starts at zero.
+
+        Raises:
+            FieldError: an unknown name, or a part of another shape.
+        """
         unknown = set(others) - set(self.names[1:])
         if unknown:
             raise FieldError(f"this state has the parts {self.names}, not {sorted(unknown)}")
@@ -86,19 +114,41 @@ class Parts:
 
 
 class PartedField(nn.Module):
-    """A vector field called as field(t, y), with y of named parts."""
+    """A vector field called as field(t, y), with y of named parts.
+
+    Args:
+        parts: the parts and their axis.
+    """
 
     def __init__(self, parts: Parts) -> None:
         super().__init__()
         self.parts = parts
 
-    def start(self, first: Tensor, **others: Tensor) -> Tensor:
-        """The initial state: the first part as given, the others as given or zero. Raises FieldError."""
+    def start(self, first: Tensor, **others: Tensor) -> Float[Tensor, "*shape"]:
+        """The initial state: the first part as given, the others as given or zero.
+
+        Args:
+            first: the first part, (batch, …).
+            **others: further parts by name.
+
+        Raises:
+            FieldError: an unknown name, or a part of another shape.
+        """
         return self.parts.start(first, others)
 
 
 def force(inner: Any, t: Tensor, h: Tensor, like: Tensor) -> Tensor:
-    """f = inner(t, h), with the shape and number type of `like`. Raises FieldError when it has others."""
+    """What an inner network gives: f = inner(t, h).
+
+    Args:
+        inner: called as inner(t, h).
+        t: a number, or a time for each row.
+        h: what the network sees.
+        like: a tensor of the shape and number type that f has to have.
+
+    Raises:
+        FieldError: f has others, or is no tensor, or the network's parameters are of another number type than h.
+    """
     try:
         f = inner(t, h)
     except RuntimeError as error:

@@ -1,7 +1,9 @@
 """`odeint`: an ODE solve that can be differentiated, transformed and batched like any other function of torch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -9,13 +11,16 @@ from .arguments import Start, start
 from .flow import Flow
 from .stepping import SolveError, Steps
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["Flow", "SolveError", "Start", "Steps", "odeint", "start"]
 
 
 def odeint(
     field: Callable,
-    y0: Tensor | tuple[Tensor, ...],
-    t: Tensor,
+    y0: Float[Tensor, "*state"] | tuple[Float[Tensor, " ..."], ...],
+    t: Float[Tensor, " times"],
     *,
     rtol: float = 1e-7,
     atol: float = 1e-9,

@@ -1,8 +1,10 @@
 """What the user asks for, checked, and turned into a field, a state, parameters and a way to step."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,9 @@ from .fields import batch_levels
 from .flow import Flow
 from .stepping import Steps
 from .user_field import UserField, is_differentiating
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Start:
 
 def start(
     field: Callable,
-    y0: Tensor | tuple[Tensor, ...],
-    t: Tensor,
+    y0: Float[Tensor, "*state"] | tuple[Float[Tensor, " ..."], ...],
+    t: Float[Tensor, " times"],
     *,
     running_cost: Callable | None = None,
     adjoint_params: Sequence[Tensor] | None = None,
@@ -46,10 +51,27 @@ def start(
     adjoint_method: str | None = None,
     adjoint_options: Mapping[str, Any] | None = None,
 ) -> Start:
-    """Check the arguments of `odeint`, whose docstring describes them and the errors raised.
+    """Check the arguments of `odeint` and make of them a field, a state, parameters and a way to step.
 
-    `running_cost(t, y)` is a scalar whose integral is computed along with the state, as a quadrature. It may read
-    the field's parameters, and have parameters of its own if it is an nn.Module.
+    Args:
+        field: as for `odeint`, and so are all but `running_cost`.
+        y0: as for `odeint`.
+        t: as for `odeint`.
+        running_cost: running_cost(t, y) is a scalar whose integral is computed along with the state, as a quadrature.
+            It may read the field's parameters, and have parameters of its own if it is an nn.Module.
+        adjoint_params: as for `odeint`.
+        rtol: as for `odeint`.
+        atol: as for `odeint`.
+        method: as for `odeint`.
+        options: as for `odeint`.
+        adjoint_rtol: as for `odeint`.
+        adjoint_atol: as for `odeint`.
+        adjoint_method: as for `odeint`.
+        adjoint_options: as for `odeint`.
+
+    Raises:
+        ValueError: as `odeint`.
+        TypeError: as `odeint`.
     """
     leaves = (y0,) if isinstance(y0, Tensor) else tuple(y0)
     forward, backward = _plan(rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)

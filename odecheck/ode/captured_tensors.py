@@ -45,6 +45,11 @@ def modules_of(func: Any) -> list[nn.Module]:
 
 
 def tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
+    """The floating-point parameters and buffers of a module and its parts: (where it is kept, its name, itself).
+
+    Raises:
+        TypeError: a ScriptModule.
+    """
     if isinstance(module, torch.jit.ScriptModule):
         raise TypeError(
             "the parameters of a ScriptModule cannot be swapped, which derivatives of any order need. "
@@ -59,6 +64,12 @@ def tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
 
 @contextmanager
 def swapped(slots: Sequence[Sequence[tuple[dict, str]]], tensors: Leaves) -> Iterator[None]:
+    """While active, other tensors are in the places of the modules' own.
+
+    Args:
+        slots: for each tensor the places, (where it is kept, its name), that it goes to.
+        tensors: what goes there; those beyond the slots are left out.
+    """
     before = [[holder[name] for holder, name in places] for places in slots]
     for places, tensor in zip(slots, tensors, strict=False):
         for holder, name in places:
@@ -73,7 +84,12 @@ def swapped(slots: Sequence[Sequence[tuple[dict, str]]], tensors: Leaves) -> Ite
 
 
 class Substitute(TorchFunctionMode):
-    """While active, operations see `table[id(x)]` wherever they are given x."""
+    """While active, operations see `table[id(x)]` wherever they are given x.
+
+    Attributes:
+        table: id of a tensor → what stands for it.
+        met: ids that an operation was given.
+    """
 
     def __init__(self, table: dict[int, Tensor]):
         super().__init__()

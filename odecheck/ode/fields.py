@@ -50,10 +50,12 @@ class Field:
     tangents: int
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of the states, then those of the quadratures, each shaped like what it is the rate of."""
         raise NotImplementedError
 
     @contextmanager
     def fixed(self, p: Leaves) -> Iterator[Rates]:
+        """The rates as a function (t, y) of plain tensors, for as long as the parameters p stay the same."""
         yield lambda t, y: self(t, y, p)
 
     def refuse_changed(self) -> None:
@@ -82,7 +84,8 @@ class Tangent(Field):
         n = self.base.states
         return (*rates[:n], *drates[:n], *rates[n:], *drates[n:])
 
-    def __call__(self, t, y, p):
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """(y', dy', q', dq') at (y, dy) and (p, dp)."""
         n, (p, dp) = self.base.states, self._halves(p)
         y, dy = list(y[:n]), list(y[n:])
 
@@ -104,7 +107,8 @@ class Tangent(Field):
         return list(p[:total]), list(p[total:])
 
     @contextmanager
-    def fixed(self, p):
+    def fixed(self, p: Leaves) -> Iterator[Rates]:
+        """As `Field.fixed`."""
         # There is one level of dual numbers, for one tangent. A caller's own level cannot serve: until it is left it
         # keeps every dual number whose tangent has a graph, and memory would grow with every evaluation.
         if self.base.tangents or is_forward_mode():
@@ -172,7 +176,8 @@ class Adjoint(Field):
         n, k = self.base.states, len(self.base.quadratures)
         return list(y[:n]), [-c for c in (*y[n:], *p[:k])], list(p[k:])
 
-    def __call__(self, t, y, p):
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """(y', a', g') at (y, a) and (b, p)."""
         y, cotangents, p = self._arguments(y, p)
 
         def rates(y, wanted):
@@ -187,7 +192,8 @@ class Adjoint(Field):
         return (*out[: self.base.states], *gy, *gp)
 
     @contextmanager
-    def fixed(self, p):
+    def fixed(self, p: Leaves) -> Iterator[Rates]:
+        """As `Field.fixed`."""
         n, k = self.base.states, len(self.base.quadratures)
         live_p = any(x.requires_grad for x in p)
         b, p = [-x for x in p[:k]], _fresh_at(self.wanted, p[k:])
@@ -236,7 +242,7 @@ def _fresh(x: Tensor) -> Tensor:
 
 
 def _without_graph(x: Tensor) -> Tensor:
-    """x without reverse history; its tangent, if x is a dual number, stays (`detach` would drop it)."""
+    """The tensor without reverse history; its tangent, if x is a dual number, stays (`detach` would drop it)."""
     if not x.requires_grad or not is_forward_mode():
         return x.detach()
     primal, tangent = forward_ad.unpack_dual(x)
@@ -265,14 +271,25 @@ class Batched(Field):
         axes = (self.state_axes, self.param_axes)
         return torch.func.vmap(call, axes, randomness=self.randomness)(tuple(y), tuple(p))
 
-    def __call__(self, t, y, p):
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of every sample; of a state that is not batched, the one rate of all."""
         rates = self._over(lambda y, p: tuple(self.base(t, y, p)), y, p)
         # vmap copies what does not depend on the batch; any of the copies will do.
         states = [r if axis == 0 else r[0] for r, axis in zip(rates, self.state_axes, strict=False)]
         return (*states, *rates[self.states :])
 
     @classmethod
-    def spreading(cls, base: Field, t: Tensor, y: Leaves, p: Leaves, states, params, size: int, randomness: str):
+    def spreading(
+        cls,
+        base: Field,
+        t: Tensor,
+        y: Leaves,
+        p: Leaves,
+        states: Sequence[bool],
+        params: Sequence[bool],
+        size: int,
+        randomness: str,
+    ) -> "Batched":
         """The batched field in which a state is batched if it starts so or if what drives it is batched."""
         while True:
             field = cls(base, states, params, size, randomness)
@@ -307,22 +324,3 @@ def batch_levels(x: Tensor) -> set[int]:
             found.add(level_of(x))
         x = unwrapped(x)
     return found
-
-
-class Rescaled(Field):
-    """The field in s with t = start + s (end − start), the two times being its first parameters."""
-
-    def __init__(self, base: Field):
-        self.base = base
-        self.states, self.quadratures = base.states, base.quadratures
-        self.batch, self.tangents = base.batch, base.tangents
-
-    def __call__(self, t, y, p):
-        start, end, *p = p
-        return tuple((end - start) * rate for rate in self.base(start + t * (end - start), y, p))
-
-    @contextmanager
-    def fixed(self, p):
-        start, end, *p = p
-        with self.base.fixed(p) as base:
-            yield lambda t, y: tuple((end - start) * rate for rate in base(start + t * (end - start), y))

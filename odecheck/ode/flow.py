@@ -5,6 +5,8 @@ arXiv:1806.07366 (the adjoint method and gradients in the times); Liu, Chen, The
 Optimizer", arXiv:2109.14158 (backward equations of higher order).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
@@ -15,13 +17,20 @@ from torch.autograd import forward_ad
 
 from odecheck.compat import forward_mode
 
-from .fields import Adjoint, Batched, Field, Leaves, Rescaled, Tangent
+from .fields import Adjoint, Batched, Field, Leaves, Rates, Tangent
 from .stepping import Pace, Steps, integrate
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A field with the way to step it forwards, and the way to step its adjoint."""
+    """A field with the way to step it forwards, and the way to step its adjoint.
+
+    Attributes:
+        field: the field that is solved.
+        forward: how it is stepped.
+        backward: how its adjoint is stepped.
+        pace: the step that its solves begin with, shared with those of its derivatives.
+    """
 
     field: Field
     forward: Steps
@@ -29,13 +38,27 @@ class Flow:
     pace: Pace = dataclass_field(default_factory=Pace)
 
     def along(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
-        """Solve from y at t[0]: states and quadratures, each with the times as its first axis."""
+        """Solve from y at t[0].
+
+        Args:
+            t: (times,), strictly monotone.
+            y: the states at t[0].
+            p: the parameters.
+
+        Returns:
+            States and quadratures, each with the times as its first axis.
+
+        Raises:
+            SolveError: the solver gave up.
+        """
         return _Solve.apply(self, t, *y, *p)  # pyright: ignore[reportReturnType]
 
     def tangent(self, moving: tuple[int, ...]) -> "Flow":
+        """The flow of (y, dy), where the parameters of these indices move too."""
         return Flow(Tangent(self.field, moving), self.forward, self.backward, self.pace)
 
     def adjoint(self, p: Leaves, wanted: tuple[int, ...]) -> "Flow":
+        """The flow of (y, a) backwards, with the gradients in the parameters of these indices as quadratures."""
         return Flow(Adjoint(self.field, p, wanted), self.backward, self.backward, self.pace)
 
 
@@ -148,6 +171,27 @@ def _rates_at(field: Field, t: Tensor, outputs: Leaves, p: Leaves) -> list[Tenso
     n = field.states
     rates = [field(t[i], [y[i] for y in outputs[:n]], p) for i in range(len(t))]
     return [torch.stack(column) for column in zip(*rates, strict=True)]
+
+
+class Rescaled(Field):
+    """The field in s with t = start + s (end − start), the two times being its first parameters."""
+
+    def __init__(self, base: Field):
+        self.base = base
+        self.states, self.quadratures = base.states, base.quadratures
+        self.batch, self.tangents = base.batch, base.tangents
+
+    def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates in s; the first two parameters are start and end."""
+        start, end, *p = p
+        return tuple((end - start) * rate for rate in self.base(start + t * (end - start), y, p))
+
+    @contextmanager
+    def fixed(self, p: Leaves) -> Iterator[Rates]:
+        """As `Field.fixed`."""
+        start, end, *p = p
+        with self.base.fixed(p) as base:
+            yield lambda t, y: tuple((end - start) * rate for rate in base(start + t * (end - start), y))
 
 
 def _in_own_time(flow: Flow, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:

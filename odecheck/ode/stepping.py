@@ -21,7 +21,14 @@ CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
 @dataclass(frozen=True)
 class Steps:
-    """How to step: torchdiffeq's method, tolerances and options."""
+    """How to step: torchdiffeq's method, tolerances and options.
+
+    Attributes:
+        rtol: relative tolerance of every step.
+        atol: absolute tolerance, in the units of the state.
+        method: torchdiffeq's.
+        options: torchdiffeq's, for that method.
+    """
 
     rtol: float
     atol: float
@@ -39,6 +46,9 @@ class Pace:
     A solve and its derivatives cover the same interval with much the same steps. To begin with such a step saves
     the search for a first one, and the steps it takes to grow; if it is too long it is rejected. It is set once,
     so that to evaluate a derivative again gives the same number.
+
+    Attributes:
+        first_step: the step to begin with, in units of time; None until a solve has settled on one.
     """
 
     def __init__(self):
@@ -46,13 +56,16 @@ class Pace:
         self._longest = 0.0
 
     def options(self, options: Mapping[str, Any]) -> dict:
+        """A solver's options, with the first step where the caller has given none."""
         given = {} if self.first_step is None else {"first_step": self.first_step}
         return {**given, **options}
 
     def observe(self, dt: Tensor) -> None:
+        """Take note of an accepted step."""
         self._longest = max(self._longest, abs(dt.item()))
 
     def settle(self) -> None:
+        """The solve has ended: its longest step decides, if none has before."""
         if self.first_step is None and self._longest:
             self.first_step = CAUTION * self._longest
 
@@ -60,7 +73,18 @@ class Pace:
 def integrate(
     field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps, pace: Pace | None = None
 ) -> tuple[Tensor, ...]:
-    """States and quadratures of `field` at the times t, each with the times as its first axis.
+    """Solve a field from y at t[0], without a graph.
+
+    Args:
+        field: the field.
+        t: (times,), strictly monotone.
+        y: the states at t[0].
+        p: the parameters.
+        steps: how to step.
+        pace: the step to begin with, which this solve may settle.
+
+    Returns:
+        States and quadratures at the times, each with the times as its first axis.
 
     Raises:
         SolveError: the step size vanished, a value became infinite or NaN, or the steps ran out.

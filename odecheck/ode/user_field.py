@@ -60,11 +60,13 @@ class UserField(Field):
         self._at_start: tuple[Tensor, Leaves, Leaves] | None = None  # time, state and rates when the solve was made
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of the states, then that of the cost if there is one."""
         with self.fixed(p) as rates:
             return rates(t, y)
 
     @contextmanager
     def fixed(self, p: Leaves) -> Iterator[Rates]:
+        """As `Field.fixed`: while active, the given tensors are in the places of the field's own."""
         table = dict(zip(self.foreign, p[len(self.slots) :], strict=True))
         substitute = Substitute(table) if table else None
         with swapped(self.slots, p):
@@ -95,7 +97,11 @@ class UserField(Field):
         self._met = met
 
     def refuse_hidden_tensors(self, t: Tensor, y: Leaves) -> None:
-        """Raise if the field depends on a tensor that is being differentiated or batched and was not declared."""
+        """Refuse a field that depends on a tensor that is being differentiated or batched and was not declared.
+
+        Raises:
+            ValueError: it does.
+        """
         constants = [x.detach() for x in self.inputs]
         with torch.enable_grad():
             rates = self(t.detach(), [x.detach() for x in y], constants)
@@ -117,9 +123,12 @@ class UserField(Field):
             )
 
     def refuse_changed(self) -> None:
-        """Raise if the rates at the start are others now than when the solve was made.
+        """Refuse a field whose rates at the start are others now than when the solve was made.
 
         Asked of plain tensors alone: within a transform of torch.func nothing can happen between solve and derivative.
+
+        Raises:
+            RuntimeError: they are.
         """
         if self._at_start is None or not is_plain(*self.inputs):
             return

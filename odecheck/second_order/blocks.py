@@ -1,8 +1,10 @@
 """The second-order adjoint as the matrix equations that it is: Q_xx, Q_xθ, Q_θθ at every time."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +13,9 @@ from odecheck.ode.fields import Field, Leaves
 from odecheck.ode.stepping import integrate
 
 from .samples import Samples, curvature_of_loss
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Form = Literal["exact", "gauss-newton"]
 
@@ -23,18 +28,20 @@ class Blocks:
     where samples add up):
 
     Attributes:
-        x: the state, (times, d).
-        a: ∂L/∂x(t), (times, d).
-        theta: ∂L/∂θ, (times, n).
-        xx, xtheta, thetatheta: Q_xx (times, d, d), Q_xθ (times, d, n), Q_θθ (times, n, n).
+        x: the state.
+        a: ∂L/∂x(t).
+        theta: ∂L/∂θ.
+        xx: Q_xx.
+        xtheta: Q_xθ.
+        thetatheta: Q_θθ.
     """
 
-    x: Tensor
-    a: Tensor
-    theta: Tensor
-    xx: Tensor
-    xtheta: Tensor
-    thetatheta: Tensor
+    x: Float[Tensor, "times *batch d"]
+    a: Float[Tensor, "times *batch d"]
+    theta: Float[Tensor, "times n"]
+    xx: Float[Tensor, "times *batch d d"]
+    xtheta: Float[Tensor, "times *batch d n"]
+    thetatheta: Float[Tensor, "times n n"]
 
 
 class SecondAdjoint(Field):
@@ -57,6 +64,7 @@ class SecondAdjoint(Field):
         self.batch = (int(samples.batched),) * 4 + (0, 0)
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of x, a, Q_xx and Q_xθ, then those of the gradient and of Q_θθ."""
         samples, theta = self.samples, self.samples.theta(p)
 
         def of_sample(x: Tensor, a: Tensor, xx: Tensor, xtheta: Tensor) -> tuple[Tensor, ...]:
@@ -95,8 +103,8 @@ def _second_adjoint_rates(samples: Samples, form: Form, t, p, theta, x, a, xx, x
 
 def q_blocks(
     field: Callable,
-    y0: Tensor,
-    t: Tensor,
+    y0: Float[Tensor, "*batch d"],
+    t: Float[Tensor, " times"],
     loss: Callable,
     *,
     running_cost: Callable | None = None,
@@ -121,6 +129,9 @@ def q_blocks(
         running_cost: as for `hvp`.
         form: "exact" or "gauss-newton".
         **solver: as for `hvp`.
+
+    Returns:
+        The blocks at every time of t, in units of L per unit of each variable.
 
     Raises:
         ValueError: a state of another shape, coupled samples, a loss that couples times; what `odeint` raises.
@@ -149,17 +160,32 @@ def q_blocks(
 
 def hessian(
     field: Callable,
-    y0: Tensor,
-    t: Tensor,
+    y0: Float[Tensor, "*batch d"],
+    t: Float[Tensor, " times"],
     loss: Callable,
     *,
     running_cost: Callable | None = None,
     form: Form = "exact",
     **solver: Any,
-) -> Tensor:
-    """The Hessian of L in (y0, θ), (D, D) with D = y0.numel() + n: y0 flat, then the parameters flat.
+) -> Float[Tensor, "D D"]:
+    """The Hessian of L in (y0, θ), or its Gauss-Newton form, symmetric to round-off.
 
-    See `q_blocks` for arguments, the Gauss-Newton form, source and errors. Symmetric to round-off.
+    Source: arXiv:2109.14158, as for `q_blocks`, which says what the Gauss-Newton form is.
+
+    Args:
+        field: as for `hvp`.
+        y0: as for `q_blocks`.
+        t: as for `hvp`.
+        loss: as for `q_blocks`.
+        running_cost: as for `hvp`.
+        form: "exact" or "gauss-newton".
+        **solver: as for `hvp`.
+
+    Returns:
+        A matrix of D = y0.numel() + n rows: y0 flat, then the parameters flat.
+
+    Raises:
+        ValueError: as `q_blocks`.
     """
     blocks = q_blocks(field, y0, t, loss, running_cost=running_cost, form=form, **solver)
     xx, xtheta = blocks.xx[0], blocks.xtheta[0]

@@ -1,8 +1,10 @@
 """Low-rank Gauss-Newton: Q = Σ (q_i, p_i)(q_i, p_i)ᵀ, one adjoint vector for each rank of Φ_xx."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,32 +14,35 @@ from odecheck.ode.stepping import integrate
 
 from .samples import Samples
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @dataclass(frozen=True)
 class Factors:
     """Q_xx = Σ_i q_i q_iᵀ, Q_xθ = Σ_i q_i p_iᵀ for every sample; Q_θθ = Σ p_i p_iᵀ over i and samples.
 
     Attributes:
-        q: (times, rank, d), or (times, batch, rank, d).
-        p: (times, rank, n), or (times, batch, rank, n).
+        q: the parts in the state, one row for each rank.
+        p: the parts in the parameters.
     """
 
-    q: Tensor
-    p: Tensor
+    q: Float[Tensor, "times *batch rank d"]
+    p: Float[Tensor, "times *batch rank n"]
 
     @property
-    def xx(self) -> Tensor:
-        """(times, d, d) or (times, batch, d, d)."""
+    def xx(self) -> Float[Tensor, "times *batch d d"]:
+        """Q_xx of every sample."""
         return self.q.mT @ self.q
 
     @property
-    def xtheta(self) -> Tensor:
-        """(times, d, n) or (times, batch, d, n)."""
+    def xtheta(self) -> Float[Tensor, "times *batch d n"]:
+        """Q_xθ of every sample."""
         return self.q.mT @ self.p
 
     @property
-    def thetatheta(self) -> Tensor:
-        """(times, n, n), summed over samples."""
+    def thetatheta(self) -> Float[Tensor, "times n n"]:
+        """Q_θθ, summed over samples."""
         rows = self.p.flatten(1, -2)
         return rows.mT @ rows
 
@@ -54,6 +59,7 @@ class FactorField(Field):
         self.batch = (int(samples.batched),) * 3
 
     def __call__(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
+        """The rates of x and q, then those of p."""
         samples, theta = self.samples, self.samples.theta(p)
 
         def of_sample(x: Tensor, q: Tensor) -> tuple[Tensor, ...]:
@@ -64,7 +70,11 @@ class FactorField(Field):
 
 
 def gauss_newton_factors(
-    field: Callable, y0: Tensor, t: Tensor, factors: Tensor | Callable[[Tensor], Tensor], **solver: Any
+    field: Callable,
+    y0: Float[Tensor, "*batch d"],
+    t: Float[Tensor, " times"],
+    factors: Float[Tensor, "*batch rank d"] | Callable[[Tensor], Tensor],
+    **solver: Any,
 ) -> Factors:
     """The factors q_i(t), p_i(t) at each of the times t of the Gauss-Newton form of a terminal loss.
 
@@ -79,6 +89,9 @@ def gauss_newton_factors(
         factors: y_i as rows, (rank, d) or (batch, rank, d); or a function of the final state that gives them, such
             as `cross_entropy_factors`.
         **solver: as for `q_blocks`.
+
+    Returns:
+        The factors at every time of t.
 
     Raises:
         ValueError: factors of the wrong shape; what `q_blocks` raises.
@@ -101,24 +114,45 @@ def gauss_newton_factors(
     return Factors(*(torch.stack(column) for column in zip(*reversed(kept), strict=True)))
 
 
-def squared_error_factors(x: Tensor, weight: float = 1.0) -> Tensor:
-    """Rows y_i with Σ y_i y_iᵀ = Φ_xx of Φ = weight/2 |x − target|², for x (…, d): (…, d, d)."""
+def squared_error_factors(x: Float[Tensor, "*batch d"], weight: float = 1.0) -> Float[Tensor, "*batch d d"]:
+    """Rows y_i with Σ y_i y_iᵀ = Φ_xx of the squared error Φ = weight/2 |x − target|².
+
+    Args:
+        x: the final state.
+        weight: of the error, ≥ 0.
+
+    Returns:
+        y_i as rows, one for each entry of the state: √weight times a unit vector.
+    """
     unit = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) * weight**0.5
     return unit.expand(*x.shape, x.shape[-1])
 
 
-def cross_entropy_factors(logits: Tensor, weight: float = 1.0) -> Tensor:
-    """Rows y_i with Σ y_i y_iᵀ = Φ_xx of weight times the softmax cross-entropy of logits (…, c): (…, c, c).
+def cross_entropy_factors(logits: Float[Tensor, "*batch c"], weight: float = 1.0) -> Float[Tensor, "*batch c c"]:
+    """Rows y_i with Σ y_i y_iᵀ = Φ_xx of weight times the softmax cross-entropy of a final state as logits.
 
     Φ_xx = diag(s) − s sᵀ with s = softmax(logits), for any label or soft label; y_i = √s_i (e_i − s).
+
+    Args:
+        logits: the final state.
+        weight: of the loss, ≥ 0.
+
+    Returns:
+        y_i as rows, one for each class.
     """
     s = torch.softmax(logits, -1)
     unit = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
     return (weight * s).sqrt()[..., :, None] * (unit - s[..., None, :])
 
 
-def matrix_factors(phi_xx: Tensor) -> Tensor:
-    """Rows y_i with Σ y_i y_iᵀ = Φ_xx, for a given positive semi-definite (…, d, d).
+def matrix_factors(phi_xx: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
+    """Rows y_i with Σ y_i y_iᵀ = Φ_xx, for a given positive semi-definite matrix.
+
+    Args:
+        phi_xx: the second derivative of a loss in the final state.
+
+    Returns:
+        y_i as rows: eigenvectors times the roots of their eigenvalues.
 
     Raises:
         ValueError: if the matrix is not symmetric, or has an eigenvalue below zero by more than round-off.

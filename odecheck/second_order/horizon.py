@@ -1,44 +1,53 @@
 """Derivatives of a loss in the time at which the solve ends."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from odecheck.ode.arguments import start
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @dataclass(frozen=True)
 class Horizon:
-    """With T = t[-1] and L the loss; scalars, and tuples with one tensor per parameter.
+    """A loss L with its derivatives in T = t[-1] and θ.
 
     Attributes:
-        loss, gradient: L and ∂L/∂θ.
-        T, TT, Ttheta: ∂L/∂T, ∂²L/∂T², ∂²L/∂T∂θ, exact.
-        TT_gauss_newton, Ttheta_gauss_newton: (∂L/∂T)² and ∂L/∂T ∂L/∂θ.
+        loss: L.
+        gradient: ∂L/∂θ, one tensor per parameter.
+        T: ∂L/∂T, in units of L per time.
+        TT: ∂²L/∂T², exact, per time squared.
+        Ttheta: ∂²L/∂T∂θ, exact, one tensor per parameter.
     """
 
-    loss: Tensor
+    loss: Float[Tensor, ""]
     gradient: tuple[Tensor, ...]
-    T: Tensor
-    TT: Tensor
+    T: Float[Tensor, ""]
+    TT: Float[Tensor, ""]
     Ttheta: tuple[Tensor, ...]
 
     @property
-    def TT_gauss_newton(self) -> Tensor:
+    def TT_gauss_newton(self) -> Float[Tensor, ""]:
+        """(∂L/∂T)², in place of ∂²L/∂T²."""
         return self.T.square()
 
     @property
     def Ttheta_gauss_newton(self) -> tuple[Tensor, ...]:
+        """∂L/∂T ∂L/∂θ, in place of ∂²L/∂T∂θ, one tensor per parameter."""
         return tuple(self.T * g for g in self.gradient)
 
 
 def horizon_derivatives(
     field: Callable,
-    y0: Tensor,
-    t: Tensor,
+    y0: Float[Tensor, "*state"],
+    t: Float[Tensor, " times"],
     loss: Callable,
     *,
     running_cost: Callable | None = None,
@@ -54,7 +63,7 @@ def horizon_derivatives(
     The properties `TT_gauss_newton` and `Ttheta_gauss_newton` of the result are the approximations Q_T² and
     Q_T Q_θ, a Gauss-Newton form with L itself as the residual. They can be far off.
 
-    Source: arXiv:2109.14158, optimising the integration bound. In units of L per time, and per time squared.
+    Source: arXiv:2109.14158, optimising the integration bound.
 
     Args:
         field: as for `hvp`.
@@ -64,8 +73,12 @@ def horizon_derivatives(
         running_cost: as for `hvp`.
         **solver: as for `hvp`.
 
+    Returns:
+        L, its gradient, and the derivatives in T.
+
     Raises:
         TypeError: a tuple of states: concatenate them.
+        ValueError: what `odeint` raises.
     """
     if not isinstance(y0, Tensor):
         raise TypeError("y0 must be one tensor: concatenate the states, and split them inside the field")

@@ -1,8 +1,10 @@
 """Hessian-vector products of a loss of an ODE's solution, in two solves."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,25 +13,29 @@ from odecheck.ode.arguments import Start, start
 from odecheck.ode.fields import Adjoint, Leaves, Tangent, vector_jacobian
 from odecheck.ode.stepping import integrate
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @dataclass(frozen=True)
 class Product:
     """A loss, its gradient, and its Hessian times a direction.
 
     Attributes:
-        loss: scalar.
-        gradient, product: each a pair: the part in y0, shaped like y0, and the part in the parameters, a tuple.
+        loss: L.
+        gradient: a pair: the part in y0, shaped like y0, and the part in the parameters, a tuple.
+        product: the Hessian times the direction, a pair likewise.
     """
 
-    loss: Tensor
+    loss: Float[Tensor, ""]
     gradient: tuple[Any, tuple[Tensor, ...]]
     product: tuple[Any, tuple[Tensor, ...]]
 
 
 def hvp(
     field: Callable,
-    y0: Tensor | tuple[Tensor, ...],
-    t: Tensor,
+    y0: Float[Tensor, "*state"] | tuple[Float[Tensor, " ..."], ...],
+    t: Float[Tensor, " times"],
     loss: Callable,
     direction: tuple[Any, Sequence[Tensor] | None],
     *,
@@ -57,6 +63,9 @@ def hvp(
         direction: the part in y0, shaped like y0, and one tensor per parameter, or None for zero.
         running_cost: ℓ(t, y), a scalar; it may read θ.
         **solver: rtol, atol, method, options, their adjoint_ versions, and adjoint_params, as for `odeint`.
+
+    Returns:
+        L, its gradient and the product.
 
     Raises:
         ValueError: a direction that does not match; and what `odeint` raises.

@@ -13,6 +13,16 @@ class Samples:
     """The user's field as F(t, x, θ) for one x of shape (d,), with θ one vector.
 
     The state of the solve is (d,), or (batch, d) where samples do not influence each other.
+
+    Attributes:
+        problem: the solve about to begin.
+        base: the user's field.
+        batched: whether the state has a batch.
+        d: length of a sample's state.
+        n: length of θ.
+
+    Raises:
+        ValueError: a state of another shape, or samples that influence each other.
     """
 
     def __init__(self, field: Callable, y0: Tensor, t: Tensor, running_cost: Callable | None, solver: dict):
@@ -72,7 +82,7 @@ def curvature_of_loss(loss: Callable, y: Tensor, batched: bool) -> tuple[Tensor,
         batched: whether y has a batch.
 
     Returns:
-        the gradient, shaped like y, and the blocks, (times, d, d) or (times, batch, d, d).
+        The gradient, shaped like y, and the blocks, (times, d, d) or (times, batch, d, d).
 
     Raises:
         ValueError: if the loss couples times or samples, so that the blocks are not the whole Hessian.

@@ -13,7 +13,7 @@ from torch.nn.functional import linear
 from odecheck.curvature import exact_blocks, kronecker_factors
 from odecheck.errors import CurvatureError
 from odecheck.optim import SNOpt
-from tests.curvature.test_kronecker import D, each_solve
+from tests.curvature.solves import D, each_solve
 
 TIMES = torch.tensor([0.0, 1.0], dtype=D)
 

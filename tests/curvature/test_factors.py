@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from odecheck.curvature import factors, kronecker_factors
 from odecheck.optim import SNOpt
-from tests.curvature.test_kronecker import D, each_solve
+from tests.curvature.solves import D, each_solve
 
 STEP = 0.6
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from odecheck.curvature import exact_blocks, kronecker_factors
 from odecheck.errors import CurvatureError
 from odecheck.optim import SNOpt
-from tests.curvature.test_kronecker import D, each_solve
+from tests.curvature.solves import D, each_solve
 
 TIMES = torch.tensor([0.0, 0.7], dtype=D)
 HOW = {"rtol": 1e-6, "atol": 1e-8}

@@ -8,7 +8,7 @@ import torchdiffeq
 
 import odecheck
 from odecheck.curvature import exact_blocks, kronecker_factors
-from tests.curvature.test_kronecker import ADAPTIVE, D, Dense, each_solve, made
+from tests.curvature.solves import ADAPTIVE, D, Dense, each_solve, made
 
 ADAPT = {"rtol": 1e-4, "atol": 1e-6}
 

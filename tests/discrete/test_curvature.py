@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from odecheck.discrete import (
-    CoupledRows,
     Trajectory,
-    copies,
     gauss_newton_factors,
     hessian,
     hessian_theta,
@@ -21,7 +19,7 @@ from odecheck.discrete import (
     softmax_cross_entropy_factors,
     squared_error_factors,
 )
-from tests.discrete.test_oracle import ROUND_OFF, Net, draw, everywhere, gap, times, unrolled
+from tests.discrete.oracle import ROUND_OFF, Net, draw, everywhere, gap, times, unrolled
 
 
 def made(method: str = "dopri5", batch: int = 3, **how: object) -> Trajectory:
@@ -65,17 +63,6 @@ def test_hessians_are_those_of_the_steps_and_symmetric(method: str, route: str, 
     assert gap([found], [found.T]) < ROUND_OFF
     assert gap([hessian_y0(trajectory, everywhere)], [expected[:size, :size]]) < ROUND_OFF
     assert gap([hessian_theta(trajectory, everywhere)], [expected[size:, size:]]) < ROUND_OFF
-
-
-def test_the_hessian_where_parameters_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    trajectory = made(batch=1)
-    expected = hessian(trajectory, everywhere)
-
-    def refuse(*_: object) -> Tensor:
-        raise KeyError
-
-    monkeypatch.setattr(copies, "_parameter_jacobian", refuse)
-    assert gap([hessian(trajectory, everywhere)], [expected]) < ROUND_OFF
 
 
 @pytest.mark.parametrize("method", ["dopri5", "rk4", "adaptive_heun"])
@@ -123,21 +110,6 @@ def test_scale_multiplies_the_matrix_not_the_factor() -> None:
     solution = made().solution
     for factors_of in (squared_error_factors, softmax_cross_entropy_factors):
         assert gap([factors_of(solution, 4.0)], [2 * factors_of(solution)]) < ROUND_OFF
-
-
-def test_factors_of_every_sample_where_rows_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    trajectory = made()
-    factors = squared_error_factors(trajectory.solution)
-    expected = gauss_newton_factors(trajectory, factors, by_row=True)
-    monkeypatch.setattr(copies, "_own_copies", lambda *_: None)
-    found = gauss_newton_factors(trajectory, factors, by_row=True)
-    assert gap([found.y0, *found.theta.values()], [expected.y0, *expected.theta.values()]) < ROUND_OFF
-
-
-def test_coupled_rows_have_no_factors_of_every_sample() -> None:
-    trajectory = record(lambda t, y: torch.sin(y - y.mean(0)), draw(3, 2), times(0.0, 1.0), method="rk4")
-    with pytest.raises(CoupledRows):
-        gauss_newton_factors(trajectory, squared_error_factors(trajectory.solution), by_row=True)
 
 
 def test_gauss_newton_is_not_the_hessian() -> None:

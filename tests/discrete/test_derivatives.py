@@ -1,4 +1,4 @@
-"""The discrete twin's derivatives equal automatic differentiation through the same steps, to round-off."""
+"""Derivatives equal automatic differentiation through the same steps, to round-off; what makes no sense is refused."""
 
 from __future__ import annotations
 
@@ -12,38 +12,28 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
-from odecheck.discrete import Trajectory, gradient, hvp, jvp, record, vjp
+from odecheck.discrete import (
+    gradient,
+    hvp,
+    jvp,
+    record,
+    vjp,
+)
 from odecheck.discrete.tableau import METHODS
-from tests.discrete.test_oracle import (
+from tests.discrete.oracle import (
     ROUND_OFF,
     Net,
+    Norm,
     direction_of,
     double_backward,
     draw,
     everywhere,
     gap,
+    gaps,
+    solve,
     times,
     unrolled,
 )
-
-LOOSE = {"fehlberg2": 1e-2, "adaptive_heun": 1e-2}
-
-
-def solve(method: str, field: nn.Module, y0: Tensor, t: Tensor, **how: object) -> Trajectory:
-    options = {} if METHODS[method].adaptive else {"step_size": 0.1}
-    tolerance = LOOSE.get(method, 1e-4)
-    return record(field, y0, t, method=method, rtol=tolerance, atol=tolerance, options=options, **how)  # type: ignore[arg-type]
-
-
-def gaps(trajectory: Trajectory, loss: Callable[[Tensor], Tensor] = everywhere) -> tuple[float, float]:
-    """(gap of the gradient, gap of a Hessian-vector product) to the unrolled steps."""
-    y0, direction = trajectory.solution[0], direction_of(trajectory)
-    first, second = double_backward(lambda y: unrolled(trajectory, y), loss, y0, trajectory.parameters, direction)
-    theta = {name: value[None] for name, value in direction.items() if name != "y0"}
-    found = hvp(trajectory, loss, y0=direction["y0"][None], theta=theta)
-    slopes = [found.gradient.y0, *found.gradient.theta.values()]
-    products = [found.y0[0], *(value[0] for value in found.theta.values())]
-    return gap(slopes, first), gap(products, second)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -81,21 +71,6 @@ class Conv(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.tanh(self.conv(y)) * (1 + t)
-
-
-class Norm(nn.Module):
-    """Batch statistics couple the rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # no bias: batch normalisation takes it away again, and round-off over a zero gradient says nothing
-        self.linear = nn.Linear(2, 2, bias=False).double()
-        with torch.no_grad():
-            self.linear.weight.copy_(draw(2, 2, seed=5))
-        self.norm = nn.BatchNorm1d(2, track_running_stats=False).double()
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        return torch.sin(self.norm(self.linear(y)))
 
 
 class Branch(Net):
@@ -240,3 +215,27 @@ def moved(field: nn.Module, y0: Tensor, t: Tensor, method: str) -> Tensor:
         ends = [everywhere(record(field, y0, t + sign * step, method=method).solution) for sign in (1, -1)]
         slopes.append((ends[0] - ends[1]) / (2 * h))
     return torch.stack(slopes)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({}, "need a y0 part"),
+        ({"theta": {"nobody": draw(1, 2)}}, "no parameters"),
+        ({"y0": draw(1, 3, 2), "theta": {"net.0.bias": draw(2, 4)}}, "one leading axis"),
+    ],
+)
+def test_directions_that_make_no_sense_are_refused(how: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        jvp(solve("euler", Net(), draw(3, 2), times(0.0, 1.0)), **how)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_is_no_scalar_is_refused() -> None:
+    with pytest.raises(ValueError, match="scalar"):
+        gradient(solve("euler", Net(), draw(3, 2), times(0.0, 1.0)), lambda y: y[-1])
+
+
+def test_a_plain_function_with_its_parameters_by_name() -> None:
+    matrix = draw(2, 2).requires_grad_()
+    trajectory = record(lambda t, y: torch.sin(y @ matrix), draw(3, 2), times(0.0, 1.0), parameters={"matrix": matrix})
+    assert max(gaps(trajectory)) < ROUND_OFF

@@ -116,3 +116,25 @@ def test_one_name_has_one_order_in_every_library(library) -> None:
                 assert order == orders(method)[method]
             except KeyError:  # a method of this library alone
                 continue
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_tableau_satisfies_the_identities_of_a_consistent_method(name: str) -> None:
+    tableau = METHODS[name]
+    assert sum(tableau.b) == pytest.approx(1, abs=1e-14)
+    for row, c in zip(tableau.a, tableau.c, strict=True):
+        assert sum(row) == pytest.approx(c, abs=2e-14)
+    if tableau.error is not None:
+        assert sum(tableau.error) == pytest.approx(0, abs=2e-14)
+    if tableau.first_stage == "last_is_end":
+        assert (*tableau.a[-1], 0.0) == tableau.b
+        assert tableau.c[-1] == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_tableau_has_the_order_it_says(name: str) -> None:
+    """Σ b_i c_i^(q-1) = 1/q up to the order; fehlberg2's second-order solution is b itself."""
+    tableau = METHODS[name]
+    for q in range(1, tableau.order + 1):
+        moment = sum(b * c ** (q - 1) for b, c in zip(tableau.b, tableau.c, strict=True))
+        assert moment == pytest.approx(1 / q, abs=1e-13)

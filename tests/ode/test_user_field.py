@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from odecheck import odeint
+from odecheck.ode import odeint
+from tests.ode.shared import Field, T, X
 
-T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+TIMES = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
 
 
 class Paced(nn.Module):
@@ -46,7 +47,7 @@ def random(field):
 
 def solved(field):
     start = torch.tensor([[1.0, -0.5]], dtype=torch.float64, requires_grad=True)
-    return start, odeint(field, start, T)[1:].square().sum()
+    return start, odeint(field, start, TIMES)[1:].square().sum()
 
 
 @pytest.mark.parametrize("change", [attribute, data, random])
@@ -94,8 +95,65 @@ def test_transforms_are_as_they_were():
     points = torch.tensor([[1.0, -0.5], [0.25, 0.5]], dtype=torch.float64)
 
     def loss(y):
-        return odeint(field, y, T)[-1].square().sum()
+        return odeint(field, y, TIMES)[-1].square().sum()
 
     slopes = torch.func.vmap(torch.func.grad(loss))(points)
     alone = torch.stack([torch.func.grad(loss)(y) for y in points])
     assert torch.allclose(slopes, alone, rtol=1e-6)
+
+
+pytestmark = pytest.mark.usefixtures("in_float64")
+
+
+def test_hidden_tensors_are_refused() -> None:
+    w = torch.tensor(2.0, requires_grad=True)
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return w * y
+
+    def through(w: Tensor) -> Tensor:
+        return odeint(lambda t, y: w * y, X, T).sum()
+
+    with pytest.raises(ValueError, match="adjoint_params"):
+        odeint(field, X, T)
+    for transform in (
+        torch.func.grad(through),
+        torch.func.jacfwd(through),
+        torch.func.jacrev(torch.func.grad(through)),
+    ):
+        with pytest.raises(ValueError, match="adjoint_params"):
+            transform(torch.tensor(2.0))
+    with pytest.raises(ValueError, match="adjoint_params"):
+        torch.func.vmap(through)(torch.ones(2))
+    with pytest.raises(ValueError, match="adjoint_params"):
+        odeint(field, X, T, adjoint_params=())
+    with torch.no_grad():
+        odeint(field, X, T)
+    odeint(lambda t, y: w.detach() * y, X, T)
+    torch.func.vmap(lambda x: odeint(lambda t, y: w.detach() * y, x, T))(torch.ones(3, 2))
+
+
+def test_a_tensor_that_was_only_lent_is_noticed() -> None:
+    """Reached through a list, where no swap can find it."""
+    nets = [nn.Linear(2, 2, dtype=torch.float64)]
+    state = odeint(lambda t, y: nets[0](y), X, T, adjoint_params=tuple(nets[0].parameters()))
+    nets[0] = nn.Linear(2, 2, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="does not read it now"):
+        state.sum().backward()
+
+
+def test_unused_and_frozen_parameters_get_no_gradient() -> None:
+    field = Field()
+    odeint(field, X, T).square().sum().backward()
+    assert field.unused.grad is None
+    assert field.frozen.grad is None
+    assert field.layer.weight.grad is not None
+
+
+def test_a_parameter_changed_in_place_is_an_error() -> None:
+    field = Field()
+    state = odeint(field, X, T)
+    with torch.no_grad():
+        field.layer.weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        state.sum().backward()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import pytest
 import torch
 from torch import Tensor, nn
-from torchdiffeq import odeint
 
-from odecheck.discrete import Trajectory, record
+from odecheck.discrete import Trajectory, hvp, record
+from odecheck.discrete.tableau import METHODS
 
 ROUND_OFF = 1e-12
 
@@ -90,18 +89,36 @@ def gap(found: list[Tensor], expected: list[Tensor]) -> float:
     return float(torch.stack(gaps).max())
 
 
-@pytest.mark.parametrize("method", ["euler", "midpoint", "heun2", "heun3", "rk4"])
-def test_unrolled_steps_are_torchdiffeqs_in_value_gradient_and_second_derivative(method: str) -> None:
-    field, y0, t = Net(), draw(3, 2), times(0.0, 0.3, 0.5, 0.6)
-    trajectory = record(field, y0, t, method=method)
-    direction = direction_of(trajectory)
-    ours = double_backward(lambda y: unrolled(trajectory, y), everywhere, y0, trajectory.parameters, direction)
-    theirs = double_backward(
-        lambda y: odeint(field, y, t, method=method),
-        everywhere,
-        y0,
-        trajectory.parameters,
-        direction,  # type: ignore[arg-type]
-    )
-    assert gap(ours[0], theirs[0]) < ROUND_OFF
-    assert gap(ours[1], theirs[1]) < ROUND_OFF
+LOOSE = {"fehlberg2": 1e-2, "adaptive_heun": 1e-2}
+
+
+def solve(method: str, field: nn.Module, y0: Tensor, t: Tensor, **how: object) -> Trajectory:
+    options = {} if METHODS[method].adaptive else {"step_size": 0.1}
+    tolerance = LOOSE.get(method, 1e-4)
+    return record(field, y0, t, method=method, rtol=tolerance, atol=tolerance, options=options, **how)  # type: ignore[arg-type]
+
+
+def gaps(trajectory: Trajectory, loss: Callable[[Tensor], Tensor] = everywhere) -> tuple[float, float]:
+    """(gap of the gradient, gap of a Hessian-vector product) to the unrolled steps."""
+    y0, direction = trajectory.solution[0], direction_of(trajectory)
+    first, second = double_backward(lambda y: unrolled(trajectory, y), loss, y0, trajectory.parameters, direction)
+    theta = {name: value[None] for name, value in direction.items() if name != "y0"}
+    found = hvp(trajectory, loss, y0=direction["y0"][None], theta=theta)
+    slopes = [found.gradient.y0, *found.gradient.theta.values()]
+    products = [found.y0[0], *(value[0] for value in found.theta.values())]
+    return gap(slopes, first), gap(products, second)
+
+
+class Norm(nn.Module):
+    """Batch statistics couple the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # no bias: batch normalisation takes it away again, and round-off over a zero gradient says nothing
+        self.linear = nn.Linear(2, 2, bias=False).double()
+        with torch.no_grad():
+            self.linear.weight.copy_(draw(2, 2, seed=5))
+        self.norm = nn.BatchNorm1d(2, track_running_stats=False).double()
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return torch.sin(self.norm(self.linear(y)))
