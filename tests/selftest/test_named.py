@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from odecheck.claim import Mutant
-from odecheck.mutants.base import SCALED_FIELD, scaled
+from odecheck.mutants.derivatives import SCALED_FIELD, scaled
 from odecheck.selftest import battery, named
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from odecheck.commands import selftest as command
-from odecheck.selftest import battery, markdown, mutation, processes, rooms, source, summary
+from odecheck.runner.pool import in_processes
+from odecheck.selftest import battery, markdown, mutation, rooms, source, summary
 
 
 def executing(*rooms_: str) -> mutation.Baseline:
@@ -74,7 +75,7 @@ def test_what_a_case_executes_is_traced_in_every_room_that_may_be_mutated():
     known = battery.problems()
     names = [key[0].problem.name for key in battery.units(known)]
     number = names.index("logistic")
-    ((_, found),) = processes.forked([("one", 600.0, mutation._measured, (number, known))], 1)
+    ((_, found),) = in_processes([mutation._job("one", 600.0, mutation._measured, number, known)], 1, start="fork")
     base, _ = found
     assert {"discrete", "engines", "fields", "solvers"} <= set(base.rooms())
     assert "judge" not in base.rooms()
