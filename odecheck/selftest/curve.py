@@ -27,7 +27,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     needs_figures()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 7.5), layout="constrained")
+    figure: Any = Figure(figsize=(10.5, 7.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
     right = min(discernment.TOLERANCES)
     lines: dict[str, Any] = {}

@@ -50,9 +50,16 @@ SECOND_ORDER = (1e-6, 1e-8)
 
 
 def smallest(refutes: Callable[[float], bool]) -> float:
-    """The smallest ε that is refuted, to a factor of 1.2; infinite when LARGEST is not.
+    """The smallest ε that is refuted, by bisection.
 
-    Raises ArithmeticError when ε = 0 is refuted: then a refutation says nothing about ε.
+    Args:
+        refutes: whether a test refutes the right answer times 1 + ε.
+
+    Returns:
+        ε to a factor of 1.2; infinite where LARGEST is not refuted either.
+
+    Raises:
+        ArithmeticError: ε = 0 is refuted: then a refutation says nothing about ε.
     """
     if refutes(0.0):
         raise ArithmeticError("the right derivative is refuted")
@@ -130,10 +137,12 @@ def theirs(name: str) -> list[Row]:
 
 
 def judged(argument: tuple[str, Any]) -> list[Row]:
+    """The rows of one piece: ("ours", (engine, rtol)) or ("theirs", name of a test)."""
     kind, what = argument
     return theirs(what) if kind == "theirs" else ours(tuple(what))
 
 
 def pieces() -> list[Piece]:
+    """Every engine at every tolerance, and every other test."""
     ours_ = [Piece(f"{name} {rtol:g}", ("ours", (name, rtol))) for rtol in TOLERANCES for name in ENGINES]
     return [*ours_, *(Piece(name, ("theirs", name)) for name in OTHERS)]

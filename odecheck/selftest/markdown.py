@@ -23,6 +23,7 @@ AT = 1e-8
 
 
 def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> str:
+    """The page. found: the rows by part, of which `made` is the summary."""
     lines = [HEAD, *_scores(made)]
     if "mutants" in made:
         lines += _mutants(made["mutants"], found["mutants"])

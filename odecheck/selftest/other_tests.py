@@ -21,6 +21,10 @@ from odecheck.subject import SHIPPED, Subject
 
 from . import battery
 
+# torchdiffeq has no types
+ODEINT: Any = vars(torchdiffeq)["odeint"]
+ODEINT_ADJOINT: Any = vars(torchdiffeq)["odeint_adjoint"]
+
 
 class _Defect(torch.autograd.Function):
     """The identity, whose derivative is 1 + ε."""
@@ -36,7 +40,7 @@ class _Defect(torch.autograd.Function):
 
 
 def _defective(x: Tensor, by: float) -> Tensor:
-    return cast(Tensor, _Defect.apply(x, by))
+    return cast(Tensor, _Defect.apply(x, by))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _gradcheck(solve: Callable[..., Tensor], inputs: dict[str, Tensor], part: str, by: float) -> bool:
@@ -76,7 +80,7 @@ class _Cubic(nn.Module):
 
 
 def gradcheck_defaults(part: str, by: float) -> bool:
-    """gradcheck on the problem of our own claims, with dopri5 at rtol 1e-9.
+    """What gradcheck says of the problem of our own claims, with dopri5 at rtol 1e-9.
 
     dopri8 it refutes, right or wrong, where no step ends on the outputs.
     """
@@ -85,15 +89,15 @@ def gradcheck_defaults(part: str, by: float) -> bool:
     shapes = [(n, p.shape) for n, p in module.named_parameters()]
 
     def solve(y0: Tensor, theta: Tensor, ts: Tensor) -> Tensor:
-        parts = theta.split([s.numel() for _, s in shapes])
+        parts = torch.split(theta, [s.numel() for _, s in shapes])
         given = {n: x.reshape(s) for (n, s), x in zip(shapes, parts, strict=True)}
         field = _Bound(module, given)
-        return torchdiffeq.odeint(
+        return ODEINT(
             field,
             y0,
             ts,
             rtol=1e-9,
-            atol=1e-11,  # pyright: ignore[reportReturnType]
+            atol=1e-11,
             method="dopri5",
         )
 
@@ -114,20 +118,22 @@ class _Bound(nn.Module):
 
 
 def torchdiffeq_gradcheck(part: str, by: float) -> bool:
-    """torchdiffeq's check of each method: gradcheck of ten states on [1, 8] of a field at rest about its solution."""
+    """The check of each method in torchdiffeq: gradcheck of ten states on [1, 8], at rest about the solution."""
     field = _Fifth()
     ts = torch.linspace(1, 8, 10, dtype=torch.float64).requires_grad_()
     inputs = {"y0": _leaf(3.2)[0].detach().requires_grad_(), "ts": ts}
 
     def solve(y0: Tensor, ts: Tensor) -> Tensor:
-        return torchdiffeq.odeint(field, y0, ts, method="dopri5")  # pyright: ignore[reportReturnType]
+        return ODEINT(field, y0, ts, method="dopri5")
 
     return _gradcheck(solve, inputs, part, by)
 
 
 def torchdiffeq_comparison(part: str, by: float) -> bool:
-    """torchdiffeq's comparison of its adjoint with backpropagation on a spiral: absolute differences of 3e-4 in y0,
-    1e-4 in the times and 2e-3 in the matrix pass."""
+    """The comparison of adjoint and backpropagation in torchdiffeq, on a spiral.
+
+    Absolute differences of 3e-4 in y0, 1e-4 in the times and 2e-3 in the matrix pass.
+    """
     got = _spiral()
     limit = {"y0": 3e-4, "ts": 1e-4, "theta": 2e-3}[part]
     backprop, adjoint = got[part]
@@ -140,8 +146,8 @@ _KEPT: dict[str, tuple[Tensor, Tensor]] = {}
 def _spiral() -> dict[str, tuple[Tensor, Tensor]]:
     """Each derivative by backpropagation and by the adjoint; computed once."""
     if not _KEPT:
-        found = []
-        for solve in (torchdiffeq.odeint, torchdiffeq.odeint_adjoint):
+        found: list[Any] = []
+        for solve in (ODEINT, ODEINT_ADJOINT):
             y0 = _leaf([2.0, 0.0])
             ts = torch.linspace(0, 25, 10, dtype=torch.float64).requires_grad_()
             field = _Cubic(_leaf([-0.1, 2.0], [-2.0, -0.1]).detach())
@@ -154,13 +160,16 @@ def _spiral() -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def torchode_gradcheck(part: str, by: float) -> bool:
-    """torchode's check of its adjoints: gradcheck of the mean of the states of a linear system, at atol 1e-6."""
+    """The check of its adjoints in torchode: gradcheck of the mean of the states of a linear system, at atol 1e-6."""
     matrix = _leaf([-1.0, -0.5, -0.75], [-1.0, 0.75, 0.25], [-1.5, -0.75, -1.0])
     inputs = {"y0": _leaf([0.25, 1.25, -0.5], [0.5, -0.75, 1.25]), "theta": matrix}
     ts = torch.tensor([0.0, 1.75, 3.0], dtype=torch.float64)
 
     def solve(y0: Tensor, theta: Tensor) -> Tensor:
-        states = torchdiffeq.odeint(lambda _, y: y @ theta, y0, ts, method="dopri5", rtol=0.0, atol=1e-6)
+        def linear(_: Tensor, y: Tensor) -> Tensor:
+            return y @ theta
+
+        states = ODEINT(linear, y0, ts, method="dopri5", rtol=0.0, atol=1e-6)
         return cast(Tensor, states).mean()
 
     return _gradcheck(solve, inputs, part, by)
@@ -184,18 +193,18 @@ def _sine(rtol: float, *, back: bool) -> tuple[Tensor, Tensor]:
     truth = _Sine().solution(ts)
     if back:
         ts = ts.flip(0)
-    seen = torchdiffeq.odeint(_Sine(), truth[-1] if back else truth[0], ts, method="dopri5", rtol=rtol, atol=1e-9)
+    seen = ODEINT(_Sine(), truth[-1] if back else truth[0], ts, method="dopri5", rtol=rtol, atol=1e-9)
     return cast(Tensor, seen), truth
 
 
 def torchdiffeq_solution(part: str, by: float) -> bool:
-    """torchdiffeq's comparison of dopri5 with a closed form: relative errors below 1e-4 pass."""
+    """The comparison of dopri5 in torchdiffeq with a closed form: relative errors below 1e-4 pass."""
     seen, truth = _sine(1e-7, back=False)
     return bool((((1 + by) * seen - truth) / truth).abs().max() >= 1e-4)
 
 
 def torchode_there_and_back(part: str, by: float) -> bool:
-    """torchode's solve back to the start at 1e-8: it passes within 1e-4 of the start state, and 1e-4 of its size."""
+    """The solve back to the start in torchode, at 1e-8: within 1e-4 of the start, and of its size, it passes."""
     seen, truth = _sine(1e-8, back=True)
     return bool(((1 + by) * seen[-1] - truth[0]).abs() > max(1e-4, 1e-4 * float(truth[0].abs())))
 

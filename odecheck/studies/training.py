@@ -225,6 +225,7 @@ EXPLANATION = (__doc__ or "").split("\n\n", 1)[1].strip()
 
 
 def main(*arguments: str) -> None:
+    """Write training.md and its figures; see the module. arguments: a folder, and --keep=RUN for runs to keep."""
     folder = Path(next((a for a in arguments if not a.startswith("--keep=")), "reports"))
     for argument in arguments:
         if argument.startswith("--keep="):

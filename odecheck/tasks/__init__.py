@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any, cast
 
 from odecheck.errors import BadInput
 from odecheck.training.task import Task
@@ -30,10 +31,13 @@ def every() -> dict[str, Task]:
     found: dict[str, Task] = {}
     where: dict[str, str] = {}
     for module in (import_module(f"{__name__}.{one.name}") for one in iter_modules(__path__)):
-        for task in getattr(module, "TASKS", ()):
-            if not isinstance(task, Task):
+        declared: Any = getattr(module, "TASKS", ())
+        tuples = isinstance(declared, tuple)
+        named = cast(tuple[Any, ...], declared if tuples else (declared,))
+        for task in named:
+            if not tuples or not isinstance(task, Task):
                 raise TypeError(
-                    f"TASKS of {module.__name__} has a {type(task).__name__} in it\n"
+                    f"TASKS of {module.__name__} is no tuple of tasks: there is a {type(task).__name__}\n"
                     "  usual cause: a class in place of a task, or a task without a comma after it\n"
                     "  what to type: TASKS = (MyTask(name=..., summary=..., source=..., settings=(...)),)"
                 )

@@ -37,9 +37,13 @@ def test_a_new_task_is_one_file(made: Path) -> None:
     [
         (
             "from .spheres import Spheres\nTASKS = (Spheres,)",
-            r"TASKS of .*added_by_a_test has a \w+ in it\n.*\n.*TASKS =",
+            r"TASKS of .*added_by_a_test is no tuple of tasks: there is a \w+\n.*\n.*TASKS =",
         ),
-        ("TASKS = ('spheres')", r"has a str in it\n  usual cause: .*\n  what to type: TASKS ="),
+        (
+            "from .spheres import TASKS as X\nTASKS = (X[0])",
+            r"no tuple of tasks: there is a Spheres\n.* without a comma",
+        ),
+        ("TASKS = ('spheres')", r"there is a str\n  usual cause: .*\n  what to type: TASKS ="),
         ("from .spheres import TASKS", r"spheres and .*added_by_a_test both have a task 'spheres'\n.*\n  what to type"),
     ],
 )
