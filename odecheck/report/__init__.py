@@ -18,9 +18,16 @@ MOST_DAMAGE = 20
 
 
 def build(folders: Sequence[str | os.PathLike[str]]) -> Report:
-    """The report of everything in these folders, see `reader.read_all`.
+    """The report of everything in these folders.
 
-    Raises BadInput where a folder holds nothing.
+    Args:
+        folders: runs, results of asv, or folders with tables, see `odecheck.report.reader`.
+
+    Returns:
+        What `page.to_html`, `markdown.to_markdown` and `static.write` make pages and figures of.
+
+    Raises:
+        BadInput: a folder holds nothing, or a run of another version of the format.
     """
     from .sections import sections
     from .sections.verdict import headline

@@ -9,6 +9,7 @@ from .text import Chart, Explorer, Grid, Panel
 
 
 def caption(block: Chart | Grid | Explorer) -> str:
+    """The words under a figure, and how many of its points are not drawn."""
     lost = sum(_lost(panel) for panel in block.panels) if isinstance(block, Chart) else 0
     note = f" Not drawn: {lost:,} points that are not finite, or not positive on a logarithmic axis." if lost else ""
     return f"{block.caption}{note}"

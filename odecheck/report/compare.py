@@ -53,7 +53,18 @@ COSTS = (
 
 
 def build(before: str | os.PathLike[str], after: str | os.PathLike[str]) -> Report:
-    """The comparison. Raises BadInput where a folder holds nothing, or the two have nothing in common."""
+    """The comparison of two folders, as a report.
+
+    Args:
+        before: a folder that `read_all` takes.
+        after: another one.
+
+    Returns:
+        Which verdicts changed, and what changed in cost.
+
+    Raises:
+        BadInput: a folder holds nothing, or the two have nothing in common.
+    """
     a, b = read_all([before]), read_all([after])
     both = read_all([before, after])
     sections = [_made(both), *_verdicts(a, b), *_costs(a, b)]
@@ -198,8 +209,14 @@ def _row(what: str, quantity: str, before: Any, after: Any) -> list[dict[str, An
 
 
 def sign_test(logs: Sequence[float] | Any) -> float:
-    """p of "as many grew as shrank", both sides; pairs without a change say nothing. NaN: none changed, or so few
-    that no outcome could be significant."""
+    """The probability of a count as uneven as this one, or more, where as many grow as shrink.
+
+    Args:
+        logs: log ratios of pairs (n,); those without a change say nothing.
+
+    Returns:
+        The p-value of both sides; NaN where none changed, or so few that no outcome could be significant.
+    """
     from scipy.stats import binomtest
 
     up, down = int(np.sum(np.asarray(logs) > 0)), int(np.sum(np.asarray(logs) < 0))

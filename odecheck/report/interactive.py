@@ -187,6 +187,8 @@ def _rounded(value: float) -> float | None:
 
 
 def explorer(block: Explorer) -> dict[str, Any]:
+    """The choices of an explorer, its table by the table's id."""
+
     def named(columns: Sequence[Column]) -> list[Mapping[str, str]]:
         return [{"name": c.name, "title": c.title} for c in columns]
 

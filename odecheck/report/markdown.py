@@ -14,7 +14,12 @@ LONGEST_CELL = 240
 
 
 def to_markdown(report: Report, drawn: Mapping[str, str] | None = None) -> str:
-    """drawn: the image of a figure, by its id, as `static.write` returns it."""
+    """The report as one page of Markdown.
+
+    Args:
+        report: what `build` made.
+        drawn: the image of a figure, by its id, as `static.write` returns it; without one its caption stands alone.
+    """
     lines = [f"# {escaped(report.title)}", "", f"**{escaped(report.headline)}**", ""]
     if report.counts:
         lines += [", ".join(f"{n:,} {name}" for name, n in report.counts), ""]

@@ -26,7 +26,11 @@ TEMPLATES = resources.files("odecheck.report") / "templates"
 
 
 def to_html(report: Report) -> str:
-    """The page. Raises BadInput where a package that it is made with is missing."""
+    """The page, as one file of HTML.
+
+    Raises:
+        BadInput: a package that it is made with is missing.
+    """
     jinja2, plotly, itables = (_needed(name) for name in ("jinja2", "plotly.offline", "itables"))
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -106,5 +110,6 @@ def _joined(block: Explorer) -> tuple[Any, ...]:
 
 
 def write(report: Report, path: Path) -> None:
+    """Write the page into a file, whose folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_html(report), encoding="utf-8", errors="replace")

@@ -48,7 +48,8 @@ class Found:
 def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
     """Everything in these folders.
 
-    Raises BadInput where a folder holds nothing, or a run of another version of the format.
+    Raises:
+        BadInput: a folder holds nothing, or a run of another version of the format.
     """
     parts: dict[str, list[Any]] = {}
     seen: set[tuple[str, Path]] = set()

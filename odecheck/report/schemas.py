@@ -35,9 +35,12 @@ class Piece:
 
 
 class Kind:
-    """One kind of table. A folder that is given twice counts once, unless `again`.
+    """One kind of table.
 
-    name: under which sections find it in `Found.tables`. held: how a folder holds it, in words for a message.
+    Attributes:
+        name: under which sections find it in `Found.tables`.
+        held: how a folder holds it, in words for a message.
+        again: whether a folder that is given twice counts twice.
     """
 
     name: str
@@ -49,7 +52,12 @@ class Kind:
         raise NotImplementedError
 
     def read(self, place: Path, run: str) -> Piece:
-        """The content of one place; damage is said and never raised. run: the folder's name in this report."""
+        """The content of one place; damage is said and never raised.
+
+        Args:
+            place: one of `places`.
+            run: the folder's name in this report.
+        """
         raise NotImplementedError
 
     def joined(self, contents: Sequence[Any]) -> Any:
@@ -61,7 +69,11 @@ class Kind:
 class Parquet(Kind):
     """Rows of NAME.parquet, or of any parquet file of a folder called NAME.
 
-    needed: columns without which the table says nothing; others may be absent, and come out empty.
+    Args:
+        name: of the table.
+        text: columns of words.
+        numbers: columns of numbers.
+        needed: columns without which the table says nothing; others may be absent, and come out empty.
     """
 
     name: str

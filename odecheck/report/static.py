@@ -32,9 +32,18 @@ def needs_figures() -> None:
 
 
 def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
-    """Draw every figure into the folder; what is returned leads from the folder `beside` to each SVG, by its id.
+    """Draw every figure, as SVG and PNG.
 
-    Raises BadInput where matplotlib is missing.
+    Args:
+        report: whose figures are drawn.
+        folder: where; it is made where it is missing.
+        beside: the folder of the page that shows them.
+
+    Returns:
+        The path of each SVG, seen from the folder `beside`, by the id of its figure.
+
+    Raises:
+        BadInput: matplotlib is missing.
     """
     needs_figures()
     import matplotlib as mpl

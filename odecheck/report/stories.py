@@ -21,7 +21,15 @@ MOST = 5_000
 
 
 def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
-    """also: anchors of records whose stories are told although nobody has to read them first."""
+    """The stories of the records that have to be read first, and of the rows of conformance that failed.
+
+    Args:
+        found: what was read.
+        also: anchors of records whose stories are told although nobody has to read them first.
+
+    Returns:
+        Anchor of a record → its story.
+    """
     made: dict[str, str] = {}
     for number, run in enumerate(found.runs):
         facts = sound_facts(run.facts)

@@ -31,13 +31,27 @@ class Caption:
 
 @dataclass(frozen=True)
 class Axis:
+    """An axis of a figure, linear or logarithmic."""
+
     title: str
     log: bool = False
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name. low, high: the ends of an error bar for each point, or of a band when band is True."""
+    """Points of one name.
+
+    Attributes:
+        name: in the legend.
+        x: numbers or words (n,).
+        y: numbers (n,).
+        line: whether the points are joined.
+        marks: whether each has a mark.
+        low: lower ends of error bars (n,), if there are any.
+        high: upper ends (n,).
+        band: whether these ends are drawn as a band.
+        hover: what is said of each point.
+    """
 
     name: str
     x: Sequence[Any]
@@ -52,7 +66,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. guides: ("x" or "y", where, label) of dashed lines. beside: names share a word of the axis."""
+    """One pair of axes.
+
+    Attributes:
+        title: above it.
+        x: the horizontal axis.
+        y: the vertical one.
+        series: what is drawn.
+        guides: dashed lines, as ("x" or "y", where, label).
+        beside: whether names share a word of the axis.
+    """
 
     title: str
     x: Axis
@@ -64,6 +87,8 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chart:
+    """A figure of one or more panels."""
+
     id: str
     title: str
     caption: Caption
@@ -72,7 +97,13 @@ class Chart:
 
 @dataclass(frozen=True)
 class GridPanel:
-    """cells: rows × columns, index of a level or None where nothing is known. notes: what is written into each."""
+    """One map of a grid.
+
+    Attributes:
+        title: above it.
+        cells: rows × columns, the index of a level or None where nothing is known.
+        notes: rows × columns, what is written into each.
+    """
 
     title: str
     cells: Sequence[Sequence[int | None]]
@@ -97,7 +128,13 @@ Kind = Literal["text", "number", "count", "verdict", "record"]
 
 @dataclass(frozen=True)
 class Column:
-    """name: in the frame. kind "record": the anchor of a record, a link to its story."""
+    """A column of a table.
+
+    Attributes:
+        name: in the frame.
+        title: as it is shown.
+        kind: how its values are shown; a "record" is the anchor of a record, a link to its story.
+    """
 
     name: str
     title: str
@@ -106,7 +143,15 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of a pandas DataFrame. note: what a reader has to know about it."""
+    """Rows of a pandas DataFrame.
+
+    Attributes:
+        id: its anchor.
+        title: above it.
+        columns: those that are shown, in their order.
+        frame: the DataFrame.
+        note: what a reader has to know about it.
+    """
 
     id: str
     title: str
@@ -119,8 +164,19 @@ class Table:
 class Explorer:
     """Any quantity of a table against any: a figure with choices on the page, one default chart elsewhere.
 
-    table: whose rows are drawn. quantities: columns for the axes. by: columns for colour and for filters.
-    joined: rows that agree in these columns are one line, in the order of `along`.
+    Attributes:
+        id: its anchor.
+        title: above it.
+        caption: below it.
+        table: whose rows are drawn.
+        quantities: columns for the axes.
+        by: columns for colour and for filters.
+        joined: rows that agree in these columns are one line.
+        along: the column that orders the points of a line.
+        x: the quantity that is chosen first.
+        y: the other one.
+        colour: the column of `by` that is chosen first.
+        filters: column of `by` → the word that is chosen first.
     """
 
     id: str
@@ -139,7 +195,12 @@ class Explorer:
 
 @dataclass(frozen=True)
 class Text:
-    """Plain paragraphs. code: shown as typed."""
+    """Plain paragraphs.
+
+    Attributes:
+        text: their words.
+        code: whether they are shown as typed.
+    """
 
     text: str
     code: bool = False
@@ -150,6 +211,8 @@ Block = Text | Table | Chart | Grid | Explorer
 
 @dataclass(frozen=True)
 class Section:
+    """A section: an anchor, a title, a sentence to begin with, and blocks."""
+
     id: str
     title: str
     lead: str
@@ -158,9 +221,16 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A whole report. good: whether all is as expected, None where nothing was judged. counts: verdicts in words.
+    """A whole report.
 
-    damaged: what could not be read. stories: anchor of a record to its whole story.
+    Attributes:
+        title: of the page.
+        headline: what came out, in a sentence.
+        good: whether all is as expected; None where nothing was judged.
+        counts: verdicts in words, and how many there are.
+        sections: in their order.
+        damaged: what could not be read, in words.
+        stories: anchor of a record → its whole story.
     """
 
     title: str
@@ -192,6 +262,7 @@ def shown(value: Any, kind: Kind = "text") -> str:
 
 
 def finite(values: Sequence[float]) -> int:
+    """How many of the values are finite."""
     return sum(1 for value in values if math.isfinite(value))
 
 

@@ -79,7 +79,15 @@ REACH = (0.05, 1.0, 3.0, 8.0)
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity of one problem. score: the largest error / bar; slack: largest bar / largest error."""
+    """One quantity of one problem.
+
+    Attributes:
+        seed: of the problem.
+        quantity: what is compared with the truth.
+        score: the largest error / bar.
+        slack: the largest bar / the largest error.
+        name: of the problem.
+    """
 
     seed: int
     quantity: str
@@ -89,8 +97,11 @@ class Row:
 
 
 def drawn(seed: int, *, closed: float = CLOSED_SHARE) -> Problem:
-    """A random problem: every loss, both directions of time, 1 to 3 rows, 1 to 4 observations apart or close together,
-    windows from a fraction of a time scale to many, small and large states, targets close to what is observed."""
+    """A random problem.
+
+    Every loss, both directions of time, 1 to 3 rows, 1 to 4 observations apart or close together, windows from a
+    fraction of a time scale to many, small and large states, targets close to what is observed.
+    """
     rng = np.random.default_rng([seed, 20260])
     family = CLOSED if rng.random() < closed else CURVED
     field = family[rng.integers(len(family))]
@@ -107,14 +118,15 @@ def drawn(seed: int, *, closed: float = CLOSED_SHARE) -> Problem:
 
 def _admitted(field: Field, theta: Any, y0: Any, rng: np.random.Generator) -> tuple[Any, Any]:
     """Parameters and starts where the flow exists: positive populations, v > 0, a logistic start below K."""
+    shape: tuple[int, ...] = y0.shape
     match field:
         case Logistic():
             theta = np.array([rng.normal() * 1.5, rng.uniform(0.5, 3.0)])
-            y0 = theta[1] * rng.uniform(0.02, 0.98, size=y0.shape)
+            y0 = theta[1] * rng.uniform(0.02, 0.98, size=shape)
         case LotkaVolterra():
             theta, y0 = np.abs(theta).clip(0.1, 2), np.abs(y0).clip(0.1, 2)
         case Lorenz():
-            theta, y0 = np.array([10.0, 28.0, 8 / 3]), rng.normal(size=y0.shape) * 5 + np.array([0, 0, 20.0])
+            theta, y0 = np.array([10.0, 28.0, 8 / 3]), rng.normal(size=shape) * 5 + np.array([0, 0, 20.0])
         case VanDerPol() | Pendulum():
             theta, y0 = theta.clip(-2, 2), y0.clip(-3, 3)
         case Adam():
@@ -133,7 +145,7 @@ def _times(field: Field, theta: Any, y0: Any, rng: np.random.Generator) -> Any:
     speed = float(np.max(np.linalg.norm(jet.first[..., 1 : 1 + field.state], 2, axis=(1, 2))))
     reach = REACH[rng.integers(len(REACH))] if isinstance(field, Linear | Logistic) else rng.choice([0.05, 0.5, 1.5])
     length = min(reach / max(speed, 0.2), 10.0)
-    inner = np.sort(rng.uniform(0.05, 0.95, size=rng.choice([0, 0, 1, 2])))
+    inner = np.sort(rng.uniform(0.05, 0.95, size=int(rng.choice([0, 0, 1, 2]))))
     if len(inner) == 2 and rng.random() < 0.3:
         inner[1] = inner[0] + 1e-6  # two observations close together
     ts = start + length * np.concatenate([[0.0], inner, [1.0]]) * rng.choice([-1, 1])
@@ -206,7 +218,7 @@ def pairs(problem: Problem, quantities: tuple[str, ...] = QUANTITIES) -> Iterato
 
 def measured(observed: Bounded, truth: Any) -> tuple[float, float]:
     """The largest error / bar, and the largest bar / the largest error."""
-    with mpmath.workdps(40):
+    with mpmath.workdps(40):  # pyright: ignore[reportUnknownMemberType]
         error = np.asarray(np.abs(np.asarray(observed.value, dtype=object) - truth), dtype=object).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(error == 0, 0.0, error / observed.radius)
@@ -237,6 +249,7 @@ def judged(seed: int) -> list[JournalRow]:
 
 
 def pieces(first: int, count: int) -> list[Piece]:
+    """One piece of work for each of `count` problems, by their seeds from `first` on."""
     return [Piece(str(seed), seed) for seed in range(first, first + count)]
 
 

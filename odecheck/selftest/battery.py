@@ -106,6 +106,7 @@ class Case:
 
     @property
     def key(self) -> str:
+        """Its name in a journal."""
         return f"{self.claim.id} | {self.subject.name} | {self.problem.name}"
 
 
@@ -196,7 +197,7 @@ def among(claim: str, ids: tuple[str, ...]) -> bool:
 def outcome(case: Case, change: Change | None = None) -> Outcome:
     """Judge one case, of the subject or of a changed one."""
     begun = time.process_time()
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
     try:
         subject = case.subject if change is None else change(case.subject)
         record = evaluate(case.claim, subject, case.problem)

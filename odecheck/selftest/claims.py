@@ -16,6 +16,7 @@ from odecheck_reference import Bounded, Problem, gradient, hessian, solution, vo
 from odecheck_reference.bounded import Array
 from torch import nn
 
+from odecheck import ode
 from odecheck.claim import Mutant, claim, family
 from odecheck.claims.papers.snopt import factor_rows
 from odecheck.claims.shared.observed_curvature import ended_problem, gather
@@ -26,7 +27,6 @@ from odecheck.errors import NotApplicable
 from odecheck.fields.cnf import CNF
 from odecheck.mutants import derivatives as wrong
 from odecheck.mutants.base import WrongEngine
-from odecheck.ode import odeint
 from odecheck.optim.horizon import HorizonDescent, HorizonFeedback, HorizonNewton, HorizonOptimizer
 from odecheck.optim.snopt import SNOpt
 from odecheck.refinement import ladder
@@ -38,6 +38,7 @@ DAMPING, PENALTY = 0.3, 0.4
 TERMS = 4096  # rounded terms of a sum over steps, stages and samples, at most
 LAYERS, SUMMED = 3, 16  # products and terms of a call of the fields that the battery asks STEP-1 of, at most
 
+ODEINT: Any = vars(ode)["odeint"]
 OPT = family("OPT", title="What an optimizer's step is", order=210, speaks_of="second derivatives")
 FLOW = family("FLOW", title="What a flow of densities promises", order=220)
 STEP = family("STEP", title="What derivatives of the very steps promise", order=230)
@@ -160,7 +161,7 @@ def samples_add_up(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
         for layer, same in zip(layers, again, strict=True):
             if layer in found:
                 mine, theirs = found[layer], blocks[same].factors
-                size = float(mine.A.norm()), float(mine.B.norm())
+                size = _size(mine.A), _size(mine.B)
                 right += [(m / n).numpy().ravel() for m, n in zip((mine.A, mine.B), size, strict=True)]
                 seen += [(m / n).numpy().ravel() for m, n in zip((theirs.A, theirs.B), size, strict=True)]
     expected = np.concatenate(right)
@@ -247,7 +248,7 @@ def _stepped(
     else:
         value.backward()
         horizon.measure()
-    moved = torch.from_numpy(step)
+    moved = torch.as_tensor(step)
     with torch.no_grad():
         for p in module.parameters():
             p.add_(moved[: p.numel()].view_as(p))
@@ -277,7 +278,7 @@ def change_is_the_volume(subject: Subject, problem: Problem) -> tuple[Bounded, B
     def observe(s: Subject) -> Array:
         def run(module: nn.Module, y0: torch.Tensor, ts: torch.Tensor, _: Any) -> Array:
             span = float(ts[0]), float(ts[-1])
-            flow = _equipped(s).flow(module, span=span, solver=s.solver, odeint=odeint)
+            flow = _equipped(s).flow(module, span=span, solver=s.solver, odeint=ODEINT)
             y, change = flow.inverse(y0)
             z, back = flow(y)
             parts = y, z, change.exp(), (-back).exp()
@@ -314,11 +315,17 @@ def derivatives_of_the_very_steps(subject: Subject, problem: Problem) -> tuple[B
     return Bounded(observed), Bounded(expected, {"round-off": np.full(len(expected), bar)})
 
 
+def _size(x: torch.Tensor) -> float:
+    norm: Any = torch.Tensor.norm  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return float(norm(x))
+
+
 def _matrix(layer: nn.Linear) -> Array:
     """The gradient of a layer's weight, with its bias as a last column."""
     assert layer.weight.grad is not None
     columns = [layer.weight.grad]
-    if layer.bias is not None:
-        assert layer.bias.grad is not None
-        columns.append(layer.bias.grad[:, None])
+    bias = dict(layer.named_parameters()).get("bias")
+    if bias is not None:
+        assert bias.grad is not None
+        columns.append(bias.grad[:, None])
     return torch.cat(columns, dim=1).numpy().copy()

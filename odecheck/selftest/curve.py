@@ -11,6 +11,7 @@ from odecheck.report.static import needs_figures
 
 from . import discernment
 from .journal import Row
+from .other_tests import OTHERS
 
 # claim → what of the answer it judges, a panel each
 PANELS = {"SOL-2": "solution", "NODE-1": "dL/dy0", "NODE-2": "dL/dθ", "NODE-3": "dL/dT"}
@@ -26,7 +27,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     needs_figures()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 7.5), layout="constrained")
+    figure: Any = Figure(figsize=(10.5, 7.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
     right = min(discernment.TOLERANCES)
     lines: dict[str, Any] = {}
@@ -40,7 +41,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         levels = {
             r["test"]: r["smallest_refuted"]
             for r in rows
-            if r["test"] in discernment.OTHERS and r["part"] == PARTS[claim] and math.isfinite(r["smallest_refuted"])
+            if r["test"] in OTHERS and r["part"] == PARTS[claim] and math.isfinite(r["smallest_refuted"])
         }
         above = 0.0
         for name, level in sorted(levels.items(), key=lambda item: item[1]):

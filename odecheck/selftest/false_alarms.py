@@ -171,6 +171,7 @@ def _row(number: int, pair: int, record: Record, subject: Subject, problem: Prob
 
 
 def pieces(seed: int, first: int, count: int) -> list[Piece]:
+    """One piece of work for each of `count` batches of pairs, from number `first` on."""
     return [Piece(str(number), (seed, number)) for number in range(first, first + count)]
 
 

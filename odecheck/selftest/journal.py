@@ -20,7 +20,7 @@ Work = Callable[[Any], list[Row]]
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of work: `work(argument)` of a run gives its rows. key: its name in the journal."""
+    """One piece of work: `work(argument)` of a run gives its rows. `key` is its name in the journal."""
 
     key: str
     argument: Any
@@ -29,7 +29,8 @@ class Piece:
 def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
     """The rows of a journal by key; a last line that was cut off is left out. Empty when there is none.
 
-    Raises BadInput when the journal was begun with other facts (a seed, a version): its rows do not belong together.
+    Raises:
+        BadInput: the journal was begun with other facts (a seed, a version): its rows do not belong together.
     """
     begun, entries = _read(path)
     if begun and begun != json.loads(json.dumps(facts)):
@@ -68,7 +69,13 @@ def _cpu() -> float:
 class Journal:
     """An open journal: rows by key in `known`, and `add`, after which the death of this process loses nothing.
 
-    Raises BadInput for a journal that is there although `resume` is False, or that was begun with other facts.
+    Args:
+        path: of its file.
+        facts: what all rows have in common: a seed, a version.
+        resume: whether to go on with a journal that is there.
+
+    Raises:
+        BadInput: a journal that is there although `resume` is False, or that was begun with other facts.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
@@ -81,6 +88,7 @@ class Journal:
         self._spent, self._commit = _cpu(), (about({}, seed=0)["commit"] or "")[:10]
 
     def add(self, key: str, rows: list[Row]) -> None:
+        """Keep the rows of one piece; once this returns, the death of this process does not lose them."""
         before, self._spent = self._spent, _cpu()
         entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "commit": self._commit, "rows": rows}
         self._lines.add(entry)

@@ -10,6 +10,7 @@ from . import discernment, operators
 from .exemptions import SURVIVORS
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
+from .other_tests import OTHERS
 
 LEFT = (SURVIVED, UNDECIDED)
 NOTICED = (ERROR, HUNG)
@@ -22,6 +23,7 @@ AT = 1e-8
 
 
 def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> str:
+    """The page. found: the rows by part, of which `made` is the summary."""
     lines = [HEAD, *_scores(made)]
     if "mutants" in made:
         lines += _mutants(made["mutants"], found["mutants"])
@@ -229,8 +231,8 @@ def _bars(made: Mapping[str, Any]) -> list[str]:
 
 
 def _discernment(rows: Sequence[Row]) -> list[str]:
-    ours = [r for r in rows if r["test"] not in discernment.OTHERS]
-    theirs = [r for r in rows if r["test"] in discernment.OTHERS]
+    ours = [r for r in rows if r["test"] not in OTHERS]
+    theirs = [r for r in rows if r["test"] in OTHERS]
     keys = sorted({(r["test"], r["part"], r["engine"]) for r in ours})
     at = {(r["test"], r["part"], r["engine"], r["rtol"]): r["smallest_refuted"] for r in ours}
     table = [(*key, *(at.get((*key, x), math.nan) for x in discernment.TOLERANCES)) for key in keys]

@@ -61,12 +61,13 @@ class Baseline:
 class Verdicts:
     """What the cases said of one mutant."""
 
-    killers: list[str] = field(default_factory=list)
-    holds: list[str] = field(default_factory=list)
-    undecided: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    killers: list[str] = field(default_factory=list[str])
+    holds: list[str] = field(default_factory=list[str])
+    undecided: list[str] = field(default_factory=list[str])
+    errors: list[str] = field(default_factory=list[str])
 
     def add(self, right: Outcome, wrong: Outcome) -> None:
+        """Count the outcome of one case of the mutant, beside that of the right source."""
         if battery.killed(right.verdict, wrong.verdict):
             where = self.killers
         elif wrong.verdict == right.verdict:

@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from odecheck import mutants
 from odecheck.claim import Claim, Mutant
@@ -45,7 +45,7 @@ def unnamed(claims: Sequence[Claim], modules: Iterable[ModuleType] | None = None
         f"  what to type: mutants=[..., {name}] at the claim that has to refute it, or delete it"
         for module in modules
         for name, value in vars(module).items()
-        for one in (value if isinstance(value, tuple | list) else [value])
+        for one in _each(value)
         if isinstance(one, Mutant) and not any(one is mutant for mutant in used)
     ]
 
@@ -67,14 +67,21 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+        one, other = _each(a), _each(b)
+        return len(one) == len(other) and all(same(x, y) for x, y in zip(one, other, strict=True))
     if isinstance(a, partial):
         return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
     if is_dataclass(a) and not isinstance(a, type):
         return all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+        here, there = cast(dict[Any, Any], a), cast(dict[Any, Any], b)
+        return list(here) == list(there) and all(same(here[key], there[key]) for key in here)
     return bool(a == b)
+
+
+def _each(value: Any) -> Sequence[Any]:
+    """The members of a list or a tuple, or the one value that is neither."""
+    return cast(Sequence[Any], value) if isinstance(value, list | tuple) else [value]
 
 
 def _where(mutant: Mutant) -> str:

@@ -115,11 +115,17 @@ def _entries(where: int | slice) -> Alter:
 
 
 def _named(part: str) -> Alter:
-    return lambda got, change, *_: replace(got, **{part: change(getattr(got, part))})
+    def alter(got: Any, change: Change, _d: int, _curved: bool) -> Any:
+        return replace(got, **{part: change(getattr(got, part))})
+
+    return alter
 
 
 def _times(where: slice) -> Alter:
-    return lambda got, *rest: replace(got, ts=_entries(where)(got.ts, *rest))
+    def alter(got: Any, change: Change, d: int, curved: bool) -> Any:
+        return replace(got, ts=_entries(where)(got.ts, change, d, curved))
+
+    return alter
 
 
 def _block(rows: str, columns: str, curved: bool) -> Alter:
@@ -133,11 +139,18 @@ def _block(rows: str, columns: str, curved: bool) -> Alter:
 
 
 def _of_pair(index: int, alter: Alter) -> Alter:
-    return lambda pair, *rest: tuple(alter(x, *rest) if i == index else x for i, x in enumerate(pair))
+    def altered_one(pair: Any, change: Change, d: int, curved: bool) -> Any:
+        return tuple(alter(x, change, d, curved) if i == index else x for i, x in enumerate(pair))
+
+    return altered_one
+
+
+def _whole(x: Any, change: Change, _d: int, _curved: bool) -> Any:
+    return change(x)
 
 
 PLACES: dict[str, tuple[str, Alter]] = {
-    "solution": ("solution", lambda y, change, *_: change(y)),
+    "solution": ("solution", _whole),
     "last state": ("solution", _entries(-1)),
     "y0": ("gradient", _named("y0")),
     "theta": ("gradient", _named("theta")),
@@ -149,8 +162,8 @@ PLACES: dict[str, tuple[str, Alter]] = {
         for form in ("", "Gauss-Newton ")
         for rows, columns in (("x", "x"), ("x", "theta"), ("theta", "theta"))
     },
-    "q": ("factors", _of_pair(0, lambda q, change, *_: change(q))),
-    "p": ("factors", _of_pair(1, lambda p, change, *_: change(p))),
+    "q": ("factors", _of_pair(0, _whole)),
+    "p": ("factors", _of_pair(1, _whole)),
     "Q_T": ("horizon", _of_pair(0, _entries(slice(0, 1)))),
     "Q_TT": ("horizon", _of_pair(0, _entries(slice(1, 2)))),
     "Q_Ttheta": ("horizon", _of_pair(0, _entries(slice(2, None)))),

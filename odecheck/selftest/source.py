@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from . import rooms
 from .rooms import ROOT
@@ -25,8 +26,10 @@ UNHURT = ("len", "zip", "isinstance", "save_for_backward", "save_for_forward", "
 
 @dataclass(frozen=True)
 class SourceMutant:
-    """One change of one expression. place: the index of its node in the module's syntax tree, variant: which of the
-    changes of its family."""
+    """One change of one expression.
+
+    `place` is the index of its node in the module's syntax tree, `variant` which of the changes of its family it is.
+    """
 
     module: str
     function: str
@@ -48,6 +51,7 @@ class SourceMutant:
 
 
 def path_of(module: str) -> Path:
+    """The file of a module of odecheck."""
     parts = module.split(".")[1:]
     folder = ROOT.joinpath(*parts)
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
@@ -265,7 +269,8 @@ def mutated(mutant: SourceMutant) -> ast.Module:
             if value is node:
                 setattr(parent, name, new)
                 return ast.fix_missing_locations(tree)
-            if isinstance(value, list) and any(item is node for item in value):
-                value[next(i for i, item in enumerate(value) if item is node)] = new
+            items = cast(list[Any], value) if isinstance(value, list) else []
+            if any(item is node for item in items):
+                items[next(i for i, item in enumerate(items) if item is node)] = new
                 return ast.fix_missing_locations(tree)
     raise LookupError(f"{mutant.key} is not in {mutant.module} any more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,10 @@ def bad(made: Mapping[str, Any]) -> list[str]:
 
 def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: Path) -> None:
     """selftest.md, selftest.json, a parquet table for each part, and the curve."""
-    import pandas as pd
-
     from . import curve
     from . import markdown as words
 
+    pd: Any = import_module("pandas")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "selftest.md").write_text(words.to_markdown(made, found), encoding="utf-8")
     text = json.dumps(made, indent=1, ensure_ascii=False, default=str)

@@ -27,6 +27,8 @@ SAMPLES, STEPS = 3, 40
 
 
 class Field(nn.Module):
+    """y' = V tanh(W (y, t) + b), of two states."""
+
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2, bias=False)
@@ -50,6 +52,7 @@ class Unrolled(nn.Module):
 
 
 def made(samples: int = SAMPLES) -> tuple[Field, Tensor]:
+    """The field and its first states (samples, 2), the same in every call."""
     torch.manual_seed(0)
     return Field().to(D), torch.randn(samples, 2, dtype=D)
 
@@ -76,7 +79,7 @@ class Peer:
 
 
 def peers(end: float = 1.0) -> list[Peer]:
-    """curvlinops on the unrolled solve. Needs curvlinops."""
+    """Traces by curvlinops on the unrolled solve. Needs curvlinops."""
     from curvlinops import EKFACLinearOperator, GGNLinearOperator, KFACLinearOperator
 
     operators: Any = (EKFACLinearOperator, KFACLinearOperator, GGNLinearOperator)
@@ -114,6 +117,7 @@ def peers(end: float = 1.0) -> list[Peer]:
 
 
 def to_markdown(found: Sequence[Peer]) -> str:
+    """The study's page: traces, and the two sources of the error of A ⊗ B."""
     names = list(found[0].ratios)
     lines = [
         "# Curvature of a layer inside an ODE solve",
@@ -146,6 +150,7 @@ def to_markdown(found: Sequence[Peer]) -> str:
 
 
 def main(path: str = "reports/curvature.md") -> None:
+    """Write the page."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(to_markdown(peers()), encoding="utf-8")
 

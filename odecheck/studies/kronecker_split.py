@@ -33,6 +33,7 @@ def table(ends: Sequence[float] = ENDS, counts: Sequence[int] = (1, SAMPLES)) ->
 
 
 def main(folder: str = "reports") -> None:
+    """Write kronecker_split.parquet into a folder."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     table().to_parquet(Path(folder) / "kronecker_split.parquet", index=False)
 

@@ -40,8 +40,15 @@ MODELS: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Horizon:
-    """One model and network. back: T − t (points,); norms: ‖∂L/∂h(t)‖ for a unit slope of L in h(T) (points,);
-    eigenvalues: of ∂F/∂y along the solution (points, state)."""
+    """One model and network.
+
+    Attributes:
+        model: its name.
+        seed: of the network.
+        back: T − t (points,).
+        norms: ‖∂L/∂h(t)‖ for a unit slope of L in h(T) (points,).
+        eigenvalues: of ∂F/∂y along the solution (points, state).
+    """
 
     model: str
     seed: int
@@ -165,6 +172,7 @@ EXPLANATION = (__doc__ or "").split("\n\n", 1)[1].split("\n\n    python")[0]
 
 
 def main(folder: str = "reports") -> None:
+    """Write spectrum.md, its picture and its two tables into a folder."""
     found = study()
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

@@ -230,6 +230,7 @@ EXPLANATION = (__doc__ or "").split("\n\n", 1)[1].split("\n\n    python")[0]
 
 
 def main(folder: str = "reports") -> None:
+    """Write stability.md, its picture and its table into a folder."""
     torch.set_num_threads(1)
     findings = list(study())
     target = Path(folder)

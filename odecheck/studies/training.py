@@ -21,13 +21,11 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from odecheck.errors import BadInput
 from odecheck.ledger.training_claims import (
     CLAIMS,
     EQUAL_TIME,
@@ -40,10 +38,11 @@ from odecheck.ledger.training_claims import (
     judge_rows,
     verdict,
 )
-from odecheck.report.text import COLOURS
 from odecheck.training.rows import last
 
-FOLDER = "training"
+from .kept_trainings import FOLDER, Kept, geometric, keep, shareable, tables, who
+from .training_pictures import pictures
+
 # tables of asv_bench/ beside the runs: their file, title, and columns
 MEASURED: dict[str, tuple[str, dict[str, str]]] = {
     "snopt_step": (
@@ -72,46 +71,6 @@ MEASURED: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
-# beside the colours, for who does not see them
-DASHES = ("-", "--", ":", "-.")
-
-
-class Kept(NamedTuple):
-    """A run that was kept: its name, what run.json says, and its rows."""
-
-    name: str
-    facts: dict[str, Any]
-    rows: Any
-
-
-def tables(folder: Path) -> list[Kept]:
-    """The kept runs, by name."""
-    import pandas as pd
-
-    return [
-        Kept(path.stem, json.loads(path.with_suffix(".json").read_text()), pd.read_parquet(path))
-        for path in sorted((folder / FOLDER).glob("*.parquet"))
-    ]
-
-
-def keep(run: Path, folder: Path) -> None:
-    """Copy the table and the facts of a run into the reports. Raises BadInput for a run that has not ended."""
-    import pandas as pd
-
-    facts = json.loads((run / "run.json").read_text())
-    if facts["finished"] is None:
-        raise BadInput(f"the run in {run} has not ended", "an interruption", "its command again, with --resume")
-    target = folder / FOLDER
-    target.mkdir(parents=True, exist_ok=True)
-    rows = pd.read_parquet(run / "training.parquet")
-    rows.to_parquet(target / f"{run.name}.parquet", index=False, compression="zstd")
-    facts = {k: v for k, v in facts.items() if k != "trials"} | {"command": _shareable(facts["command"])}
-    (target / f"{run.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
-
-
-def who(rows: Any) -> str:
-    """What the trainings of a table differ in: models, or optimizers."""
-    return "model" if rows["model"].nunique() > 1 else "optimizer"
 
 
 def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any]) -> str:
@@ -158,7 +117,7 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
     lines = [
         f"## {run.name}",
         "",
-        f"`{' '.join(_shareable(facts['command']))}`",
+        f"`{' '.join(shareable(facts['command']))}`",
         "",
         f"Setting {setting['name']}: {setting['epochs']} epochs, batch {setting['batch']}, dopri5 at "
         f"{setting['tolerance']:g}{clip}; seeds {', '.join(map(str, sorted(set(judged['seed']))))}. "
@@ -253,11 +212,6 @@ def _grid(rows: Any, kind: str) -> list[str]:
     return [told, "", *_table(["rate", *names], table)]
 
 
-def _shareable(command: Sequence[str]) -> list[str]:
-    """The command without the folder that it wrote to."""
-    return [part for before, part in pairwise(["", *command]) if part != "--run" and before != "--run"]
-
-
 def _interval(one: Comparison) -> str:
     return f"{one.low:.3g} … {one.high:.3g}" if one.n > 1 else "–"
 
@@ -267,57 +221,11 @@ def _noted(one: Comparison) -> str:
     return "; ".join(part for part in (lost, one.note) if part)
 
 
-def geometric(values: Any) -> float:
-    finite = np.asarray(values, float)
-    finite = finite[np.isfinite(finite)]
-    return float(np.exp(np.log(np.maximum(finite, 1e-12)).mean())) if len(finite) else float("nan")
-
-
-def pictures(run: Kept, folder: Path) -> None:
-    """Loss against steps and CPU time; evaluations of a step against the epoch or, in one-step epochs, the step."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    kind = who(run.rows)
-    steps = run.rows[(run.rows["split"] == "train") & (run.rows["seed"] < TUNING)]
-    names = list(dict.fromkeys((r[0], r[1]) for r in steps[[kind, "learning_rate"]].to_numpy()))
-    several = steps.groupby(kind)["learning_rate"].nunique().max() > 1
-    single = steps.groupby("epoch")["step"].nunique().max() == 1
-    loss, (by_step, by_time) = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
-    nfe, both = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
-    for place, (name, rate) in enumerate(names):
-        mine = steps[(steps[kind] == name) & (steps["learning_rate"] == rate)]
-        style = {
-            "color": COLOURS[place % len(COLOURS)],
-            "linestyle": DASHES[place % len(DASHES)],
-            "label": f"{name} {rate:g}" if several else str(name),
-        }
-        mean = mine.groupby("step").agg({"loss": geometric, "cpu_seconds": "mean"})
-        by_step.plot(mean.index, mean["loss"], linewidth=1.3, **style)
-        by_time.plot(mean["cpu_seconds"], mean["loss"], linewidth=1.3, **style)
-        for axis, column in zip(both, ("nfe_forward", "nfe_backward"), strict=True):
-            at = (mine["step"] - 1) // 10 * 10 + 5 if single else mine["epoch"]
-            per = mine.groupby(at)[column].mean()
-            axis.plot(per.index, per, marker="o", markersize=3, linewidth=1.3, **style)
-    by_step.set(xlabel="step", ylabel="training loss", yscale="log")
-    by_time.set(xlabel="CPU seconds of training", yscale="log")
-    for axis, title in zip(both, ("forward", "backward"), strict=True):
-        axis.set(xlabel="step, mean over ten" if single else "epoch", title=title, ylim=(0, None))
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    both[0].set_ylabel("evaluations of a step")
-    for figure, what in ((loss, "loss"), (nfe, "nfe")):
-        figure.axes[0].legend(fontsize=8)
-        figure.suptitle(f"{run.name}: geometric mean over seeds" if what == "loss" else f"{run.name}: mean over seeds")
-        figure.savefig(folder / f"training-{run.name}-{what}.png", dpi=100)
-        plt.close(figure)
-
-
 EXPLANATION = (__doc__ or "").split("\n\n", 1)[1].strip()
 
 
 def main(*arguments: str) -> None:
+    """Write training.md and its figures; see the module. arguments: a folder, and --keep=RUN for runs to keep."""
     folder = Path(next((a for a in arguments if not a.startswith("--keep=")), "reports"))
     for argument in arguments:
         if argument.startswith("--keep="):

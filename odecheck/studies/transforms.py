@@ -70,6 +70,7 @@ class Handed:
 
 
 def exact(y0: Tensor, matrix: Tensor, end: Tensor) -> Tensor:
+    """Σ y(T)³ of the exact flow: what every library should have differentiated."""
     return ((torch.linalg.matrix_exp(matrix * end) @ y0) ** 3).sum()
 
 
@@ -257,7 +258,7 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
 
 
 def table() -> dict[str, dict[str, str]]:
-    """library → transform → outcome."""
+    """The outcome of every transform on every library: library → transform → outcome."""
     columns: dict[str, dict[str, str]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

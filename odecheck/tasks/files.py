@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,16 @@ def directory(given: str | os.PathLike[str] | None) -> Path | None:
 
 
 def found(folder: Path | None, name: str, how: str) -> Path:
-    """The path of a file. how: how to get it. Raises BadInput where there is no such file."""
+    """The path of a file of the data directory.
+
+    Args:
+        folder: the data directory, if there is one.
+        name: the path of the file in it.
+        how: how to get the file, in words for the message.
+
+    Raises:
+        BadInput: there is no such file, no such directory, or none was given.
+    """
     if folder is None:
         raise BadInput(
             f"the file {name} is needed, and no data directory is given",
@@ -37,7 +48,17 @@ def found(folder: Path | None, name: str, how: str) -> Path:
 
 
 def whole(folder: Path | None, name: str, md5: str, how: str) -> Path:
-    """The path of a file with exactly this content. Raises BadInput for one that is missing, cut off or another."""
+    """The path of a file with exactly this content.
+
+    Args:
+        folder: the data directory, if there is one.
+        name: the path of the file in it.
+        md5: its digest, in hexadecimal.
+        how: how to get the file, in words for the message.
+
+    Raises:
+        BadInput: the file is missing, cut off or another one.
+    """
     path = found(folder, name, how)
     with path.open("rb") as file:
         seen = hashlib.file_digest(file, "md5").hexdigest()
@@ -51,9 +72,22 @@ def whole(folder: Path | None, name: str, md5: str, how: str) -> Path:
 
 
 def table(folder: Path | None, name: str, columns: tuple[str, ...], rows: int, how: str) -> np.ndarray:
-    """(rows, columns) of a CSV file with a header. Raises BadInput where it is missing, cut off or another file."""
-    import pandas as pd
+    """Columns of a CSV file with a header.
 
+    Args:
+        folder: the data directory, if there is one.
+        name: the path of the file in it.
+        columns: their names.
+        rows: how many there have to be.
+        how: how to get the file, in words for the message.
+
+    Returns:
+        (rows, columns) float64, all finite.
+
+    Raises:
+        BadInput: the file is missing, cut off or another one.
+    """
+    pd: Any = import_module("pandas")
     path = found(folder, name, how)
 
     def refuse(seen: str) -> BadInput:

@@ -100,6 +100,7 @@ class Density(Task):
 
 
 def sizes(width: int) -> Mapping[str, int]:
+    """Every model at one width: they differ in how they take the divergence."""
     return dict.fromkeys(DIVERGENCE, width)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +26,10 @@ def resonances(rows: int) -> np.ndarray:
 
 def _mode(force: np.ndarray, w: float, damping: float) -> np.ndarray:
     """The acceleration of a mode of frequency w (radians a row)."""
-    from scipy.signal import cont2discrete, lfilter
-
+    signal: Any = import_module("scipy.signal")
     numerator, denominator = [1.0, 0.0, 0.0], [1.0, 2 * damping * w, w**2]
-    num, den, _ = cast(Any, cont2discrete((numerator, denominator), 1.0, method="zoh"))
-    return np.asarray(lfilter(np.ravel(num), den, force))
+    num, den, _ = signal.cont2discrete((numerator, denominator), 1.0, method="zoh")
+    return np.asarray(signal.lfilter(np.ravel(num), den, force))
 
 
 def duffing(rows: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,16 @@ Pair = tuple[np.ndarray, np.ndarray]  # images (n, channels, height, width) in 0
 
 @dataclass(frozen=True)
 class Images:
-    """A data set. shape: channels, height, width. files: path in the data directory → MD5; of training and of test.
-    read: the paths of one part → its images and labels. how: how to get the files."""
+    """A data set.
+
+    Attributes:
+        name: as tasks call it.
+        shape: channels, height, width.
+        train: the files of training, path in the data directory → MD5.
+        test: those of test.
+        read: the paths of one part → its images and labels.
+        how: how to get the files.
+    """
 
     name: str
     shape: tuple[int, int, int]
@@ -33,7 +42,11 @@ class Images:
     how: str
 
     def load(self, folder: Path | None) -> Data:
-        """Images in 0 … 1 and labels. Raises BadInput for files that are missing, cut off or others."""
+        """Images in 0 … 1 (n, channels, height, width) float32, and labels (n,) int64.
+
+        Raises:
+            BadInput: files that are missing, cut off or others.
+        """
         return Data(self._part(folder, self.train), self._part(folder, self.test))
 
     def _part(self, folder: Path | None, files: Mapping[str, str]) -> tuple[Tensor, Tensor]:
@@ -44,7 +57,7 @@ class Images:
                 "files of another data set",
                 self.how,
             )
-        return torch.from_numpy(x.astype(np.float32) / 255), torch.from_numpy(y.astype(np.int64))
+        return torch.as_tensor(x.astype(np.float32) / 255), torch.as_tensor(y.astype(np.int64))
 
 
 def idx(paths: list[Path]) -> Pair:
@@ -62,9 +75,7 @@ def _idx(path: Path) -> np.ndarray:
 
 def mat(paths: list[Path]) -> Pair:
     """The format of SVHN: X (height, width, channels, n), y (n, 1) with 10 for the digit zero."""
-    from scipy.io import loadmat
-
-    read: Any = loadmat(str(paths[0]))
+    read: dict[str, Any] = import_module("scipy.io").loadmat(str(paths[0]))
     return read["X"].transpose(3, 2, 0, 1), read["y"].ravel() % 10
 
 

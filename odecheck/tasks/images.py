@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,17 @@ DIGITS = (1, 8, 8)
 def digits() -> Data:
     """scikit-learn's bundled digits: 1437 and 360 images of 8 × 8 in 0 … 1. Raises BadInput without scikit-learn."""
     try:
-        from sklearn.datasets import load_digits
+        bundled: Any = import_module("sklearn.datasets")
     except ImportError as error:
         raise BadInput(
             "the digits come with scikit-learn, which is not installed",
             "odecheck without its extra `tasks`",
             'pip install "odecheck[tasks]"',
         ) from error
-    read: Any = load_digits()
+    read: Any = bundled.load_digits()
     order = torch.randperm(len(read.target), generator=torch.Generator().manual_seed(0))
-    x = (torch.from_numpy(read.images).float() / 16)[:, None][order]
-    y = torch.from_numpy(read.target).long()[order]
+    x = (torch.as_tensor(read.images).float() / 16)[:, None][order]
+    y = torch.as_tensor(read.target).long()[order]
     return Data((x[:1437], y[:1437]), (x[1437:], y[1437:]))
 
 
@@ -47,6 +48,7 @@ class Classification(Task):
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
         return DIGITS if self.images is None else self.images.shape
 
     def load(self, data_dir: Path | None, setting: Setting) -> Data:
@@ -59,6 +61,7 @@ class Classification(Task):
 
 
 def begin(inputs: int, outputs: int, width: int) -> nn.Sequential:
+    """What the input does not give of a first state: three convolutions."""
     return nn.Sequential(
         nn.Conv2d(inputs, width, 1),
         nn.LeakyReLU(0.3),
@@ -109,6 +112,7 @@ class ConvClassifier(Classification):
 
 
 def sizes(node: int, anode: int, sonode: int, others: int) -> Mapping[str, int]:
+    """Widths by model; the heavy balls and AdamNODE share one."""
     return {"NODE": node, "ANODE": anode, "SONODE": sonode} | dict.fromkeys(("HBNODE", "GHBNODE", "AdamNODE"), others)
 
 
@@ -129,6 +133,7 @@ SNOPT = "arXiv:2109.14158, image classification"
 
 
 def real(setting: Setting, name: str, **changes: Any) -> Setting:
+    """A setting that reads files from a data directory."""
     return replace(setting, name=name, needs_data=True, **changes)
 
 

@@ -65,7 +65,7 @@ def sequences(values: np.ndarray, kept: np.ndarray, seen: int, ahead: int) -> Ba
     rows = np.concatenate([rows, rows[:, -1:] + np.arange(1, ahead + 1)], axis=1)
     times = rows - rows[:, :1]
     mask = torch.arange(seen + ahead).expand(count, -1) < seen
-    return torch.from_numpy(times.astype(np.float32)), torch.from_numpy(values[rows].astype(np.float32)), mask
+    return torch.as_tensor(times.astype(np.float32)), torch.as_tensor(values[rows].astype(np.float32)), mask
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class Forecast(Task):
 
     def load(self, data_dir: Path | None, setting: Setting) -> Data:
         """Training and test sequences: the first half and the last quarter of the series; 10 % of rows are dropped.
-        The quarter between them is for validation, and stays unused here."""
+
+        The quarter between them is for validation, and stays unused here.
+        """
         if setting.needs_data:
             values = table(data_dir, self.file, self.columns, self.rows, self.data)
         else:
@@ -120,6 +122,7 @@ class Forecast(Task):
 
 
 def states(node: int, anode: int, sonode: int, others: int, adam: int) -> Mapping[str, int]:
+    """Sizes of the position by model; the two heavy balls share one."""
     return {"NODE": node, "ANODE": anode, "SONODE": sonode, "HBNODE": others, "GHBNODE": others, "AdamNODE": adam}
 
 

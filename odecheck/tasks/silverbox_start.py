@@ -68,8 +68,10 @@ class Velocity(nn.Module):
 
 @dataclass(frozen=True)
 class SilverboxStart(Task):
-    """One sequence: h(0) = 100 V2(0), the forcing V1(t), the target V2(t), means taken off. In float64: a tolerance of
-    1e-7 is the round-off of float32, and most steps would be rejected for it."""
+    """One sequence: h(0) = 100 V2(0), the forcing V1(t), the target V2(t), means taken off.
+
+    In float64: a tolerance of 1e-7 is the round-off of float32, and most steps would be rejected for it.
+    """
 
     def load(self, data_dir: Path | None, setting: Setting) -> Data:
         values = duffing(1000)
@@ -77,7 +79,7 @@ class SilverboxStart(Task):
             values = table(data_dir, "silverbox.csv", ("V1", "V2"), 131072, self.data)
         values = (values - values.mean(axis=0))[: END + 1]
         first = torch.tensor([[SCALE * values[0, 1]]], dtype=torch.float64)
-        force, target = (torch.from_numpy(values[None, :, i].copy()) for i in (0, 1))
+        force, target = (torch.as_tensor(values[None, :, i].copy()) for i in (0, 1))
         return Data((first, force, target), (first, force, target))
 
     def build(self, model: str, setting: Setting, data: Data) -> nn.Module:

@@ -38,6 +38,8 @@ def points(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Spheres(Task):
+    """Two classes of points in the plane, a disc and a ring around it, as targets −1 and 1."""
+
     def load(self, data_dir: Path | None, setting: Setting) -> Data:
         generator = torch.Generator().manual_seed(0)
         return Data(points(50, generator), points(200, generator))

@@ -100,7 +100,7 @@ class Table:
 
 
 def _share(x: np.ndarray, share: float) -> torch.Tensor:
-    chosen = torch.from_numpy(x.astype(np.float32))
+    chosen = torch.as_tensor(x.astype(np.float32))
     if share == 1.0:
         return chosen
     return chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))[: int(share * len(chosen))]]
@@ -124,7 +124,7 @@ def sensors(path: Path) -> np.ndarray:
     """The gas sensors of a pickled DataFrame, without time, concentrations, and columns that say the same."""
     with path.open("rb") as file:
         read: Any = _TableUnpickler(file, encoding="latin-1").load()  # as Python 2 wrote it
-    x = read.drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)
+    x: np.ndarray = read.drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)
     return x[:, _unlike(np.corrcoef(x, rowvar=False))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ class Series:
         x = torch.zeros(len(rows), self.longest, self.channels)
         lengths = torch.tensor([row.shape[1] for row in rows])
         for padded, row in zip(x, rows, strict=True):
-            padded[: row.shape[1]] = torch.from_numpy(row.T)
+            padded[: row.shape[1]] = torch.as_tensor(row.T)
         place = torch.arange(self.longest).expand(len(rows), -1)
         times = torch.minimum(place, lengths[:, None] - 1).float()
         return times, x, place < lengths[:, None], torch.tensor([names.index(label) for label in labels])
@@ -98,14 +99,14 @@ class Series:
 
 def _reader() -> Any:
     try:
-        from aeon.datasets import load_from_ts_file
+        archive: Any = import_module("aeon.datasets")
     except ImportError as error:
         raise BadInput(
             "files of the UEA archive are read by aeon, which is not installed",
             "odecheck without its extra `tasks`",
             'pip install "odecheck[tasks]"',
         ) from error
-    return load_from_ts_file
+    return archive.load_from_ts_file
 
 
 def bundled() -> Path:
@@ -204,6 +205,7 @@ PAPER = Setting(
 
 
 def real(series: Series, name: str, summary: str, paper: Setting) -> SeriesTask:
+    """The task of a data set that is read from a data directory, with a small setting beside the paper's."""
     small = replace(paper, name="small", size=sizes(16, 15), epochs=2, more={"layers": 2})
     return SeriesTask(
         name, f"{summary}, from a data directory", SNOPT, (small, paper), series.how, MODELS, series=series

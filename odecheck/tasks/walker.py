@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def walks(folder: Path | None) -> list[np.ndarray]:
     """All walks, by name. Raises BadInput where there are none, or one that is cut off or something else."""
     if folder is None or not (folder / "walker").is_dir():
         found(folder, "walker", HOW)
-    read = []
+    read: list[Any] = []
     for path in sorted((folder / "walker").glob("*.npy")) if folder else []:
         try:
             walk = np.load(path, allow_pickle=False)
@@ -85,7 +86,7 @@ def made(count: int) -> list[np.ndarray]:
 
 def cut(walks: list[np.ndarray], rng: np.random.Generator) -> Batch:
     """Overlapping sequences of 64 of the 90 % of frames that are kept: times in 64 frames, frames, next frames."""
-    times, frames, after = [], [], []
+    times, frames, after = list[Any](), list[Any](), list[Any]()
     for walk in walks:
         kept = np.flatnonzero(rng.random(len(walk) - 1) < 0.9)
         for begin in range(0, len(kept) - SEEN, SEEN // 4):
@@ -93,7 +94,7 @@ def cut(walks: list[np.ndarray], rng: np.random.Generator) -> Batch:
             times.append((rows - rows[0]) / 64.0)
             frames.append(walk[rows])
             after.append(walk[rows + 1])
-    return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in (times, frames, after))
+    return tuple(torch.as_tensor(np.stack(part).astype(np.float32)) for part in (times, frames, after))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.linalg import LinAlgError  # pyright: ignore[reportAttributeAccessIssue]
 
 from odecheck.errors import CurvatureError
 from odecheck.instruments.live_bytes import LiveBytes
@@ -26,13 +25,23 @@ from .task import Batch, Data, Setting, Task
 EVERY = 20.0
 # steps, at least, between two looks at the memory, which are slow
 LOOK = 50
+LinAlgError: type[RuntimeError] = vars(torch.linalg)["LinAlgError"]
 # what torchdiffeq says of a solution that it cannot follow
 GIVEN_UP = ("underflow in dt", "max_num_steps", "non-finite values in state")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a task at a setting, a model, an optimizer with its learning rate (None: the setting's), a seed."""
+    """One training.
+
+    Attributes:
+        task: what is learnt.
+        setting: one of the task's.
+        model: one of the task's.
+        optimizer: one of `odecheck.training.optimizers.OPTIMIZERS`.
+        seed: of parameters, batches and noise.
+        rate: the learning rate; None for the setting's.
+    """
 
     task: Task
     setting: Setting
@@ -43,14 +52,17 @@ class Trial:
 
     @property
     def learning_rate(self) -> float:
+        """Its own, or the setting's for its optimizer."""
         return self.setting.rate[self.optimizer] if self.rate is None else self.rate
 
     @property
     def name(self) -> str:
+        """Its name in a run's folder: different for trials of one task and setting that differ."""
         return f"{self.model}-{self.optimizer}-{self.learning_rate:g}-{self.seed}"
 
 
 def steps_of(setting: Setting, data: Data) -> int:
+    """How many steps a training at this setting has."""
     return setting.epochs * math.ceil(len(data.train[0]) / setting.batch)
 
 
@@ -59,16 +71,21 @@ class Training:
 
     The order of the training rows is a function of seed and epoch alone; all other random numbers are torch's, whose
     state is saved: a training that was interrupted gives the numbers of one that was not, bit for bit.
+
+    Args:
+        trial: what is trained.
+        data: the task's rows at the trial's setting.
+        device: torch's name of the device that computes.
     """
 
     def __init__(self, trial: Trial, data: Data, device: str = "cpu") -> None:
         self.trial, self.device = trial, torch.device(device)
         self.data = Data(*(tuple(part.to(self.device) for part in split) for split in data))
-        torch.manual_seed(trial.seed)
+        torch.manual_seed(trial.seed)  # pyright: ignore[reportUnknownMemberType]
         self.module: nn.Module = trial.task.build(trial.model, trial.setting, data).to(self.device)
         # a twin without hooks, for what is looked at on the side
         self.twin: nn.Module = trial.task.build(trial.model, trial.setting, data).to(self.device)
-        torch.manual_seed(trial.seed)
+        torch.manual_seed(trial.seed)  # pyright: ignore[reportUnknownMemberType]
         self.parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         # first the meter: what is hooked on later sees the same evaluations
         self.meter = Meter(self.module)
@@ -80,10 +97,12 @@ class Training:
 
     @property
     def evaluate_every(self) -> int:
+        """Steps between two evaluations: the setting's, or an epoch."""
         return self.trial.setting.evaluate_every or self.steps_per_epoch
 
     @property
     def evaluation_due(self) -> bool:
+        """Whether an evaluation follows the present step."""
         return self.step % self.evaluate_every == 0 or self.step == self.steps
 
     def rows(self) -> Iterator[Row]:
@@ -126,7 +145,7 @@ class Training:
             accuracy = NAN if outcome.right is None else float(outcome.right)
             if math.isfinite(loss):
                 with self.meter.phase("backward"):
-                    outcome.loss.backward()
+                    outcome.loss.backward()  # pyright: ignore[reportUnknownMemberType]
                 message = self._apply()
             else:
                 message = f"the loss is {loss}"
@@ -185,7 +204,7 @@ class Training:
         self.twin.load_state_dict(self.module.state_dict())
         try:
             with LiveBytes() as live:
-                self.trial.task.loss(self.twin, batch).loss.backward()
+                self.trial.task.loss(self.twin, batch).loss.backward()  # pyright: ignore[reportUnknownMemberType]
         except (AssertionError, SolveError, ArithmeticError):
             return NAN  # the step itself says so in its row
         finally:
@@ -226,6 +245,7 @@ class Training:
             torch.cuda.set_rng_state(state, self.device)
 
     def state(self) -> dict[str, Any]:
+        """All that the next step depends on, for `load`, as torch saves it."""
         return {
             "name": self.trial.name,
             "step": self.step,
@@ -259,10 +279,20 @@ def _mean(values: list[float], weights: list[int]) -> float:
 def train(
     trial: Trial, data: Data, folder: Path | None = None, device: str = "cpu", every: float = EVERY
 ) -> Iterator[Row]:
-    """Train, each row as it comes.
+    """Train, each row as it comes. A trial that has ended gives the rows that it has.
 
-    folder: where rows and checkpoints are written, one each `every` seconds, and gone on from where there are any.
-    A trial that has ended gives the rows that it has.
+    Args:
+        trial: what is trained.
+        data: the task's rows at the trial's setting.
+        folder: where rows and checkpoints are written, and gone on from where there are any.
+        device: torch's name of the device that computes.
+        every: seconds of training between two checkpoints.
+
+    Yields:
+        A row for each step and each evaluation; after one with a message, no more.
+
+    Raises:
+        BadInput: a checkpoint that cannot be read; an unknown optimizer or a rate that is not positive.
     """
     if folder is None:
         yield from Training(trial, data, device).rows()

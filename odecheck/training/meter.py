@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -38,7 +38,8 @@ class Meter:
             attach(field, self.counter)
 
     @contextmanager
-    def phase(self, phase: Literal["forward", "backward"]) -> Iterator[None]:
+    def phase(self, phase: Literal["forward", "backward"]) -> Generator[None]:
+        """Count into one phase while this is open."""
         self.counter.now = self.counter.forward if phase == "forward" else self.counter.backward
         try:
             yield

@@ -19,10 +19,20 @@ Network = Callable[[int, int], nn.Module]
 
 
 def field_of(model: str, inner: Network, state: int, dim: int = -1, activation: nn.Module | None = None) -> PartedField:
-    """The vector field of a model by its name. state: size of its position h; activation: s of GHBNODE.
+    """The vector field of a model by its name.
 
     AdamNODE takes the denominator of its published code, which is defined for v < 0 too: an adjoint solve at a
-    training tolerance does go there. Raises BadInput for an unknown model.
+    training tolerance does go there.
+
+    Args:
+        model: one of `odecheck.training.task.MODELS`.
+        inner: makes the network f from the sizes of its input and output.
+        state: size of the position h.
+        dim: the axis of the parts of the state.
+        activation: s of GHBNODE.
+
+    Raises:
+        BadInput: for another model.
     """
     if model == "SONODE":
         return SONODE(inner(2 * state, state), dim=dim)
@@ -44,7 +54,13 @@ def parts_of(model: str) -> int:
 
 
 class Begin(nn.Module):
-    """x ↦ (x, net(x), 0, …) along `dim`: the first state. zeros: how many zeros."""
+    """x ↦ (x, net(x), 0, …) along an axis: the first state.
+
+    Args:
+        net: what is learnt of the first state, if anything.
+        zeros: how many zeros follow.
+        dim: the axis.
+    """
 
     def __init__(self, net: nn.Module | None, zeros: int, dim: int) -> None:
         super().__init__()

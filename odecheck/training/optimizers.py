@@ -41,18 +41,22 @@ class Stepper:
             self.precondition = SNOpt(module, **SNOPT)
 
     def zero(self) -> None:
+        """Forget the gradients."""
         self.inner.zero_grad(set_to_none=True)
 
     def step(self) -> None:
+        """One step: precondition the gradients where that is asked, then the optimizer's own."""
         if self.precondition is not None:
             self.precondition.step()
         self.inner.step()
 
     def state(self) -> dict[str, Any]:
+        """What `load` takes, for a checkpoint."""
         precondition = None if self.precondition is None else self.precondition.state_dict()
         return {"inner": self.inner.state_dict(), "precondition": precondition}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same optimizer and module."""
         self.inner.load_state_dict(state["inner"])
         if self.precondition is not None:
             self.precondition.load_state_dict(state["precondition"])

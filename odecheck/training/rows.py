@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,33 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Row:
-    """One step, or one evaluation on the test rows (split "test", at the state after that step).
+    """One step, or one evaluation on the test rows.
 
-    loss, accuracy: means over the rows. nfe_*, accepted_*, rejected_*: of a step all solves together; of an evaluation
-    their mean over its batches, without a backward solve. cpu_seconds, wall_seconds: training until here, without
-    evaluations. peak_bytes: live tensors of the forward and backward pass, where it was looked at. message: what went
-    wrong, empty where nothing did.
+    Counts of a step are of all its solves together; of an evaluation they are means over its batches, and there is no
+    backward solve. NaN where nothing was measured.
+
+    Attributes:
+        task: its name.
+        model: its name.
+        optimizer: its name.
+        learning_rate: of the optimizer.
+        seed: of parameters, batches and noise.
+        parameters: how many are trained.
+        step: from 1; an evaluation has that of the step before it.
+        epoch: from 1.
+        split: "train" for a step, "test" for an evaluation.
+        loss: mean over the rows.
+        accuracy: share of right answers.
+        nfe_forward: evaluations of all fields.
+        nfe_backward: the same in the backward pass.
+        accepted_forward: steps of the solver.
+        rejected_forward: steps that were too long.
+        accepted_backward: steps in the backward pass.
+        rejected_backward: steps in the backward pass that were too long.
+        cpu_seconds: of training until here, without evaluations.
+        wall_seconds: the same on the clock.
+        peak_bytes: of live tensors in the forward and backward pass, where that was looked at.
+        message: what went wrong, empty where nothing did.
     """
 
     task: str
@@ -68,9 +90,12 @@ def frame(rows: Sequence[Row]) -> Any:
 
 
 def read(folder: str | os.PathLike[str]) -> Any:
-    """The rows of a run folder as a DataFrame, units under way included. Raises BadInput where there are none."""
-    import pandas as pd
+    """The rows of a run folder as a DataFrame, trainings under way included.
 
+    Raises:
+        BadInput: there are none.
+    """
+    pd: Any = import_module("pandas")
     units = sorted((Path(folder) / "units").glob("*"))
     tables = [frame(Unit(path).rows) for path in units]
     if not tables and (Path(folder) / "training.parquet").exists():
@@ -81,12 +106,19 @@ def read(folder: str | os.PathLike[str]) -> Any:
 
 
 def last(rows: Any) -> Any:
-    """One row for each training: that of its last step, NFE and steps as means over its steps, with the last test_loss
-    and test_accuracy, and the message that ended it, if any."""
+    """One row for each training, of its last step.
+
+    Args:
+        rows: a DataFrame with the columns of `Row`.
+
+    Returns:
+        A DataFrame of the same columns, evaluations and steps as means over the steps of the training, and
+        `test_loss` and `test_accuracy` of its last evaluation. `message` says what ended it, if anything did.
+    """
     import pandas as pd
 
     key = ["task", "model", "optimizer", "learning_rate", "seed"]
-    ends = []
+    ends: list[Any] = []
     for _, mine in rows.groupby(key, sort=False):
         steps = mine[mine["split"] == "train"].sort_values("step")
         tests = mine[mine["split"] == "test"].sort_values("step")
@@ -110,8 +142,7 @@ class Unit:
         self.rows = self._ended_rows() if self.ended else self._journalled()
 
     def _ended_rows(self) -> list[Row]:
-        import pandas as pd
-
+        pd: Any = import_module("pandas")
         return [Row(**row) for row in pd.read_parquet(self.folder / "rows.parquet").to_dict("records")]
 
     def _journalled(self) -> list[Row]:
@@ -159,4 +190,5 @@ class Unit:
         self.ended = True
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -33,7 +33,16 @@ def trials(
 ) -> list[Trial]:
     """Every model with every optimizer, learning rate and seed; the seed outermost, so that pairs are run together.
 
-    rates: by default the setting's one for each optimizer. Raises BadInput for an unknown model or optimizer.
+    Args:
+        task: what is trained.
+        setting: one of the task's.
+        models: names that the task knows.
+        optimizers: names that have a rate in the setting.
+        seeds: of parameters, batches and noise.
+        rates: learning rates; by default the setting's one for each optimizer.
+
+    Raises:
+        BadInput: for an unknown model or optimizer.
     """
     for model in models:
         if model not in task.models:
@@ -68,7 +77,8 @@ def tuning(
 ) -> list[Trial]:
     """Every model with every optimizer at every learning rate, on `count` seeds that choose among the rates.
 
-    Raises BadInput as `trials` does, and where there is nothing to choose from.
+    Raises:
+        BadInput: as `trials`, and where there is nothing to choose from.
     """
     if count < 1 or len(rates) < 2:
         raise BadInput(
@@ -82,7 +92,13 @@ def tuning(
 def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) -> list[Trial]:
     """The models and optimizers that were tried, each at its best learning rate, on other seeds; the seed outermost.
 
-    Raises BadInput where a model and an optimizer were stopped at every rate.
+    Args:
+        tried: the trials of `tuning`, which are finished.
+        folder: of their run.
+        seeds: other ones than those that chose.
+
+    Raises:
+        BadInput: a model and an optimizer were stopped at every rate.
     """
     rows, best = read(folder), dict[tuple[str, str], float]()
     rows = rows[rows["seed"] >= TUNING]
@@ -117,8 +133,21 @@ def run(
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
-    Raises BadInput for a folder that holds a run when resume is False, or one of another task, setting, device or
-    versions. More models, optimizers, rates and seeds may be added to a run; run.json has the last command.
+    More models, optimizers, rates and seeds may be added to a run; run.json has the last command.
+
+    Args:
+        todo: at least one trial.
+        data: the task's rows at the setting.
+        folder: of the run.
+        resume: whether to go on with the run that the folder holds.
+        device: torch's name of the device that computes.
+        every: seconds of training between two checkpoints.
+
+    Yields:
+        The rows of the trials, as they come.
+
+    Raises:
+        BadInput: a folder that holds a run when resume is False, or one of another task, setting, device or versions.
     """
     first = todo[0]
     facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
@@ -162,5 +191,6 @@ def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
 def _differences(before: Any, now: Any, name: str) -> list[str]:
     """What differs between two values of JSON, one by one: "epochs: 300, and not 3"."""
     if isinstance(before, dict) and isinstance(now, dict):
-        return [one for key in {**before, **now} for one in _differences(before.get(key), now.get(key), str(key))]
+        a, b = cast(dict[str, Any], before), cast(dict[str, Any], now)
+        return [one for key in {**a, **b} for one in _differences(a.get(key), b.get(key), str(key))]
     return [] if before == now else [f"{name}: {before}, and not {now}"]

@@ -32,7 +32,12 @@ class Data(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """loss: (), the mean over the rows of a batch, to be differentiated. right: the share of right answers, if any."""
+    """What a batch gives.
+
+    Attributes:
+        loss: (), the mean over the rows of the batch, to be differentiated.
+        right: (), the share of right answers, where there is such a thing.
+    """
 
     loss: Tensor
     right: Tensor | None = None
@@ -42,11 +47,19 @@ class Outcome(NamedTuple):
 class Setting:
     """The figures of a run.
 
-    size: model → hidden size, such that all models have nearly the same number of parameters. batch: rows of a step.
-    tolerance: rtol and atol of every solve. rate: optimizer → learning rate. clip: largest norm of the gradient.
-    evaluate_every: steps between two evaluations on the test rows; None: once an epoch. test_batch: rows of an
-    evaluation's solve. max_steps: steps between two outputs after which a solve is given up. needs_data: read from a
-    data directory; otherwise embedded or generated. more: what only this task has.
+    Attributes:
+        name: by which it is asked for.
+        size: model → hidden size, such that all models have nearly the same number of parameters.
+        batch: rows of a step.
+        epochs: passes through the training rows.
+        tolerance: rtol and atol of every solve.
+        rate: optimizer → learning rate.
+        clip: largest norm of the gradient, if any.
+        evaluate_every: steps between two evaluations on the test rows; None for once an epoch.
+        test_batch: rows of an evaluation's solve.
+        max_steps: steps between two outputs after which a solve is given up.
+        needs_data: whether files of a data directory are read; rows are embedded or generated otherwise.
+        more: what only this task has.
     """
 
     name: str
@@ -64,6 +77,7 @@ class Setting:
 
     @property
     def solver(self) -> Adaptive:
+        """How every ODE of the task is solved."""
         return Adaptive("dopri5", rtol=self.tolerance, atol=self.tolerance, max_steps=self.max_steps)
 
     @property
@@ -76,9 +90,14 @@ class Setting:
 class Task(ABC):
     """A task: what the papers say of it, and three methods.
 
-    source: paper and section. settings: the first is the default, which runs offline in under two minutes on one core;
-    "published" is that of the paper. models: the names that `build` knows. data: how to get the files that the settings
-    with `needs_data` read, empty if there are none.
+    Attributes:
+        name: by which it is asked for.
+        summary: what is learnt, in one line.
+        source: paper and section.
+        settings: the first is the default, which runs offline in under two minutes on one core; "published" is that
+            of the paper.
+        data: how to get the files that the settings with `needs_data` read, empty if there are none.
+        models: the names that `build` knows.
     """
 
     name: str
@@ -90,22 +109,52 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, data_dir: Path | None, setting: Setting) -> Data:
-        """The rows, the same in every call. Raises BadInput for files that are missing, cut off or wrong."""
+        """The rows, the same in every call.
+
+        Args:
+            data_dir: the data directory, if there is one.
+            setting: says whether files are read.
+
+        Raises:
+            BadInput: files that are missing, cut off or wrong.
+        """
 
     @abstractmethod
     def build(self, model: str, setting: Setting, data: Data) -> nn.Module:
         """The model with fresh parameters of torch's random numbers.
 
-        A module of it that solves an ODE has the attributes `field` (an nn.Module, called as field(t, y)), `solver`
-        and `odeint`, as `NODELayer` and `ODERNN` have: that is how evaluations and steps are counted.
+        Args:
+            model: one of `models`.
+            setting: its sizes and how it solves.
+            data: the rows that it will see, where its shape depends on them.
+
+        Returns:
+            A module that `loss` takes. A part of it that solves an ODE has the attributes `field` (an nn.Module,
+            called as field(t, y)), `solver` and `odeint`, as `NODELayer` and `ODERNN` have: that is how evaluations
+            and steps are counted.
+
+        Raises:
+            BadInput: for another model.
         """
 
     @abstractmethod
     def loss(self, module: nn.Module, batch: Batch) -> Outcome:
-        """The loss on some rows, in training (module.training) or evaluation; noise from torch's random numbers."""
+        """The loss on some rows, in training or evaluation, as `module.training` says.
+
+        Args:
+            module: what `build` made.
+            batch: some of the rows that `load` gave.
+
+        Returns:
+            The loss, with noise of torch's random numbers where there is any, and the share of right answers.
+        """
 
     def setting(self, name: str | None = None) -> Setting:
-        """A setting by its name; None: the default. Raises BadInput for another name."""
+        """A setting by its name; the default without one.
+
+        Raises:
+            BadInput: there is no such setting.
+        """
         known = {one.name: one for one in self.settings}
         if name is None:
             return self.settings[0]

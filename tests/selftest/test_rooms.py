@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from odecheck.commands import selftest as command
-from odecheck.runner.limits import Limits
-from odecheck.runner.pool import Job, in_processes
+from odecheck.runner.pool import in_processes
 from odecheck.selftest import battery, markdown, mutation, rooms, source, summary
 
 
@@ -76,8 +75,7 @@ def test_what_a_case_executes_is_traced_in_every_room_that_may_be_mutated():
     known = battery.problems()
     names = [key[0].problem.name for key in battery.units(known)]
     number = names.index("logistic")
-    job = Job("one", mutation._measured, (number, known), Limits(cpu=600.0))
-    ((_, found),) = in_processes([job], 1, start="fork")
+    ((_, found),) = in_processes([mutation._job("one", 600.0, mutation._measured, number, known)], 1, start="fork")
     base, _ = found
     assert {"discrete", "engines", "fields", "solvers"} <= set(base.rooms())
     assert "judge" not in base.rooms()

@@ -28,6 +28,7 @@ AGAIN = "odecheck verify, then odecheck report RUN"
 
 
 def section(found: Found) -> Section | None:
+    """Claims by verdict, how far the margins are from their bars, and what could hide."""
     records = [record for run in found.runs for record in run.records]
     rows = [row for row in by_claim(records) if set(row.counts) - {"not applicable"}]
     if not rows:

@@ -43,6 +43,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """What the libraries were asked, and what came out: a map and all rows."""
     rows = found.tables.get("conformance")
     if rows is None or rows.empty:
         return None

@@ -28,6 +28,7 @@ WORDS = {"solution": "the solution", "gradient": "the gradient", "hvp": "a Hessi
 
 
 def section(found: Found) -> Section | None:
+    """Work against precision, with a choice of what is drawn."""
     rows = found.tables.get("cost")
     if rows is None or rows.empty:
         return None

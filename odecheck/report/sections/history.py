@@ -24,6 +24,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """How benchmarks changed over commits."""
     rows = found.tables.get("history")
     if rows is None or not np.isfinite(rows["value"]).any():
         return None

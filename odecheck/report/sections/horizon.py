@@ -15,6 +15,7 @@ AGAIN = "python -m odecheck.studies.spectrum reports"
 
 
 def section(found: Found) -> Section | None:
+    """Gradients over long horizons, and the eigenvalues that explain them."""
     norms, eigenvalues = found.tables.get("gradient_norms"), found.tables.get("eigenvalues")
     charts = [
         make(rows) for rows, make in ((norms, _norms), (eigenvalues, _eigenvalues)) if rows is not None and len(rows)

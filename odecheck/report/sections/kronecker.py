@@ -13,6 +13,7 @@ PARTS = {"total": "whole error", "time": "of time, sample by sample", "samples":
 
 
 def section(found: Found) -> Section | None:
+    """The two sources of the error of A ⊗ B over the length of a solve."""
     rows = found.tables.get("kronecker_split")
     if rows is None or rows.empty:
         return None

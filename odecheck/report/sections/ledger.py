@@ -25,6 +25,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """The statements of the papers and their verdicts."""
     kept = found.tables.get("ledger", ())
     if not kept:
         return None

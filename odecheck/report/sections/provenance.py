@@ -24,6 +24,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """How the runs and tables were made: commands, versions, machines."""
     if not any(found.facts.values()):
         return None
     import pandas as pd
@@ -35,6 +36,7 @@ def section(found: Found) -> Section | None:
 
 
 def command(facts: Mapping[str, Any]) -> str:
+    """The command of a run as it was typed, or nothing."""
     words = facts.get("command")
     return shlex.join(str(w) for w in words) if isinstance(words, list) else tidy(words or "")
 

@@ -32,6 +32,7 @@ BY = ("outcome", "claim", "problem", "subject", "run")
 
 
 def section(found: Found) -> Section | None:
+    """Every record, with a choice of what is drawn."""
     if not found.runs or found.records.empty:
         return None
     rows = found.records.copy()

@@ -26,6 +26,7 @@ SURVIVORS = (
 
 
 def section(found: Found) -> Section | None:
+    """How far odecheck itself can be trusted."""
     made = found.tables.get("selftest", {})
     if not made:
         return None

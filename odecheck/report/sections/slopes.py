@@ -20,6 +20,7 @@ MOST_NAMES, MOST_SLOPES = 7, 600
 
 
 def section(found: Found) -> Section | None:
+    """Measured orders of convergence against the expected ones."""
     if not found.runs:
         return None
     records = found.records

@@ -31,6 +31,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """Where a solve or its derivatives are lost, model by model."""
     rows = found.tables.get("stability")
     if rows is None or rows.empty:
         return None

@@ -28,6 +28,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
+    """Losses, evaluations and memory of trainings."""
     rows = found.tables.get("training")
     if rows is None or rows.empty:
         return None

@@ -61,6 +61,7 @@ def _of_tables(found: Found) -> str:
 
 
 def section(found: Found) -> Section | None:
+    """The records that have to be read first."""
     if not found.runs:
         return None
     records = found.records

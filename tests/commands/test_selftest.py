@@ -1,0 +1,37 @@
+"""`odecheck selftest`: what it writes, goes on with and refuses."""
+
+from __future__ import annotations
+
+import json
+
+from typer.testing import CliRunner
+
+from odecheck.cli import app
+
+
+def test_the_command_measures_writes_and_says_what_it_does_not_know(tmp_path):
+    command = ["selftest", "--part", "bars", "--problems", "2", "--run", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [*command, "--write", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    made = json.loads((tmp_path / "out" / "selftest.json").read_text())
+    assert made["bars"]["drawn"] == 2
+    assert made["bars"]["outside"] == 0
+    assert "2 problems" in (tmp_path / "out" / "selftest.md").read_text()
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 2
+    assert CliRunner().invoke(app, [*command, "--resume"]).exit_code == 0
+    assert CliRunner().invoke(app, ["selftest", "--part", "colours"]).exit_code == 2
+
+
+def test_the_command_refuses_before_the_work_of_hours(tmp_path, monkeypatch):
+    def said(*arguments):
+        return CliRunner().invoke(app, ["selftest", "--run", str(tmp_path / "run"), *arguments])
+
+    (tmp_path / "file").write_text("")
+    assert "nothing is judged" in said("--so-far").output and said("--so-far").exit_code == 2
+    assert said("--part", "bars", "--problems", "0").exit_code == 2
+    assert "cannot write --write" in said("--write", str(tmp_path / "file")).output
+    monkeypatch.setattr("odecheck.commands.selftest.find_spec", lambda name: None)
+    refused = said("--mutants", "1")
+    assert refused.exit_code == 2 and "hypothesis, which is not installed" in refused.output
+    assert not (tmp_path / "run").exists()

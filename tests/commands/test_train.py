@@ -1,0 +1,51 @@
+"""What `odecheck train` and `odecheck tasks` refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+
+def said(*arguments):
+    from odecheck.cli import app
+
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_commands_refuse_what_they_do_not_know(tmp_path) -> None:
+    for arguments, expected in (
+        (("tasks", "sphere"), "no task 'sphere'"),
+        (("train", "spheres", "--model", "NODES"), "no model 'NODES'"),
+        (("train", "spheres", "--optimizer", "lion"), "no optimizer 'lion'"),
+        (("train", "spheres", "--setting", "large"), "no setting 'large'"),
+        (("train", "spheres", "--rate", "fast"), "--rate is 'fast'"),
+        (("train", "spheres", "--rate", "-1"), "--rate has -1"),
+        (("train", "spheres", "--rate", ","), "--rate is ','"),
+        (("train", "spheres", "--clip", "-1"), "--clip has -1"),
+        (("train", "spheres", "--seeds", "0"), "--seeds is '0'"),
+        (("train", "spheres", "--seeds", "1.5"), "--seeds is '1.5'"),
+        (("train", "spheres", "--device", "tpu"), "no device 'tpu'"),
+        (("train", "spheres", "--resume"), "there is no run in"),
+        (("train", "vibration", "--data", str(tmp_path)), "--setting light --data"),
+        (("train", "vibration", "--setting", "light", "--data", str(tmp_path)), "no file plane_vibration.csv"),
+        (("train", "vibration", "--setting", "light", "--data", str(tmp_path / "x")), "does not exist"),
+        (("train", "vibration", "--setting", "light", "--data", __file__), "is a file"),
+    ):
+        result = said(*arguments, *(("--run", str(tmp_path / "run")) if arguments[0] == "train" else ()))
+        assert result.exit_code == 2 and expected in result.output and "what to type" in result.output
+    assert "vibration" in said("tasks").output and "hidden sizes" in said("tasks", "digits").output
+    for option in ("--epochs", "--threads"):
+        assert said("train", "spheres", option, "0").exit_code == 2
+    assert not Path(tmp_path / "run").exists()
+
+
+def test_a_run_that_is_damaged_or_of_another_command_is_not_gone_on_with(tmp_path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    damaged = said("train", "spheres", "--run", str(tmp_path), "--resume")
+    assert damaged.exit_code == 2 and "cannot be read" in damaged.output
+    facts = {"schema": 1, "cases": {"claims": {}, "pairs": []}, "command": ["odecheck", "verify"], "versions": {}}
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    other = said("train", "spheres", "--run", str(tmp_path), "--resume")
+    assert other.exit_code == 2 and "of odecheck verify, not of train" in other.output

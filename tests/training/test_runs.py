@@ -1,0 +1,110 @@
+"""Runs of many trainings: killed ones go on, others are refused, and rates are chosen by seeds of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from odecheck.errors import BadInput
+from odecheck.training import runs
+from odecheck.training.rows import COLUMNS, MEASURED, read
+from odecheck.training.runs import run, trials
+from tests.training.spheres import DATA, SHORT, SPHERES, trial
+
+
+def test_a_killed_process_loses_nothing(tmp_path) -> None:
+    """kill -9 in the middle of a run; the same command with --resume gives the rows of a run that was left alone."""
+    command = [
+        sys.executable,
+        "-c",
+        "from odecheck.cli import main; main()",
+        "train",
+        "spheres",
+        "--model",
+        "NODE,HBNODE",
+        "--epochs",
+        "40",
+        "--checkpoint",
+        "0.05",
+        "--run",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen([*command, str(tmp_path / "a")], env=environment, stderr=subprocess.DEVNULL)
+    journal = tmp_path / "a" / "units" / "NODE-adam-0.01-0" / "rows.jsonl"
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 15):
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert journal.exists() and not (tmp_path / "a" / "training.parquet").exists()
+    assert len(read(tmp_path / "a")) > 15  # readable as it stands
+    done = subprocess.run([*command, str(tmp_path / "a"), "--resume"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    left = list(
+        run(
+            trials(SPHERES, replace(SPHERES.setting(), epochs=40), ["NODE", "HBNODE"], ["adam"], [0]),
+            DATA,
+            tmp_path / "b",
+        )
+    )
+    again = pd.read_parquet(tmp_path / "a" / "training.parquet").sort_values(["model", "split", "step"])
+    whole = pd.read_parquet(tmp_path / "b" / "training.parquet").sort_values(["model", "split", "step"])
+    assert len(left) == len(whole)
+    same = [column for column in COLUMNS if column not in MEASURED]
+    pd.testing.assert_frame_equal(
+        again[same].reset_index(drop=True), whole[same].reset_index(drop=True), check_exact=True
+    )
+
+
+def test_a_run_is_not_written_over_and_belongs_to_one_setting(tmp_path) -> None:
+    todo = trials(SPHERES, SHORT, ["NODE"], ["adam"], [0])
+    list(run(todo, DATA, tmp_path))
+    with pytest.raises(BadInput, match="already holds a run"):
+        list(run(todo, DATA, tmp_path))
+    with pytest.raises(BadInput, match=r"another epochs: \d+, and not 7"):
+        list(run([trial(setting=replace(SHORT, epochs=7))], DATA, tmp_path, resume=True))
+    list(run(trials(SPHERES, SHORT, ["NODE"], ["adam"], [0, 1]), DATA, tmp_path, resume=True))
+    assert set(pd.read_parquet(tmp_path / "training.parquet")["seed"]) == {0, 1}
+
+
+TRIED = replace(SPHERES.setting(), epochs=12, evaluate_every=12)
+
+
+def tried(folder: Path, rates: tuple[float, ...]) -> list[runs.Trial]:
+    found = runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd", "adam"], 1, rates)
+    list(runs.run(found, DATA, folder))
+    return found
+
+
+def test_each_optimizer_goes_on_at_the_rate_that_its_own_seeds_chose(tmp_path) -> None:
+    """Of 1e-6, 0.03 and 1e6 the first goes nowhere in twelve steps, and the last diverges at once."""
+    trials = tried(tmp_path, (1e-6, 0.03, 1e6))
+    assert {trial.seed for trial in trials} == {100} and len(trials) == 6
+    rows = pd.read_parquet(tmp_path / "training.parquet")
+    assert (rows[rows["learning_rate"] == 1e6].groupby("optimizer")["message"].max() != "").all()
+    chosen = runs.at_best_rates(trials, tmp_path, [0, 1])
+    assert [(t.seed, t.optimizer, t.rate) for t in chosen] == [
+        (0, "sgd", 0.03),
+        (0, "adam", 0.03),
+        (1, "sgd", 0.03),
+        (1, "adam", 0.03),
+    ]
+
+
+def test_rates_that_are_all_too_large_are_refused(tmp_path) -> None:
+    with pytest.raises(BadInput, match="every training of NODE with sgd was stopped"):
+        runs.at_best_rates(tried(tmp_path, (1e6, 1e7)), tmp_path, [0])
+
+
+@pytest.mark.parametrize(("count", "rates"), [(2, (0.1,)), (2, ()), (0, (0.1, 0.2))])
+def test_nothing_to_choose_from_is_refused(count, rates) -> None:
+    with pytest.raises(BadInput, match="--tune 2 --rate"):
+        runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd"], count, rates)
