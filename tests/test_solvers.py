@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from odecheck.cost.count import Counter
 from odecheck_reference import catalogue
 
 from odecheck import SHIPPED, Adaptive, BadInput, FixedStep, Subject
 from odecheck.claims import ALL, CONFORMANCE
 from odecheck.cost import counted
-from odecheck.cost.count import Counter
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.problem_sets.conformance import linear, network
 from odecheck.record import evaluate
