@@ -9,8 +9,6 @@ from odecheck.engines.torchdiffeq import Backprop
 from odecheck.solvers import FixedStep
 
 SMALL = next(iter(gpu.SIZES))
-
-
 ITEM = gpu.Item(SMALL, Backprop(), FixedStep("rk4", step=0.25), "gradient")
 
 

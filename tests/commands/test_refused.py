@@ -23,8 +23,6 @@ from tests import bad_engines
 from tests.commands.typed import refused, run
 
 VERIFY = ("verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1")
-
-
 TRAIN = {"schema": 1, "cases": {"task": "digits", "setting": {}}, "versions": {}, "command": ["odecheck", "train"]}
 
 

@@ -13,8 +13,6 @@ from odecheck.record import Record
 from odecheck.runner.case import Case
 
 WAY = Asked(SolveIvp("RK45", rtol=1e-7), ScipyEngine(), "solve_ivp", "RK45")
-
-
 SAMPLE = Library(
     "sample",
     "scipy",

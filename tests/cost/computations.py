@@ -16,8 +16,6 @@ from odecheck.instruments import step_counts as tally
 from odecheck.subject import SHIPPED
 
 PROBLEM = catalogue.quick()[2]
-
-
 ENGINES = [Backprop(), Adjoint(), Closed(), Discrete()]
 
 
