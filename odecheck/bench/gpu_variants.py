@@ -59,6 +59,7 @@ class Replay:
     found: Tensor
 
     def __call__(self) -> Tensor:
+        """Replay; the result is written over by the next replay."""
         self.graph.replay()
         return self.found
 

@@ -19,6 +19,11 @@ from tests.bench.computations import ITEM, row
 SCRIPTS = Path(__file__).parents[2] / "asv_bench"
 
 
+@pytest.fixture(scope="module")
+def expected():
+    return ITEM.posed("cpu", torch.float64)().double()
+
+
 @pytest.fixture
 def light_compiler(monkeypatch):
     """What torch.compile traces and differentiates, without a C++ compiler behind it."""
