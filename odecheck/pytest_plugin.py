@@ -155,7 +155,8 @@ def record(request: pytest.FixtureRequest) -> Record:
 def watch(request: pytest.FixtureRequest) -> Any:
     """Watch training steps in a test; see `odecheck.watch`.
 
-    `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
+    `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
+    fails it, and the step's table is shown.
     """
     from .judge import Verdict
     from .watching.step import watch as begin

@@ -63,9 +63,24 @@ relative defect that would have gone unseen. A counter-example is the smallest p
 
 @dataclass(frozen=True)
 class Row:
-    """One claim. problems: how many were judged; held, refuted: of these. resolved: the largest relative defect that a
-    verdict "holds" may hide; score: the largest gap in units of its bar among these. gap: |observed − expected| of
-    the counter-example, and counter_example its problem, the smallest one drawn."""
+    """One claim.
+
+    Attributes:
+        claim: its id.
+        statement: its sentence.
+        source: where it stands.
+        verdict: that of all problems together.
+        condition: under which it holds, in words.
+        problems: how many were judged.
+        held: of these.
+        refuted: of these.
+        resolution: the relative defect that has to be seen.
+        resolved: the largest relative defect that a verdict "holds" may hide.
+        score: the largest gap in units of its bar among what held.
+        gap: |observed − expected| of the counter-example.
+        counter_example: its problem, the smallest one drawn.
+        note: what is to be known besides.
+    """
 
     claim: str
     statement: str
@@ -91,7 +106,13 @@ def paper(claim: str) -> str:
 def build(claims: Sequence[Claim] = ALL, *, workers: int = 2, families: Sequence[str] | None = None) -> list[Row]:
     """Judge the claims on their drawn problems and make one row of each.
 
-    workers: processes. families: only these; by default those that its family of claims names.
+    Args:
+        claims: of the papers.
+        workers: processes.
+        families: only problems of these; by default those that each family of claims names.
+
+    Returns:
+        The rows, in reading order, those of benchmark claims among them.
     """
     records: list[Record] = []
     for group in papers():
@@ -211,10 +232,12 @@ def typed(problem: Problem) -> str:
 
 
 def to_json(rows: Sequence[Row]) -> str:
+    """The rows as JSON."""
     return json.dumps([asdict(r) for r in rows], indent=1, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> list[Row]:
+    """The rows of what `to_json` wrote."""
     return [Row(**entry) for entry in json.loads(text)]
 
 

@@ -178,6 +178,7 @@ class Store:
         self._journal.add(asdict(record))
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()
 
     def finish(self, records: Sequence[Record]) -> None:
@@ -237,7 +238,17 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """run.json. Raises BadInput where there is none, or one of another version of the format."""
+    """Read run.json.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        What it says.
+
+    Raises:
+        BadInput: there is none, or one that is torn or of another version of the format.
+    """
     path = Path(folder) / "run.json"
     try:
         facts = json.loads(path.read_text())
@@ -269,9 +280,18 @@ def _made_by(facts: Any) -> str:
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
-    """A run folder's facts and records, whether the run has ended or not. Raises BadInput as `read_facts`."""
-    facts = read_facts(folder)
-    return facts, read_records(Path(folder))[0]
+    """Read a run, whether it has ended or not.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Its facts, and its records, each case once.
+
+    Raises:
+        BadInput: as `read_facts`.
+    """
+    return read_facts(folder), read_records(Path(folder))[0]
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[str]]:
