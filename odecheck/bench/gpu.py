@@ -90,7 +90,7 @@ class Network(nn.Module):
 
     def __init__(self, state: int, width: int) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
             self.net = nn.Sequential(
                 nn.Linear(state, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, state)

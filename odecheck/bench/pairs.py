@@ -168,7 +168,7 @@ def judged(times: np.ndarray, side: np.ndarray) -> Pairs:
     """
     each = np.log(np.maximum(times, 1e-9).min(axis=1))
     old, new = each[side == 0], each[side == 1]
-    test: Any = stats.ttest_ind(new, old, equal_var=False)
+    test: Any = stats.ttest_ind(new, old, equal_var=False)  # pyright: ignore[reportUnknownMemberType]
     interval = test.confidence_interval(0.99)
     return Pairs(
         float(np.exp(new.mean() - old.mean())),

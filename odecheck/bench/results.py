@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
@@ -83,14 +84,14 @@ def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Seri
         BadInput: asv is not installed, or nothing of the machine was benchmarked.
     """
     try:
-        from asv.results import iter_results_for_machine
+        kept: Any = importlib.import_module("asv.results")
     except ImportError as missing:
         raise BadInput(
             "asv, whose results these are, is not installed", "it is an extra", 'pip install "odecheck[bench]"'
         ) from missing
     benchmarks = _benchmarks(suite)
     by_commit: dict[str, list[Any]] = {}
-    for result in iter_results_for_machine(str(suite.results), machine):
+    for result in kept.iter_results_for_machine(str(suite.results), machine):
         if result.commit_hash in set(commits):
             by_commit.setdefault(result.commit_hash, []).append(result)
     if not by_commit:
@@ -145,7 +146,7 @@ def _point(commit: str, results: list[Any], name: str, choice: tuple[str, ...], 
             return Point(commit, "failed")
         if isinstance(value, float) and math.isnan(value):
             return Point(commit, "missing")  # refused in setup
-        stats = (result._stats.get(name) or [None] * (i + 1))[i] or {}
+        stats: dict[str, Any] = (result._stats.get(name) or [None] * (i + 1))[i] or {}
         low, high = stats.get("ci_99_a"), stats.get("ci_99_b")
         spread = (high - low) / 2 if low is not None and high is not None else math.nan
         return Point(commit, "measured", float(value), spread)

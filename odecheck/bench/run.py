@@ -230,8 +230,9 @@ def read_done(suite: Suite, machine: str) -> list[Done]:
     found: list[Done] = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            row = json.loads(line)
-            found.append(Done(**{**row, "load": tuple(row["load"])}))
+            row: dict[str, Any] = json.loads(line)
+            row["load"] = tuple(row["load"])
+            found.append(Done(**row))
         except (ValueError, TypeError, KeyError):
             continue
     return found

@@ -98,7 +98,7 @@ def _in_table(row: str, table: Path) -> Found | None:
 
     from .plan import posed
 
-    rows: Any = pd.read_parquet(table)
+    rows: Any = pd.read_parquet(table)  # pyright: ignore[reportUnknownMemberType]
     rows = rows[rows["row"].str.startswith(row)]
     if not len(rows):
         return None

@@ -181,7 +181,7 @@ def work_precision(
 def _counted(
     subject: Subject, problem: Problem, quantity: Quantity, device: str, dtype: torch.dtype
 ) -> _Rung | dict[str, Any]:
-    where = {"device": device, "dtype": dtype}
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
     try:
         posed = pose(subject, problem, quantity, device=device, dtype=dtype)
         cost, found = measure(posed, repeat=0)

@@ -70,7 +70,8 @@ def direction(size: int) -> Array:
 def _directions(module: nn.Module, y0: Tensor) -> tuple[Tensor, list[Tensor], list[nn.Parameter]]:
     params = [p for p in module.parameters() if p.requires_grad]
     sizes = [y0.numel(), *(p.numel() for p in params)]
-    parts = torch.as_tensor(direction(sum(sizes)), dtype=y0.dtype, device=y0.device).split(sizes)
+    whole: Any = torch.as_tensor(direction(sum(sizes)), dtype=y0.dtype, device=y0.device)
+    parts: list[Tensor] = list(whole.split(sizes))
     shaped = [part.view_as(p) for part, p in zip(parts[1:], params, strict=True)]
     return parts[0].view_as(y0), shaped, params
 

@@ -54,7 +54,8 @@ def _rows(table: Path) -> Rows:
     import pandas as pd
 
     try:
-        rows: Any = pd.read_parquet(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
+        read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
+        rows = read(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
     except Exception as error:  # whatever pyarrow makes of a torn file
         raise BadInput(
             f"{table} cannot be read: {str(error).splitlines()[0]}",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from odecheck_reference import Problem, solution
@@ -254,7 +255,8 @@ def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
 
     from .training_claims import CLAIMS, judge_rows, ledger_row
 
-    kept = [pd.read_parquet(path) for path in sorted((folder / "training").glob("*.parquet"))]
+    read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
+    kept = [read(path) for path in sorted((folder / "training").glob("*.parquet"))]
     found = [one for table in kept for one in judge_rows(table)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
     return [Row(**judged[r.claim]) if r.claim in judged and kept else r for r in rows]

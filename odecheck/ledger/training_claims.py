@@ -12,7 +12,6 @@ The interval is Student's, r̄ ± t_{n−1} s/√n, each end wrong with probabil
 (Bonferroni): a wrong "refuted" about any of them has a probability of at most α = 0.05, a wrong "holds" less. A task's
 verdict is "holds" when every comparison's is, "refuted" when one is. What did not get to its end (NaN, a solver that
 gave up) has lost: see `compared`.
-
 Rows of models whose parameter counts differ by more than a tenth are not compared: the verdict is inconclusive.
 """
 
@@ -160,7 +159,8 @@ def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = A
     """Mean and both ends of its interval; each end is wrong with probability alpha / comparisons at most."""
     r = np.asarray(log_ratios, float)
     mean, n = float(r.mean()), len(r)
-    half = float(stats.t.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
+    student: Any = stats.t
+    half = float(student.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
     return mean, mean - half, mean + half
 
 
@@ -232,7 +232,7 @@ def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
     names = (*claim.subjects, *claim.rivals)
     counts = rows[rows[claim.kind].isin(names)]["parameters"]
     unequal = f"{counts.min():.0f} to {counts.max():.0f} parameters" if counts.max() > SPREAD * counts.min() else ""
-    found = []
+    found: list[Comparison] = []
     for quantity, measure in claim.quantities.items():
         numbers = {
             name: {int(seed): measure(one) for seed, one in rows[rows[claim.kind] == name].groupby("seed")}
@@ -286,7 +286,7 @@ def best_rates(rows: Any, kind: str) -> Any:
     stopped is not chosen. Without tuning seeds: all rows, where each has one rate. Raises ValueError otherwise.
     """
     judged = rows[rows["seed"] < TUNING]
-    kept = []
+    kept: list[Any] = []
     for name, mine in judged.groupby(kind, sort=False):
         tried = rows[(rows[kind] == name) & (rows["seed"] >= TUNING)]
         rates = list(mine["learning_rate"].unique())
@@ -321,7 +321,7 @@ def at_equal_time(rows: Any) -> Any:
     import pandas as pd
 
     trained = rows[rows["split"] == "train"]
-    kept = []
+    kept: list[Any] = []
     for _, pair in trained.groupby("seed"):
         key = ["model", "optimizer", "learning_rate"]
         ends = [one["cpu_seconds"].max() for _, one in pair.groupby(key) if (one["message"] == "").all()]

@@ -156,7 +156,7 @@ def to_summary(
         head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
     elif "inconclusive" in kinds:
         head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
-    versions = facts.get("versions") or {}
+    versions: Mapping[str, Any] = facts.get("versions") or {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]

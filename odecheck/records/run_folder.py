@@ -190,8 +190,8 @@ class Store:
 
 def kind_of(facts: Mapping[str, Any]) -> str:
     """The command that a run is of: verify (or `check`), conformance, train or cost; nothing where it is of none."""
-    cases = facts.get("cases")
-    cases = cases if isinstance(cases, dict) else {}
+    found = facts.get("cases")
+    cases: Mapping[str, Any] = found if isinstance(found, dict) else {}
     if "claims" in cases and "pairs" in cases:
         return "conformance" if "conformance" in facts else "verify"
     return "train" if "task" in cases else "cost" if "source" in cases else ""
@@ -251,7 +251,7 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder) / "run.json"
     try:
-        facts = json.loads(path.read_text())
+        facts: Any = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise BadInput(
             f"there is no run in {folder}",
@@ -264,19 +264,14 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
             "a disk that was full, or another program's file",
             f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
         ) from error
-    seen = facts.get("schema") if isinstance(facts, dict) else None
-    if seen != SCHEMA:
+    seen: Mapping[str, Any] = facts if isinstance(facts, dict) else {}
+    if seen.get("schema") != SCHEMA:
         raise BadInput(
-            f"the run in {folder} has format version {seen}, and this odecheck reads {SCHEMA}",
+            f"the run in {folder} has format version {seen.get('schema')}, and this odecheck reads {SCHEMA}",
             "a run of another version of odecheck",
-            f"pip install odecheck=={_made_by(facts)} to read it, or another --run",
+            f"pip install odecheck=={seen.get('versions', {}).get('odecheck') or 'VERSION'} to read it, or another --run",
         )
     return facts
-
-
-def _made_by(facts: Any) -> str:
-    versions = facts.get("versions", {}) if isinstance(facts, dict) else {}
-    return versions.get("odecheck") or "VERSION"
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
@@ -296,26 +291,29 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
 
 def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     """The records of a folder, each case once, and in words what could not be read."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Any] = []
     damaged: list[str] = []
     table = folder / "records.parquet"
     if table.exists():
         import pandas as pd
 
         try:
-            rows += pd.read_parquet(table).to_dict("records")
+            table_rows: Any = pd.read_parquet(table).to_dict("records")  # pyright: ignore[reportUnknownMemberType]
+            rows += table_rows
         except Exception as error:  # whatever pyarrow makes of a torn file
             damaged.append(f"{table.name}: {str(error).splitlines()[0]}")
     written = Journal(folder / "journal.jsonl")
     rows += written.entries
     damaged += written.damaged
     kept: dict[tuple[str, str, str], Record] = {}
-    for row in rows:
-        if not isinstance(row, dict) or set(row) != set(COLUMNS):
-            damaged.append(f"a row without the columns of a record: {str(row)[:60]}")
+    for one in rows:
+        row: dict[str, Any] = one if isinstance(one, dict) else {}
+        if set(row) != set(COLUMNS):
+            damaged.append(f"a row without the columns of a record: {str(one)[:60]}")
             continue
         try:
-            record = Record(**{**row, "verdict": Verdict(row["verdict"])})
+            row["verdict"] = Verdict(row["verdict"])
+            record = Record(**row)
         except ValueError:
             damaged.append(f"a row of no known verdict: {str(row['verdict'])[:60]!r}")
             continue

@@ -89,7 +89,7 @@ def _variables(question: Question) -> dict[str, Any]:
         rate = "f(*map(torch.tensor, (np.float64(t), y.reshape(np.shape(y0)), p))).numpy()"
     elif call.language == "jax":
         rate = f"np.array({rate})"
-    found = {
+    found: dict[str, Any] = {
         "call": call,
         "field": [fields.in_language(line, call.language) for line in body],
         "rate": rate,
