@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -36,19 +36,28 @@ def parametrize(
 ) -> pytest.MarkDecorator:
     """Run a test once for each claim on each subject and problem, with its `record`.
 
-    subjects, problems, claims: as for `odecheck.check`; without problems, the shipped ones of --odecheck-tier. A claim
-    among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the test has
-    to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the test.
+    A claim among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the
+    test has to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the
+    test.
+
+    Args:
+        subjects: as for `odecheck.check`.
+        problems: as for `odecheck.check`; None for the shipped ones of --odecheck-tier.
+        claims: as for `odecheck.check`; None for those of the papers.
+
+    Returns:
+        A mark, with which the test function is decorated. The test takes the fixture `record`, an `odecheck.Record`.
     """
     return pytest.mark.odecheck(subjects=_kept(subjects), problems=_kept(problems), claims=_kept(claims))
 
 
 def _kept(given: Any) -> Any:
     """An iterator as a list: a mark is read anew for each test function."""
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+    return list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) and not isinstance(given, str) else given
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options --odecheck-tier, --odecheck-profile and --odecheck-json, and their lines of an ini file."""
     group = parser.getgroup("odecheck", "verification of ODE solvers and their derivatives")
     for name, choices, text in (
         ("tier", TIERS, "which shipped problems @odecheck.parametrize takes by default (quick)"),
@@ -73,6 +82,7 @@ def _option(config: pytest.Config, name: str, choices: tuple[str, ...] = ()) -> 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and what gathers records, and load the hypothesis profile that was asked for."""
     config.addinivalue_line(
         "markers", "odecheck: one test for each claim on each subject and problem; see odecheck.parametrize"
     )
@@ -97,6 +107,7 @@ def load_profile(name: str) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each case of a test function that is marked."""
     mark = metafunc.definition.get_closest_marker("odecheck")
     if mark is None or "subjects" not in mark.kwargs:
         return
@@ -142,9 +153,10 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 @pytest.fixture
 def watch(request: pytest.FixtureRequest) -> Any:
-    """Watch a training step in a test: `with watch() as step:` around it; see `odecheck.watch`.
+    """Watch training steps in a test; see `odecheck.watch`.
 
-    When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
+    `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
+    fails it, and the step's table is shown.
     """
     from .judge import Verdict
     from .watching.step import watch as begin

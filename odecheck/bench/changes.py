@@ -24,8 +24,17 @@ ERROR, ADVICE = 0.01, 0.10
 class Change:
     """One series between two neighbouring commits at which it was benchmarked.
 
-    at: the first commit with the new value; after: the last with the old one, which is `at`'s neighbour unless a
-    commit between them has no value. ratio: new / old, NaN for a state. detail: how sure, in words.
+    Attributes:
+        series: the series' name.
+        kind: count, error, time or memory.
+        after: the last commit with the old value, which is `at`'s neighbour unless one between them has no value.
+        at: the first commit with the new value.
+        old: the value before, in the series' unit.
+        new: the value from `at` on.
+        ratio: new / old, NaN for a state.
+        direction: worse, better, or the state that it has come into.
+        confidence: exact and paired ones decide, advice does not.
+        detail: how sure, in words.
     """
 
     series: str
@@ -46,12 +55,27 @@ class Change:
 
 
 def changes(series: Iterable[Series]) -> list[Change]:
-    """All changes of all series, in the order of the series, then of the commits."""
+    """All changes of all series.
+
+    Args:
+        series: as `read_series` gives them.
+
+    Returns:
+        The changes, in the order of the series, then of the commits.
+    """
     return [change for one in series for change in _of(one)]
 
 
 def exit_status(found: Iterable[Change], *, strict: bool = False) -> int:
-    """1 when something became worse beyond doubt or fails; with strict also when something is missing."""
+    """The exit status of a command that lists changes.
+
+    Args:
+        found: the changes.
+        strict: whether what is missing counts as well.
+
+    Returns:
+        1 when something became worse beyond doubt or fails, otherwise 0.
+    """
     return int(any(change.gates or (strict and change.direction == "missing") for change in found))
 
 

@@ -1,5 +1,7 @@
-"""The GPU suite: solves, gradients and Hessian-vector products on CUDA, in float64 and float32, as they are, compiled,
-and replayed as a CUDA graph where no step looks at a value on the device. What does not work is a row that says why.
+"""The GPU suite: solves, gradients and Hessian-vector products on CUDA, in float64 and float32.
+
+Each as it is, compiled, and replayed as a CUDA graph where no step looks at a value on the device. What does not work
+is a row that says why.
 
 Seconds are between two CUDA events with the device synchronised around them, after a warm-up; bytes are the
 allocator's. The CPU is measured afterwards with the same code, so that a row says what the device changes.
@@ -44,7 +46,26 @@ CPU_REPEAT = 2
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. state: measured, or failed with a message. distance: from the CPU's float64 result, relative."""
+    """One measurement; NaN is what is not known.
+
+    Attributes:
+        size: of SIZES.
+        engine: the engine's name.
+        method: the solver's.
+        quantity: solution, gradient or hvp.
+        variant: eager, compiled or CUDA graph.
+        device: cuda or cpu.
+        dtype: the number type.
+        state: measured, or failed with a message.
+        message: why it failed.
+        distance: from the CPU's float64 result, relative.
+        nfe_forward: evaluations of the field.
+        nfe_backward: those of the backward pass.
+        saved_bytes: the most that autograd held.
+        peak_bytes: the most that was allocated.
+        cpu_seconds: of this process, the median.
+        wall_seconds: between two CUDA events on a GPU, the median.
+    """
 
     size: str
     engine: str
@@ -69,17 +90,19 @@ class Network(nn.Module):
 
     def __init__(self, state: int, width: int) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
             self.net = nn.Sequential(
                 nn.Linear(state, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, state)
             )
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The rate at y (batch, state)."""
         return self.net(y)
 
 
 def loss(y: Tensor) -> Tensor:
+    """A scalar of the states (times, batch, state)."""
     return (y[-1] ** 2).mean() + (y[1:] ** 4).mean()
 
 
@@ -94,13 +117,17 @@ class Item:
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """Those that can be: a compiled field cannot be differentiated twice by torch, and adaptive steps, and any of
-        torchdiffeq's, look at values on the device, which no capture allows."""
+        """Those that can be.
+
+        A compiled field cannot be differentiated twice by torch, and adaptive steps, and any of torchdiffeq's, look at
+        values on the device, which no capture allows.
+        """
         if self.engine is LOOP:
             return "eager", "compiled", "CUDA graph"
         return ("eager",) if self.quantity == "hvp" else ("eager", "compiled")
 
     def posed(self, device: str, dtype: torch.dtype) -> Posed:
+        """The computation, on a device and in a number type."""
         state, width, batch = SIZES[self.size]
         module = Network(state, width).to(device=device, dtype=dtype)
         start = torch.randn(batch, state, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -109,6 +136,7 @@ class Item:
         return Posed(compute(self.quantity, self.engine), module, self.solver, start, ts, loss)
 
     def row(self, name: str, device: str, dtype: torch.dtype, state: str = "measured", message: str = "") -> Row:
+        """A row of it, without its numbers. name: of the variant."""
         method = getattr(self.solver, "method", self.solver.name)
         kind = str(dtype).removeprefix("torch.")
         return Row(self.size, self.engine.name, method, self.quantity, name, device, kind, state, message)
@@ -169,6 +197,7 @@ class Expected:
         self._kept: dict[tuple[str, str, str, str], Tensor] = {}
 
     def __call__(self, item: Item) -> Tensor:
+        """The result of an item, one flat tensor."""
         key = item.size, item.engine.name, item.solver.name, item.quantity
         if key not in self._kept:
             self._kept[key] = item.posed("cpu", torch.float64)().double()

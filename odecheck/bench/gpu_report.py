@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ def about_device() -> str:
     """The GPU, the driver's CUDA and torch, in words."""
     if not torch.cuda.is_available():
         return f"no GPU; torch {torch.__version__}, {platform.machine()}"
-    properties = torch.cuda.get_device_properties(0)
+    properties: Any = torch.cuda.get_device_properties(0)  # pyright: ignore[reportUnknownMemberType]
     gib = properties.total_memory / 2**30
     return f"{properties.name}, {gib:.0f} GiB, CUDA {torch.version.cuda}, torch {torch.__version__}"
 
@@ -39,9 +40,8 @@ class Report:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         table, page = self.folder / "gpu.parquet", self.folder / "gpu.md"
-        pd.DataFrame([vars(row) for row in self.rows], columns=list(Row.__dataclass_fields__)).to_parquet(
-            table.with_suffix(".tmp"), index=False
-        )
+        frame: Any = pd.DataFrame([vars(row) for row in self.rows], columns=list(Row.__dataclass_fields__))
+        frame.to_parquet(table.with_suffix(".tmp"), index=False)
         table.with_suffix(".tmp").replace(table)
         page.with_suffix(".md.tmp").write_text("\n".join(self._lines()) + "\n")
         page.with_suffix(".md.tmp").replace(page)

@@ -45,7 +45,8 @@ def variant(at: Posed, name: Variant) -> Callable[[], Tensor]:
     if name == "eager":
         return at
     if name == "compiled":
-        field: Any = torch.compile(at.module)  # the field alone: a solver's steps depend on data
+        # the field alone: a solver's steps depend on data
+        field: Any = torch.compile(at.module)  # pyright: ignore[reportUnknownMemberType]
         return replace(at, module=field)
     return captured(at)
 
@@ -59,6 +60,7 @@ class Replay:
     found: Tensor
 
     def __call__(self) -> Tensor:
+        """Replay; the result is written over by the next replay."""
         self.graph.replay()
         return self.found
 

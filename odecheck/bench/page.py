@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .changes import Change, in_words, worst_first
 from .results import Series
@@ -48,7 +49,8 @@ def write(
         for s in series
         for p in s.points
     ]
-    pd.DataFrame(rows).to_parquet(folder / "history.parquet", index=False)
+    table: Any = pd.DataFrame(rows)
+    table.to_parquet(folder / "history.parquet", index=False)
     shown = [s for s in series if any(p.state == "measured" for p in s.points)]
     exact = [s for s in shown if s.kind in ("count", "error")]
     _draw(exact, commits, folder / "history.svg")
@@ -102,7 +104,8 @@ def _draw(series: Sequence[Series], commits: Sequence[str], path: Path) -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    drawn: Any = plt.subplots(figsize=(8, 4), layout="constrained")  # pyright: ignore[reportUnknownMemberType]
+    figure, axes = drawn
     for s in series:
         points = [(commits.index(p.commit), p.value) for p in s.points if p.state == "measured" and p.value > 0]
         if len(points) > 1 and len({value for _, value in points}) > 1:

@@ -71,6 +71,7 @@ def _seconds(clock, call, params, loops):
 
 
 def compare(spec):
+    """Time one comparison; see the module."""
     children = []
     for side, paths in enumerate(spec["sides"]):
         for _ in range(spec["processes"]):
@@ -109,6 +110,7 @@ def _answer(answers) -> Any:
 
 
 def main():
+    """Import what the command line names, then answer a line for each line."""
     sys.path.pop(0)  # this file's folder
     for name in sys.argv[1:]:
         try:

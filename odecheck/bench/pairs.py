@@ -38,7 +38,14 @@ FLOOR = 0.025  # a smaller difference is of no interest
 
 @dataclass(frozen=True)
 class Pairs:
-    """One comparison. ratio: CPU time new / old; p: of Welch's test; low, high: 99 % interval of the ratio."""
+    """One comparison.
+
+    Attributes:
+        ratio: CPU time, new / old.
+        p: of Welch's test.
+        low: lower end of the 99 % interval of the ratio.
+        high: its upper end.
+    """
 
     ratio: float
     p: float
@@ -46,6 +53,7 @@ class Pairs:
     high: float
 
     def significant(self, floor: float = FLOOR) -> bool:
+        """Whether the two differ beyond doubt, and by more than `floor` of |log ratio|."""
         return self.p < SIGNIFICANT and abs(math.log(self.ratio)) > floor
 
 
@@ -54,7 +62,11 @@ class PairsError(RuntimeError):
 
 
 class PairServer:
-    """A process that has the large libraries imported and times comparisons, one at a time. A context manager."""
+    """A process that has the large libraries imported and times comparisons, one at a time. A context manager.
+
+    Args:
+        preloaded: modules that are imported once, for both sides; those that are missing are left out.
+    """
 
     def __init__(self, preloaded: Sequence[str] = PRELOADED) -> None:
         worker = Path(__file__).with_name("pair_worker.py")
@@ -78,7 +90,17 @@ class PairServer:
         self._process.wait()
 
     def times(self, spec: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """CPU seconds (children, rounds), and the side of each child. Raises PairsError."""
+        """Time one comparison.
+
+        Args:
+            spec: what `pair_worker` reads.
+
+        Returns:
+            CPU seconds, of shape (children, rounds), and the side of each child, of shape (children,).
+
+        Raises:
+            PairsError: the benchmark fails or is refused on a side.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(spec) + "\n")
         self._process.stdin.flush()
@@ -102,10 +124,22 @@ def paired(
 ) -> Pairs:
     """Time one benchmark on two sides.
 
-    root: the folder of the benchmarks. sides: (old, new), each the folders that its packages are imported from.
-    index: of the choice of parameters. seconds: how long one timing takes at least. budget: CPU seconds for all of
-    them; a slow benchmark gets fewer rounds, eight at least. Raises PairsError when the benchmark fails or refuses on
-    a side.
+    Args:
+        server: what times.
+        root: the folder of the benchmarks.
+        benchmark: asv's name of it.
+        sides: (old, new), each the folders that its packages are imported from.
+        index: of the choice of parameters; None where it has none.
+        processes: of each side.
+        rounds: timings of each process.
+        seconds: how long one timing takes at least.
+        budget: CPU seconds for all of them; a slow benchmark gets fewer rounds, eight at least.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        PairsError: the benchmark fails or is refused on a side.
     """
     times, side = server.times(
         {
@@ -123,10 +157,18 @@ def paired(
 
 
 def judged(times: np.ndarray, side: np.ndarray) -> Pairs:
-    """The comparison of measured times (children, rounds) of children on side 0 (old) and 1 (new)."""
+    """Compare measured times.
+
+    Args:
+        times: CPU seconds, of shape (children, rounds).
+        side: of each child, 0 (old) or 1 (new).
+
+    Returns:
+        The comparison of the children's least times, by Welch's t.
+    """
     each = np.log(np.maximum(times, 1e-9).min(axis=1))
     old, new = each[side == 0], each[side == 1]
-    test: Any = stats.ttest_ind(new, old, equal_var=False)
+    test: Any = stats.ttest_ind(new, old, equal_var=False)  # pyright: ignore[reportUnknownMemberType]
     interval = test.confidence_interval(0.99)
     return Pairs(
         float(np.exp(new.mean() - old.mean())),
@@ -139,7 +181,22 @@ def judged(times: np.ndarray, side: np.ndarray) -> Pairs:
 def calibrate(
     server: PairServer, root: Path, benchmark: str, side: Sequence[str], *, times: int = 3, **how: Any
 ) -> float:
-    """The least |log ratio| that counts on this machine today: half more than a null commit showed, FLOOR at least."""
+    """Find the least |log ratio| that counts on this machine today.
+
+    Args:
+        server: what times.
+        root: the folder of the benchmarks.
+        benchmark: asv's name of one.
+        side: the folders of one commit, which is compared with itself.
+        times: how often.
+        **how: as for `paired`.
+
+    Returns:
+        Half more than the null commit showed, FLOOR at least.
+
+    Raises:
+        PairsError: as `paired`.
+    """
     seen = [abs(math.log(paired(server, root, benchmark, (side, side), **how).ratio)) for _ in range(times)]
     return max(FLOOR, 1.5 * max(seen))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
@@ -22,7 +23,14 @@ HIGHER = "higher is better"
 
 @dataclass(frozen=True)
 class Point:
-    """The value at one commit; NaN unless measured. spread: half of asv's interval, NaN where there is none."""
+    """The value at one commit.
+
+    Attributes:
+        commit: its hash.
+        state: measured, failed, or missing where the commit does not have it.
+        value: in the series' unit; NaN unless measured.
+        spread: half of asv's 99 % interval, NaN where there is none.
+    """
 
     commit: str
     state: State
@@ -32,10 +40,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """points: in the order of the commits that were asked for, one for each that was benchmarked.
+    """One benchmark with one choice of parameters, over commits.
 
-    index: of the choice of parameters, as asv numbers them. higher: whether a higher value is the better one, which a
-    benchmark says in its unit ("accuracy, higher is better").
+    Attributes:
+        benchmark: asv's name of it.
+        params: the choice, as text; empty where the benchmark has no parameters.
+        index: of the choice, as asv numbers them.
+        kind: count, error, time or memory.
+        unit: as the benchmark says it.
+        points: in the order of the commits that were asked for, one for each that was benchmarked.
     """
 
     benchmark: str
@@ -47,27 +60,38 @@ class Series:
 
     @property
     def higher(self) -> bool:
+        """Whether a higher value is the better one: the benchmark says so in its unit ("…, higher is better")."""
         return HIGHER in self.unit
 
     @property
     def name(self) -> str:
+        """The benchmark with its parameters, in which no two series are alike."""
         return self.benchmark + (f"({', '.join(self.params)})" if self.params else "")
 
 
 def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Series]:
-    """Every series of a machine over these commits. Commits that were not benchmarked have no points.
+    """Every series of a machine over these commits.
 
-    Raises BadInput when nothing of the machine was benchmarked.
+    Args:
+        suite: whose results.
+        machine: the name that they are kept under.
+        commits: hashes, in the order of the points. Those that were not benchmarked have none.
+
+    Returns:
+        The series, in asv's order.
+
+    Raises:
+        BadInput: asv is not installed, or nothing of the machine was benchmarked.
     """
     try:
-        from asv.results import iter_results_for_machine
+        kept: Any = importlib.import_module("asv.results")
     except ImportError as missing:
         raise BadInput(
             "asv, whose results these are, is not installed", "it is an extra", 'pip install "odecheck[bench]"'
         ) from missing
     benchmarks = _benchmarks(suite)
     by_commit: dict[str, list[Any]] = {}
-    for result in iter_results_for_machine(str(suite.results), machine):
+    for result in kept.iter_results_for_machine(str(suite.results), machine):
         if result.commit_hash in set(commits):
             by_commit.setdefault(result.commit_hash, []).append(result)
     if not by_commit:
@@ -122,7 +146,7 @@ def _point(commit: str, results: list[Any], name: str, choice: tuple[str, ...], 
             return Point(commit, "failed")
         if isinstance(value, float) and math.isnan(value):
             return Point(commit, "missing")  # refused in setup
-        stats = (result._stats.get(name) or [None] * (i + 1))[i] or {}
+        stats: dict[str, Any] = (result._stats.get(name) or [None] * (i + 1))[i] or {}
         low, high = stats.get("ci_99_a"), stats.get("ci_99_b")
         spread = (high - low) / 2 if low is not None and high is not None else math.nan
         return Point(commit, "measured", float(value), spread)

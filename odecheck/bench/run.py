@@ -32,9 +32,21 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": 
 
 @dataclass(frozen=True)
 class Done:
-    """One commit that was benchmarked. ok: asv ran to its end and every benchmark gave a value or was skipped.
+    """One commit that was benchmarked.
 
-    load: of the machine before and after. suite: a digest of the benchmarks' own files.
+    Attributes:
+        commit: its hash.
+        bench: the regular expression that chose benchmarks, or nothing.
+        suite: a digest of the benchmarks' own files.
+        ok: asv ran to its end and every benchmark gave a value or was skipped.
+        status: asv's exit status.
+        seconds: of the wall, for all of them.
+        started: when, in UTC.
+        machine: the name that results are kept under.
+        device: processor, cores and GPU, in words.
+        load: of the machine before and after.
+        versions: of Python and the libraries; None where one is not installed.
+        output: the end of what asv said.
     """
 
     commit: str
@@ -59,7 +71,17 @@ def launch_method() -> str:
 
 
 def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> Done:
-    """Run the suite at one commit. bench: asv's regular expression for the names of benchmarks."""
+    """Run the suite at one commit.
+
+    Args:
+        suite: what is run.
+        commit: its hash.
+        machine: the name that results are kept under.
+        bench: asv's regular expression for the names of benchmarks.
+
+    Returns:
+        What was run, which bench.jsonl has as well.
+    """
     begun, started, before = perf_counter(), datetime.now(UTC), os.getloadavg()[0]
     with suite.checkout(commit) as checkout:
         command = [
@@ -116,7 +138,22 @@ def run_commits(
     again: bool = False,
     progress: Callable[[str], None] = lambda description: None,
 ) -> list[Done]:
-    """Run the suite at each commit that was not yet run with the same benchmarks; all of them with `again`."""
+    """Run the suite at each commit that was not yet run with the same benchmarks.
+
+    Args:
+        suite: what is run.
+        commits: hashes, in the order in which they are run.
+        machine: the name that results are kept under.
+        bench: asv's regular expression for the names of benchmarks.
+        again: run all of them.
+        progress: is told of each commit that is done.
+
+    Returns:
+        What was run, now or before, in the order of the commits.
+
+    Raises:
+        BadInput: asv is not installed, or refuses its configuration.
+    """
     prepare(suite, machine)
     known = {} if again else {(d.commit, d.bench, d.suite): d for d in read_done(suite, machine) if d.status in (0, 2)}
     found: list[Done] = []
@@ -143,7 +180,21 @@ def prepare(suite: Suite, machine: str) -> None:
 
 
 def run_asv(suite: Suite, span: str, *, machine: str, bench: str = "", constraint: Path | None = None) -> int:
-    """Run asv with its own environments (virtualenv, the version matrix of its configuration); its exit status."""
+    """Run asv with its own environments (virtualenv, the version matrix of its configuration).
+
+    Args:
+        suite: what is run.
+        span: a range of commits, as git has it.
+        machine: the name that results are kept under.
+        bench: asv's regular expression for the names of benchmarks.
+        constraint: a file of versions for pip.
+
+    Returns:
+        The exit status of asv.
+
+    Raises:
+        BadInput: asv is not installed, or refuses its configuration.
+    """
     prepare(suite, machine)
     command = [
         sys.executable,
@@ -166,20 +217,29 @@ def run_asv(suite: Suite, span: str, *, machine: str, bench: str = "", constrain
 
 
 def read_done(suite: Suite, machine: str) -> list[Done]:
-    """What was run so far, oldest first; a line that was cut off is left out."""
+    """What was run so far.
+
+    Args:
+        suite: whose results.
+        machine: the name that they are kept under.
+
+    Returns:
+        A commit each, oldest run first; a line that was cut off is left out.
+    """
     path = _journal(suite, machine)
     found: list[Done] = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            row = json.loads(line)
-            found.append(Done(**{**row, "load": tuple(row["load"])}))
+            row: dict[str, Any] = json.loads(line)
+            row["load"] = tuple(row["load"])
+            found.append(Done(**row))
         except (ValueError, TypeError, KeyError):
             continue
     return found
 
 
 def digest(suite: Suite) -> str:
-    """Of the files that define the benchmarks: other files, other numbers."""
+    """A digest of the files that define the benchmarks: other files, other numbers."""
     whole = hashlib.sha256()
     for path in sorted(suite.benchmarks.rglob("*.py")):
         whole.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -21,7 +21,14 @@ SOURCES = (".", "src", "reference")
 
 @dataclass(frozen=True)
 class Suite:
-    """config: asv.conf.json; repo, benchmarks, results: the folders that it names."""
+    """A suite of asv.
+
+    Attributes:
+        config: its asv.conf.json.
+        repo: the folder of the repository that is benchmarked.
+        benchmarks: the folder of the benchmarks.
+        results: the folder of the results.
+    """
 
     config: Path
     repo: Path
@@ -30,7 +37,17 @@ class Suite:
 
     @classmethod
     def load(cls, config: str | Path) -> Suite:
-        """Raises BadInput where there is no configuration, or one that asv cannot read either."""
+        """Read a configuration.
+
+        Args:
+            config: the path of an asv.conf.json.
+
+        Returns:
+            The suite, with whole paths.
+
+        Raises:
+            BadInput: there is no configuration, or one that asv cannot read either.
+        """
         path = Path(config).resolve()
         try:
             # asv allows comments in it
@@ -48,7 +65,17 @@ class Suite:
         )
 
     def git(self, *words: str) -> str:
-        """What git answers. Raises BadInput with git's own words when it refuses."""
+        """What git answers in the repository.
+
+        Args:
+            *words: of the command.
+
+        Returns:
+            Its output.
+
+        Raises:
+            BadInput: git refuses, in its own words, or is not there.
+        """
         return self._git(words).decode()
 
     def _git(self, words: Sequence[str]) -> bytes:
@@ -76,9 +103,17 @@ class Suite:
         return [line[3:] for line in self.git("status", "--porcelain", "--untracked-files=no").splitlines()]
 
     def commits(self, span: str, at_most: int | None = None) -> list[str]:
-        """Hashes of a range A..B, A included, or of one commit; oldest first, along first parents.
+        """The commits of a range.
 
-        at_most: so many of them, evenly spaced, both ends among them.
+        Args:
+            span: A..B, or one commit.
+            at_most: so many of them, evenly spaced, both ends among them.
+
+        Returns:
+            Hashes, A's among them; oldest first, along first parents.
+
+        Raises:
+            BadInput: a commit that is not there.
         """
         if ".." not in span:
             return [self.git("rev-parse", "--verify", f"{span}^{{commit}}").strip()]

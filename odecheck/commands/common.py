@@ -19,6 +19,7 @@ INTERRUPTED = 130
 
 
 def refuse(refused: Exception) -> NoReturn:
+    """Say what is refused, and exit with status 2."""
     typer.echo(f"odecheck: {refused}", err=True)
     raise typer.Exit(2)
 
@@ -74,10 +75,12 @@ def _try_to_write(path: Path, folder: bool) -> None:
 
 
 def cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def new_run() -> Path:
+    """A folder of `runs` that is not there yet, named by the time."""
     from datetime import datetime
 
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -159,6 +162,7 @@ class Progress:
         self.task = self.bar.add_task("", total=total)
 
     def __call__(self, record: Record) -> None:
+        """One more record is there."""
         self.step(f"{record.claim} {record.problem}")
 
     def step(self, description: str, advance: int = 1) -> None:

@@ -96,7 +96,7 @@ def cost(
                     left = [one for one, part in zip(found, parts, strict=True) if not part]
                     progress.step(f"{at.name} {what}", (len(found) - len(left)) * rungs)
                     if left:
-                        measured = {**how, "dtype": getattr(torch, dtype), "progress": progress.step}
+                        measured: dict[str, Any] = {**how, "dtype": getattr(torch, dtype), "progress": progress.step}
                         new = work_precision(left, at, (what,), **measured)
                         rows = kept.put(folder, rows, parts, new)
         torch.set_num_threads(threads)
@@ -177,7 +177,7 @@ def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
         typer.echo(f"\n{name}, at an achieved error of {error:g} (read off between two tolerances):")
         known = part.dropna(subset=["achieved_error"])[list(SHOWN)].rename(columns={"cpu_seconds": "cpu_ms"})
         known["cpu_ms"] *= 1e3
-        typer.echo(known.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+        typer.echo(known.to_string(index=False, na_rep="-", float_format="{:.4g}".format))
     for state in ("unsupported", "failed"):
         for one in frame[frame["state"] == state][["engine", "message"]].drop_duplicates().to_dict("records"):
             typer.echo(f"{state}: {one['engine']}: {one['message']}")

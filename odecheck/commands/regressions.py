@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -135,4 +135,5 @@ def _write(found: list[Change], path: Path) -> None:
     from odecheck.bench import Change
 
     columns = list(Change.__dataclass_fields__)
-    pd.DataFrame([asdict(change) for change in found], columns=columns).to_parquet(path, index=False)
+    frame: Any = pd.DataFrame([asdict(change) for change in found], columns=columns)
+    frame.to_parquet(path, index=False)

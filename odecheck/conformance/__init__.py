@@ -1,7 +1,8 @@
 """One suite, any solver library: claims on every library × version × method, as a matrix.
 
 libraries.py   which libraries there are, and which versions are asked for
-questions.py   which claims on which problems, by topic
+plan.py        which claims on which problems, by topic
 matrix.py      what is run, and the rows that come of it
 render.py      the rows as Markdown, JSON and parquet
+find.py        a refuted row, by its id
 """

@@ -20,7 +20,18 @@ from odecheck.subject import SHIPPED, Subject
 
 @dataclass(frozen=True)
 class Found:
-    """A refuted row: claim, subject and problem themselves, and what was seen."""
+    """A refuted row: claim, subject and problem themselves, and what was seen.
+
+    Attributes:
+        claim: the claim.
+        subject: model, solver and engine.
+        problem: the problem.
+        observed: what was computed, at the worst component.
+        expected: what it should have been.
+        bar: how far the two may be apart.
+        worst: the index of the worst component, as text.
+        library: the library's name and version.
+    """
 
     claim: Claim
     subject: Subject
@@ -33,7 +44,18 @@ class Found:
 
 
 def found(row: str, folder: Path) -> Found:
-    """The row whose id begins with `row`. Raises BadInput when there is none, or nothing in it to reproduce."""
+    """Find a refuted row.
+
+    Args:
+        row: the first characters of its id.
+        folder: with conformance.parquet or the run.json of a run.
+
+    Returns:
+        What the row was made of, and what it says.
+
+    Raises:
+        BadInput: no row has this id, it is not refuted, or its claim, subject or problem is none of the shipped ones.
+    """
     wanted = row.strip("[]").lower()
     table = folder / "conformance.parquet"
     at = _in_table(wanted, table) if table.exists() else None
@@ -76,7 +98,7 @@ def _in_table(row: str, table: Path) -> Found | None:
 
     from .plan import posed
 
-    rows: Any = pd.read_parquet(table)
+    rows: Any = pd.read_parquet(table)  # pyright: ignore[reportUnknownMemberType]
     rows = rows[rows["row"].str.startswith(row)]
     if not len(rows):
         return None

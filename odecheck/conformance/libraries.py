@@ -16,7 +16,13 @@ from odecheck.errors import BadInput
 class Version:
     """A library at one version.
 
-    trouble: why it cannot be run; fix: what to type then. remark: what is to be known of it, or nothing.
+    Attributes:
+        library: its declaration.
+        release: the version; an empty text where none is installed.
+        trouble: why it cannot be run, or nothing.
+        fix: what to type then.
+        remark: what is to be known of it, or nothing.
+        named: whether it was asked for by its name.
     """
 
     library: Library
@@ -28,11 +34,21 @@ class Version:
 
 
 def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | None = None) -> Iterator[Version]:
-    """What "NAME" or "NAME==VERSION" stand for; of nothing, all libraries. Releases that are missing are installed.
+    """The versions that were asked for. Releases that are missing are installed.
 
     A library without a version comes in all its tested ones where they can be run side by side, and otherwise in the
     one that is installed. What cannot be run comes with its trouble and is no exception.
-    Raises BadInput for a library that is not known.
+
+    Args:
+        wanted: each "NAME" or "NAME==VERSION"; of nothing, all libraries.
+        folder: where releases are kept.
+        known: the declarations; by default all that are found.
+
+    Yields:
+        The versions, of each library the newest first.
+
+    Raises:
+        BadInput: a library that is not known.
     """
     known = libraries() if known is None else known
     by_name = {library.name: library for library in known}

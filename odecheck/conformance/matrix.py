@@ -27,11 +27,31 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Row:
-    """One verdict on a library. row: eight characters that are the same for the same case in every run.
+    """One verdict on a library. A row of a whole version (not installed, not tested) has no claim.
 
-    ok: whether it was to be expected. error: |observed − expected| at the worst component; error_over_tolerance: of a
-    solution, over what its tolerance promised there. A row of a whole version (not installed, not tested) has no claim.
-    reproducer: of what is refuted, a script that needs the library alone.
+    Attributes:
+        library: its name.
+        version: its version.
+        engine: the way of differentiating.
+        method: the solver's method.
+        claim: the claim's id.
+        problem: the problem's name.
+        verdict: of the claim.
+        ok: whether that was to be expected.
+        error: |observed − expected| at the worst component.
+        error_over_tolerance: of a solution, over what its tolerance promised there; otherwise NaN.
+        resolved: the relative defect that would have been seen.
+        score: the gap in units of the bar.
+        observed: what was computed, at the worst component.
+        expected: what it should have been.
+        bar: how far the two may be apart.
+        worst: the index of the worst component, as text.
+        nfe: evaluations of the field.
+        seconds: of the wall.
+        message: what was said.
+        expected_failure: why it is known to fail, or nothing.
+        row: eight characters that are the same for the same case in every run.
+        reproducer: of what is refuted, a script that needs the library alone.
     """
 
     library: str
@@ -63,7 +83,13 @@ COLUMNS = tuple(f.name for f in fields(Row))
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is to be run: units, and of each case the library, its version and the way of using it."""
+    """What is to be run.
+
+    Attributes:
+        units: of work.
+        origin: of each case the library with its version, and the way of using it.
+        notices: rows that need no run, of versions that cannot be run or were not tested.
+    """
 
     units: tuple[Unit, ...]
     origin: dict[Key, tuple[Version, Asked]]
@@ -79,7 +105,22 @@ class Matrix:
         progress: Callable[[Record], None] | None = None,
         facts: dict[str, Any] | None = None,
     ) -> list[Row]:
-        """All rows, by library. A library that crashes, hangs or takes all memory costs its own rows alone."""
+        """Run it. A library that crashes, hangs or takes all memory costs its own rows alone.
+
+        Args:
+            workers: processes.
+            limits: of time and memory, for each case.
+            folder: of the run.
+            resume: whether a run that is there may be gone on with.
+            progress: is told of each record.
+            facts: more of them for run.json.
+
+        Returns:
+            All rows, by library, the notices first.
+
+        Raises:
+            BadInput: a folder that is taken, or of another run.
+        """
         records = run_units(
             self.units,
             workers=workers,
@@ -104,7 +145,22 @@ def matrix(
     method: str = "",
     problem: str = "",
 ) -> Matrix:
-    """Every version with every way of using it. claim, engine, method, problem: only these, as parts of their names."""
+    """Every version with every way of using it.
+
+    Args:
+        found: the versions.
+        folder: where releases are kept.
+        claim: only these ids.
+        engine: only engines with this in their name.
+        method: only methods with this in their name.
+        problem: only problems with this in their name.
+
+    Returns:
+        What is to be run.
+
+    Raises:
+        BadInput: two rows have one name.
+    """
     wanted = {c.upper() for c in claim}
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}

@@ -21,7 +21,13 @@ LONGEST = 160
 
 
 def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
-    """conformance.md, conformance.json and conformance.parquet."""
+    """Write conformance.md, conformance.json and conformance.parquet.
+
+    Args:
+        folder: made where there is none.
+        rows: of the matrix.
+        facts: of the run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "conformance.md").write_text(markdown(rows, facts))
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
@@ -29,7 +35,15 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
-    """The matrix, what is refuted in it and why, and what was not to be expected."""
+    """The matrix as a page: what is refuted in it and why, and what was not to be expected.
+
+    Args:
+        rows: of the matrix.
+        facts: of the run.
+
+    Returns:
+        Markdown.
+    """
     versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items() if v)
     parts = [
         "# Conformance of solver libraries",

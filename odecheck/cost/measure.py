@@ -32,11 +32,16 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Cost:
-    """What one computation costs, for a whole batch; `per_sample` divides it.
+    """What one computation costs, for a whole batch; `per_sample` divides it. NaN is what is not known.
 
-    saved_bytes: the most that autograd held for a backward pass. peak_bytes: the most bytes of tensors alive at once
-    that the computation made: counted on the CPU, the allocator's on a GPU. cpu_seconds: of this process.
-    wall_seconds: between two CUDA events on a GPU.
+    Attributes:
+        counts: evaluations of the field, and steps.
+        batch: the rows that were solved together.
+        saved_bytes: the most that autograd held for a backward pass.
+        peak_bytes: the most bytes of tensors alive at once that the computation made: counted on the CPU, the
+            allocator's on a GPU.
+        cpu_seconds: of this process.
+        wall_seconds: between two CUDA events on a GPU.
     """
 
     counts: Counts
@@ -47,7 +52,11 @@ class Cost:
     wall_seconds: float = NAN
 
     def columns(self) -> dict[str, float]:
-        """All of it by name; NaN for what is not known."""
+        """All of it by name.
+
+        Returns:
+            Numbers by the names of the columns of cost.parquet; NaN for what is not known.
+        """
         flat: dict[str, Any] = {**asdict(self.counts), **asdict(self)}
         del flat["counts"]
         return {name: NAN if value is None else float(value) for name, value in flat.items()}
@@ -66,7 +75,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Posed:
-    """Everything that one computation needs, on its device and in its number type."""
+    """Everything that one computation needs, on its device and in its number type. Called, it computes.
+
+    Attributes:
+        run: what computes the quantity, as `compute` gives it.
+        module: the vector field.
+        solver: the method and its tolerance or steps.
+        y0: the start, of shape (batch, state).
+        ts: the output times, of shape (times,).
+        loss: of the states (times, batch, state), a scalar.
+    """
 
     run: Compute
     module: nn.Module
@@ -76,10 +94,18 @@ class Posed:
     loss: Callable[[Tensor], Tensor]
 
     def __call__(self) -> Tensor:
+        """The quantity, one flat tensor outside torch's graph."""
         return self.run(self.module, self.solver, self.y0, self.ts, self.loss).detach()
 
     def counted(self, *, rows: bool = False) -> tuple[Tensor, Counter]:
-        """The same, counted."""
+        """Compute the same, counted.
+
+        Args:
+            rows: count evaluations of single rows too.
+
+        Returns:
+            The quantity, bit for bit that of a plain call, and what counted.
+        """
         with counted(self.module, self.solver, rows=rows) as counter:
             found = self.run(self.module, self.solver, self.y0, self.ts, counter.loss(self.loss)).detach()
         return found, counter
@@ -93,7 +119,21 @@ def pose(
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> Posed:
-    """A subject and a problem, ready to compute. Raises BadInput for a problem with an integral term in its loss."""
+    """Make a subject and a problem ready to compute.
+
+    Args:
+        subject: the model, the solver and the engine.
+        problem: what is solved.
+        quantity: what is computed of it.
+        device: where, as torch names it.
+        dtype: in which number type.
+
+    Returns:
+        The computation.
+
+    Raises:
+        BadInput: the problem has an integral term in its loss.
+    """
     if problem.running is not None:
         raise BadInput(
             f"problem {problem.name!r} has a running cost, which adds a state that its plain solution does not have",
@@ -111,9 +151,15 @@ def pose(
 
 
 def measure(posed: Posed, *, repeat: int = 3, memory: bool = True) -> tuple[Cost, Tensor]:
-    """The cost, and what was computed. repeat: runs for the seconds, none for 0; memory: count bytes as well.
+    """Measure one computation. It raises whatever that raises, Unsupported among it.
 
-    Raises whatever the computation raises, Unsupported among it.
+    Args:
+        posed: the computation.
+        repeat: runs for the seconds, of which the median counts; with 0 there are none.
+        memory: count bytes as well, each kind in a run of its own.
+
+    Returns:
+        The cost, and the quantity itself, one flat tensor.
     """
     found, counter = posed.counted(rows=True)
     cost = Cost(counter.counts(posed.ts), len(posed.y0))
@@ -157,7 +203,15 @@ def _cuda_peak(run: Callable[[], Tensor], device: torch.device) -> float:
 
 
 def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[float, float]:
-    """Seconds of the process and of the wall for one run; on a GPU the latter between two events of its stream."""
+    """Seconds of one run.
+
+    Args:
+        run: what is timed.
+        device: where it computes.
+
+    Returns:
+        CPU seconds of this process, and seconds of the wall; on a GPU the latter between two events of its stream.
+    """
     if device.type != "cuda":
         cpu, wall = time.process_time(), time.perf_counter()
         run()
@@ -177,6 +231,18 @@ def alone(subject: Subject, problem: Problem, quantity: Quantity = "gradient", *
     """The cost of every row of a problem solved alone, with steps of its own: what sharing steps saves or wastes.
 
     The loss is that of the solution's own row with the others' held still, which costs the same to differentiate.
+
+    Args:
+        subject: as for `pose`.
+        problem: as for `pose`.
+        quantity: as for `pose`.
+        **how: device and dtype, as for `pose`.
+
+    Returns:
+        One cost for each row, without bytes and seconds.
+
+    Raises:
+        BadInput: as `pose`.
     """
     posed = pose(subject, problem, quantity, **how)
     rows: list[Cost] = []
@@ -191,5 +257,14 @@ def alone(subject: Subject, problem: Problem, quantity: Quantity = "gradient", *
 
 
 def achieved(found: Tensor, problem: Problem, quantity: Quantity) -> float:
-    """The relative error of what was computed, against the float64 reference; NaN where the reference cannot tell."""
+    """The relative error of what was computed, against the float64 reference.
+
+    Args:
+        found: the quantity, as `measure` gives it.
+        problem: of which.
+        quantity: which.
+
+    Returns:
+        max |found − truth| / max |truth|; NaN where that is less than the reference itself is sure of.
+    """
     return error(to_numpy(found), problem, quantity)

@@ -49,7 +49,15 @@ SERIES = ("model", "problem", "library", "engine", "method", "quantity", "device
 
 
 def ladder(solver: Solver, rungs: int) -> list[Solver]:
-    """A solver and its refinements, `rungs` in all."""
+    """A solver and its refinements.
+
+    Args:
+        solver: the first rung.
+        rungs: how many in all.
+
+    Returns:
+        The solvers, each the refinement of the one before it.
+    """
     found = [solver]
     while len(found) < rungs:
         found.append(found[-1].refined())
@@ -67,7 +75,7 @@ class _Rung:
 
 
 def library_name(engine: Engine) -> str:
-    """The library that an engine is of; of an engine that none declares, the first word of its name."""
+    """The name of the library that an engine is of; of an engine that none declares, the first word of its name."""
     library = library_of(engine)
     return library.name if library else engine.name.split()[0]
 
@@ -84,7 +92,22 @@ def row(
     message: str = "",
     state: str = "measured",
 ) -> dict[str, Any]:
-    """One row of cost.parquet. state: measured, unsupported or failed, the latter two with a message."""
+    """One row of cost.parquet.
+
+    Args:
+        subject: what was measured.
+        problem: on what.
+        quantity: what was computed.
+        cost: what it took; None where nothing was measured.
+        achieved_error: relative; NaN where there is none.
+        device: where it was computed.
+        dtype: in which number type.
+        message: what was said, where nothing was measured.
+        state: measured, unsupported or failed, the latter two with a message.
+
+    Returns:
+        A value for each of COLUMNS.
+    """
     solver, engine = subject.solver, subject.engine
     costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
     return {
@@ -116,10 +139,23 @@ def work_precision(
     dtype: torch.dtype = torch.float64,
     progress: Callable[[str], None] = lambda description: None,
 ) -> list[dict[str, Any]]:
-    """Rows of cost.parquet: every subject on `rungs` of its own refinements. A failure is a row too.
+    """Measure every subject on refinements of its own. A failure is a row too.
 
     The rungs of all subjects are timed in turn, `repeat` rounds of them, so that what else the machine does falls on
     all of them alike.
+
+    Args:
+        subjects: what is measured, each from its own solver on.
+        problem: without an integral term in its loss.
+        quantities: what is computed.
+        rungs: refinements of each subject, itself among them.
+        repeat: rounds of timing, of which the median counts; with 0 there are no seconds.
+        device: where it is computed.
+        dtype: in which number type.
+        progress: is told of each rung before it is computed.
+
+    Returns:
+        Rows of cost.parquet: for each quantity and subject its rungs, the coarsest first.
     """
     rows: list[dict[str, Any]] = []
     for quantity in quantities:
@@ -145,7 +181,7 @@ def work_precision(
 def _counted(
     subject: Subject, problem: Problem, quantity: Quantity, device: str, dtype: torch.dtype
 ) -> _Rung | dict[str, Any]:
-    where = {"device": device, "dtype": dtype}
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
     try:
         posed = pose(subject, problem, quantity, device=device, dtype=dtype)
         cost, found = measure(posed, repeat=0)
@@ -161,11 +197,18 @@ def _counted(
 
 
 def at_equal_error(rows: Any, error: float) -> Any:
-    """Costs at one achieved error, and the rtol it takes: a row for each series (one problem, engine and method).
+    """Costs at one achieved error, and the rtol it takes.
 
-    rows: a frame as `work_precision` makes it. Between the two neighbouring rungs whose errors enclose `error`, the
-    logarithm of a cost is taken as linear in the logarithm of the error, as it is for a method of fixed order. NaN
-    where no two rungs enclose it: nothing is extrapolated.
+    Between the two neighbouring rungs whose errors enclose `error`, the logarithm of a cost is taken as linear in the
+    logarithm of the error, as it is for a method of fixed order.
+
+    Args:
+        rows: a DataFrame of rows as `work_precision` makes them.
+        error: the relative error that all are compared at.
+
+    Returns:
+        A DataFrame with a row for each series (one problem, engine and method); NaN where no two rungs enclose the
+        error: nothing is extrapolated.
     """
     import pandas as pd
 

@@ -28,9 +28,18 @@ second_order: Any = _second_order  # its functions take any callable
 
 
 def compute(quantity: Quantity, engine: Engine) -> Compute:
-    """module, solver, y0, ts, loss → the quantity, one flat tensor: states, or (y0, theta) parts.
+    """What computes a quantity with an engine.
 
-    Raises Unsupported, when called, for what the engine cannot do; KeyError for another name than those of QUANTITIES.
+    Args:
+        quantity: one of QUANTITIES.
+        engine: what solves and differentiates.
+
+    Returns:
+        (module, solver, y0, ts, loss) → the quantity, one flat tensor: states, or (y0, theta) parts. It raises
+        Unsupported for what the engine cannot do.
+
+    Raises:
+        KeyError: another name than those of QUANTITIES.
     """
 
     def solution(module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Any) -> Tensor:
@@ -47,14 +56,22 @@ def compute(quantity: Quantity, engine: Engine) -> Compute:
 
 
 def direction(size: int) -> Array:
-    """The direction of Hessian-vector products in (y0, theta), (size,): the same for everybody."""
+    """The direction of Hessian-vector products in (y0, theta): the same for everybody.
+
+    Args:
+        size: numbers of y0 and theta together.
+
+    Returns:
+        cos(1 + 2 i) for i < size, of shape (size,).
+    """
     return np.cos(1.0 + 2.0 * np.arange(size))
 
 
 def _directions(module: nn.Module, y0: Tensor) -> tuple[Tensor, list[Tensor], list[nn.Parameter]]:
     params = [p for p in module.parameters() if p.requires_grad]
     sizes = [y0.numel(), *(p.numel() for p in params)]
-    parts = torch.as_tensor(direction(sum(sizes)), dtype=y0.dtype, device=y0.device).split(sizes)
+    whole: Any = torch.as_tensor(direction(sum(sizes)), dtype=y0.dtype, device=y0.device)
+    parts: list[Tensor] = list(whole.split(sizes))
     shaped = [part.view_as(p) for part, p in zip(parts[1:], params, strict=True)]
     return parts[0].view_as(y0), shaped, params
 
@@ -63,7 +80,21 @@ def _directions(module: nn.Module, y0: Tensor) -> tuple[Tensor, list[Tensor], li
 def hvp(engine: object, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Any) -> Tensor:
     """The Hessian of loss(solution) in (y0, theta) times `direction`, by reverse mode over reverse mode.
 
-    An engine with a product of its own registers it. Raises Unsupported when solutions are no part of torch's graph.
+    An engine with a product of its own registers it, or is a `ProductEngine`.
+
+    Args:
+        engine: what solves and differentiates.
+        module: the vector field.
+        solver: the method and its tolerance or steps.
+        y0: the start, of shape (batch, state).
+        ts: the output times, of shape (times,).
+        loss: of the states (times, batch, state), a scalar.
+
+    Returns:
+        The product, flat: (batch · state + params,).
+
+    Raises:
+        Unsupported: solutions are no part of torch's graph, or cannot be differentiated twice.
     """
     if isinstance(engine, ProductEngine):
         dy, dp, _ = _directions(module, y0)
@@ -114,7 +145,15 @@ def _(engine: DiscreteEngine, module: nn.Module, solver: Solver, y0: Tensor, ts:
 
 @lru_cache(maxsize=64)
 def truth(problem: Problem, quantity: Quantity) -> tuple[Array, float]:
-    """What `compute` should have found in exact arithmetic, flat, and the largest error bar of that."""
+    """What `compute` should have found in exact arithmetic.
+
+    Args:
+        problem: without an integral term in its loss.
+        quantity: one of QUANTITIES.
+
+    Returns:
+        The reference's value, flat, and the largest error bar of it.
+    """
     if quantity == "solution":
         exact = reference_flow.solution(problem)
         return exact.value.reshape(-1), float(exact.radius.max())
@@ -129,7 +168,16 @@ def truth(problem: Problem, quantity: Quantity) -> tuple[Array, float]:
 
 
 def error(found: Array, problem: Problem, quantity: Quantity) -> float:
-    """max |found − truth| / max |truth|; NaN where that is less than the reference itself is sure of."""
+    """The relative error max |found − truth| / max |truth|.
+
+    Args:
+        found: the quantity, flat.
+        problem: of which.
+        quantity: which.
+
+    Returns:
+        The error; NaN where it is less than the reference itself is sure of.
+    """
     exact, radius = truth(problem, quantity)
     distance = float(np.abs(found - exact).max())
     return distance / float(np.abs(exact).max()) if distance > radius else float("nan")

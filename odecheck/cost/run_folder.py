@@ -26,8 +26,17 @@ HOW = ("rungs", "repeat", "device", "dtype")
 def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> Rows:
     """Write run.json, and give the rows that the folder has already.
 
-    how: rungs, repeat, device, dtype, error. Raises BadInput for a folder that is taken or damaged, or whose rows were
-    measured otherwise.
+    Args:
+        folder: of the run; made where there is none.
+        work: each problem with the subjects that are measured on it.
+        how: rungs, repeat, device, dtype, error.
+        resume: whether a run that is there may be gone on with.
+
+    Returns:
+        The rows of cost.parquet that are there.
+
+    Raises:
+        BadInput: a folder that is taken or damaged, or whose rows were measured otherwise.
     """
     used = versions(*sorted({library_name(one.engine) for _, found in work for one in found}))
     source = [(problem.name, [one.name for one in found]) for problem, found in work]
@@ -45,7 +54,8 @@ def _rows(table: Path) -> Rows:
     import pandas as pd
 
     try:
-        rows: Any = pd.read_parquet(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
+        read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
+        rows = read(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
     except Exception as error:  # whatever pyarrow makes of a torn file
         raise BadInput(
             f"{table} cannot be read: {str(error).splitlines()[0]}",
@@ -108,6 +118,7 @@ def put(folder: Path, rows: Rows, parts: Sequence[Rows], new: Rows) -> Rows:
 
 
 def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write cost.parquet, whole or not at all."""
     import pandas as pd
 
     write_table(folder / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)))

@@ -18,9 +18,13 @@ EventFn = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Derivatives:
-    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,).
+    """The first derivatives of a loss L of a solution.
 
-    no_times: why the engine has no dL/dts, where it has none; what stands in ts is not looked at then.
+    Attributes:
+        y0: dL/dy0, of shape (batch, state).
+        theta: dL/dtheta, of shape (params,): the module's parameters that need gradients, flat and in order.
+        ts: dL/dts, of shape (times,).
+        no_times: why the engine has no dL/dts, where it has none; what stands in `ts` is not looked at then.
     """
 
     y0: Tensor
@@ -31,19 +35,51 @@ class Derivatives:
 
 @runtime_checkable
 class Engine(Protocol):
-    """`target` says which truth the gradient aims at: of the exact flow, or of the solver's own steps."""
+    """What solves, and differentiates what it solved."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in every record and table; no two engines share one."""
+        ...
+
     @property
-    def target(self) -> Literal["flow", "steps"]: ...
+    def target(self) -> Literal["flow", "steps"]:
+        """Which truth the gradient aims at: the derivative of the exact flow, or that of the solver's own steps."""
+        ...
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        """(times, batch, state)"""
+        """Solve y' = module(t, y), y(ts[0]) = y0.
+
+        Args:
+            module: the vector field, called with t of shape () and y of shape (batch, state).
+            solver: the method and its tolerance or steps.
+            y0: the start, of shape (batch, state).
+            ts: the output times, of shape (times,), the start first; increasing or decreasing.
+
+        Returns:
+            The states at `ts`, of shape (times, batch, state), outside torch's graph.
+
+        Raises:
+            Unsupported: a solver, an option, a number type or a device that the library does not have.
+        """
         ...
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        """Derivatives of loss(solution). Raises Unsupported where the engine has no such derivative."""
+        """Differentiate loss(solution) in the start, the parameters and the times.
+
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: as for `solution`.
+            ts: as for `solution`.
+            loss: of the states (times, batch, state), a scalar.
+
+        Returns:
+            The derivatives, in the number type of y0.
+
+        Raises:
+            Unsupported: the engine has no such derivative, or no such solve.
+        """
         ...
 
 
@@ -54,7 +90,22 @@ class SecondOrderEngine(Engine, Protocol):
     def hessian(
         self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
     ) -> Tensor:
-        """Hessian of loss(solution) in (y0, theta), flat in this order, or with curved=False its Gauss–Newton form."""
+        """The second derivatives of loss(solution) in (y0, theta), flat in this order.
+
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: as for `solution`.
+            ts: as for `solution`.
+            loss: as for `gradient`.
+            curved: the Hessian itself; where False its Gauss–Newton form, in which the solution counts as linear.
+
+        Returns:
+            The matrix, of shape (batch · state + params, batch · state + params).
+
+        Raises:
+            Unsupported: the engine has no such matrix.
+        """
         ...
 
 
@@ -63,11 +114,33 @@ class FactorEngine(Engine, Protocol):
     """An engine that has the low-rank Gauss–Newton factors and the derivatives in the last time."""
 
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
-        """q (times, batch, rank, state) and p (times, batch, rank, params) of Φ_xx = Σ y_i y_iᵀ, rows(y(T)) = y_i."""
+        """The factors of the Gauss–Newton matrices at every time: Q = Σ q qᵀ in the state, P = Σ p pᵀ in theta.
+
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: as for `solution`.
+            ts: as for `solution`.
+            rows: y(T) → the rows y_i of Φ_xx = Σ y_i y_iᵀ, the terminal loss's second derivative.
+
+        Returns:
+            q, of shape (times, batch, rank, state), and p, of shape (times, batch, rank, params).
+        """
         ...
 
     def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
-        """[Q_T, Q_TT, Q_Ttheta] (2 + params,), exact and in the Gauss–Newton form of the paper's code."""
+        """The derivatives of the loss in the last time T, and theirs in T and theta.
+
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: as for `solution`.
+            ts: as for `solution`.
+            loss: as for `gradient`.
+
+        Returns:
+            [Q_T, Q_TT, Q_Ttheta] (2 + params,), exact and in the Gauss–Newton form of the paper's code.
+        """
         ...
 
 
@@ -80,17 +153,26 @@ class GraphEngine(Engine, Protocol):
     """
 
     def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
-        """The states (times, batch, state), attached to y0, ts and the parameters of the module.
+        """Solve as `solution` does, inside torch's graph.
 
-        y0: a tensor, or a tuple of tensors; then the result is a tuple. Of any dtype that the library takes. Raises
-        Unsupported for a kind of state that the library does not take.
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: a tensor (batch, state), or a tuple of tensors; of any number type that the library takes.
+            ts: as for `solution`.
+
+        Returns:
+            The states (times, batch, state), attached to y0, ts and the parameters of the module; of a tuple a tuple.
+
+        Raises:
+            Unsupported: a kind of state that the library does not take, or a method without a gradient.
         """
         ...
 
 
 @runtime_checkable
 class ProductEngine(Engine, Protocol):
-    """An engine that has Hessian-vector products, in another way than through torch's graph."""
+    """An engine that has Hessian-vector products, in another way than through torch's graph, or raises Unsupported."""
 
     def product(
         self,
@@ -102,7 +184,20 @@ class ProductEngine(Engine, Protocol):
         of_y0: Tensor,
         of_params: list[Tensor],
     ) -> list[Tensor]:
-        """The Hessian of loss(solution) in y0 and the parameters, times the direction (of_y0, *of_params)."""
+        """The Hessian of loss(solution) in y0 and the parameters, times a direction.
+
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: as for `solution`.
+            ts: as for `solution`.
+            loss: as for `gradient`.
+            of_y0: the direction's part in the start, of the shape of y0.
+            of_params: its parts in the parameters, each of its parameter's shape.
+
+        Returns:
+            The product's parts, in the shapes of (y0, *parameters).
+        """
         ...
 
 
@@ -111,9 +206,20 @@ class EventEngine(Engine, Protocol):
     """An engine that finds the time at which an event function vanishes."""
 
     def event(self, module: nn.Module, solver: Solver, y0: Tensor, t0: Tensor, event: EventFn) -> tuple[Tensor, Tensor]:
-        """The time, a scalar, and the state (batch, state) at it, both attached to y0, t0 and the parameters.
+        """Solve until an event function vanishes.
 
-        event: (t, y) → a scalar, that changes its sign once after t0.
+        Args:
+            module: as for `solution`.
+            solver: as for `solution`.
+            y0: the start, of shape (batch, state).
+            t0: its time, of shape ().
+            event: (t, y) → a scalar, that changes its sign once after t0.
+
+        Returns:
+            The time () and the state (batch, state) at it, both attached to y0, t0 and the parameters.
+
+        Raises:
+            Unsupported: a release of the library that finds no events.
         """
         ...
 
@@ -123,7 +229,18 @@ class JumpEngine(Engine, Protocol):
     """An engine whose solver can be told where the field is discontinuous in time."""
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
-        """The solver that knows of jumps (n,). Raises Unsupported for a solver that has no such option."""
+        """The same solver, told where the field jumps.
+
+        Args:
+            solver: any of the library's.
+            jumps: times at which the field is discontinuous, of shape (n,).
+
+        Returns:
+            A solver whose steps end at the jumps.
+
+        Raises:
+            Unsupported: a solver that has no such option.
+        """
         ...
 
 
@@ -164,7 +281,14 @@ def factors_of(engine: Engine) -> FactorEngine:
 
 @dataclass(frozen=True)
 class OdeIntEngine:
-    """An engine that is one differentiable `odeint(module, y0, ts, ...)`; a file per library names its function."""
+    """An engine that is one differentiable `odeint(module, y0, ts, ...)`; a file per library names its function.
+
+    Attributes:
+        name: as of `Engine`.
+        target: as of `Engine`.
+        odeint: the library's function; it takes method, options, and rtol and atol where the solver has them.
+        unsupported_methods: methods that solve, and through which the library has no gradient.
+    """
 
     name: str
     target: Literal["flow", "steps"]
@@ -172,15 +296,18 @@ class OdeIntEngine:
     unsupported_methods: tuple[str, ...] = ()
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """As `Engine.solution`."""
         with torch.no_grad():
             return solver.solve(self.odeint, module, y0, ts)
 
     def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
+        """As `GraphEngine.attached`."""
         if getattr(solver, "method", None) in self.unsupported_methods:
             raise Unsupported(f"{self.name} has no gradient through {solver.name}")
         return solver.solve(self.odeint, module, y0, ts)
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`: torch differentiates through `odeint`, and what it does not reach is zero."""
         if getattr(solver, "method", None) in self.unsupported_methods:
             raise Unsupported(f"{self.name} has no gradient through {solver.name}")
         y0, ts = y0.detach().requires_grad_(), ts.detach().requires_grad_()

@@ -96,12 +96,14 @@ class DiffraxEngine:
         return found[0], found[1], found[2]
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """As `Engine.solution`."""
         field, how, given = self._program(module, solver, y0, ts)
         states, steps = compiled(field, how, "states")(*given)
         self._tell(how, steps, len(y0), lambda counting: compiled(field, counting, "states")(*given))
         return tensor_of(states)[: len(ts)]
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`."""
         field, how, given = self._program(module, solver, y0, ts)
         found, steps, pull = compiled(field, how, "open")(*given)
         states = tensor_of(found)[: len(ts)].requires_grad_()
@@ -132,11 +134,14 @@ class DiffraxEngine:
         of_y0: Tensor,
         of_params: list[Tensor],
     ) -> list[Tensor]:
-        """The Hessian of loss(solution) in y0 and the parameters times a direction: forward over reverse.
+        """As `ProductEngine.product`, by forward mode over reverse mode.
 
         Two programs, since the loss is torch's: the states and their tangent give the loss's cotangent and its tangent,
-        with which the derivatives are differentiated once more. Only DirectAdjoint is made of operations that jax
-        differentiates both ways; Unsupported is raised for others.
+        with which the derivatives are differentiated once more.
+
+        Raises:
+            Unsupported: another adjoint than DirectAdjoint, which alone is made of operations that jax differentiates
+                both ways.
         """
         if self.adjoint != "DirectAdjoint":
             raise Unsupported(f"{self.name} cannot be differentiated twice; DirectAdjoint can")
@@ -160,8 +165,11 @@ class DiffraxEngine:
         return [tensor_of(second_y0), *(tensor_of(part) for part in second_params)]
 
     def _tell(self, how: How, steps: Any, batch: int, *stages: Callable[[Any], Any]) -> None:
-        """Steps as the library counts them; evaluations, where somebody measures, by the same programs once more,
-        compiled so that they call back. stages: the forward and the backward one, each given the other's result."""
+        """Tell steps as the library counts them, and evaluations where somebody measures.
+
+        The latter are counted by the same programs once more, compiled so that they call back. stages: the forward and
+        the backward one, each given the other's result.
+        """
         charge(Meter(nfe=int(steps[0]) * STAGES[how.method]))  # jax calls no torch module: steps, times their stages
         told = listener()
         if told is None:
@@ -178,6 +186,7 @@ class DiffraxEngine:
             told.add(**{f"nfe_{direction}": EVALUATED[0], f"rows_{direction}": EVALUATED[0] * batch})
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
+        """As `JumpEngine.told`."""
         if not isinstance(solver, Adaptive):
             raise Unsupported(f"{solver.name} has no jump_ts")
         return replace(solver, options={**solver.options, "jump_t": jumps})

@@ -30,7 +30,16 @@ SLOTS = 2**16
 
 @dataclass(frozen=True)
 class How:
-    """What a solve is compiled for. counting: with a call back to this process at every evaluation of the field."""
+    """What a solve is compiled for.
+
+    Attributes:
+        method: the name, as of CLASSES.
+        adjoint: the name of diffrax's class.
+        fixed: whether the steps are of one length.
+        lands: whether steps end on the outputs.
+        jumps: times at which the field is discontinuous.
+        counting: with a call back to this process at every evaluation of the field.
+    """
 
     method: str
     adjoint: Adjoints
@@ -42,6 +51,7 @@ class How:
 
 @lru_cache(maxsize=1)
 def jax_double() -> Any:
+    """The module jax, with numbers of double precision."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -57,7 +67,7 @@ def _evaluated() -> None:
 
 @lru_cache(maxsize=128)
 def compiled(field: JaxField, how: How, wanted: str) -> Any:
-    """A program of (y0, params, ts, fine), fine: what steps are chosen by.
+    """A program of (y0, params, ts, fine), `fine` being what steps are chosen by.
 
     "states": the states (times, batch, state), and the steps, tried and accepted. "open": the same, and what takes a
     cotangent of the states to derivatives in y0, params and ts. "pushed": the states, their tangent in a direction
@@ -133,10 +143,12 @@ def _contracted(tangents: Any, cotangent: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def closed() -> Any:
+    """The program that applies what "open" gave to a cotangent."""
     return jax_double().jit(lambda pull, cotangent: pull(cotangent))
 
 
 def arrays(*tensors: Tensor) -> list[Any]:
+    """Tensors as arrays of jax."""
     return [jax_double().numpy.asarray(x.detach().numpy()) for x in tensors]
 
 
@@ -152,6 +164,7 @@ def filled(of_states: Tensor, slots: int) -> Any:
 
 
 def tensor_of(array: Any) -> Tensor:
+    """A copy of a jax array as a tensor of float64."""
     import numpy as np
 
     return torch.from_numpy(np.array(array, dtype=np.float64))

@@ -28,7 +28,12 @@ GROUP = "odecheck.engines"
 
 @dataclass(frozen=True)
 class Found:
-    """The libraries in their order, and what is to be said of entry points that do not import."""
+    """What was found.
+
+    Attributes:
+        libraries: all of them, in their order.
+        troubles: what is to be said of entry points that do not import.
+    """
 
     libraries: tuple[Library, ...]
     troubles: tuple[str, ...] = ()
@@ -37,8 +42,14 @@ class Found:
 def libraries() -> tuple[Library, ...]:
     """All of them, by their `order` and then by name, whether they are installed or not.
 
-    Warns of an entry point that does not import; the others are there. Raises BadInput for a declaration that is wrong:
-    one that is no `Library`, two of one name, an engine that two declare, or one that nobody does.
+    Warns of an entry point that does not import; the others are there.
+
+    Returns:
+        The declarations.
+
+    Raises:
+        BadInput: a declaration that is wrong: one that is no `Library`, two of one name, an engine that two declare,
+            or one that nobody does.
     """
     return found().libraries
 

@@ -32,7 +32,13 @@ AGREE = 1e-12
 
 @dataclass(frozen=True)
 class Step:
-    """One operation: its name, and its arguments, in which ('%', i) is the value of step i."""
+    """One operation.
+
+    Attributes:
+        name: torch's name of it.
+        args: its arguments, in which ('%', i) is the value of step i.
+        kwargs: its keywords, likewise.
+    """
 
     name: str
     args: tuple[Any, ...]
@@ -41,7 +47,12 @@ class Step:
 
 @dataclass(frozen=True)
 class JaxField:
-    """A field as a list of operations: equal fields are equal, and are compiled once."""
+    """A field as a list of operations: equal fields are equal, and are compiled once.
+
+    Attributes:
+        steps: the operations, in order.
+        result: which of their values is the rate.
+    """
 
     steps: tuple[Step, ...]
     result: Any
@@ -69,7 +80,7 @@ def _value(argument: Any, values: list[Any]) -> Any:
 
 @lru_cache(maxsize=1)
 def operations() -> dict[str, Callable[..., Any]]:
-    """torch's operations by name, in jax. One that is missing here makes a field Unsupported."""
+    """Operations of torch by name, in jax. One that is missing here makes a field Unsupported."""
     import jax
     import jax.numpy as jnp
 
@@ -154,7 +165,19 @@ def traced_once() -> Generator[None]:
 
 
 def jax_field(module: nn.Module, y0: Tensor) -> JaxField:
-    """The module's field, at states of the shape of y0. Raises Unsupported for what cannot be traced or translated."""
+    """Trace a module's field and translate it.
+
+    Args:
+        module: the field, called with t of shape () and y.
+        y0: a state (batch, state), of the shape and number type of all states to come.
+
+    Returns:
+        The field as a function of jax arrays.
+
+    Raises:
+        Unsupported: what torch cannot trace, an operation without a translation, a translation that gives other values,
+            or a tensor on another device than the CPU.
+    """
     on_host("jax", (y0, *module.parameters(), *module.buffers()))
     kept = _KEPT.get()
     if kept is None:

@@ -23,12 +23,17 @@ EVERYTHING: tuple[Topic, ...] = ("solution", "derivatives", "use")
 
 @dataclass(frozen=True)
 class Asked:
-    """One way of using a library. engine, method: the names of a row.
+    """One way of using a library.
 
-    topics: what is asked of it: solutions, first derivatives, and what users do with a solution beyond that (second
-    derivatives, events, repeated and changed modules). The solution of an engine whose forward solve is that of another
-    is not asked twice.
-    brief: on one problem for each claim and not on all.
+    Attributes:
+        solver: the method and its tolerance or steps.
+        engine: what solves and differentiates.
+        engine_name: what rows call the engine.
+        method: what rows call the method.
+        topics: what is asked of it: solutions, first derivatives, and what users do with a solution beyond that (second
+            derivatives, events, repeated and changed modules). The solution of an engine whose forward solve is that
+            of another is not asked twice.
+        brief: on one problem for each claim and not on all.
     """
 
     solver: Solver
@@ -43,7 +48,15 @@ class Asked:
 class Known:
     """Rows that are known to fail, and why. Strict: a row of them that holds fails the run.
 
-    claims: ids. versions, engines, methods, problems: patterns as of file names, of each of which one has to match.
+    Of the patterns, which are those of file names, one of each kind has to match.
+
+    Attributes:
+        why: the reason, in a sentence that a report prints.
+        claims: ids of the claims.
+        engines: patterns of `Asked.engine_name`.
+        methods: patterns of `Asked.method`.
+        versions: patterns of the library's version.
+        problems: patterns of the problem's name.
     """
 
     why: str
@@ -54,6 +67,17 @@ class Known:
     problems: tuple[str, ...] = ("*",)
 
     def of(self, release: str, asked: Asked, claim: str, problem: str) -> bool:
+        """Whether a row is one of them.
+
+        Args:
+            release: the library's version.
+            asked: the way of using it.
+            claim: the claim's id.
+            problem: the problem's name.
+
+        Returns:
+            True where the claim is named and every kind of pattern matches.
+        """
         return claim in self.claims and all(
             any(fnmatchcase(name, pattern) for pattern in patterns)
             for name, patterns in (
@@ -69,8 +93,10 @@ class Known:
 class Declared:
     """An engine of a library.
 
-    settings: the adaptive methods with which `odecheck cost` measures it, of order five and eight where the library has
-    both; none where it differs in nothing that is measured from another engine, or is known to be wrong.
+    Attributes:
+        engine: the engine itself.
+        settings: the adaptive methods with which `odecheck cost` measures it, of order five and eight where the library
+            has both; none where it differs in nothing that is measured from another engine, or is known to be wrong.
     """
 
     engine: Engine
@@ -148,7 +174,7 @@ class Library:
 
     @property
     def installed(self) -> str:
-        """The version that is installed, or nothing."""
+        """The version that is installed; an empty text where it, or a package of `needs`, is missing."""
         try:
             return [version(name) for name in (*self.needs, self.package)][-1]
         except PackageNotFoundError:
@@ -156,11 +182,22 @@ class Library:
 
     @property
     def how_to_install(self) -> str:
+        """What to type where it is missing."""
         return self.install or f"pip install {self.package}=={self.tested[-1]}"
 
 
 def named(*known: Known) -> tuple[Known, ...]:
-    """Known failures as data. Raises ValueError for one without a reason."""
+    """Known failures as data.
+
+    Args:
+        known: the failures.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: one of them has no reason.
+    """
     for item in known:
         if not item.why.strip():
             raise ValueError(f"a known failure of {', '.join(item.claims)} has no reason")

@@ -35,15 +35,19 @@ class ClosedEngine:
     lands: ClassVar[bool] = True  # steps end on every output
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """As `Engine.solution`."""
         return _CLOSED.solution(module, solver, y0, ts)
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`."""
         return _CLOSED.gradient(module, solver, y0, ts, loss)
 
     def attached(self, module: nn.Module, solver: Solver, y0: Any, ts: Tensor) -> Any:
+        """As `GraphEngine.attached`."""
         return _CLOSED.attached(module, solver, y0, ts)
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
+        """As `JumpEngine.told`."""
         if not isinstance(solver, Adaptive):
             raise Unsupported(f"{solver.name} has no jump_t")
         return replace(solver, options={**solver.options, "jump_t": jumps})
@@ -51,6 +55,7 @@ class ClosedEngine:
     def hessian(
         self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
     ) -> Tensor:
+        """As `SecondOrderEngine.hessian`."""
         form = "exact" if curved else "gauss-newton"
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
@@ -59,6 +64,7 @@ class ClosedEngine:
         return solver.solve(solve, module, y0, ts)
 
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
+        """As `FactorEngine.factors`."""
         found: list[_second_order.Factors] = []
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
@@ -69,7 +75,7 @@ class ClosedEngine:
         return found[0].q, found[0].p
 
     def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
-        """(exact, paper's form), each [Q_T, Q_TT, Q_Ttheta]: (2 + params,)."""
+        """As `FactorEngine.horizon`."""
         found: list[_second_order.Horizon] = []
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
@@ -111,9 +117,11 @@ class DiscreteEngine:
         return found[0]
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """As `Engine.solution`."""
         return self._record(module, solver, y0, ts).solution
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`."""
         got = discrete.gradient(self._record(module, solver, y0, ts), loss, times=True)
         theta = torch.cat([y0.new_zeros(0), *(g.reshape(-1) for g in got.theta.values())])
         assert got.times is not None
@@ -122,6 +130,7 @@ class DiscreteEngine:
     def hessian(
         self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
     ) -> Tensor:
+        """As `SecondOrderEngine.hessian`."""
         if not curved:
             raise Unsupported(f"{self.name}: the Gauss-Newton matrix is formed from factors")
         return discrete.hessian(self._record(module, solver, y0, ts), loss)
@@ -131,12 +140,21 @@ CLOSED, DISCRETE = ClosedEngine(), DiscreteEngine()
 
 
 def Closed() -> ClosedEngine:
-    """odecheck.odeint: derivatives of the flow, of any order, at constant memory."""
+    """The engine of odecheck.odeint: derivatives of the flow, of any order, at constant memory.
+
+    Returns:
+        The engine, the same each time. Its target is "flow".
+    """
     return CLOSED
 
 
 def Discrete() -> DiscreteEngine:
-    """odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded trajectory."""
+    """The engine of odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded solve.
+
+    Returns:
+        The engine, the same each time. Its target is "steps". It raises Unsupported for a method that is no explicit
+        Runge–Kutta method.
+    """
     return DISCRETE
 
 
@@ -158,7 +176,7 @@ KNOWN: tuple[Known, ...] = named(
 
 
 def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
-    """odecheck's own functions: `odeint`, or a recorded solve and its gradient."""
+    """Our own functions: `odeint`, or a recorded solve and its gradient."""
     if name == DISCRETE.name:
         body = "return discrete.record(field, y0, ts, **how).solution"
         return like_torchdiffeq("from odecheck import discrete", body, how, options, differentiate="discrete.gradient")

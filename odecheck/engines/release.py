@@ -21,7 +21,12 @@ from odecheck.errors import Unsupported
 
 
 class NotInstalled(Exception):
-    """A release that is not there and could not be had: what was said; fix: what to type."""
+    """A release that is not there and could not be had.
+
+    Args:
+        said: what was seen.
+        fix: what to type.
+    """
 
     def __init__(self, said: str, fix: str) -> None:
         super().__init__(said)
@@ -46,7 +51,18 @@ def is_installed(package: str, release: str) -> bool:
 def install(package: str, release: str, folder: Path) -> Path:
     """The folder of a release, installed into it with pip when it is not there.
 
-    Raises NotInstalled with pip's last line and what to type. An installation that was interrupted leaves nothing.
+    An installation that was interrupted leaves nothing.
+
+    Args:
+        package: the name where it is installed from.
+        release: the version.
+        folder: where releases are kept, side by side.
+
+    Returns:
+        folder/package-release.
+
+    Raises:
+        NotInstalled: pip could not have it; with pip's last line and what to type.
     """
     there = folder / f"{package}-{release}"
     if there.is_dir():
@@ -72,7 +88,19 @@ def install(package: str, release: str, folder: Path) -> Path:
 
 
 def load(package: str, release: str, folder: str) -> ModuleType:
-    """A release as a module. Raises Unsupported when it is not there, or is another version than it is called."""
+    """A release as a module.
+
+    Args:
+        package: the name that is imported, which is also the one it is installed from.
+        release: the version.
+        folder: where `install` put it; not looked at for the version that is installed.
+
+    Returns:
+        The module, which other releases know nothing of.
+
+    Raises:
+        Unsupported: it is not there, or is another version than it is called.
+    """
     if is_installed(package, release):
         return importlib.import_module(package)
     name = f"{package}_{release.replace('.', '_')}"

@@ -56,9 +56,11 @@ class ScipyEngine:
     target: Literal["flow", "steps"] = "flow"
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        """As `Engine.solution`."""
         return solver.solve(_odeint, module, y0, ts)
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`."""
         raise Unsupported("scipy's solve_ivp has no derivatives")
 
 

@@ -19,10 +19,15 @@ Language = Literal["torch", "jax", "numpy"]
 class Call:
     """A library's call, as text.
 
-    imports, body: lines, the body of a function `solve`; how: its keywords, as text.
-    language: of the vector field; in torch it is solve(field, y0, ts, **how), otherwise solve(y0, p, ts, **how) without
-    a module. time: how the field takes the time that the library hands to it. differentiate: the library's function for
-    a gradient, where it is not torch's backward(). step: where in `how` the length of a fixed step stands.
+    Attributes:
+        imports: lines.
+        body: lines, the body of a function `solve`.
+        how: its keywords, as text.
+        language: of the vector field; in torch it is solve(field, y0, ts, **how), otherwise solve(y0, p, ts, **how)
+            without a module.
+        time: how the field takes the time that the library hands to it.
+        differentiate: the library's function for a gradient, where it is not torch's backward().
+        step: where in `how` the length of a fixed step stands.
     """
 
     imports: list[str]
@@ -34,7 +39,16 @@ class Call:
     step: str = "['step_size']"
 
     def states(self, y0: str = "y0", ts: str = "ts", how: str = "") -> str:
-        """The text of one solve, of which an array comes back: y0 and ts are texts of arrays."""
+        """The text of one solve, of which an array comes back.
+
+        Args:
+            y0: the text of an array (batch, state).
+            ts: the text of an array (times,).
+            how: keywords, as text, in the place of the call's own.
+
+        Returns:
+            A Python expression, of an array (times, batch, state).
+        """
         keywords = how or self.how
         if self.language == "torch":
             return f"solve(Field(p), torch.tensor({y0}), torch.tensor({ts}), {keywords}).detach().numpy()"
@@ -81,6 +95,9 @@ def like_torchdiffeq(
         options: the solver's options.
         more: keywords of the engine.
         differentiate: as of `Call`.
+
+    Returns:
+        The call, in torch.
     """
     plain = {**how, **({"options": options} if options else {}), **more}
     return Call([line], [body], keywords(plain), differentiate=differentiate, step="['options']['step_size']")

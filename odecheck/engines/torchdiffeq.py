@@ -24,10 +24,16 @@ from .script_call import Call, like_torchdiffeq
 
 @dataclass(frozen=True)
 class Interface:
-    """One of the library's two functions, of one release. release: none for whatever is installed.
+    """One of the library's two functions, of one release.
 
-    adjoint: `adjoint_options`. Options that a release does not know are left out where leaving them out changes
-    nothing; Unsupported is raised where it would.
+    Options that a release does not know are left out where leaving them out changes nothing; Unsupported is raised
+    where it would.
+
+    Attributes:
+        function: odeint or odeint_adjoint.
+        release: the version; none for whatever is installed.
+        folder: where releases are kept beside the installed one.
+        seminorm: whether the adjoint's steps are chosen in a seminorm.
     """
 
     function: str
@@ -45,6 +51,7 @@ class Interface:
         return load("torchdiffeq", self.release, self.folder)
 
     def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **how: Any) -> Any:
+        """The states (times, batch, state) at `ts`, attached to y0, ts and the module's parameters."""
         options = dict(options)
         if self.release:
             options = self._taken(method, options)
@@ -55,6 +62,8 @@ class Interface:
         return getattr(self.library, self.function)(module, y0, ts, method=method, options=options, **how)
 
     def event(self, module: Any, y0: Tensor, t0: Tensor, event: EventFn, **how: Any) -> tuple[Tensor, Tensor]:
+        """The time of an event and the states (2, batch, state) at the start and at it, by `odeint_event`."""
+        """As `EventEngine.event`."""
         find = getattr(self.library, "odeint_event", None)
         if find is None:
             raise Unsupported(f"torchdiffeq {self.release} finds no events")
@@ -89,12 +98,14 @@ def parameters_of(solver: type) -> set[str]:
 class TorchdiffeqEngine(OdeIntEngine):
     """One of torchdiffeq's two interfaces, its events and its options for discontinuities included.
 
-    declared_name: what it is declared as, where it is one of another release.
+    Attributes:
+        declared_name: what it is declared as, where it is one of another release.
     """
 
     declared_name: str = ""
 
     def event(self, module: nn.Module, solver: Solver, y0: Tensor, t0: Tensor, event: EventFn) -> tuple[Tensor, Tensor]:
+        """As `EventEngine.event`."""
         found: list[tuple[Tensor, Tensor]] = []
 
         def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
@@ -108,6 +119,7 @@ class TorchdiffeqEngine(OdeIntEngine):
         return time, states[-1]
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
+        """As `JumpEngine.told`."""
         if not isinstance(solver, Adaptive) or solver.method == "scipy_solver":
             raise Unsupported(f"{solver.name} has no jump_t")
         return replace(solver, options={**solver.options, "jump_t": jumps})
@@ -120,17 +132,33 @@ SEMINORM = TorchdiffeqEngine("torchdiffeq seminorm adjoint", "flow", Interface("
 
 
 def Backprop() -> TorchdiffeqEngine:
-    """torchdiffeq.odeint: the derivative of the steps, by automatic differentiation."""
+    """The engine of torchdiffeq.odeint: the derivative of the steps, by automatic differentiation.
+
+    Returns:
+        The engine, the same each time, with whatever release is installed. Its target is "steps". It raises
+        Unsupported for a gradient through `scipy_solver`, which leaves torch's graph.
+    """
     return BACKPROP
 
 
 def Adjoint() -> TorchdiffeqEngine:
-    """torchdiffeq.odeint_adjoint: the derivative of the flow, by a second solve backwards in time."""
+    """The engine of torchdiffeq.odeint_adjoint: the derivative of the flow, by a second solve backwards in time.
+
+    Returns:
+        The engine, the same each time, with whatever release is installed. Its target is "flow".
+    """
     return ADJOINT
 
 
 def Seminorm() -> TorchdiffeqEngine:
-    """torchdiffeq.odeint_adjoint whose step control does not see the parameters' part of the adjoint state."""
+    """The adjoint whose step control does not see the parameters' part of the adjoint state.
+
+    Returns:
+        The engine of torchdiffeq.odeint_adjoint with `norm="seminorm"`. Its target is "flow". It raises Unsupported for
+        a method of fixed steps, which measures no error.
+
+    Source: Kidger, Chen, Lyons (2021), "Hey, that's not an ODE": faster ODE adjoints via seminorms.
+    """
     return SEMINORM
 
 

@@ -67,14 +67,17 @@ class _Field(nn.Module):
 class Solve:
     """One solve with one of the three sensitivities, as an `ODEProblem`.
 
-    by_name: with the name of its method, of which `ODEProblem` makes a solver in single precision; otherwise with a
-    solver that was made in the precision of the state.
+    Attributes:
+        sensitivity: torchdyn's name of the way to derivatives.
+        by_name: with the name of its method, of which `ODEProblem` makes a solver in single precision; otherwise with a
+            solver that was made in the precision of the state.
     """
 
     sensitivity: Sensitivity
     by_name: bool = False
 
     def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **tolerances: float) -> Tensor:
+        """The states (times, batch, state) at `ts`, attached to y0, ts and the module's parameters."""
         refused = set(options) - {"step_size", "max_num_steps", "step_t", "interp"}
         if refused or method not in (*FIXED, *TorchdynAdaptive.METHODS) or options.get("interp") == "cubic":
             raise Unsupported(f"torchdyn has no {method} or no such option as {', '.join(sorted(options))}")
@@ -143,6 +146,7 @@ class AdjointEngine(OdeIntEngine):
     """torchdyn's adjoint, which has derivatives in the first and last time where these are all its times."""
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`."""
         if len(ts) == 2 and solver.stepping == "adaptive":
             return super().gradient(module, solver, y0, ts, loss)
 

@@ -54,11 +54,16 @@ class _Rows(nn.Module):
 
 @dataclass(frozen=True)
 class Solve:
-    """torchode's objects, put together for one solve."""
+    """Objects of torchode, put together for one solve.
+
+    Attributes:
+        adjoint: the name of torchode's class.
+    """
 
     adjoint: Adjoints
 
     def __call__(self, module: Any, y0: Any, ts: Tensor, *, method: str, options: Any, **tolerances: float) -> Tensor:
+        """The states (times, batch, state) at `ts`, attached to y0, ts and the module's parameters."""
         library: Any = importlib.import_module("torchode")
         step = options.get("step_size")
         refused = set(options) - {"step_size", "max_num_steps"} - ({"interp"} if step else set())
@@ -134,7 +139,7 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 
 def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
-    """torchode's objects, put together."""
+    """Objects of torchode, put together."""
     adjoint = name.split()[-1]
     stepper = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "heun2": "Heun", "euler": "Euler"}[how["method"]]
     fixed = "step_size" in options

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from odecheck_reference import Problem, solution
@@ -63,9 +64,24 @@ relative defect that would have gone unseen. A counter-example is the smallest p
 
 @dataclass(frozen=True)
 class Row:
-    """One claim. problems: how many were judged; held, refuted: of these. resolved: the largest relative defect that a
-    verdict "holds" may hide; score: the largest gap in units of its bar among these. gap: |observed − expected| of
-    the counter-example, and counter_example its problem, the smallest one drawn."""
+    """One claim.
+
+    Attributes:
+        claim: its id.
+        statement: its sentence.
+        source: where it stands.
+        verdict: that of all problems together.
+        condition: under which it holds, in words.
+        problems: how many were judged.
+        held: of these.
+        refuted: of these.
+        resolution: the relative defect that has to be seen.
+        resolved: the largest relative defect that a verdict "holds" may hide.
+        score: the largest gap in units of its bar among what held.
+        gap: |observed − expected| of the counter-example.
+        counter_example: its problem, the smallest one drawn.
+        note: what is to be known besides.
+    """
 
     claim: str
     statement: str
@@ -91,7 +107,13 @@ def paper(claim: str) -> str:
 def build(claims: Sequence[Claim] = ALL, *, workers: int = 2, families: Sequence[str] | None = None) -> list[Row]:
     """Judge the claims on their drawn problems and make one row of each.
 
-    workers: processes. families: only these; by default those that its family of claims names.
+    Args:
+        claims: of the papers.
+        workers: processes.
+        families: only problems of these; by default those that each family of claims names.
+
+    Returns:
+        The rows, in reading order, those of benchmark claims among them.
     """
     records: list[Record] = []
     for group in papers():
@@ -211,10 +233,12 @@ def typed(problem: Problem) -> str:
 
 
 def to_json(rows: Sequence[Row]) -> str:
+    """The rows as JSON."""
     return json.dumps([asdict(r) for r in rows], indent=1, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> list[Row]:
+    """The rows of what `to_json` wrote."""
     return [Row(**entry) for entry in json.loads(text)]
 
 
@@ -231,7 +255,8 @@ def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
 
     from .training_claims import CLAIMS, judge_rows, ledger_row
 
-    kept = [pd.read_parquet(path) for path in sorted((folder / "training").glob("*.parquet"))]
+    read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
+    kept = [read(path) for path in sorted((folder / "training").glob("*.parquet"))]
     found = [one for table in kept for one in judge_rows(table)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
     return [Row(**judged[r.claim]) if r.claim in judged and kept else r for r in rows]

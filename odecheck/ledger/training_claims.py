@@ -12,7 +12,6 @@ The interval is Student's, r̄ ± t_{n−1} s/√n, each end wrong with probabil
 (Bonferroni): a wrong "refuted" about any of them has a probability of at most α = 0.05, a wrong "holds" less. A task's
 verdict is "holds" when every comparison's is, "refuted" when one is. What did not get to its end (NaN, a solver that
 gave up) has lost: see `compared`.
-
 Rows of models whose parameter counts differ by more than a tenth are not compared: the verdict is inconclusive.
 """
 
@@ -37,8 +36,23 @@ TUNING = 100  # seeds from here on choose learning rates, and judge nothing
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pair: the ratio of the geometric means, subject to rival, and its interval. n: pairs of seeds. lost,
-    rival_lost: trainings that did not get to their end. The verdict is that of "the subject has less"."""
+    """One subject beside one rival.
+
+    Attributes:
+        n: pairs of seeds.
+        ratio: of the geometric means, subject to rival.
+        low: the lower end of its interval.
+        high: the upper end.
+        verdict: of "the subject has less".
+        lost: trainings of the subject that did not get to their end.
+        rival_lost: those of the rival.
+        note: why it is inconclusive, or nothing.
+        claim: the claim's id.
+        task: the task that was trained.
+        quantity: what is compared.
+        subject: a model or an optimizer.
+        rival: another.
+    """
 
     n: int
     ratio: float
@@ -57,8 +71,18 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BenchmarkClaim:
-    """subjects, rivals: values of the column `kind`, model or optimizer. quantities: name → the number of one training,
-    from its rows; less is better. tuned: each at its best learning rate, and at equal CPU time."""
+    """A statement about trainings: each subject has less of each quantity than each rival.
+
+    Attributes:
+        id: of the claim.
+        statement: its sentence.
+        source: where it stands.
+        kind: the column, model or optimizer, of which subjects and rivals are values.
+        subjects: what is said to have less.
+        rivals: than what.
+        quantities: name → the number of one training, from its rows; less is better.
+        tuned: each at its best learning rate, and at equal CPU time.
+    """
 
     id: str
     statement: str
@@ -90,7 +114,8 @@ def final_loss(rows: Any) -> float:
 def instability(rows: Any) -> float:
     """How far the loss jumps up: the mean rise of log loss over the steps where it rises (0 elsewhere), plus 1e-6.
 
-    A loss that falls at every step has none. NaN for a training that was stopped."""
+    A loss that falls at every step has none. NaN for a training that was stopped.
+    """
     steps = rows[rows["split"] == "train"].sort_values("step")
     if (steps["message"] != "").any():
         return math.nan
@@ -134,7 +159,8 @@ def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = A
     """Mean and both ends of its interval; each end is wrong with probability alpha / comparisons at most."""
     r = np.asarray(log_ratios, float)
     mean, n = float(r.mean()), len(r)
-    half = float(stats.t.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
+    student: Any = stats.t
+    half = float(student.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
     return mean, mean - half, mean + half
 
 
@@ -148,8 +174,19 @@ def decide(low: float, high: float, n: int) -> Verdict:
 
 
 def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons: int = 1) -> Comparison:
-    """Compare the numbers of each seed. A training without a number has lost its pair: it counts as twice the largest
-    ratio that was seen, in favour of the other; where both have none the pair says nothing."""
+    """Compare the numbers of each seed.
+
+    A training without a number has lost its pair: it counts as twice the largest ratio that was seen, in favour of the
+    other; where both have none the pair says nothing.
+
+    Args:
+        mine: of each seed the subject's number.
+        theirs: of each seed the rival's.
+        comparisons: among which this is one, for the width of the interval.
+
+    Returns:
+        The comparison, without names.
+    """
     seeds = sorted(set(mine) & set(theirs))
     lost = {s for s in seeds if not math.isfinite(mine[s])}
     rival_lost = {s for s in seeds if not math.isfinite(theirs[s])}
@@ -171,8 +208,14 @@ def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons
 
 
 def judge_rows(rows: Any) -> list[Comparison]:
-    """All comparisons that rows of training.parquet allow: each task by itself, models with the same optimizer and
-    rate, optimizers on the same model. A claim none of whose subjects was trained has no comparison."""
+    """All comparisons that rows of training.parquet allow.
+
+    Args:
+        rows: a DataFrame; each task is judged by itself, models at one optimizer and rate, optimizers on one model.
+
+    Returns:
+        The comparisons; of a claim none of whose subjects was trained there is none.
+    """
     found = list[Comparison]()
     for claim in CLAIMS:
         apart = ["task", "optimizer", "learning_rate"] if claim.kind == "model" else ["task", "model"]
@@ -189,7 +232,7 @@ def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
     names = (*claim.subjects, *claim.rivals)
     counts = rows[rows[claim.kind].isin(names)]["parameters"]
     unequal = f"{counts.min():.0f} to {counts.max():.0f} parameters" if counts.max() > SPREAD * counts.min() else ""
-    found = []
+    found: list[Comparison] = []
     for quantity, measure in claim.quantities.items():
         numbers = {
             name: {int(seed): measure(one) for seed, one in rows[rows[claim.kind] == name].groupby("seed")}
@@ -243,7 +286,7 @@ def best_rates(rows: Any, kind: str) -> Any:
     stopped is not chosen. Without tuning seeds: all rows, where each has one rate. Raises ValueError otherwise.
     """
     judged = rows[rows["seed"] < TUNING]
-    kept = []
+    kept: list[Any] = []
     for name, mine in judged.groupby(kind, sort=False):
         tried = rows[(rows[kind] == name) & (rows["seed"] >= TUNING)]
         rates = list(mine["learning_rate"].unique())
@@ -257,8 +300,14 @@ def best_rates(rows: Any, kind: str) -> Any:
 
 
 def best_rate(tried: Any) -> float | None:
-    """The learning rate with the least mean final loss over the seeds, among those at which no training was stopped;
-    None where there is none."""
+    """The learning rate with the least mean final loss over the seeds, among those at which no training was stopped.
+
+    Args:
+        tried: a DataFrame of rows of training, of one model or optimizer.
+
+    Returns:
+        The rate; None where there is none.
+    """
     losses = {
         float(rate): float(np.mean([final_loss(one) for _, one in at.groupby("seed")]))
         for rate, at in tried.groupby("learning_rate")
@@ -272,7 +321,7 @@ def at_equal_time(rows: Any) -> Any:
     import pandas as pd
 
     trained = rows[rows["split"] == "train"]
-    kept = []
+    kept: list[Any] = []
     for _, pair in trained.groupby("seed"):
         key = ["model", "optimizer", "learning_rate"]
         ends = [one["cpu_seconds"].max() for _, one in pair.groupby(key) if (one["message"] == "").all()]

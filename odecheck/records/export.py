@@ -30,9 +30,12 @@ def schema() -> dict[str, Any]:
 
 
 def write_json(file: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
-    """{"schema", "facts", "records"} to a file, or to the standard output for "-".
+    """Write {"schema", "facts", "records"} as JSON, which has no infinity and no NaN: "Infinity", "-Infinity" and null.
 
-    JSON has no infinity and no NaN: they are "Infinity", "-Infinity" and null.
+    Args:
+        file: a path, whose folder is made, or "-" for the standard output.
+        rows: the records, as dictionaries.
+        facts: of the run.
     """
     text = json.dumps(
         {"schema": SCHEMA, "facts": facts, "records": [_finite(row) for row in rows]}, indent=1, allow_nan=False
@@ -54,7 +57,13 @@ def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -> None:
-    """One test case for each record. What is inconclusive, not applicable or known to fail is skipped."""
+    """Write JUnit XML, a test case for each record. What is inconclusive, not applicable or known to fail is skipped.
+
+    Args:
+        file: a path, whose folder is made.
+        records: the records.
+        strict: whether what is inconclusive has failed.
+    """
     suite = ElementTree.Element("testsuite", name="odecheck")
     counts = {"failed": 0, "skipped": 0, "error": 0}
     for record in records:
@@ -103,7 +112,15 @@ def _text(text: str) -> str:
 def write_summary(
     file: str, records: Sequence[Record], facts: Mapping[str, Any], *, strict: bool = False, run: str = ""
 ) -> None:
-    """Markdown for people who look at a CI run, added to the file, which in all stays below SUMMARY_BYTES."""
+    """Add Markdown for people who look at a CI run to a file, which in all stays below SUMMARY_BYTES.
+
+    Args:
+        file: a path, whose folder is made.
+        records: the records.
+        facts: of the run.
+        strict: whether what is inconclusive has failed.
+        run: the folder of the run, for what to type.
+    """
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     room = SUMMARY_BYTES - 1 - (path.stat().st_size if path.exists() else 0)
@@ -119,7 +136,18 @@ def to_summary(
     room: int = SUMMARY_BYTES,
     run: str = "",
 ) -> str:
-    """Verdict, one row for each claim, then every failure in full for as long as there is room, in bytes."""
+    """Markdown of a run: the verdict, one row for each claim, then every failure in full for as long as there is room.
+
+    Args:
+        records: the records.
+        facts: of the run.
+        strict: whether what is inconclusive has failed.
+        room: bytes.
+        run: the folder of the run, for what to type.
+
+    Returns:
+        The text, of at most so many bytes.
+    """
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
     judged = len(records) - kinds.count("not applicable")
@@ -128,7 +156,7 @@ def to_summary(
         head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
     elif "inconclusive" in kinds:
         head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
-    versions = facts.get("versions") or {}
+    versions: Mapping[str, Any] = facts.get("versions") or {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]

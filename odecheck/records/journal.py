@@ -37,7 +37,13 @@ def _line(entry: Mapping[str, Any]) -> str:
 class Journal:
     """A file of one JSON object a line, to which entries are added; it is made with the first of them.
 
-    entries: those that it had when it was opened, without lines that were cut off. damaged: these, in words.
+    Args:
+        path: of the file.
+
+    Attributes:
+        path: of the file.
+        entries: those that it had when it was opened, without lines that were cut off.
+        damaged: these, in words.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,6 +84,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
+        """Close the file; the next entry opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None

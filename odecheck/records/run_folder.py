@@ -178,6 +178,7 @@ class Store:
         self._journal.add(asdict(record))
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()
 
     def finish(self, records: Sequence[Record]) -> None:
@@ -189,8 +190,8 @@ class Store:
 
 def kind_of(facts: Mapping[str, Any]) -> str:
     """The command that a run is of: verify (or `check`), conformance, train or cost; nothing where it is of none."""
-    cases = facts.get("cases")
-    cases = cases if isinstance(cases, dict) else {}
+    found = facts.get("cases")
+    cases: Mapping[str, Any] = found if isinstance(found, dict) else {}
     if "claims" in cases and "pairs" in cases:
         return "conformance" if "conformance" in facts else "verify"
     return "train" if "task" in cases else "cost" if "source" in cases else ""
@@ -237,10 +238,20 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """run.json. Raises BadInput where there is none, or one of another version of the format."""
+    """Read run.json.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        What it says.
+
+    Raises:
+        BadInput: there is none, or one that is torn or of another version of the format.
+    """
     path = Path(folder) / "run.json"
     try:
-        facts = json.loads(path.read_text())
+        facts: Any = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise BadInput(
             f"there is no run in {folder}",
@@ -253,49 +264,56 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
             "a disk that was full, or another program's file",
             f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
         ) from error
-    seen = facts.get("schema") if isinstance(facts, dict) else None
-    if seen != SCHEMA:
+    seen: Mapping[str, Any] = facts if isinstance(facts, dict) else {}
+    if seen.get("schema") != SCHEMA:
         raise BadInput(
-            f"the run in {folder} has format version {seen}, and this odecheck reads {SCHEMA}",
+            f"the run in {folder} has format version {seen.get('schema')}, and this odecheck reads {SCHEMA}",
             "a run of another version of odecheck",
-            f"pip install odecheck=={_made_by(facts)} to read it, or another --run",
+            f"pip install odecheck=={seen.get('versions', {}).get('odecheck') or 'VERSION'} to read it, or another --run",
         )
     return facts
 
 
-def _made_by(facts: Any) -> str:
-    versions = facts.get("versions", {}) if isinstance(facts, dict) else {}
-    return versions.get("odecheck") or "VERSION"
-
-
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
-    """A run folder's facts and records, whether the run has ended or not. Raises BadInput as `read_facts`."""
-    facts = read_facts(folder)
-    return facts, read_records(Path(folder))[0]
+    """Read a run, whether it has ended or not.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Its facts, and its records, each case once.
+
+    Raises:
+        BadInput: as `read_facts`.
+    """
+    return read_facts(folder), read_records(Path(folder))[0]
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     """The records of a folder, each case once, and in words what could not be read."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Any] = []
     damaged: list[str] = []
     table = folder / "records.parquet"
     if table.exists():
         import pandas as pd
 
         try:
-            rows += pd.read_parquet(table).to_dict("records")
+            table_rows: Any = pd.read_parquet(table).to_dict("records")  # pyright: ignore[reportUnknownMemberType]
+            rows += table_rows
         except Exception as error:  # whatever pyarrow makes of a torn file
             damaged.append(f"{table.name}: {str(error).splitlines()[0]}")
     written = Journal(folder / "journal.jsonl")
     rows += written.entries
     damaged += written.damaged
     kept: dict[tuple[str, str, str], Record] = {}
-    for row in rows:
-        if not isinstance(row, dict) or set(row) != set(COLUMNS):
-            damaged.append(f"a row without the columns of a record: {str(row)[:60]}")
+    for one in rows:
+        row: dict[str, Any] = one if isinstance(one, dict) else {}
+        if set(row) != set(COLUMNS):
+            damaged.append(f"a row without the columns of a record: {str(one)[:60]}")
             continue
         try:
-            record = Record(**{**row, "verdict": Verdict(row["verdict"])})
+            row["verdict"] = Verdict(row["verdict"])
+            record = Record(**row)
         except ValueError:
             damaged.append(f"a row of no known verdict: {str(row['verdict'])[:60]!r}")
             continue

@@ -15,9 +15,14 @@ Outcome = Literal["passed", "refuted as stated", "failed", "inconclusive", "expe
 
 
 def outcome(record: Record, *, strict: bool = False) -> Outcome:
-    """What a record means to somebody who waits for green or red. strict: inconclusive counts as failed.
+    """What a record means to somebody who waits for green or red.
 
-    "refuted as stated": a sentence that is false when read literally, and was found to be.
+    Args:
+        record: the record.
+        strict: whether what is inconclusive has failed.
+
+    Returns:
+        One of six words; "refuted as stated" is a sentence that is false when read literally, and was found to be.
     """
     if record.verdict in ("not applicable", "unsupported"):
         return "not applicable"
@@ -42,7 +47,15 @@ def identifier(record: Record) -> str:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One claim over all subjects and problems. resolved: the largest relative defect that a "holds" may hide."""
+    """One claim over all subjects and problems.
+
+    Attributes:
+        claim: its id.
+        counts: of each outcome the records.
+        resolved: the largest relative defect that a "holds" may hide; NaN where nothing holds.
+        nfe: evaluations of the field, of all records.
+        seconds: of the wall, of all records.
+    """
 
     claim: str
     counts: dict[str, int]
@@ -52,6 +65,7 @@ class ClaimRow:
 
     @property
     def failed(self) -> int:
+        """How many records failed."""
         return self.counts.get("failed", 0)
 
 

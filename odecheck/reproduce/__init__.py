@@ -34,11 +34,26 @@ def script(
     worst: str = "",
     library: str = "",
 ) -> str:
-    """Python text that asks the claim's question of the subject's library alone, and exits with 1 where it is off.
+    """Write the script that asks a claim's question of the subject's library alone, and exits with 1 where it is off.
 
-    observed, expected, bar, worst: of the row. The script's bar lies half way between the row's bar and its gap.
-    library: name and version. Raises BadInput for a claim, field or library that has no text, Unsupported for
-    a question that cannot be asked of the library.
+    Its bar lies half way between the row's bar and its gap.
+
+    Args:
+        claim: the claim.
+        subject: solver and engine, as the row has them.
+        problem: the problem.
+        observed: of the row.
+        expected: of the row.
+        bar: of the row.
+        worst: the index of the row's worst component, as text.
+        library: name and version, for the first line.
+
+    Returns:
+        Python text that needs the library, numpy and scipy.
+
+    Raises:
+        BadInput: a claim, field or library that has no text, or no jinja2.
+        Unsupported: a question that cannot be asked of the library.
     """
     try:
         import jinja2
@@ -74,7 +89,7 @@ def _variables(question: Question) -> dict[str, Any]:
         rate = "f(*map(torch.tensor, (np.float64(t), y.reshape(np.shape(y0)), p))).numpy()"
     elif call.language == "jax":
         rate = f"np.array({rate})"
-    found = {
+    found: dict[str, Any] = {
         "call": call,
         "field": [fields.in_language(line, call.language) for line in body],
         "rate": rate,

@@ -61,7 +61,17 @@ SHOW = "odecheck show ROW, which runs the case again with odecheck; or a method 
 
 @singledispatch
 def lines(field: object) -> list[str]:
-    """The body of f(t, y, p) in torch; the last line returns. Raises BadInput for a field that has no text here."""
+    """The body of f(t, y, p) in torch.
+
+    Args:
+        field: of the reference.
+
+    Returns:
+        Lines, of which the last one returns; y is (batch, state), p all parameters in one row.
+
+    Raises:
+        BadInput: a field that has no text here.
+    """
     raise BadInput(
         f"no text is known for the field {type(field).__name__}",
         "a field of your own, or one of the larger models",

@@ -21,7 +21,7 @@ class _Asked:
 
 
 def arguments(solver: Solver, ts: Tensor) -> dict[str, Any]:
-    """What a solver of odecheck hands to the library's function, beside field, start and times."""
+    """The keywords that a solver of odecheck hands to the library's function, beside field, start and times."""
     asked = _Asked()
 
     def spy(module: Any, y0: Tensor, times: Tensor, **how: Any) -> Tensor:
@@ -33,7 +33,19 @@ def arguments(solver: Solver, ts: Tensor) -> dict[str, Any]:
 
 
 def call(subject: Subject, ts: Tensor) -> Call:
-    """How the subject's library is called. Raises BadInput for an engine without a text, Unsupported as engines do."""
+    """How the subject's library is called.
+
+    Args:
+        subject: with the solver and the engine.
+        ts: the output times, of shape (times,).
+
+    Returns:
+        The call, as text.
+
+    Raises:
+        BadInput: an engine without a text.
+        Unsupported: a solver that the library does not have.
+    """
     how = arguments(subject.solver, ts)
     # what is left out is the library's default, or a budget that is not reached
     options = {k: v for k, v in how.get("options", {}).items() if (k, v) != ("interp", "linear")}

@@ -20,12 +20,19 @@ SHOW = "odecheck show ROW, which runs the case again with odecheck"
 
 @dataclass(frozen=True)
 class Question:
-    """kind: the template. what: of the printed line. problem, subject: what is solved, and how finely.
+    """What a script asks.
 
-    relative: whether the bar is in units of the largest true component. carried: whether the integral in the loss is
-    solved for, as one more component of the state. beside: what the observed value is compared with. bar: of the
-    script, where it is not that of the row. granted: an error that is granted to each evaluation of the field; then
-    they are counted.
+    Attributes:
+        kind: the template.
+        what: the quantity, in the line that the script prints.
+        problem: what is solved.
+        subject: how finely.
+        variables: of the template.
+        relative: whether the bar is in units of the largest true component.
+        carried: whether the integral in the loss is solved for, as one more component of the state.
+        beside: what the observed value is compared with, in words.
+        granted: an error that is granted to each evaluation of the field; then they are counted.
+        bar: of the script, where it is not that of the row.
     """
 
     kind: str
@@ -51,9 +58,15 @@ def index_of(worst: str, otherwise: int) -> int:
 
 
 def worst_part(parts: Sequence[Problem], sizes: Sequence[int], worst: str) -> Problem:
-    """Of several problems of one claim the one with the worst component. worst: a row's, as text; none: the first.
+    """Of several problems of one claim the one with the worst component.
 
-    sizes: of each part's numbers, where they come flat; otherwise the first index is the part's.
+    Args:
+        parts: the problems.
+        sizes: of each part's numbers, where they come flat; otherwise the first index is the part's.
+        worst: the index of a row's worst component, as text; of an empty one it is the first part.
+
+    Returns:
+        One of the parts.
     """
     index = ast.literal_eval(worst) if worst else [0]
     if len(index) != 1:
@@ -62,7 +75,18 @@ def worst_part(parts: Sequence[Problem], sizes: Sequence[int], worst: str) -> Pr
 
 
 def loss_text(loss: object, *, carried: bool = False) -> tuple[str, str]:
-    """A loss of y as text, and the line of its constants. carried: y has the integral as its last component."""
+    """A loss of y as text.
+
+    Args:
+        loss: of the reference.
+        carried: whether y has the integral as its last component.
+
+    Returns:
+        An expression in torch of y (times, batch, state), and the line that assigns its constants.
+
+    Raises:
+        BadInput: a loss that has no text.
+    """
     y = "y[..., :-1]" if carried else "y"
     integral = " + y[-1, :, -1].sum()" if carried else ""
     match loss:

@@ -17,7 +17,20 @@ Make = Callable[[str, Subject, Problem, str], Question]
 
 
 def ask(claim_id: str, subject: Subject, problem: Problem, worst: str = "") -> Question:
-    """The question of a claim. worst: the row's component. Raises BadInput where none is known."""
+    """The question of a claim.
+
+    Args:
+        claim_id: the claim's id.
+        subject: of the row.
+        problem: of the row.
+        worst: the index of the row's worst component, as text.
+
+    Returns:
+        The question.
+
+    Raises:
+        BadInput: none is known for this claim.
+    """
     for ids, make in QUESTIONS:
         if claim_id in ids:
             return make(claim_id, subject, problem, worst)

@@ -144,10 +144,6 @@ _OF_TIME = ("time", "exact_event(z + sum(m))[0]")
 _OF_STATE = ("states[-1].square().sum() / 2", "np.sum(exact_event(z + sum(m))[1:] ** 2) / 2")
 
 
-_OF_TIME = ("time", "exact_event(z + sum(m))[0]")
-_OF_STATE = ("states[-1].square().sum() / 2", "np.sum(exact_event(z + sum(m))[1:] ** 2) / 2")
-
-
 def event(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """EVT-1 to EVT-4."""
     event_claims.event_of(problem)

@@ -5,34 +5,23 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from odecheck.bench import gpu, gpu_variants
-from odecheck.bench.gpu_report import Report
+from odecheck.bench import gpu
 from odecheck.cli import app
-from odecheck.engines.torchdiffeq import Backprop
-from odecheck.solvers import FixedStep
+from tests.bench.computations import ITEM, row
 
 SCRIPTS = Path(__file__).parents[2] / "asv_bench"
-SMALL = next(iter(gpu.SIZES))
-ITEM = gpu.Item(SMALL, Backprop(), FixedStep("rk4", step=0.25), "gradient")
 
 
 @pytest.fixture(scope="module")
 def expected():
     return ITEM.posed("cpu", torch.float64)().double()
-
-
-def row(expected, variant="eager", dtype=torch.float64, device="cpu", item=ITEM):
-    return gpu.measured(item, variant, device, dtype, lambda: expected, 1)
 
 
 @pytest.fixture
@@ -107,85 +96,6 @@ def test_the_cpu_is_measured_briefly(monkeypatch):
     )
     gpu.suite(gpu.jobs(quick=True), repeat=5)
     assert set(seen) == {("cuda", 5, True), ("cpu", gpu.CPU_REPEAT, False)}
-
-
-def test_the_report_has_every_row_as_it_comes(tmp_path, expected):
-    report = Report(tmp_path, expected=2)
-    report.add(replace(row(expected), message="a | b"))
-    assert len(pd.read_parquet(tmp_path / "gpu.parquet")) == 1
-    page = (tmp_path / "gpu.md").read_text()
-    assert "Incomplete: 1 of 2 rows" in page and page.count("\n| M×64") == 1 and "a   b" in page
-    report.add(row(1.1 * expected))
-    page = (tmp_path / "gpu.md").read_text()
-    assert "Incomplete" not in page and page.count("\n| M×64") == len(pd.read_parquet(tmp_path / "gpu.parquet")) == 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu.md", "gpu.parquet"]
-
-
-@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (RuntimeError, 1)])
-def test_an_abort_keeps_what_was_measured(tmp_path, monkeypatch, stop, status):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("odecheck.bench.gpu_report.about_device", lambda: "a GPU")
-    count = iter(range(100))
-
-    def third_fails(item, *how, counts):
-        if next(count) == 2:
-            raise stop("pulled out")
-        return item.row(how[0], how[1], how[2])
-
-    monkeypatch.setattr(gpu, "measured", third_fails)
-    done = CliRunner().invoke(app, ["bench", "--gpu", str(tmp_path), "--quick"])
-    assert done.exit_code == status, done.output
-    assert (
-        len(pd.read_parquet(tmp_path / "gpu.parquet")) == 2 and "Incomplete: 2 of" in (tmp_path / "gpu.md").read_text()
-    )
-
-
-@pytest.mark.parametrize("quantity", ["solution", "gradient"])
-def test_the_loop_that_is_captured_takes_the_steps_of_torchdiffeq(quantity):
-    loop, library = (gpu.Item(SMALL, e, FixedStep("rk4", step=0.1), quantity) for e in (gpu.LOOP, Backprop()))
-    found, true = (item.posed("cpu", torch.float64)() for item in (loop, library))
-    assert float((found - true).abs().max()) < 1e-13 * float(true.abs().max())
-
-
-@pytest.mark.parametrize("quantity", ["solution", "gradient"])
-def test_the_loop_that_is_captured_never_looks_at_a_value(quantity):
-    """On the device `meta` there are none: whatever would wait for a GPU raises."""
-    item = gpu.Item(SMALL, gpu.LOOP, FixedStep("rk4", step=0.1), quantity)
-    assert item.posed("meta", torch.float32)().device.type == "meta"
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        replace(item, engine=Backprop()).posed("meta", torch.float32)()
-
-
-def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
-    """torch's context manager, as it is: when the capture cannot be ended its stream stays the current one."""
-    current = ["own"]
-
-    @contextmanager
-    def on(stream):
-        before, current[0] = current[0], stream
-        yield
-        current[0] = before
-
-    @contextmanager
-    def graph(_, stream):
-        current[0] = stream
-        try:
-            yield
-        finally:
-            raise RuntimeError("capture_end failed")
-
-    side = SimpleNamespace(wait_stream=lambda other: None)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(wait_stream=lambda other: None))
-    monkeypatch.setattr(torch.cuda, "device", lambda device: on("own"))
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: side)
-    monkeypatch.setattr(torch.cuda, "stream", on)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
-    monkeypatch.setattr(torch.cuda, "graph", graph)
-    put_back = []
-    monkeypatch.setattr(torch.cuda, "set_stream", put_back.append)
-    with pytest.raises(RuntimeError, match="capture_end"):
-        gpu_variants.captured(replace(ITEM, engine=gpu.LOOP).posed("cpu", torch.float32))
-    assert len(put_back) == 1 and put_back[0] is not side
 
 
 @pytest.mark.parametrize(

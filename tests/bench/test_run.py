@@ -7,13 +7,12 @@ import math
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.bench import Point, Series, Suite, changes, exit_status, read_done, read_series, run_commits
-from odecheck.bench.pairs import PairsError, PairServer, judged, paired
+from odecheck.bench import Suite, changes, read_done, read_series, run_commits
+from odecheck.bench.pairs import PairsError, PairServer, paired
 from odecheck.bench.suite import source_folders
 from odecheck.cli import app
 
@@ -151,43 +150,3 @@ def test_a_side_that_fails_is_an_error_and_no_time(history):
             paired(server, suite.benchmarks, "solve.Answer.track_answer", sides, processes=2)
         with pytest.raises(PairsError):
             paired(server, suite.benchmarks, "solve.Nowhere.time_it", sides, processes=2)
-
-
-def _series(*points, kind="count", unit="count"):
-    made = [Point(str(i), *((p,) if isinstance(p, str) else ("measured", p))) for i, p in enumerate(points)]
-    return Series("b", (), 0, kind, unit, tuple(made))
-
-
-def test_states_directions_and_confidence():
-    failed = changes([_series(1.0, "failed", "failed", 1.0)])
-    assert [(c.after, c.at, c.direction) for c in failed] == [("0", "1", "failed"), ("2", "3", "mended")]
-    hidden = changes([_series(1.0, "missing", 2.0)])  # the change lies somewhere between
-    assert [(c.after, c.at, c.direction) for c in hidden] == [("0", "1", "missing"), ("0", "2", "worse")]
-    assert changes([_series("missing", "missing", 1.0, 1.0)]) == []
-    assert exit_status(changes([_series(1.0, "missing")])) == 0
-    assert exit_status(changes([_series(1.0, "missing")]), strict=True) == 1
-    (better,) = changes([_series(0.5, 0.9, unit="accuracy, higher is better")])
-    assert better.direction == "better" and exit_status([better]) == 0
-    assert exit_status(changes([_series(0.9, 0.5, unit="accuracy, higher is better")])) == 1
-    assert changes([_series(1e-6, 1.001e-6, kind="error", unit="relative error")]) == []
-    assert exit_status(changes([_series(1e-6, 1.1e-6, kind="error", unit="relative error")])) == 1
-    (advice,) = changes([_series(1.0, 2.0, kind="time", unit="seconds")])
-    assert advice.confidence == "advice" and exit_status([advice]) == 0
-    (from_zero,) = changes([_series(0.0, 1.0)])
-    assert from_zero.direction == "worse" and from_zero.ratio == math.inf
-
-
-def test_load_adds_to_some_rounds_and_a_slow_process_is_its_own_excuse():
-    rng = np.random.default_rng(0)
-    side = np.repeat([0, 1], 8)
-    load = 1 + rng.exponential(0.3, size=(16, 25))  # a machine that does other things
-    own = np.exp(rng.normal(0, 0.01, size=(16, 1)))  # what each process is slower by, for as long as it lives
-    alike = judged(load * own, side)
-    assert not alike.significant() and alike.low < 1 < alike.high
-    slower = judged(load * own * np.where(side, 1.1, 1.0)[:, None], side)
-    assert slower.significant() and slower.low < 1.1 < slower.high
-    alarms = 0
-    for _ in range(200):
-        null = np.exp(rng.normal(0, 0.02, size=(16, 1))) * (1 + rng.exponential(0.3, size=(16, 25)))
-        alarms += judged(null, side).significant()
-    assert alarms <= 5  # 1 expected of 200 at the level of 0.005, before the second look

@@ -20,6 +20,7 @@ from odecheck.ledger import build as ledger
 from odecheck.report.static import needs_figures
 from odecheck.selftest import curve
 from tests import bad_engines
+from tests.commands.typed import refused, run
 
 VERIFY = ("verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1")
 TRAIN = {"schema": 1, "cases": {"task": "digits", "setting": {}}, "versions": {}, "command": ["odecheck", "train"]}
@@ -30,23 +31,9 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def run(*typed: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, list(typed))
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
-
-
 def a_run(folder: str, facts: object = TRAIN) -> None:
     Path(folder).mkdir(parents=True)
     (Path(folder) / "run.json").write_text(facts if isinstance(facts, str) else json.dumps(facts))
-
-
-def refused(said: str, *typed: str) -> str:
-    status, output = run(*typed)
-    assert status == 2, output
-    assert said in output and "usual cause" in output and "what to type" in output
-    return output
 
 
 @pytest.mark.parametrize(

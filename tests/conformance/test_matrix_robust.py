@@ -10,11 +10,10 @@ from importlib.metadata import version
 import pytest
 from typer.testing import CliRunner
 
-from odecheck import BadInput, Subject, Verdict, check, problems
+from odecheck import Subject, Verdict, check, problems
 from odecheck.cli import app
-from odecheck.conformance.libraries import Version, versions
+from odecheck.conformance.libraries import versions
 from odecheck.conformance.matrix import matrix
-from odecheck.engines.found import libraries
 from odecheck.runner.limits import GIB, Limits, OutOfTime, within
 from odecheck.solvers import FixedStep
 from odecheck.subject import SHIPPED
@@ -145,27 +144,10 @@ def test_a_library_that_does_not_import_is_a_row(rows):
     assert "operator does not exist" in row.message
 
 
-def test_an_unknown_library_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="there is no library 'torchdifeq'"):
-        list(versions(["torchdifeq"], tmp_path))
-
-
 def test_verify_has_the_same_limits():
     subject = Subject(SHIPPED, FixedStep("rk4", step=0.1), bad_engines.Bad("hang"))
     (record,) = check(subject, problems()[0], "SOL-9", limits=Limits(seconds=0.5), validate=False)
     assert record.verdict == "error" and record.message == "no answer within 0.5 seconds"
-
-
-def test_every_library_declares_what_it_needs():
-    found = libraries()
-    assert len({library.name for library in found}) == len(found) >= 6
-    for library in found:
-        assert isinstance(Version(library, ""), Version)
-        assert library.tested
-        assert all(known.why and known.claims for known in library.known)
-        asked = library.asks(library.tested[-1], "")
-        keys = [(way.solver.name, way.engine.name) for way in asked]
-        assert len(set(keys)) == len(keys)
 
 
 def test_verify_takes_a_time_for_each_case(tmp_path):

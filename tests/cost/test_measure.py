@@ -1,139 +1,212 @@
-"""odecheck cost: what a folder was measured with, what failed, libraries that are not here, damaged tables."""
+"""Costs: the counted solve is the solve, counts are exact, and what nobody tells stays empty."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+import copy
+import math
+from dataclasses import replace
 
-import pandas as pd
 import pytest
+import torch
+from odecheck_reference import catalogue
+from torch import nn
 
-from odecheck.cost import precision
+from odecheck import Adaptive, FixedStep, Subject
+from odecheck.cost import QUANTITIES, alone, counted, measure, pose, saved_bytes
 from odecheck.cost import presets as shipped
-from odecheck.cost import run_folder as kept
-from odecheck.errors import BadInput
-from odecheck.report import cost_page as page
-from tests.commands.test_refused import refused, run
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.errors import BadInput, Unsupported
+from odecheck.instruments import step_counts as tally
+from odecheck.instruments.live_bytes import LiveBytes
+from odecheck.subject import SHIPPED
+from tests.cost.computations import ENGINES, PROBLEM, Elsewhere, posed
 
-ONE = ("--problem", "heavy", "--subject", "dopri5(rtol=0.001, landing), torchdiffeq backprop")
-COST = ("cost", *ONE, "--quantity", "solution", "--rungs", "1", "--repeat", "0", "--run", "c1")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+# diffrax compiles for seconds, and evaluates a field that no counter of ours touches
+CALLED = [subject for subject in shipped.subjects() if not subject.engine.name.startswith("diffrax")]
 
 
-def test_a_run_that_was_measured_otherwise_is_not_gone_on_with(monkeypatch):
-    status, output = run(*COST)
-    assert status == 0 and "1 row in c1" in output
-    facts = json.loads(Path("c1/run.json").read_text())
-    assert facts["cost"] == {"rungs": 1, "repeat": 0, "device": "cpu", "dtype": "float64", "error": 1e-6}
-    output = refused("was measured with", *COST, "--rungs", "3", "--repeat", "1", "--dtype", "float32", "--resume")
-    for said in ("rungs 1 (now 3)", "repeat 0 (now 1)", "dtype float64 (now float32)"):
-        assert said in output
-    assert "device" not in output.split("usual cause")[0]
-    assert "rungs" not in refused("other subjects on 'heavy ball'", *COST, "--subject", "odeint", "--resume")
-    facts["versions"]["torch"] = "1.0"
-    Path("c1/run.json").write_text(json.dumps(facts))
-    refused("torch 1.0 (now", *COST, "--resume")
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("subject", CALLED, ids=lambda subject: subject.engine.name)
+def test_the_counted_solve_is_the_uncounted_one_bit_for_bit(subject, quantity):
+    at = posed(subject.engine, quantity, replace(subject.solver, rtol=1e-5))
+    before = type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)
+    try:
+        plain = at()
+    except (Unsupported, RuntimeError) as refused:  # the library has no such derivative, and says so or breaks off
+        with pytest.raises(type(refused)):
+            at.counted()
+        plain = None
+    if plain is not None:
+        found, _ = at.counted(rows=True)
+        assert torch.equal(found, plain)
+        with LiveBytes():
+            assert torch.equal(at(), plain)
+        try:
+            saved_bytes(lambda: _same(at(), plain))
+        except RuntimeError as refused:  # torch.func allows no such hooks: the bytes are empty then
+            if "hooks" not in str(refused):
+                raise
+            assert math.isnan(measure(at, repeat=0)[0].saved_bytes)
+        assert torch.equal(at(), plain)
+    assert (type(at.module), set(vars(at.module)), set(at.module._forward_pre_hooks)) == before
 
 
-def test_another_error_and_another_problem_are_no_other_run():
-    assert run(*COST)[0] == 0
-    assert run(*COST, "--error", "1e-4", "--resume")[0] == 0
-    assert run(*COST, "--problem", "tanh", "--resume")[0] == 0
-    assert run(*COST, "--resume")[0] == 0
-    assert dict(json.loads(Path("c1/run.json").read_text())["cases"]["source"]).keys() == {"heavy ball", "tanh network"}
-    assert len(pd.read_parquet("c1/cost.parquet")) == 2
+def _same(found, plain):
+    assert torch.equal(found, plain)
 
 
-def test_the_last_run_of_costs_is_gone_on_with():
-    typed = [*COST[:-2]]
-    assert run(*typed)[0] == 0
-    status, _ = run(*typed, "--resume")
-    assert status == 0 and len(list(Path("runs").iterdir())) == 1
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_evaluations_follow_from_steps(engine):
+    counts = posed(engine).counted(rows=True)[1].counts(torch.tensor(PROBLEM.ts))
+    # the first slope, one evaluation to choose the first step, and six new stages for every try; odecheck.odeint looks
+    # once beforehand what the field depends on, and evaluates it at every output afterwards, for dL/dts
+    first = 3 if engine.name == "odecheck.odeint" else 2
+    assert counts.nfe_forward == first + 6 * (counts.accepted_forward + counts.rejected_forward)
+    assert counts.rows_forward == counts.nfe_forward * PROBLEM.batch
+    if engine.target == "steps":
+        assert counts.accepted_backward == counts.rejected_backward == 0
+    else:
+        solves, asked = len(PROBLEM.ts) - 1, counts.nfe_backward
+        tries = counts.accepted_backward + counts.rejected_backward
+        # torchdiffeq chooses a first step for each interval, odecheck.odeint takes the forward solve's, and looks once
+        # whether the field is still the one that was solved
+        each, besides = (2, solves) if engine.name == "torchdiffeq adjoint" else (1, len(PROBLEM.ts) + 1)
+        assert asked == each * solves + 6 * tries + besides
+    # what is backpropagated through is evaluated once more nowhere; recorded steps are pulled back all at once
+    assert {"torchdiffeq backprop": 0, "odecheck.discrete": 1}.get(engine.name, counts.nfe_backward) == (
+        counts.nfe_backward
+    )
 
 
-def test_what_failed_is_measured_again_and_nothing_else(monkeypatch):
-    both = (*COST, "--subject", "dopri5(rtol=0.001, landing), torchdiffeq", "--rungs", "2")
-    assert run(*both)[0] == 0
-    table = pd.read_parquet("c1/cost.parquet")
-    engines = list(dict.fromkeys(table.engine))
-    assert len(engines) == 3
-    broken = table.copy()
-    broken.loc[3, ["state", "message"]] = "failed", "ModuleNotFoundError: No module named 'x'"
-    kept.write(Path("c1"), broken.to_dict("records"))
-    asked = []
-
-    def seen(subjects, *args, **options):
-        asked.extend(one.engine.name for one in subjects)
-        return precision.work_precision(subjects, *args, **options)
-
-    monkeypatch.setattr("odecheck.cost.work_precision", seen)
-    assert run(*both, "--resume")[0] == 0
-    assert asked == [engines[1]]
-    assert pd.read_parquet("c1/cost.parquet").equals(table)
+TELLING = [subject for subject in CALLED if subject.engine.name.startswith(("torchode", "torchdyn"))]
 
 
-def test_a_damaged_table_is_said():
-    assert run(*COST)[0] == 0
-    for junk in (b"PAR1", b""):
-        Path("c1/cost.parquet").write_bytes(junk)
-        assert "rm c1/cost.parquet" in refused("cannot be read", *COST, "--resume")
-    pd.DataFrame({"a": [1]}).to_parquet("c1/cost.parquet")
-    refused("cannot be read", *COST, "--resume")
+@pytest.mark.parametrize("problem", [1, 3], ids=lambda i: catalogue.quick()[i].name)
+@pytest.mark.parametrize("subject", TELLING, ids=lambda subject: subject.engine.name)
+def test_steps_that_a_library_tells_explain_the_evaluations_that_we_count(subject, problem):
+    """Some steps are rejected: forwards on the pendulum by torchdyn, backwards on the network by all."""
+    problem = catalogue.quick()[problem].with_(running=None)
+    at = posed(subject.engine, "gradient", replace(subject.solver, rtol=1e-6), problem)
+    counts = at.counted()[1].counts(at.ts)
+    if "by name" in subject.engine.name:  # the library makes the solver, so that none of ours can tell
+        assert counts.accepted_forward is None and counts.nfe_forward > 0
+        return
+    tries = counts.accepted_forward + counts.rejected_forward, counts.accepted_backward + counts.rejected_backward
+    assert counts.nfe_forward == 2 + 6 * tries[0]
+    if subject.engine.target == "steps":
+        assert (counts.nfe_backward, tries[1]) == (0, 0)
+        return
+    # every interval is a solve backwards, whose first step takes two; torchdyn's adjoint evaluates the field once more
+    # at each output, for the derivatives in times
+    more = len(problem.ts) if subject.engine.name == "torchdyn adjoint" else 0
+    assert counts.nfe_backward == 2 * (len(problem.ts) - 1) + 6 * tries[1] + more
 
 
-def test_a_folder_of_another_run_is_taken():
-    Path("c1").mkdir()
-    Path("c1/run.json").write_text(json.dumps({"schema": 1, "cases": {"claims": [], "pairs": []}}))
-    refused("already holds a run", *COST)
-    refused("is of odecheck verify, not of cost", *COST, "--resume")
-    assert [p.name for p in Path("c1").iterdir()] == ["run.json"]
+def test_steps_that_were_rejected_are_told_as_such():
+    """Among these, where a step too many or too few would not be noticed by the number of evaluations."""
+    peers = {s.engine.name: s for s in TELLING}
+    problem = catalogue.quick()[3].with_(running=None)
+    for name in ("torchdyn autograd", "torchdyn interpolated adjoint"):
+        at = posed(peers[name].engine, "gradient", replace(peers[name].solver, rtol=1e-6), problem)
+        counts = at.counted()[1].counts(at.ts)
+        assert 0 < counts.rejected_forward < counts.accepted_forward
+    back = peers["torchode Backsolve"]
+    network = catalogue.quick()[1].with_(running=None)
+    at = posed(back.engine, "gradient", replace(back.solver, rtol=1e-6), network)
+    counts = at.counted()[1].counts(at.ts)
+    assert 0 == counts.rejected_forward < counts.rejected_backward < counts.accepted_backward
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("--rungs", "0"), ("--rungs", "-1"), ("--repeat", "-1"), ("--error", "0"), ("--error", "-1"), ("--error", "nan")],
-)
-def test_numbers_that_mean_nothing_are_refused(option, value):
-    status, output = run(*COST, option, value)
-    assert status == 2 and not Path("c1").exists() and option in output
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_fixed_steps_are_counted_by_hand(engine):
+    at = posed(engine, "solution", FixedStep("rk4", step=0.25))
+    counts = at.counted()[1].counts(at.ts)
+    steps = round((PROBLEM.ts[-1] - PROBLEM.ts[0]) / 0.25)
+    assert (counts.accepted_forward, counts.rejected_forward, counts.nfe_forward) == (steps, 0, 4 * steps)
 
 
-def test_a_library_that_is_not_here_is_left_out_and_said_once(monkeypatch):
-    monkeypatch.setattr(shipped, "missing", lambda: ("torchode", "diffrax"))
-    asked = []
-
-    def measured(subjects, problem, quantities, **_options):
-        asked.extend(one.engine.name for one in subjects)
-        return [precision.row(one, problem, quantities[0], None, 1.0) for one in subjects]
-
-    monkeypatch.setattr("odecheck.cost.work_precision", measured)
-    status, output = run("cost", "--quantity", "solution", "--rungs", "1", "--repeat", "0")
-    assert status == 0 and output.count('torchode is not installed: pip install "odecheck[peers]"') == 1
-    assert asked and not [name for name in asked if name.startswith(("torchode", "diffrax"))]
-    assert "odecheck[peers]" in refused("torchode is not installed", "cost", "--subject", "torchode")
+def test_only_outputs_inside_a_step_are_dense_evaluations():
+    landing, passing = Adaptive("dopri5", rtol=1e-5, land=True), Adaptive("dopri5", rtol=1e-5)
+    for solver, forwards in ((landing, 0), (passing, len(PROBLEM.ts) - 1)):
+        at = posed(Backprop(), "solution", solver)
+        assert at.counted()[1].counts(at.ts).dense_evaluations == forwards
+    at = posed(Backprop(), "solution", FixedStep("rk4", step=0.3))  # 0, .3, .6, .9, 1.2, 1.25: 0.5 lies inside
+    assert at.counted()[1].counts(at.ts).dense_evaluations == 1
+    both = posed(Adjoint(), "gradient", passing)
+    assert both.counted()[1].counts(both.ts).dense_evaluations == 2 * (len(PROBLEM.ts) - 1)
 
 
-def test_where_every_row_failed_the_status_is_1(monkeypatch):
-    def failed(subjects, problem, quantities, **_options):
-        return [precision.row(one, problem, quantities[0], None, 1.0, state="failed", message="no") for one in subjects]
+class OnceMore(nn.Module):
+    """A field that is evaluated once more at the end of each step, as a careless wrapper would."""
 
-    monkeypatch.setattr("odecheck.cost.work_precision", failed)
-    assert run(*COST)[0] == 1
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.calls = inner, 0
 
+    def forward(self, t, y):
+        return self.inner(t, y)
 
-def test_figures_are_asked_for_before_anything_is_measured(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "odecheck[figures]" in refused("matplotlib is not installed", *COST, "--write", "out")
-    assert not list(Path().iterdir())
-    with pytest.raises(BadInput, match="matplotlib"):
-        page.write([], Path("out"), 1e-6, {})
-    assert not Path("out").exists()
+    def callback_accept_step(self, t, y, dt):
+        self.calls += 1
+        self(t, y)
 
 
-def test_only_what_was_asked_for_is_named():
-    refused("nothing has a problem with 'xyz' in its name", "cost", "--problem", "xyz")
+def test_one_more_evaluation_a_step_is_seen_and_the_users_callback_still_called():
+    subject = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-5), Backprop())
+    plain = pose(subject, PROBLEM, "solution")
+    worse = pose(replace(subject, around=(OnceMore,)), PROBLEM, "solution")
+    good, bad = (at.counted()[1].counts(at.ts) for at in (plain, worse))
+    assert bad.nfe_forward - good.nfe_forward == good.accepted_forward == worse.module.calls > 3
+    assert "callback_accept_step" not in vars(worse.module)
+
+
+def test_a_copy_of_the_field_is_counted_too():
+    at = posed(Backprop())
+    with counted(at.module, at.solver) as counter:
+        copy.deepcopy(at.module)(at.ts[0], at.y0)
+    assert counter.forward.nfe == 1
+
+
+def test_a_field_with_a_forward_of_its_own_is_counted():
+    at = posed(Backprop())
+    at.module.forward = at.module.forward  # as torch.compile leaves it
+    assert torch.equal(at.counted()[0], at()) and at.counted()[1].forward.nfe > 0
+
+
+def test_what_an_engine_tells_is_kept_and_the_rest_is_empty():
+    cost, _ = measure(posed(Elsewhere(), "solution"), repeat=0)
+    assert (cost.counts.accepted_forward, cost.counts.rejected_forward) == (7, 1)
+    assert cost.counts.nfe_forward is None and math.isnan(cost.columns()["nfe_forward"])
+    tally.tell(accepted_forward=1)  # nobody listens: nothing happens
+
+
+def test_saved_and_live_bytes_of_a_known_computation():
+    x = torch.ones(100, dtype=torch.float64, requires_grad=True)
+    assert saved_bytes(lambda: x.exp().exp().sum().backward()) == 1600  # each exp keeps its result
+    assert saved_bytes(lambda: [x.exp().sum().backward() for _ in range(3)]) == 800
+    assert saved_bytes(lambda: x.detach().exp()) == 0
+    assert saved_bytes(lambda: (x * x).sum().backward()) == 800  # one storage, kept twice
+
+
+def test_memory_of_the_adjoint_does_not_grow_where_that_of_backpropagation_does():
+    grown = {}
+    for engine in ENGINES[:3]:
+        few, many = (measure(posed(engine, solver=FixedStep("rk4", step=step)), repeat=0)[0] for step in (0.125, 0.025))
+        grown[engine.name] = many.saved_bytes / few.saved_bytes
+    assert grown["torchdiffeq backprop"] > 3 > 1.5 > max(grown["torchdiffeq adjoint"], grown["odecheck.odeint"])
+
+
+def test_per_sample_and_alone():
+    at = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-5), Backprop())
+    cost, _ = measure(pose(at, PROBLEM), repeat=1)
+    assert cost.per_sample["rows_forward"] == cost.counts.nfe_forward and cost.per_sample["cpu_seconds"] > 0
+    each = alone(at, PROBLEM)
+    assert len(each) == PROBLEM.batch
+    assert all(one.batch == 1 and one.counts.nfe_forward > 0 for one in each)
+
+
+def test_float32_and_an_integral_term():
+    at = posed(Adjoint(), dtype=torch.float32)
+    assert at().dtype == torch.float32 and torch.equal(at.counted()[0], at())
+    with pytest.raises(BadInput, match="running=None"):
+        posed(Backprop(), problem=catalogue.quick()[1])

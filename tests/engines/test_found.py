@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -14,13 +14,13 @@ import pytest
 
 from odecheck import engines
 from odecheck.engines import found as finding
-from odecheck.engines.base import OdeIntEngine
 from odecheck.engines.found import declared_name, libraries, library_of
-from odecheck.engines.library import Declared, Library
-from odecheck.engines.own import CLOSED, LIBRARY, asks
+from odecheck.engines.library import Declared
+from odecheck.engines.own import CLOSED
 from odecheck.engines.torchdiffeq import BACKPROP, of_release
 from odecheck.errors import BadInput
 from odecheck.solvers import Adaptive
+from tests.engines.made import ENGINE, made
 
 ROOT = Path(__file__).parents[2]
 MINE = '''
@@ -135,9 +135,6 @@ def test_an_entry_point_that_does_not_import_is_said_and_others_go_on(tmp_path):
     assert "left out" in " ".join(asked.stderr.split())
 
 
-ENGINE = OdeIntEngine("another", "steps", lambda *_, **__: None)  # type: ignore[arg-type,return-value]
-
-
 def module(**names: object) -> ModuleType:
     made = ModuleType("made")
     vars(made).update(names)
@@ -158,10 +155,6 @@ def _looked_for_anew():
     finding.found.cache_clear()
     yield
     finding.found.cache_clear()
-
-
-def made(name: str, *of: Declared, **more: object) -> Library:
-    return Library(name, "torch", ("1",), asks, engines=of, **more)  # type: ignore[arg-type]
 
 
 def test_what_is_right_is_taken(monkeypatch):
@@ -199,21 +192,6 @@ def test_a_wrong_file_is_refused_too(names, monkeypatch):
         libraries()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (lambda: made("a", Declared(ENGINE, ("tsit5",))), "names the method 'tsit5' for 'another', which Adaptive"),
-        (lambda: made("a", usual="RK45"), "names the method 'RK45' for every engine"),
-        (lambda: made("a", Declared(ENGINE), Declared(ENGINE)), "declares the engine 'another' twice"),
-        (lambda: replace(LIBRARY, tested=()), "tested with no version"),
-    ],
-)
-def test_a_library_that_contradicts_itself_is_refused_where_it_is_made(wrong, said):
-    with pytest.raises(BadInput) as refused:
-        wrong()
-    assert said in refused.value.seen and refused.value.fix
-
-
 def test_ours_are_all_there_and_whatever_is_asked_is_declared():
     names = [one.name for one in libraries()]
     assert names == ["torchode", "torchdyn", "odecheck", "scipy", "torchdiffeq", "diffrax"]
@@ -245,6 +223,7 @@ import sys
 for name in ("torchode", "torchdyn", "diffrax", "jax"):
     sys.modules[name] = None
 from odecheck.engines.found import libraries
+from tests.engines.made import ENGINE, made
 print([one.name for one in libraries()])
 """
 

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from odecheck import Adaptive, Adjoint, BadInput, Subject, check, problems
-from odecheck.records.journal import Journal
 from odecheck.records.run_folder import RunFolder, read
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint())
@@ -213,25 +212,6 @@ def _living(group: int) -> list[str]:
             state, _, its_group = stat.read_text().rsplit(")", 1)[1].split()[:3]
             found += [stat.parent.name] if int(its_group) == group and state != "Z" else []
     return found
-
-
-def test_a_journal_gives_what_was_whole_and_says_what_was_not(tmp_path):
-    journal = Journal(tmp_path / "new" / "j.jsonl")
-    for n in range(3):
-        journal.add({"n": n})
-        assert [one["n"] for one in Journal(journal.path).entries] == list(range(n + 1))  # written at once
-    journal.close()
-    with journal.path.open("a") as file:
-        file.write('{"n": 3, "mo')
-    again = Journal(journal.path)
-    assert [one["n"] for one in again.entries] == [0, 1, 2] and "line 4: cut off after 12 bytes" in again.damaged[0]
-    again.add({"n": 4})
-    assert [one["n"] for one in Journal(journal.path).entries] == [0, 1, 2, 4]
-    again.rewrite([{"n": 5}])
-    again.add({"n": 6})
-    assert [one["n"] for one in Journal(journal.path).entries] == [5, 6]
-    again.remove()
-    assert not journal.path.exists() and not Journal(journal.path).entries
 
 
 def test_facts_that_were_edited_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""For a quick local comparison: `pytest tests/cost/test_costs_benchmark.py --benchmark-autosave`, then `-compare`.
+"""For a quick local comparison: `pytest tests/cost/test_measure_benchmark.py --benchmark-autosave`, then `-compare`.
 
 Each benchmark carries its exact costs and its achieved error in `extra_info`, so that a faster run that computes less,
 or something else, is seen. CPU time. Under xdist pytest-benchmark only runs them once.

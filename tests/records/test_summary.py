@@ -1,0 +1,69 @@
+"""What many records say together: outcomes, exit status, one row for each claim, and what has to be read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from odecheck.judge import Verdict
+from odecheck.records.summary import by_claim, details, exit_status, identifier, outcome, table
+from tests.report_runs import ALL, AS_READ, CRASHED, FAILED, HELD, KNOWN, NOTHING, UNSURE
+
+OUTCOMES = [
+    (HELD, "passed"),
+    (FAILED, "failed"),
+    (CRASHED, "failed"),
+    (UNSURE, "inconclusive"),
+    (KNOWN, "expected failure"),
+    (AS_READ, "refuted as stated"),
+    (NOTHING, "not applicable"),
+    (replace(NOTHING, verdict=Verdict.UNSUPPORTED), "not applicable"),
+    (replace(KNOWN, verdict=Verdict.HOLDS, ok=False), "failed"),
+]
+
+
+@pytest.mark.parametrize(("record", "expected"), OUTCOMES)
+def test_the_outcome_of_a_record(record, expected):
+    assert outcome(record) == expected
+    assert outcome(record, strict=True) == ("failed" if expected == "inconclusive" else expected)
+    assert exit_status([HELD, record]) == (expected == "failed")
+    assert exit_status([record], strict=True) == (expected in ("failed", "inconclusive"))
+
+
+def test_an_identifier_stands_for_the_case_and_not_for_what_was_seen():
+    assert len(identifier(HELD)) == 6
+    assert identifier(replace(HELD, observed=7.0, verdict=Verdict.REFUTED, seconds=1.0)) == identifier(HELD)
+    others = [replace(HELD, **{name: "other"}) for name in ("claim", "subject", "problem")]
+    assert len({identifier(one) for one in (HELD, *others)}) == 4
+
+
+def test_one_row_for_each_claim_in_the_order_of_the_records():
+    worse = replace(HELD, problem="another", resolved=3e-6)
+    rows = by_claim([FAILED, NOTHING, HELD, worse])
+    assert [row.claim for row in rows] == ["SOL-2", "HB-2"]
+    assert rows[0].counts == {"failed": 1, "passed": 2} and rows[0].failed == 1
+    assert rows[0].resolved == 3e-6  # of what failed nothing is said
+    assert rows[0].nfe == FAILED.nfe + HELD.nfe + worse.nfe
+    assert math.isnan(rows[1].resolved) and rows[1].failed == 0
+
+
+def test_the_table_leaves_out_claims_that_had_no_case():
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(table(ALL))
+    text = shown.get()
+    assert "No case for: HB-2." in text and "SOL-2" in text and "2.0e-07" in text
+    assert not [line for line in text.splitlines() if line.startswith("HB-2")]
+
+
+def test_details_say_failures_in_full_and_known_ones_once():
+    stale = replace(KNOWN, verdict=Verdict.HOLDS, ok=False, problem="stale")
+    lines = details([HELD, FAILED, UNSURE, KNOWN, replace(KNOWN, problem="another"), stale])
+    assert len(lines) == 4
+    assert lines[0].startswith(f"[{identifier(FAILED)}] ") and str(FAILED) in lines[0]
+    assert "known to fail, and holds: the grid of steps" in lines[1]
+    assert "inconclusive: would have seen 3.0e-01, asked for 1.0e-05" in lines[2]
+    assert "known to fail (2 of its problems): the grid of steps" in lines[3]
