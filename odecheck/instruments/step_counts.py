@@ -276,7 +276,8 @@ def watch_calls(module: nn.Module, counter: Counter) -> Callable[[], None]:
         A function that ends the count and leaves the module as it was.
     """
     if "forward" in vars(module) or isinstance(module, torch.jit.ScriptModule):
-        return module.register_forward_pre_hook(lambda _, args: counter.evaluated(args[1])).remove
+        # a ScriptModule refuses its own method of this name, and calls such hooks all the same
+        return nn.Module.register_forward_pre_hook(module, lambda _, args: counter.evaluated(args[1])).remove
     kind, name = type(module), COUNTER
     while name in vars(module):  # it is counted by others as well, who began before
         name += "_"
