@@ -7,6 +7,7 @@ afterwards: recorded steps take no more steps for their derivative, a continuous
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -314,7 +315,9 @@ def _counting(kind: type[nn.Module], rows: bool, name: str) -> type[nn.Module]:
 def _takes_t_and_y(kind: type[nn.Module]) -> bool:
     """Whether `forward` takes (t, y) by these names, and nothing by name alone."""
     code: Any = getattr(kind.forward, "__code__", None)
-    return bool(code) and code.co_varnames[1 : code.co_argcount] == ("t", "y") and not code.co_flags & 12
+    if code is None or code.co_kwonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return False
+    return code.co_varnames[1 : code.co_argcount] == ("t", "y")
 
 
 def _both(count: Callable[..., None], user: Callable[..., Any]) -> Callable[..., Any]:
