@@ -36,9 +36,17 @@ def parametrize(
 ) -> pytest.MarkDecorator:
     """Run a test once for each claim on each subject and problem, with its `record`.
 
-    subjects, problems, claims: as for `odecheck.check`; without problems, the shipped ones of --odecheck-tier. A claim
-    among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the test has
-    to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the test.
+    A claim among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the
+    test has to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the
+    test.
+
+    Args:
+        subjects: Subjects, each taken with every problem, or (subject, problem) pairs.
+        problems: By default the shipped ones of --odecheck-tier, for subjects with shipped fields.
+        claims: Claims or their ids; by default all that `odecheck verify` asks.
+
+    Returns:
+        A mark for a test function that has the fixture `record`.
     """
     return pytest.mark.odecheck(subjects=_kept(subjects), problems=_kept(problems), claims=_kept(claims))
 
@@ -49,6 +57,7 @@ def _kept(given: Any) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the command line and of the ini file."""
     group = parser.getgroup("odecheck", "verification of ODE solvers and their derivatives")
     for name, choices, text in (
         ("tier", TIERS, "which shipped problems @odecheck.parametrize takes by default (quick)"),
@@ -73,6 +82,7 @@ def _option(config: pytest.Config, name: str, choices: tuple[str, ...] = ()) -> 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """The mark, the profile, and what gathers records."""
     config.addinivalue_line(
         "markers", "odecheck: one test for each claim on each subject and problem; see odecheck.parametrize"
     )
@@ -97,6 +107,7 @@ def load_profile(name: str) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each case of the mark."""
     mark = metafunc.definition.get_closest_marker("odecheck")
     if mark is None or "subjects" not in mark.kwargs:
         return
@@ -142,7 +153,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 @pytest.fixture
 def watch(request: pytest.FixtureRequest) -> Any:
-    """Watch a training step in a test: `with watch() as step:` around it; see `odecheck.watch`.
+    """Watch a training step in a test, by `with watch() as step:` around it; see `odecheck.watch`.
 
     When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
     """
