@@ -6,12 +6,12 @@ import json
 
 import pytest
 import torch
-from odecheck.records.run_folder import read
 from torchdiffeq import odeint, odeint_adjoint
 from typer.testing import CliRunner
 
 import odecheck
 from odecheck.cli import app
+from odecheck.records.run_folder import read
 from odecheck.watching.step import watch
 
 from .mistakes import MISTAKES
