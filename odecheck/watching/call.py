@@ -6,6 +6,7 @@ import sys
 import sysconfig
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from .solver_calls import Posed, name_of
 
 # frames of these folders are libraries, and not the place where a user called a solver
 _LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib")})
-_OWN = __file__.rpartition("/watch/")[0]
+_OWN = str(Path(__file__).parents[1])
 
 
 @dataclass
