@@ -147,8 +147,15 @@ def ask_derivatives(
         untouched &= set(now.untouched)
         if worst is None and any(s.off for s in now.samples):
             worst = _where(asking, at, value, max(now.samples, key=lambda s: s.defect / s.bar))
-    return DerivativesSeen(tuple(found), tuple(judged), samples, float(path.times[0]), float(path.times[-1]),
-                           worst, tuple(sorted(untouched)))  # fmt: skip
+    return DerivativesSeen(
+        tuple(found),
+        tuple(judged),
+        samples,
+        float(path.times[0]),
+        float(path.times[-1]),
+        worst,
+        tuple(sorted(untouched)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,8 +256,10 @@ def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
         parts[name], begin = replace(still, theta=own), end
         if len(parts) > 40:
             break
-    found = {name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
-             for name, along in parts.items()}  # fmt: skip
+    found = {
+        name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
+        for name, along in parts.items()
+    }
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
     names = sorted(off, key=lambda name: -off[name])
     alone = parts[names[0]] if names else v
