@@ -33,6 +33,7 @@ class Mutant:
     apply: Callable[[Subject], Subject] = field(hash=False, compare=False)
 
     def __call__(self, subject: Subject) -> Subject:
+        """The wrong subject. Raises NotApplicable where it would be the right one."""
         return self.apply(subject)
 
 

@@ -71,6 +71,7 @@ class Times:
         self.take = take
 
     def __call__(self, start: Any, state: Any, size: Any) -> None:
+        """One step."""
         self.take(start, state, size)
 
 
