@@ -153,7 +153,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 @pytest.fixture
 def watch(request: pytest.FixtureRequest) -> Any:
-    """A context manager around a training step of a test, `with watch() as step: ...`; see `odecheck.watch`.
+    """To be entered around a training step of a test, as a context manager; see `odecheck.watch`.
 
     When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
     """
