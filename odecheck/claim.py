@@ -22,20 +22,29 @@ Statement = Callable[[Subject, Problem], tuple[Bounded, Bounded]]
 
 @dataclass(frozen=True)
 class Mutant:
-    """A deliberately wrong subject, made from a right one. Raises NotApplicable where it would change nothing."""
+    """A deliberately wrong subject, made from a right one.
+
+    Args:
+        name: What is wrong with it, in words.
+        apply: A right subject ↦ the wrong one. Raises NotApplicable where it would change nothing.
+    """
 
     name: str
     apply: Callable[[Subject], Subject] = field(hash=False, compare=False)
 
     def __call__(self, subject: Subject) -> Subject:
+        """The wrong subject. Raises NotApplicable where it would be the right one."""
         return self.apply(subject)
 
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """Under which a statement is true, in words, and whether a problem meets it, worked out from the reference.
+    """A condition under which a statement is true, and without which it is not.
 
-    `met` raises NotApplicable for problems that the claim does not speak of.
+    Args:
+        text: The condition in words.
+        met: Whether a problem meets it, worked out from the reference. Raises NotApplicable for problems that the claim
+            does not speak of.
     """
 
     text: str
@@ -47,14 +56,17 @@ class Family:
     """Claims that belong together: of one paper, or about one topic of solver libraries.
 
     Args:
-        id: the beginning of the claims' ids: "HB" of HB-1.
-        title: what the family is about, as the heading of a table.
-        order: its place among families; where two have the same, the id decides.
-        topic: what `odecheck conformance` asks of a library under this name, or empty.
-        drawn: patterns as of file names; the ledger judges the family on the drawn problems whose names match one.
+        id: The beginning of the claims' ids: "HB" of HB-1.
+        title: What the family is about, as the heading of a table.
+        order: Its place among families; where two have the same, the id decides.
+        topic: What `odecheck conformance` asks of a library under this name, or empty.
+        drawn: Patterns as of file names; the ledger judges the family on the drawn problems whose names match one.
             Empty: the family is no paper's, and has no rows in the ledger.
-        speaks_of: what a subject has to have for it: a solution, first or second derivatives.
-        alone: why its claims are kept although general claims refute what they refute, or empty.
+        speaks_of: What a subject has to have for it: a solution, first or second derivatives.
+        alone: Why its claims are kept although general claims refute what they refute, or empty.
+
+    Raises:
+        ValueError: An id that is not of letters and digits, or an empty title.
     """
 
     id: str
@@ -87,10 +99,22 @@ def family(
     speaks_of: Kind = "derivatives",
     alone: str = "",
 ) -> Family:
-    """Declare a family of claims. Arguments are those of `Family`.
+    """Declare a family of claims.
+
+    Args:
+        id: The beginning of the claims' ids; this and the others are those of `Family`.
+        title: What the family is about, as the heading of a table.
+        order: Its place among families.
+        topic: What `odecheck conformance` asks of a library under this name, or empty.
+        drawn: Patterns of the names of drawn problems on which the ledger judges it.
+        speaks_of: What a subject has to have for it.
+        alone: Why its claims are kept although general claims refute what they refute, or empty.
+
+    Returns:
+        The family, which is also in `FAMILIES`.
 
     Raises:
-        ValueError: another family has this id.
+        ValueError: Another family has this id, or its id or title is none.
     """
     made = Family(id, title, order, topic, tuple(drawn), speaks_of, alone)
     if FAMILIES.setdefault(id, made) != made:
@@ -102,13 +126,19 @@ def family(
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """statement(subject, problem) → (observed, expected); the judge does the rest.
+    """One executable statement; the judge does the rest. Made by `claim`.
 
-    resolution: the largest relative defect that may stay unseen in a verdict "holds". scale: what the defect is
-    relative to, by default the largest expected component. expect: the verdict expected of a correct subject;
-    REFUTED for a sentence that is false when read literally. when: a condition under which the statement is true
-    and without which it is not, so that it is tested on both sides. of_libraries: a claim of the papers that
-    `odecheck conformance` asks of every library as well.
+    Args:
+        id: Its family's id, a hyphen and a number.
+        statement: (subject, problem) → (observed, expected), each with its bar and of one shape.
+        source: Where it is stated: a paper's section or equation, or a definition.
+        resolution: The largest relative defect that may stay unseen in a verdict "holds".
+        mutants: The wrong subjects that it has to refute.
+        scale: What the defect is relative to, by default the largest expected component.
+        expect: The verdict expected of a correct subject; REFUTED for a sentence that is false when read literally.
+        when: A condition under which the statement is true and without which it is not, so that it is tested on both
+            sides.
+        of_libraries: A claim of the papers that `odecheck conformance` asks of every library as well.
     """
 
     id: str
@@ -127,7 +157,14 @@ class Claim:
         return family_of(self.id)
 
     def expected(self, problem: Problem) -> Verdict:
-        """The verdict expected of a correct subject on this problem."""
+        """The verdict expected of a correct subject on a problem.
+
+        Args:
+            problem: Which may meet the claim's condition, or not.
+
+        Returns:
+            `expect` of a claim without a condition, or where it does not apply; otherwise HOLDS or REFUTED.
+        """
         if self.when is None:
             return self.expect
         try:
@@ -142,6 +179,7 @@ class Claim:
 
     @property
     def function(self) -> str:
+        """The name of the function that states it."""
         return self.statement.__name__
 
     def __reduce__(self) -> tuple[Callable[..., Claim], tuple[str, str]]:
@@ -150,7 +188,17 @@ class Claim:
 
 
 def family_of(id: str) -> Family:
-    """The family of a claim's id. Raises ValueError where none was declared."""
+    """The family of a claim's id.
+
+    Args:
+        id: Its family's id, a hyphen and a number.
+
+    Returns:
+        The family that was declared under the beginning of the id.
+
+    Raises:
+        ValueError: None was declared.
+    """
     begin, _, number = id.partition("-")
     if begin not in FAMILIES or not number:
         raise ValueError(
@@ -161,7 +209,14 @@ def family_of(id: str) -> Family:
 
 
 def reading_order(id: str) -> tuple[int, str, tuple[int, ...]]:
-    """By family, then by number, SOL-1.1 after SOL-1. An id of no family comes last."""
+    """What ids are sorted by: by family, then by number, SOL-1.1 after SOL-1.
+
+    Args:
+        id: A claim's id; one of no family comes last.
+
+    Returns:
+        A key to sort by.
+    """
     begin, _, number = id.partition("-")
     order = FAMILIES[begin].order if begin in FAMILIES else sys.maxsize
     return order, begin, tuple(int(part) for part in number.split(".") if part.isdigit())
@@ -182,10 +237,24 @@ def claim(
     when: Condition | None = None,
     of_libraries: bool = False,
 ) -> Callable[[Statement], Claim]:
-    """Make a claim of a function (subject, problem) → (observed, expected).
+    """Make a claim of a function (subject, problem) → (observed, expected): a decorator.
 
-    Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail;
-    and for an id that begins with no family's.
+    Args:
+        id: Its family's id, a hyphen and a number; this and the others are those of `Claim`.
+        source: Where it is stated.
+        resolution: The largest relative defect that may stay unseen in a verdict "holds".
+        mutants: The wrong subjects that it has to refute.
+        scale: What the defect is relative to, by default the largest expected component.
+        expect: The verdict expected of a correct subject.
+        when: A condition under which the statement is true and without which it is not.
+        of_libraries: Whether `odecheck conformance` asks it of every library as well.
+
+    Returns:
+        A decorator: the function, whose docstring's first paragraph is the statement in words, becomes the claim.
+
+    Raises:
+        ValueError: There is no mutant, without which nobody knows that the check can fail; the function has no
+            docstring; or the id begins with no family's.
     """
     family_of(id)
     if not mutants:

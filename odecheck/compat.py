@@ -77,34 +77,70 @@ forward_mode = forward_ad._set_fwd_grad_enabled
 
 
 def is_transforming() -> bool:
-    """Whether a transform of torch.func is active."""
+    """Whether a transform of torch.func is active.
+
+    Returns:
+        True inside of vmap, grad, jvp and the like.
+    """
     return interpreter() is not None
 
 
 def is_forward_mode() -> bool:
-    """Whether a level of forward-mode differentiation is open."""
+    """Whether a level of forward-mode differentiation is open.
+
+    Returns:
+        True inside of `forward_ad.dual_level()` and torch.func.jvp.
+    """
     return forward_ad._current_level >= 0
 
 
 def physical(x: torch.Tensor) -> torch.Tensor:
-    """The tensor that torch.func's transforms have wrapped, with the batch that vmap hides."""
+    """The tensor that torch.func's transforms have wrapped.
+
+    Args:
+        x: A tensor, wrapped or not.
+
+    Returns:
+        The tensor inside, with the batch that vmap hides; x itself if nothing has wrapped it.
+    """
     while is_wrapped(x):
         x = unwrapped(x)
     return x
 
 
 def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
-    """The parameters of this module itself, by name: what it looks into, not a copy."""
+    """The parameters of a module itself, without those of the modules in it.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        Name → parameter: what the module looks into, not a copy.
+    """
     return module._parameters
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:
-    """The buffers of this module itself, by name: what it looks into, not a copy."""
+    """The buffers of a module itself, without those of the modules in it.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        Name → buffer: what the module looks into, not a copy.
+    """
     return module._buffers
 
 
 def padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
-    """The padding of a convolution in the form that `torch.nn.functional.pad` takes."""
+    """The padding of a convolution.
+
+    Args:
+        layer: Whose padding is a number or "same".
+
+    Returns:
+        Two numbers for each axis, the last axis first, as `torch.nn.functional.pad` takes them.
+    """
     return layer._reversed_padding_repeated_twice
 
 
@@ -114,6 +150,9 @@ def compiling() -> Generator[None]:
 
     What was compiled before is forgotten: after eight modules of one class torch would silently run the ninth as it is.
     Buffers are not donated: torchdiffeq's adjoint asks for derivatives with `retain_graph`, which they forbid.
+
+    Yields:
+        Nothing; the settings end with the block.
     """
     import torch._dynamo as dynamo
     import torch._functorch.config as config

@@ -7,9 +7,9 @@ class BadInput(ValueError):
     """Input that cannot be verified: what was seen, its usual cause, and what to type.
 
     Args:
-        seen: what was found, with its numbers.
-        cause: what usually leads to it.
-        fix: what to type instead.
+        seen: What was found, with its numbers.
+        cause: What usually leads to it.
+        fix: What to type instead.
     """
 
     def __init__(self, seen: str, cause: str, fix: str) -> None:

@@ -11,7 +11,16 @@ from odecheck_reference import Bounded
 
 
 class Verdict(StrEnum):
-    """What became of one claim on one subject and one problem."""
+    """What became of one claim on one subject and one problem.
+
+    Attributes:
+        HOLDS: The gap is within the bar, and a defect of the resolution asked for would have been seen.
+        REFUTED: The gap is beyond the bar.
+        INCONCLUSIVE: The gap is within the bar, and the bar is too wide to see a defect of the resolution asked for.
+        NOT_APPLICABLE: The claim does not speak about this subject or problem.
+        UNSUPPORTED: The engine or the solver cannot do what the claim asks of it.
+        ERROR: The subject raised an exception, or its process ended.
+    """
 
     HOLDS = "holds"
     REFUTED = "refuted"
@@ -28,8 +37,16 @@ HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUS
 class Judgement:
     """The verdict and all that it rests on, at the worst component.
 
-    score: gap / bar. ratio: observed / expected. resolved: the smallest relative defect that would have been
-    refuted for certain. budget: the terms of the bar at the worst component, largest first.
+    Attributes:
+        verdict: What became of the comparison.
+        worst: The index of the component whose score is the largest.
+        observed: The observed number there.
+        expected: The expected one.
+        bar: The sum of both error bars there, in the units of the numbers; infinite where nothing is known.
+        score: Gap / bar.
+        ratio: Observed / expected; NaN where zero is expected.
+        resolved: The smallest relative defect that would have been refuted for certain.
+        budget: The terms of the bar there, largest first.
     """
 
     verdict: Verdict
@@ -48,14 +65,25 @@ def judge(observed: Bounded, expected: Bounded, *, resolution: float, scale: flo
 
     gap > bar: refuted, however wide the bar. Otherwise resolved > resolution: inconclusive. Otherwise it holds.
     A defect of relative size r moves the largest component of `expected` by r · scale; it is refuted for certain
-    if r · scale > bar + gap there, so resolved = max(bar + gap) / scale. scale: by default the largest |expected|.
+    if r · scale > bar + gap there, so resolved = max(bar + gap) / scale.
 
-    Raises ValueError when the shapes differ or nothing is compared.
+    Args:
+        observed: What the subject gave, any shape, with its bar.
+        expected: What the mathematics says, of the same shape, with its bar.
+        resolution: The largest relative defect that may stay unseen in a verdict "holds".
+        scale: What a defect is relative to, in the units of the numbers; by default the largest |expected|.
 
-    >>> judge(Bounded(2.0, {"truncation": 0.1}), Bounded(2.5), resolution=0.01).verdict
-    <Verdict.REFUTED: 'refuted'>
-    >>> judge(Bounded(2.0, {"truncation": 1.0}), Bounded(2.5), resolution=0.01).verdict
-    <Verdict.INCONCLUSIVE: 'inconclusive'>
+    Returns:
+        The verdict with what it rests on.
+
+    Raises:
+        ValueError: The shapes differ, or nothing is compared.
+
+    Examples:
+        >>> judge(Bounded(2.0, {"truncation": 0.1}), Bounded(2.5), resolution=0.01).verdict
+        <Verdict.REFUTED: 'refuted'>
+        >>> judge(Bounded(2.0, {"truncation": 1.0}), Bounded(2.5), resolution=0.01).verdict
+        <Verdict.INCONCLUSIVE: 'inconclusive'>
     """
     if observed.value.shape != expected.value.shape or observed.value.size == 0:
         raise ValueError(f"observed {observed.value.shape} and expected {expected.value.shape} cannot be compared")

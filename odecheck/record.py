@@ -25,10 +25,32 @@ UNREPEATABLE = ("seconds",)
 class Record:
     """One verdict and what it rests on, flat, as a row of a table.
 
-    expected_verdict: what the claim expects of a correct subject. expected_failure: why this
-    subject is known to fail this claim, or empty. ok: whether the row is as expected: what an exit status is made of.
-    observed, expected, bar, score, ratio, resolved: at the worst component `worst`, see `judge.Judgement`.
-    budget: the terms of the bar as JSON, largest first. nfe, solves, seconds: cost of all rungs of the subject.
+    Numbers of a case that was not judged are NaN.
+
+    Attributes:
+        claim: Id of the claim.
+        subject: Name of the subject.
+        problem: Name of the problem.
+        verdict: What became of it.
+        ok: Whether the row is as expected: what an exit status is made of.
+        expected_verdict: What the claim expects of a correct subject.
+        expected_failure: Why this subject is known to fail this claim, or empty.
+        independent: Whether the problem has a formula of the field that is not the subject's own.
+        resolution: The largest relative defect that may stay unseen in a verdict "holds".
+        resolved: The smallest relative defect that would have been refuted for certain.
+        score: Gap / bar at the worst component.
+        worst: The index of the component whose score is the largest, as text.
+        observed: The observed number there.
+        expected: The expected one.
+        bar: The sum of both error bars there.
+        ratio: Observed / expected there.
+        budget: The terms of the bar there as JSON, largest first.
+        target: What the engine's derivative is of: "flow" or "steps".
+        nfe: Evaluations of the field, on all rungs of the subject.
+        solves: Solves of all rungs.
+        seconds: Of the clock, of all rungs.
+        message: The claim in words, or why there is no verdict.
+        source: Where the claim is stated.
     """
 
     claim: str
@@ -57,6 +79,7 @@ class Record:
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """The names of claim, subject and problem: in one run there is one record of each."""
         return self.claim, self.subject, self.problem
 
     @property
@@ -66,7 +89,11 @@ class Record:
         return next((f"{name} {size:.2g}" for name, size in terms.items()), "none")
 
     def repeatable(self) -> dict[str, Any]:
-        """All columns that must come out the same when the same case is run again."""
+        """What must come out the same when the same case is run again.
+
+        Returns:
+            Column → value, of all columns but the seconds.
+        """
         return {k: v for k, v in asdict(self).items() if k not in UNREPEATABLE}
 
     def __str__(self) -> str:
@@ -86,7 +113,16 @@ COLUMNS = tuple(f.name for f in fields(Record))
 
 
 def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
-    """Judge one case. Never raises for what the subject does: a crash is a record too."""
+    """Judge one case. Never raises for what the subject does: a crash is a record too.
+
+    Args:
+        claim: What is asked.
+        subject: Of whom.
+        problem: On what.
+
+    Returns:
+        The verdict, and what it rests on and has cost.
+    """
     judgement: Judgement | None = None
     message = claim.text
     with unit_of_work(), metered() as cost:
@@ -106,7 +142,17 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
-    """The record of a case that ended without an answer, because its process died."""
+    """The record of a case that ended without an answer, because its process died.
+
+    Args:
+        claim: What was asked.
+        subject: Of whom.
+        problem: On what.
+        message: What is known of the end.
+
+    Returns:
+        A record with the verdict "error".
+    """
     return _row(claim, subject, problem, Verdict.ERROR, message, None, Meter())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from odecheck_reference import Bounded
@@ -11,6 +12,9 @@ from odecheck_reference.bounded import Array
 from .instruments.metering import charge, metered
 from .solvers import Toleranced
 from .subject import Subject
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 # An error that shrinks by less than this from one rung to the next is no convergence.
 CONTRACTION = 0.7
@@ -24,7 +28,9 @@ REFINED_ONCE, REFINED_TWICE = 1.05, 1.2
 UNREFINED = float(np.finfo(np.float64).eps) ** 0.5
 
 
-def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: float | None = None) -> Bounded:
+def ladder(
+    subject: Subject, observe: Callable[[Subject], Float64[Array, "*shape"]], *, scale: float | None = None
+) -> Bounded:
     """Observe on three rungs a, b, c and return the finest with its truncation error.
 
     If the errors shrink by at least 0.7 from rung to rung, e_c <= 0.7 / 0.3 · |b − c| and, as both distances bound
@@ -39,8 +45,16 @@ def ladder(subject: Subject, observe: Callable[[Subject], Array], *, scale: floa
     1e-14 and been off by 4e-12, at a tolerance of 1e-9. An error far below the tolerance that was asked for is luck, so
     the bar is never below the finest rung's tolerance, of the scale.
 
-    Distances are relative to the largest component, all components share one bar. scale: the size to which round-off
-    refers, by default the largest component of the observed value.
+    Distances are relative to the largest component, all components share one bar.
+
+    Args:
+        subject: The first rung; the others are `subject.refined()` and so on.
+        observe: What is observed of a rung, of the same shape on each.
+        scale: The size to which round-off refers, in the units of what is observed; by default the largest component of
+            the observed value.
+
+    Returns:
+        The value of the finest rung, float64, with the error terms "truncation" and "roundoff".
     """
     rung = subject
     values: list[Array] = []

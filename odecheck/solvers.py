@@ -37,7 +37,17 @@ INTERPOLANT_ORDER: Mapping[str, int] = MappingProxyType({"linear": 2, "cubic": 4
 
 
 def orders(*methods: str) -> Mapping[str, int]:
-    """The orders of these methods, for a solver class that has them. Raises KeyError for one that is not known here."""
+    """The orders of methods, for a solver class that has them.
+
+    Args:
+        methods: Names of methods.
+
+    Returns:
+        Name → order, in this order.
+
+    Raises:
+        KeyError: A method that is not known here.
+    """
     return MappingProxyType({method: _ORDERS[method] for method in methods})
 
 
@@ -46,24 +56,36 @@ class Solver(Protocol):
     """How an initial value problem is stepped."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name that records show, with the step or the tolerance."""
+
     @property
     def order(self) -> int:
         """The order that the solver states."""
-        ...
 
     @property
     def stepping(self) -> Stepping:
         """Whether steps are of a length that is given, or chosen by a tolerance. Claims ask this, and no class."""
-        ...
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
-        """(times, batch, state), by calling `odeint(module, y0, ts, ...)` with this solver's arguments."""
-        ...
+        """Solve an initial value problem, by calling `odeint(module, y0, ts, ...)` with this solver's arguments.
+
+        Args:
+            odeint: A function with the arguments of torchdiffeq's.
+            module: The field, called as module(t, y).
+            y0: The start, (batch, state).
+            ts: The times of the outputs, (times,), monotone.
+
+        Returns:
+            States at ts, (times, batch, state).
+        """
 
     def refined(self) -> Solver:
-        """The same solver, one rung finer: half the step, or a tenth of the tolerance."""
-        ...
+        """The same solver, one rung finer.
+
+        Returns:
+            One with half the step, or a tenth of the tolerance.
+        """
 
 
 @runtime_checkable
@@ -73,11 +95,16 @@ class Stepped(Solver, Protocol):
     @property
     def step(self) -> float:
         """In units of time, positive also for decreasing times."""
-        ...
 
     def with_step(self, step: float) -> Stepped:
-        """The same solver with another step."""
-        ...
+        """The same solver with another step.
+
+        Args:
+            step: In units of time, positive.
+
+        Returns:
+            A new solver.
+        """
 
 
 @runtime_checkable
@@ -85,27 +112,44 @@ class Toleranced(Solver, Protocol):
     """An adaptive solver whose tolerance can be chosen: it is asked how its error follows the tolerance."""
 
     @property
-    def rtol(self) -> float: ...
+    def rtol(self) -> float:
+        """The relative tolerance."""
+
     @property
     def atol(self) -> float | None:
         """The absolute tolerance; None: rtol / 100."""
-        ...
 
     def with_tolerance(self, rtol: float, atol: float | None) -> Toleranced:
-        """The same solver with other tolerances."""
-        ...
+        """The same solver with other tolerances.
+
+        Args:
+            rtol: The relative tolerance, positive.
+            atol: The absolute one; None: rtol / 100.
+
+        Returns:
+            A new solver.
+        """
 
 
 @dataclass(frozen=True)
 class Adaptive:
-    """An adaptive method. rtol: relative tolerance; atol: absolute one, by default rtol / 100.
+    """An adaptive method of torchdiffeq.
 
-    land: end a step on every output time instead of interpolating the outputs; torchdiffeq's interpolant is of
-    degree four whatever the method. options: passed on to the solver (`jump_t`, `first_step`, …). max_steps: the budget
-    of steps between two outputs. Raises ValueError for an unknown method or a tolerance that is not positive.
+    Args:
+        method: One of METHODS.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance, by default rtol / 100.
+        land: End a step on every output time instead of interpolating the outputs; torchdiffeq's interpolant is of
+            degree four whatever the method.
+        options: Passed on to the solver (`jump_t`, `first_step`, …).
+        max_steps: The budget of steps between two outputs.
 
-    >>> Adaptive("dopri5", rtol=1e-6).refined().name
-    'dopri5(rtol=1e-07)'
+    Raises:
+        ValueError: An unknown method, or a tolerance that is not positive.
+
+    Examples:
+        >>> Adaptive("dopri5", rtol=1e-6).refined().name
+        'dopri5(rtol=1e-07)'
     """
 
     method: str = "dopri5"
@@ -127,17 +171,21 @@ class Adaptive:
 
     @property
     def name(self) -> str:
+        """The method with its step or tolerance, as records show it."""
         return f"{self.method}(rtol={self.rtol:g}{', landing' if self.land else ''})"
 
     @property
     def order(self) -> int:
+        """The order of the method."""
         return self.METHODS[self.method]
 
     @property
     def stepping(self) -> Stepping:
+        """Steps are chosen by the tolerance."""
         return "adaptive"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, (times, batch, state); see `Solver.solve`."""
         atol = self.rtol / 100 if self.atol is None else self.atol
         options = dict(self.options)
         if self.method != "scipy_solver":
@@ -147,21 +195,32 @@ class Adaptive:
         return odeint(module, y0, ts, method=self.method, rtol=self.rtol, atol=atol, options=options)
 
     def refined(self) -> Adaptive:
+        """The same solver, one rung finer: tolerances divided by ten."""
         return replace(self, rtol=self.rtol / 10, atol=None if self.atol is None else self.atol / 10)
 
     def with_tolerance(self, rtol: float, atol: float | None) -> Adaptive:
+        """The same solver with other tolerances; see `Toleranced`."""
         return replace(self, rtol=rtol, atol=atol)
 
 
 @dataclass(frozen=True)
 class FixedStep:
-    """A fixed-step method. step: in units of time; interp: "linear" (torchdiffeq's default) or "cubic".
+    """A fixed-step method of torchdiffeq.
 
-    The steps start at the first time and the last one is cut to end at the last time. Raises ValueError for an unknown
-    method or a step that is not positive.
+    The steps start at the first time and the last one is cut to end at the last time.
 
-    >>> FixedStep("rk4", step=0.5).refined().name
-    'rk4(step=0.25)'
+    Args:
+        method: One of METHODS.
+        step: In units of time, positive also for decreasing times.
+        interp: How outputs inside a step are interpolated: "linear" (torchdiffeq's default) or "cubic".
+        options: Passed on to the solver.
+
+    Raises:
+        ValueError: An unknown method, or a step that is not positive.
+
+    Examples:
+        >>> FixedStep("rk4", step=0.5).refined().name
+        'rk4(step=0.25)'
     """
 
     method: str = "rk4"
@@ -181,10 +240,12 @@ class FixedStep:
 
     @property
     def name(self) -> str:
+        """The method with its step or tolerance, as records show it."""
         return f"{self.method}(step={self.step:g}{'' if self.interp == 'linear' else ', ' + self.interp})"
 
     @property
     def order(self) -> int:
+        """The order of the method."""
         return self.METHODS[self.method]
 
     @property
@@ -194,16 +255,20 @@ class FixedStep:
 
     @property
     def stepping(self) -> Stepping:
+        """Steps are of a length that is given."""
         return "fixed"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, (times, batch, state); see `Solver.solve`."""
         options = {"step_size": self.step, "interp": self.interp, **self.options}
         return odeint(module, y0, ts, method=self.method, options=options)
 
     def refined(self) -> FixedStep:
+        """The same solver, one rung finer: half the step."""
         return replace(self, step=self.step / 2)
 
     def with_step(self, step: float) -> FixedStep:
+        """The same solver with another step, in units of time."""
         return replace(self, step=step)
 
 
@@ -211,7 +276,12 @@ class FixedStep:
 class GivenSteps:
     """A fixed-step method whose steps end on the times asked for and nowhere else: the way to a grid that is not even.
 
-    halvings: how often every step is halved; the outputs stay those asked for. Raises ValueError for an unknown method.
+    Args:
+        method: One of torchdiffeq's fixed-step methods.
+        halvings: How often every step is halved; the outputs stay those asked for.
+
+    Raises:
+        ValueError: An unknown method.
     """
 
     method: str = "rk4"
@@ -223,17 +293,21 @@ class GivenSteps:
 
     @property
     def name(self) -> str:
+        """The method with its step or tolerance, as records show it."""
         return f"{self.method}(given steps{f', halved {self.halvings}' if self.halvings else ''})"
 
     @property
     def order(self) -> int:
+        """The order of the method."""
         return FIXED_STEP[self.method]
 
     @property
     def stepping(self) -> Stepping:
+        """Steps are of a length that is given."""
         return "fixed"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, (times, batch, state); see `Solver.solve`."""
         grid = ts
         for _ in range(self.halvings):
             middle = (grid[1:] + grid[:-1]) / 2
@@ -241,4 +315,5 @@ class GivenSteps:
         return odeint(module, y0, grid, method=self.method, options={})[:: 2**self.halvings]
 
     def refined(self) -> GivenSteps:
+        """The same solver, one rung finer: every step halved once more."""
         return replace(self, halvings=self.halvings + 1)

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from .fields.from_reference import torch_twin
 from .fields.losses import torch_loss, torch_running
 from .solvers import Solver
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
 T = TypeVar("T")
 FieldFactory = Callable[[Tensor], nn.Module]
 
@@ -35,10 +38,14 @@ SHIPPED: FieldFactory | None = None
 class Subject:
     """A field, a solver and an engine.
 
-    field: theta (params,), float64 → a module called as module(t, y) with y (batch, state), whose `parameters()`,
-        flattened in order, are theta. SHIPPED: the module of the problem's own field.
-    expected_failures: claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
-    around: what mutants wrap around the module of the field, innermost first.
+    Args:
+        field: theta (params,), float64 → a module called as module(t, y) with y (batch, state), whose `parameters()`,
+            flattened in order, are theta. SHIPPED: the module of the problem's own field.
+        solver: What steps the field.
+        engine: What differentiates the solve.
+        expected_failures: Claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
+        label: The name that records show, in place of one made of the three parts.
+        around: What mutants wrap around the module of the field, innermost first.
     """
 
     field: FieldFactory | None
@@ -50,17 +57,29 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """The name that records show: `label`, or one made of the three parts."""
         if self.label:
             return self.label
         shown = "" if self.field is SHIPPED else f"{getattr(self.field, '__name__', type(self.field).__name__)}, "
         return f"{shown}{self.solver.name}, {self.engine.name}"
 
     def refined(self) -> Subject:
-        """The same subject with its solver one rung finer."""
+        """The same subject, one rung finer.
+
+        Returns:
+            A subject whose solver takes half the step, or a tenth of the tolerance; see `Solver.refined`.
+        """
         return replace(self, solver=self.solver.refined())
 
     def module(self, problem: Problem) -> nn.Module:
-        """The torch module at the problem's parameters."""
+        """The torch module of the field.
+
+        Args:
+            problem: Whose parameters it gets, and whose field it is a twin of where the subject's is SHIPPED.
+
+        Returns:
+            A new module in float64, with what mutants have wrapped around it.
+        """
         factory = torch_twin(problem.field) if self.field is SHIPPED else self.field
         assert factory is not None
         module = factory(tensor(problem.theta))
@@ -68,34 +87,82 @@ class Subject:
             module = wrap(module)
         return module
 
-    def solution(self, problem: Problem) -> Array:
-        """Observed states: (times, batch, state)."""
+    def solution(self, problem: Problem) -> Float64[Array, "times batch state"]:
+        """The observed states.
+
+        Args:
+            problem: Where to start, and at which times to observe.
+
+        Returns:
+            States at `problem.ts`, (times, batch, state), float64. Solved once in a unit of work.
+        """
         return _solution(self, problem, 0).copy()
 
-    def solution_again(self, problem: Problem, run: int) -> Array:
-        """The same, truly solved anew for each number `run`."""
+    def solution_again(self, problem: Problem, run: int) -> Float64[Array, "times batch state"]:
+        """The observed states, truly solved anew.
+
+        Args:
+            problem: As in `solution`.
+            run: A number; for each one there is a solve of its own.
+
+        Returns:
+            States at `problem.ts`, (times, batch, state), float64.
+        """
         return _solution(self, problem, run).copy()
 
     def gradient(self, problem: Problem) -> Derivatives64:
-        """Derivatives of the problem's loss, integral term included."""
+        """Derivatives of the problem's loss, integral term included.
+
+        Args:
+            problem: With its loss, and its running cost where it has one.
+
+        Returns:
+            dL/dy0, dL/dtheta and dL/dts. Asked once in a unit of work.
+        """
         return _gradient(self, problem)
 
-    def hessian(self, problem: Problem, *, curved: bool = True) -> Array:
-        """Hessian of the problem's loss in (y0, theta), or its Gauss–Newton form: (D, D), D = batch · state + params.
+    def hessian(self, problem: Problem, *, curved: bool = True) -> Float64[Array, "variables variables"]:
+        """Second derivatives of the problem's loss in (y0, theta).
 
-        Raises Unsupported when the engine has no second derivatives.
+        Args:
+            problem: With its loss, and its running cost where it has one.
+            curved: The whole Hessian; otherwise its Gauss–Newton form, without the second derivatives of the flow.
+
+        Returns:
+            (D, D) with D = batch · state + params, float64, y0 first, row by row.
+
+        Raises:
+            Unsupported: The engine has no second derivatives.
         """
         kept = _kept_hessian(self, problem, curved)
         charge(kept.cost)
         return kept.value.copy()
 
     def observe(self, problem: Problem, action: Callable[[nn.Module, Tensor, Tensor, Callable[..., Tensor]], T]) -> T:
-        """action(module, y0, ts, loss) with everything this problem poses, its cost metered."""
+        """Do something with everything that a problem poses, its cost metered.
+
+        Args:
+            problem: With its loss, and its running cost where it has one, as one more component of the state.
+            action: Called as action(module, y0, ts, loss) with y0 (batch, state) and ts (times,), float64.
+
+        Returns:
+            What the action returns.
+        """
         module, y0, loss = _posed(self, problem)
         return _run(self, module, lambda m: action(m, y0, tensor(problem.ts), loss))
 
-    def tangent(self, problem: Problem, direction: Array) -> Array:
-        """dy(ts) in a direction of y0: (times, batch, state), from the tangent equation on this subject's solver."""
+    def tangent(
+        self, problem: Problem, direction: Float64[Array, "batch state"]
+    ) -> Float64[Array, "times batch state"]:
+        """How the observed states move with the start, from the tangent equation on this subject's solver.
+
+        Args:
+            problem: Where to start, and at which times to observe.
+            direction: In which the start moves, (batch, state).
+
+        Returns:
+            The derivative of the states at `problem.ts` in that direction, (times, batch, state), float64.
+        """
         module = self.module(problem)
         start = torch.cat([tensor(problem.y0), tensor(direction)], dim=1)
         doubled = _run(self, Tangent(module), lambda m: self.engine.solution(m, self.solver, start, tensor(problem.ts)))
@@ -104,16 +171,27 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Derivatives64:
-    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,), as numpy float64."""
+    """First derivatives of a loss L, as numpy float64.
 
-    y0: Array
-    theta: Array
-    times: Array
+    Attributes:
+        y0: dL/dy0, (batch, state).
+        theta: dL/dtheta, (params,).
+        times: dL/dts, (times,), to be read as `ts`.
+        no_times: Why the engine has no derivative in the times, or empty.
+    """
+
+    y0: Float64[Array, "batch state"]
+    theta: Float64[Array, " params"]
+    times: Float64[Array, " times"]
     no_times: str = ""
 
     @property
-    def ts(self) -> Array:
-        """dL/dts. Raises Unsupported where the engine has none."""
+    def ts(self) -> Float64[Array, " times"]:
+        """dL/dts, (times,).
+
+        Raises:
+            Unsupported: The engine has none.
+        """
         if self.no_times:
             raise Unsupported(self.no_times)
         return self.times
@@ -190,23 +268,31 @@ def _gradient(subject: Subject, problem: Problem) -> Derivatives64:
     return kept.value
 
 
-def tensor(array: Array) -> Tensor:
-    """A float64 tensor of its own memory."""
+def tensor(array: Float64[Array, "*shape"]) -> Float64[Tensor, "*shape"]:
+    """A float64 tensor of its own memory, of any shape."""
     return torch.tensor(array, dtype=torch.float64)
 
 
-def to_numpy(x: Tensor) -> Array:
+def to_numpy(x: Float[Tensor, "*shape"]) -> Float64[Array, "*shape"]:
+    """A float64 array of its own memory, of a tensor of any shape, dtype and device."""
     return np.array(x.detach().cpu().to(torch.float64).numpy())
 
 
 class Tangent(nn.Module):
-    """(y, δ)' = (F, F_y δ): the tangent of a field, for any module that automatic differentiation can differentiate."""
+    """The tangent of a field, (y, δ)' = (F, F_y δ).
+
+    Args:
+        inner: The field, called as module(t, y); any module that automatic differentiation can differentiate.
+    """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
-    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+    def forward(
+        self, t: Float[Tensor, ""], state: Float[Tensor, "batch y_and_delta"]
+    ) -> Float[Tensor, "batch y_and_delta"]:
+        """The slopes of y and δ, side by side in each row, without a graph."""
         y, delta = state.chunk(2, dim=-1)
         with torch.enable_grad():
             y = y.detach().requires_grad_()
@@ -222,13 +308,19 @@ class Tangent(nn.Module):
 
 
 class WithCost(nn.Module):
-    """(y, q)' = (F, ℓ): a field with its running cost ℓ(t, y, theta) as one more component of each row."""
+    """A field with its running cost as one more component of each row, (y, q)' = (F, ℓ).
+
+    Args:
+        inner: The field, called as module(t, y).
+        running: ℓ(t, y, theta) ↦ (batch,), with theta (params,) being the parameters of the field.
+    """
 
     def __init__(self, inner: nn.Module, running: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.inner, self.running = inner, running
 
-    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+    def forward(self, t: Float[Tensor, ""], state: Float[Tensor, "batch y_and_q"]) -> Float[Tensor, "batch y_and_q"]:
+        """The slopes of y and q, side by side in each row."""
         y = state[..., :-1]
         theta = torch.cat([y.new_zeros(0), *(p.reshape(-1) for p in self.inner.parameters())])
         return torch.cat([self.inner(t, y), self.running(t, y, theta)[..., None]], dim=-1)

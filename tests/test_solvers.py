@@ -10,9 +10,8 @@ from odecheck_reference import catalogue
 
 from odecheck import SHIPPED, Adaptive, BadInput, FixedStep, Subject
 from odecheck.claims import ALL, CONFORMANCE
-from odecheck.cost import counted
 from odecheck.engines.torchdiffeq import Backprop
-from odecheck.instruments.step_counts import Counter
+from odecheck.instruments.step_counts import Counter, counted
 from odecheck.problem_sets.conformance import linear, network
 from odecheck.record import evaluate
 from odecheck.runner.validation import validate

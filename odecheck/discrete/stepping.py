@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odecheck.instruments.step_counts import Times
+from odecheck.instruments.told import Times
 
 from .tableau import Tableau
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
 from odecheck.instruments.metering import Meter, charge
-from odecheck.instruments.step_counts import listener
+from odecheck.instruments.told import listener
 from odecheck.solvers import Adaptive, FixedStep, Solver, orders
 
 from .base import Derivatives, LossFn, on_host

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
-from odecheck.instruments.step_counts import Told, listener
+from odecheck.instruments.told import Told, listener
 from odecheck.solvers import FIXED_STEP, Adaptive, FixedStep, Solver, orders
 
 from .base import Derivatives, LossFn, OdeIntEngine

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
-from odecheck.instruments.step_counts import listener
+from odecheck.instruments.told import listener
 from odecheck.solvers import Adaptive, FixedStep, orders
 
 from .base import OdeIntEngine

@@ -50,6 +50,7 @@ class Asking:
     forward: bool
 
     def normal(self, like: Tensor) -> Tensor:
+        """Normal numbers of a tensor's shape."""
         return torch.from_numpy(self.rng.standard_normal(tuple(like.shape)))
 
     def place(self, t: float) -> tuple[Point, Array]:
@@ -92,6 +93,7 @@ class Asking:
         return 4 * EPS * np.abs(value) + np.maximum(by_row, typical).ravel()
 
     def shaken(self, at: Point) -> Point:
+        """The point with every variable moved in its last digit."""
         y, theta = (torch.addcmul(x, x, self._signs(x), value=2 * EPS) for x in (at.y, at.theta))
         return Point(at.t * (1 + 2 * EPS * float(self.rng.choice((-1, 1)))), y, theta)
 
@@ -113,14 +115,14 @@ def ask_derivatives(
     """Hold what automatic differentiation gives of a module against the module's values.
 
     Args:
-        module: called as module(t, y) with t of shape () and y (rows, *features); a float64 copy of it is asked, or one
+        module: Called as module(t, y) with t of shape () and y (rows, *features); a float64 copy of it is asked, or one
             that was made before.
-        path: states to ask at, around and beyond.
-        features: the shape of one row of the state.
-        samples: strata of the interval, a place in each.
-        seed: of the places and directions.
-        forward: ask forward mode as well; torch takes a second of CPU time to load it, once in a process.
-        second: at every so many places also second derivatives, by reverse over reverse; 0 for nowhere.
+        path: States to ask at, around and beyond.
+        features: The shape of one row of the state.
+        samples: Strata of the interval, a place in each.
+        seed: Of the places and directions.
+        forward: Ask forward mode as well; torch takes a second of CPU time to load it, once in a process.
+        second: At every so many places also second derivatives, by reverse over reverse; 0 for nowhere.
 
     Returns:
         One sample for each derivative that was judged, and how many places were not.
@@ -147,8 +149,15 @@ def ask_derivatives(
         untouched &= set(now.untouched)
         if worst is None and any(s.off for s in now.samples):
             worst = _where(asking, at, value, max(now.samples, key=lambda s: s.defect / s.bar))
-    return DerivativesSeen(tuple(found), tuple(judged), samples, float(path.times[0]), float(path.times[-1]),
-                           worst, tuple(sorted(untouched)))  # fmt: skip
+    return DerivativesSeen(
+        tuple(found),
+        tuple(judged),
+        samples,
+        float(path.times[0]),
+        float(path.times[-1]),
+        worst,
+        tuple(sorted(untouched)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,8 +258,10 @@ def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
         parts[name], begin = replace(still, theta=own), end
         if len(parts) > 40:
             break
-    found = {name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
-             for name, along in parts.items()}  # fmt: skip
+    found = {
+        name: _probe(asking, at, along, value, twice=sample.mode.endswith("twice"), whole=True)
+        for name, along in parts.items()
+    }
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
     names = sorted(off, key=lambda name: -off[name])
     alone = parts[names[0]] if names else v

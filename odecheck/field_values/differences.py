@@ -37,8 +37,12 @@ SETTLED = 2e-12
 class Slopes:
     """What values say of g'(0) and g''(0).
 
-    first, second: (n,), in the units of g. first_bar, second_bar: (n,), their uncertainties, infinite where nothing
-    settled. size: (n,), |g(0)| + |g'(0)|: what an error is relative to.
+    Attributes:
+        first: g'(0), (n,), in the units of g.
+        first_bar: Its uncertainty, (n,), infinite where nothing settled.
+        second: g''(0), (n,), in the units of g.
+        second_bar: Its uncertainty, (n,).
+        size: |g(0)| + |g'(0)|, (n,): what an error is relative to.
     """
 
     first: Array
@@ -54,8 +58,8 @@ def slopes(values: Callable[[float], Array], noise: Array, *, whole: bool = Fals
     Args:
         values: h ↦ g(h), (n,) float64; numbers that are not finite are allowed, and steps that meet them are too long.
         noise: (n,), how far a value may be off by rounding.
-        whole: try every longest step, also when one has settled.
-        settled: uncertainty, relative to the size, at which no shorter steps are tried.
+        whole: Try every longest step, also when one has settled.
+        settled: Uncertainty, relative to the size, at which no shorter steps are tried.
 
     Returns:
         Of each component the estimate of the smallest uncertainty. Where two tables contradict each other beyond their

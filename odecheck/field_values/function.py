@@ -33,8 +33,13 @@ Place = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that was compared. question: in which circumstances. gap: its relative distance from that of an object
-    that was never asked before, the largest of all places. t: the time there."""
+    """An answer that was compared.
+
+    Attributes:
+        question: In which circumstances it was given.
+        gap: Its relative distance from that of an object that was never asked before, the largest of all places.
+        t: The time there.
+    """
 
     question: str
     gap: float
@@ -42,10 +47,12 @@ class Answer:
 
     @property
     def bar(self) -> float:
+        """The gap that rounding explains."""
         return ROWS if self.question == "a row by itself" else ROUNDING
 
     @property
     def off(self) -> bool:
+        """Whether the gap is more than its bar."""
         return not self.gap <= self.bar
 
 
@@ -77,10 +84,10 @@ def ask_function(
     """Ask the same points in other circumstances.
 
     Args:
-        make: a float64 module, made anew at each call as it was before anything was asked.
-        path: states to ask at and around.
-        features: the shape of one row of the state.
-        seed: of the places.
+        make: A float64 module, made anew at each call as it was before anything was asked.
+        path: States to ask at and around.
+        features: The shape of one row of the state.
+        seed: Of the places.
 
     Returns:
         One answer to each question, in the order of `CAUSES`.
@@ -107,11 +114,14 @@ def ask_again(
     """The same points of a module that has been asked many times.
 
     Args:
-        make: as in `ask_function`.
-        used: the module, with the parameters of `make()`.
-        path: states to ask at and around.
-        features: the shape of one row of the state.
-        seed: of the places.
+        make: As in `ask_function`.
+        used: The module, with the parameters of `make()`.
+        path: States to ask at and around.
+        features: The shape of one row of the state.
+        seed: Of the places.
+
+    Returns:
+        The answer to "after thousands of calls".
     """
     compare = _Compared()
     for place in _places(path, features, np.random.default_rng(seed)):
@@ -238,11 +248,11 @@ def without_influence(
     """Which of these parameters can take any value without a bit of any output changing.
 
     Args:
-        module: a float64 module; a copy of it is asked.
-        path: states to ask at and around.
-        features: the shape of one row of the state.
-        names: parameters whose gradient was zero wherever it was looked at.
-        seed: of the places and of the other parameters' values.
+        module: A float64 module; a copy of it is asked.
+        path: States to ask at and around.
+        features: The shape of one row of the state.
+        names: Parameters whose gradient was zero wherever it was looked at.
+        seed: Of the places and of the other parameters' values.
 
     Returns:
         The names of those, of `names`. Saturated units are no such case: a factor of 1e-4 brings them back.

@@ -23,11 +23,11 @@ def ask_jets(field: Field, theta: Array, path: Path, *, samples: int = 64, seed:
     """Hold jet(t, y, theta, 2) of a field against jet(t, y, theta, 0), along random directions.
 
     Args:
-        field: a numpy field with hand-derived derivatives.
+        field: A numpy field with hand-derived derivatives.
         theta: (params,).
-        path: states to ask at, around and beyond.
-        samples: strata of the interval, a place in each.
-        seed: of the places and directions.
+        path: States to ask at, around and beyond.
+        samples: Strata of the interval, a place in each.
+        seed: Of the places and directions.
 
     Returns:
         Two samples a place, of modes "first derivative" and "second derivative": J v and v·f''·v component by

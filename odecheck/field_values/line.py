@@ -17,13 +17,20 @@ EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A place, or a direction: t a number, y (rows, *features), theta (params,), all float64."""
+    """A place, or a direction.
+
+    Args:
+        t: A time.
+        y: (rows, *features), float64.
+        theta: (params,), float64.
+    """
 
     t: float
     y: Tensor
     theta: Tensor
 
     def moved(self, h: float, along: Point) -> Point:
+        """The place h times the direction further."""
         return Point(self.t + h * along.t, self.y + h * along.y, torch.add(self.theta, along.theta, alpha=h))
 
 
@@ -35,6 +42,9 @@ class Asked:
     """A float64 copy of a module, asked at any (t, y, theta).
 
     Its parameters are views of one tensor, so that a step in all of them is one operation however many there are.
+
+    Args:
+        module: Called as module(t, y).
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -47,7 +57,7 @@ class Asked:
             p.data = piece.view(p.shape)
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
-        """theta (params,) cut into parameters, by name."""
+        """The parameters of a theta (params,), by name."""
         pieces = theta.split(self._pieces) if self.names else ()
         return {k: x.view(p.shape) for (k, p), x in zip(self.names.items(), pieces, strict=True)}
 
@@ -123,8 +133,11 @@ class Asked:
 class Pulled:
     """What reverse mode says along a direction.
 
-    first: <w, J v>. second: <w, g''>, None where the backward pass has no derivative. loss: rounding of `first`.
-    untouched: parameters whose gradient is zero.
+    Attributes:
+        first: <w, J v>.
+        second: <w, g''>, None where the backward pass has no derivative.
+        loss: Rounding of `first`.
+        untouched: Parameters whose gradient is zero.
     """
 
     first: float

@@ -25,8 +25,10 @@ MOST = 16
 class FieldSeen:
     """What was seen of a field.
 
-    derivatives: against its values. answers: to the same questions in other circumstances. without_influence:
-    parameters that can take any value without the field changing.
+    Attributes:
+        derivatives: What was seen of them against its values.
+        answers: Those to the same questions in other circumstances.
+        without_influence: Parameters that can take any value without the field changing.
     """
 
     derivatives: DerivativesSeen
@@ -48,23 +50,23 @@ def look(
     """Ask a field by its values.
 
     Args:
-        make: makes the module, in float64, anew at each call and as it is before anything was asked of it; it is called
+        make: Makes the module, in float64, anew at each call and as it is before anything was asked of it; it is called
             as module(t, y) with t of shape () and y (rows, *features).
         ts: (times,), monotone.
         knots: (times, batch, state), states at ts.
-        features: the shape of one row of the state as the module takes it; by default (state,).
-        samples: strata of [ts[0], ts[-1]] with a random time in each; a window of two strata is certainly looked at. By
+        features: The shape of one row of the state as the module takes it; by default (state,).
+        samples: Strata of [ts[0], ts[-1]] with a random time in each; a window of two strata is certainly looked at. By
             default 256, or 128 of a module with more than 10,000 parameters.
-        seed: of the places and directions.
-        forward: ask forward mode as well, which takes torch a second of CPU time to load.
-        second: at every so many places also second derivatives; 0 for nowhere.
-
-    Raises:
-        NoBackward: the backward pass of the field raised.
+        seed: Of the places and directions.
+        forward: Ask forward mode as well, which takes torch a second of CPU time to load.
+        second: At every so many places also second derivatives; 0 for nowhere.
 
     Returns:
         What was seen, as data; of what is no function derivatives are not asked. The cost grows with the samples and
         with the cost of a call of the field, not with the number of its parameters otherwise.
+
+    Raises:
+        NoBackward: The backward pass of the field raised.
     """
     features = features or knots.shape[2:]
     path = path_of(make(), ts, knots, features)
@@ -80,7 +82,17 @@ def look(
 
 
 def path_of(module: nn.Module, ts: Array, knots: Array, features: tuple[int, ...]) -> Path:
-    """A rough trajectory of a module through known states (times, batch, state); features: a row as it takes it."""
+    """A rough trajectory of a module through known states.
+
+    Args:
+        module: Called as module(t, y) with y (rows, *features), in float64.
+        ts: (times,), monotone.
+        knots: (times, batch, state), states at ts.
+        features: The shape of one row of the state as the module takes it.
+
+    Returns:
+        A path through the knots.
+    """
 
     def value(t: float, y: Array) -> Array:
         with torch.no_grad():

@@ -21,7 +21,9 @@ EVALUATIONS = 400
 class Path:
     """A rough trajectory: where to ask, and how large the state is.
 
-    times: (k,), monotone. states: (k, batch, state). size: (state,), the largest |y| of each component along it, > 0.
+    Args:
+        times: (k,), monotone.
+        states: (k, batch, state).
     """
 
     times: Array
@@ -29,16 +31,25 @@ class Path:
 
     @property
     def size(self) -> Array:
+        """The largest |y| of each component along it, (state,), > 0."""
         largest = np.max(np.abs(self.states), axis=(0, 1))
         moving = largest[largest > 0]
         return np.where(largest > 0, largest, np.min(moving) if moving.size else 1.0)
 
     @property
     def length(self) -> float:
+        """The length of the interval, in units of time."""
         return float(abs(self.times[-1] - self.times[0]))
 
     def at(self, t: float) -> Array:
-        """The state at a time, between two of the known ones: (batch, state)."""
+        """The state at a time.
+
+        Args:
+            t: Between the first and the last of the times.
+
+        Returns:
+            (batch, state), on the line between the two known ones beside it.
+        """
         x = self.times if self.times[-1] > self.times[0] else -self.times
         at = t if self.times[-1] > self.times[0] else -t
         k = int(np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2))
@@ -53,6 +64,9 @@ def rough_path(value: Callable[[float, Array], Array], ts: Array, knots: Array) 
         value: (t, y) ↦ dy/dt, both (batch, state) float64.
         ts: (times,), monotone.
         knots: (times, batch, state), states that are known at ts.
+
+    Returns:
+        The steps of a method of order three at a tolerance of a hundredth; the knots alone where that fails.
     """
     left = EVALUATIONS
 
@@ -76,15 +90,33 @@ def rough_path(value: Callable[[float, Array], Array], ts: Array, knots: Array) 
 
 
 def strata(ts: Array, count: int, rng: np.random.Generator) -> Array:
-    """A random time in each of `count` equal parts of [ts[0], ts[-1]]: (count,)."""
+    """A random time in each of many equal parts of an interval.
+
+    Args:
+        ts: Times, of which the first and the last bound the interval.
+        count: How many parts.
+        rng: The generator.
+
+    Returns:
+        (count,), in the order of the parts.
+    """
     return ts[0] + (ts[-1] - ts[0]) * (np.arange(count) + rng.random(count)) / count
 
 
 def rows(path: Path, t: float, rng: np.random.Generator, *, thin: bool = False) -> Array:
-    """States at a time, on the trajectory first, then around and beyond it: (rows, state).
+    """States at a time, on the trajectory first, then around and beyond it.
 
     Rows of a batch do not see each other, so that many states cost little more than one; a large state is asked as
-    it comes, at random distances. thin: half as many rows, of a field that is costly.
+    it comes, at random distances.
+
+    Args:
+        path: The trajectory.
+        t: The time.
+        rng: The generator.
+        thin: Half as many rows, of a field that is costly.
+
+    Returns:
+        (rows, state).
     """
     on, around = path.at(t), AROUND[:: 2 if thin else 1]
     if len(around) * on.shape[1] > NUMBERS or len(on) >= len(around):

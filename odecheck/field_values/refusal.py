@@ -24,7 +24,7 @@ def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | N
     """Why the derivatives of a problem's field cannot be taken for true.
 
     Args:
-        field: a module that is called back, or a numpy field with derivatives made by hand.
+        field: A module that is called back, or a numpy field with derivatives made by hand.
         theta: (params,).
         ts: (times,), monotone.
         knots: (times, batch, state), states at ts.
@@ -46,7 +46,14 @@ def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | N
 
 
 def refusal(seen: FieldSeen) -> Words | None:
-    """What was seen, its usual cause and what to type; None of a field that nothing speaks against."""
+    """The words for what was seen of a field.
+
+    Args:
+        seen: What `look` gave.
+
+    Returns:
+        What was seen, its usual cause and what to type; None of a field that nothing speaks against.
+    """
     off = [answer for answer in seen.answers if answer.off]
     if off:
         return _not_a_function(off[0], [answer.question for answer in off[1:]])

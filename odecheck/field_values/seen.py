@@ -9,9 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """A derivative at one place. defect: |claimed − measured| in the size of value and derivative together, and bar:
-    what of it truncation and rounding explain. mode: how automatic differentiation was asked, "reverse mode", "forward
-    mode" or "reverse mode twice"."""
+    """A derivative at one place.
+
+    Attributes:
+        t: The time there.
+        mode: How automatic differentiation was asked, "reverse mode", "forward mode" or "reverse mode twice".
+        defect: |claimed − measured| in the size of value and derivative together.
+        bar: What of the defect truncation and rounding explain.
+    """
 
     t: float
     mode: str
@@ -20,14 +25,19 @@ class Sample:
 
     @property
     def off(self) -> bool:
+        """Whether the defect is more than its bar."""
         return not self.defect <= self.bar
 
 
 @dataclass(frozen=True)
 class Defect:
-    """A derivative that is not that of the values. along: the variables in whose directions it is off, worst first;
-    "t", "y", or names of parameters. flat: values do not change at all with a step of 1e-10 in the first
-    of them."""
+    """A derivative that is not that of the values.
+
+    Attributes:
+        sample: The derivative.
+        along: The variables in whose directions it is off, worst first; "t", "y", or names of parameters.
+        flat: Whether values do not change at all with a step of 1e-10 in the first of them.
+    """
 
     sample: Sample
     along: tuple[str, ...]
@@ -38,8 +48,14 @@ class Defect:
 class DerivativesSeen:
     """What was seen of a field's derivatives.
 
-    samples: of every place that was judged. judged: the times of these places. asked: places. start, end: the
-    interval. worst: the first defect that was confirmed. untouched: parameters whose gradient was zero everywhere.
+    Attributes:
+        samples: Of every place that was judged.
+        judged: The times of these places.
+        asked: How many places were asked.
+        start: The first time of the interval.
+        end: The last one.
+        worst: The first defect that was confirmed.
+        untouched: Parameters whose gradient was zero everywhere.
     """
 
     samples: tuple[Sample, ...]
@@ -57,6 +73,7 @@ class DerivativesSeen:
 
     @property
     def off(self) -> tuple[Sample, ...]:
+        """The samples whose defect is more than its bar."""
         return tuple(s for s in self.samples if s.off)
 
     @property

@@ -13,8 +13,11 @@ from odecheck.compat import StorageWeakRef, TorchDispatchMode, tree_leaves
 class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all tensors made inside the block that are alive at the same time.
 
-    peak: the largest number seen, in bytes. Tensors made before the block do not count. It counts what the program
-    holds, not what the allocator has reserved, and is the same on every machine.
+    Tensors made before the block do not count, unless an operation inside it gives a view of them. It counts what the
+    program holds, not what the allocator has reserved, and is the same on every machine.
+
+    Attributes:
+        peak: The largest number seen, in bytes.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Meter:
-    """What the solves of one claim cost: evaluations of the field, solves, seconds."""
+    """What the solves of one claim cost.
+
+    Attributes:
+        nfe: Evaluations of the field, each with a whole batch.
+        solves: Solves, those for derivatives included.
+        seconds: Of the clock.
+    """
 
     nfe: int = 0
     solves: int = 0
@@ -22,7 +28,11 @@ _METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
 
 @contextmanager
 def metered() -> Generator[Meter]:
-    """Count what the subject does within this block. An observation that was kept from before counts as done again."""
+    """Count what the subject does within this block. An observation that was kept from before counts as done again.
+
+    Yields:
+        The costs so far.
+    """
     meter = Meter()
     token = _METER.set(meter)
     try:
@@ -32,7 +42,11 @@ def metered() -> Generator[Meter]:
 
 
 def charge(cost: Meter) -> None:
-    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well."""
+    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well.
+
+    Args:
+        cost: What was measured.
+    """
     meter = _METER.get()
     if meter is not None:
         meter.nfe += cost.nfe

@@ -53,9 +53,16 @@ def _storage(x: Tensor) -> tuple[int, int]:
 
 
 def saved_bytes(run: Callable[[], object]) -> float:
-    """The most bytes of tensors that autograd held at once while `run` ran. Tensors that share a storage count once.
+    """The most bytes of tensors that autograd held at once while a function ran.
 
-    Raises RuntimeError inside torch.func's transforms, which allow no such hooks.
+    Args:
+        run: What is run, once.
+
+    Returns:
+        Bytes; tensors that share a storage count once.
+
+    Raises:
+        RuntimeError: Inside torch.func's transforms, which allow no such hooks.
     """
     held = _Held()
     with torch.autograd.graph.saved_tensors_hooks(lambda x: _Saved(x, held), lambda saved: saved.x):

@@ -1,19 +1,19 @@
 """The one counter of evaluations and steps, of solves and of their derivatives. Nothing is patched.
 
 A subclass of the field's class counts evaluations; steps are counted by the solver's callbacks, or told by an engine
-whose library counts its own. Forwards is what happens until the loss is asked for, backwards what happens afterwards:
-recorded steps take no more steps for their derivative, a continuous adjoint is a second solve and has some.
+whose library counts its own (`told`). Forwards is what happens until the loss is asked for, backwards what happens
+afterwards: recorded steps take no more steps for their derivative, a continuous adjoint is a second solve and has some.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,82 +21,7 @@ from torch import Tensor, nn
 from odecheck.compat import physical
 from odecheck.solvers import Solver
 
-STEPS = ("accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward")
-
-
-@dataclass
-class Told:
-    """What the engines have told a measurement so far.
-
-    direction: which way the solve goes now; the measurement knows it. later: what is asked at the end, such as the
-    statistics of a library that keeps them as tensors, and adds to them in a backward solve.
-    """
-
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    direction: Literal["forward", "backward"] = "forward"
-    later: list[Callable[[], dict[str, int]]] = field(default_factory=list[Callable[[], dict[str, int]]])
-
-    def add(self, **counts: int) -> None:
-        for name, count in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + int(count)
-
-    def step(self, *, accepted: bool) -> None:
-        """One step, of the direction that is on. Who tells of one tells of all: the others are none."""
-        for name in STEPS:
-            self.counts.setdefault(name, 0)
-        self.counts[f"{'accepted' if accepted else 'rejected'}_{self.direction}"] += 1
-
-    def settled(self) -> dict[str, int]:
-        """All of it: name → count."""
-        for counts in self.later:
-            self.add(**counts())
-        self.later.clear()
-        return self.counts
-
-
-class Times:
-    """A callback of steps that looks at their times alone: our engines call it without making tensors for it.
-
-    take: (start, state or None, size), start and size being numbers or tensors.
-    """
-
-    def __init__(self, take: Callable[[Any, Any, Any], None]) -> None:
-        self.take = take
-
-    def __call__(self, start: Any, state: Any, size: Any) -> None:
-        self.take(start, state, size)
-
-
-_TOLD: ContextVar[Told | None] = ContextVar("odecheck_step_counts", default=None)
-
-
-def listener() -> Told | None:
-    """Who measures what is computed now, if anybody does.
-
-    An engine that tells in a backward pass asks for it beforehand: autograd runs that in other threads on a GPU.
-    """
-    return _TOLD.get()
-
-
-def tell(**counts: int) -> None:
-    """Add to the counts of the measurement around, if there is one: tell(accepted_forward=12, rejected_forward=1)."""
-    told = _TOLD.get()
-    if told is not None:
-        told.add(**counts)
-
-
-@contextmanager
-def listening() -> Generator[Told]:
-    """Collect what engines tell within this block."""
-    told = Told()
-    token = _TOLD.set(told)
-    try:
-        yield told
-    finally:
-        _TOLD.reset(token)
-
-
-# --- counting --------------------------------------------------------------------------------------------------------
+from .told import Times, Told, listening
 
 COUNTER = "_odecheck_counter"
 Time = Tensor | float
@@ -108,8 +33,16 @@ SAME = 1e-9
 class Counts:
     """What one solve (and its derivative) did. None: neither the library nor its callbacks tell.
 
-    nfe: calls of the field, each with a whole batch. rows: rows of the batch in these calls, added up.
-    dense_evaluations: outputs inside a step, that only an interpolant can give; those of both directions.
+    Attributes:
+        nfe_forward: Calls of the field before the loss, each with a whole batch.
+        nfe_backward: Calls of the field after it.
+        rows_forward: Rows of the batch in the calls before the loss, added up.
+        rows_backward: Rows of the batch in the calls after it, added up.
+        accepted_forward: Steps of the solve that were kept.
+        rejected_forward: Steps of the solve that were tried again, shorter.
+        accepted_backward: Steps of a second solve for the derivative that were kept.
+        rejected_backward: Steps of that solve that were tried again.
+        dense_evaluations: Outputs inside a step, that only an interpolant can give; those of both directions.
     """
 
     nfe_forward: int | None
@@ -125,7 +58,14 @@ class Counts:
 
 @dataclass
 class Phase:
-    """What was counted in one direction. accepted: (start, size) of each step."""
+    """What was counted in one direction.
+
+    Attributes:
+        nfe: Calls of the field.
+        rows: Rows of the batch in these calls, added up.
+        rejected: Steps that were tried again.
+        accepted: (start, size) of each step that was kept, in units of time.
+    """
 
     nfe: int = 0
     rows: int = 0
@@ -136,8 +76,14 @@ class Phase:
 class Counter:
     """An open count of one field or of several together.
 
-    now: the phase that is on. `loss` stands in for a loss that ends the forward phase; who knows the phases otherwise
-    sets it, to `nowhere` for what shall not count.
+    Args:
+        solver: The solver that is counted: a fixed-step one has one callback only. None: calls alone are counted.
+        rows: Count the rows of every call too, which takes longer than to count calls.
+
+    Attributes:
+        now: The phase that is on. `loss` stands in for a loss that ends the forward phase; who knows the phases
+            otherwise sets it, to `nowhere` for what shall not count.
+        told: What engines have told of this solve.
     """
 
     def __init__(self, solver: Solver | None = None, rows: bool = False) -> None:
@@ -153,7 +99,14 @@ class Counter:
         return "nfe_forward" in self.told.counts
 
     def loss(self, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """The same loss. The first call of it ends the forward phase."""
+        """The same loss, whose first call ends the forward phase.
+
+        Args:
+            loss: A function of the states.
+
+        Returns:
+            A function of the same arguments and the same result.
+        """
 
         def marked(*states: Any) -> Tensor:
             self.now, self.told.direction = self.backward, "backward"
@@ -162,6 +115,11 @@ class Counter:
         return marked
 
     def evaluated(self, y: Any = None) -> None:
+        """Count one call of the field.
+
+        Args:
+            y: The state of the call, (batch, state), of which rows are counted where they are asked for.
+        """
         self.now.nfe += 1
         if self.rows:
             self.now.rows += _rows(y)
@@ -170,7 +128,11 @@ class Counter:
         return self  # a copy of the field is counted as well
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
-        """Callbacks by the names that torchdiffeq looks for on a field, of solves and of adjoint solves."""
+        """Callbacks of steps, of solves and of adjoint solves.
+
+        Returns:
+            Name that torchdiffeq looks for on a field → what it calls with (start, state, size) of a step.
+        """
         # a fixed-step solver has one callback only, and warns of others
         if self.fixed:
             plain: dict[str, Callable[..., None]] = {"callback_step": Times(self._accepts)}
@@ -191,7 +153,14 @@ class Counter:
         self.now.rejected += 1
 
     def counts(self, ts: Tensor) -> Counts:
-        """The counts, of a solve for outputs at ts (times,)."""
+        """What was counted.
+
+        Args:
+            ts: The times of the outputs of the solve, (times,).
+
+        Returns:
+            The counts of both directions, with what engines told in place of what was seen.
+        """
         seen = bool(self.forward.nfe or self.backward.nfe)  # not so when another framework evaluates the field
         called = bool(self.forward.accepted)
         whole = float(ts[-1] - ts[0])
@@ -235,9 +204,15 @@ def _inside(steps: list[tuple[Time, Time]], outputs: list[float], whole: float, 
 
 @contextmanager
 def counted(module: nn.Module, solver: Solver, *, rows: bool = False) -> Generator[Counter]:
-    """Count what is done with `module` inside this block. Callbacks that the module has itself are called as well.
+    """Count what is done with a module inside this block. Callbacks that the module has itself are called as well.
 
-    rows: count the rows of every call too, which takes longer than to count calls. Afterwards the module is as it was.
+    Args:
+        module: The field, called as module(t, y). Afterwards it is as it was.
+        solver: The solver that steps it.
+        rows: Count the rows of every call too, which takes longer than to count calls.
+
+    Yields:
+        The open count.
     """
     counter = Counter(solver, rows)
     with ExitStack() as ends:
@@ -248,7 +223,14 @@ def counted(module: nn.Module, solver: Solver, *, rows: bool = False) -> Generat
 
 @contextmanager
 def evaluations(module: nn.Module) -> Generator[Phase]:
-    """Count the calls of `module` inside this block, and nothing else: the `nfe` of what this gives."""
+    """Count the calls of a module inside this block, and nothing else.
+
+    Args:
+        module: The field, called as module(t, y). Afterwards it is as it was.
+
+    Yields:
+        A phase, whose `nfe` is the number of calls so far.
+    """
     counter = Counter()
     with ExitStack() as ends:
         ends.callback(watch_calls(module, counter))
@@ -256,9 +238,14 @@ def evaluations(module: nn.Module) -> Generator[Phase]:
 
 
 def attach(module: nn.Module, counter: Counter) -> Callable[[], None]:
-    """Have the calls and the steps of `module` counted from now on; the result, called, leaves it as it was.
+    """Have the calls and the steps of a module counted from now on. What was attached last ends first.
 
-    What was attached last ends first.
+    Args:
+        module: The field, called as module(t, y).
+        counter: Where they are counted.
+
+    Returns:
+        A function that ends the count and leaves the module as it was.
     """
     own, calls = vars(module), counter.callbacks()
     kept = {name: own[name] for name in calls if name in own}
@@ -277,13 +264,21 @@ def attach(module: nn.Module, counter: Counter) -> Callable[[], None]:
 
 
 def watch_calls(module: nn.Module, counter: Counter) -> Callable[[], None]:
-    """Have every call of the module counted; the result ends it.
+    """Have every call of a module counted from now on.
 
     A hook would do, and does for modules that torch has compiled; but hooks take a module's slow path, which a small
     field feels. A subclass that counts costs a third of that.
+
+    Args:
+        module: The field, called as module(t, y).
+        counter: Where calls are counted.
+
+    Returns:
+        A function that ends the count and leaves the module as it was.
     """
     if "forward" in vars(module) or isinstance(module, torch.jit.ScriptModule):
-        return module.register_forward_pre_hook(lambda _, args: counter.evaluated(args[1])).remove
+        # a ScriptModule refuses its own method of this name, and calls such hooks all the same
+        return nn.Module.register_forward_pre_hook(module, lambda _, args: counter.evaluated(args[1])).remove
     kind, name = type(module), COUNTER
     while name in vars(module):  # it is counted by others as well, who began before
         name += "_"
@@ -320,7 +315,9 @@ def _counting(kind: type[nn.Module], rows: bool, name: str) -> type[nn.Module]:
 def _takes_t_and_y(kind: type[nn.Module]) -> bool:
     """Whether `forward` takes (t, y) by these names, and nothing by name alone."""
     code: Any = getattr(kind.forward, "__code__", None)
-    return bool(code) and code.co_varnames[1 : code.co_argcount] == ("t", "y") and not code.co_flags & 12
+    if code is None or code.co_kwonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return False
+    return code.co_varnames[1 : code.co_argcount] == ("t", "y")
 
 
 def _both(count: Callable[..., None], user: Callable[..., Any]) -> Callable[..., Any]:

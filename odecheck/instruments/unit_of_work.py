@@ -24,7 +24,10 @@ def unit_of_work(kept: Kept | None = None) -> Generator[None]:
     """One unit of work, or a part of the one that is open already.
 
     Args:
-        kept: what was kept by former parts of the unit, for one that is not done in one go.
+        kept: What was kept by former parts of the unit, for one that is not done in one go.
+
+    Yields:
+        Nothing; the unit ends with the block.
     """
     if kept is None and _KEPT.get() is not None:
         yield
@@ -37,7 +40,11 @@ def unit_of_work(kept: Kept | None = None) -> Generator[None]:
 
 
 def kept_so_far() -> Kept:
-    """What the open unit of work keeps, or a new one's nothing."""
+    """What the open unit of work keeps, or a new one's nothing.
+
+    Returns:
+        (function, arguments) → its answer, to be given to `unit_of_work`.
+    """
     kept = _KEPT.get()
     return {} if kept is None else kept
 
@@ -46,7 +53,10 @@ def kept_in_unit(function: Callable[P, T]) -> Callable[P, T]:
     """Work out the function once for the same arguments in one unit of work; outside of any, every time.
 
     Args:
-        function: of arguments that can be hashed.
+        function: Of arguments that can be hashed.
+
+    Returns:
+        The same function, its answers kept.
     """
 
     @functools.wraps(function)

@@ -45,13 +45,13 @@ class WrongEngine:
     """An engine with some of its operations replaced; the others are those of the right engine.
 
     Args:
-        right: the engine that it is made from.
-        label: what is wrong, which is shown in its name; "" shows nothing.
-        wrong: pairs of an operation's name and its replacement, which is called as the operation is, with the right
+        right: The engine that it is made from.
+        label: What is wrong, which is shown in its name; "" shows nothing.
+        wrong: Pairs of an operation's name and its replacement, which is called as the operation is, with the right
             engine before the other arguments. `curvature` is a `Method` in place of an operation.
 
     Raises:
-        TypeError: for the name of no operation.
+        TypeError: The name of no operation.
     """
 
     right: Engine
@@ -63,22 +63,33 @@ class WrongEngine:
 
     @property
     def name(self) -> str:
+        """That of the right engine, with the label."""
         return f"{self.right.name} [{self.label}]" if self.label else self.right.name
 
     @property
     def target(self) -> Literal["flow", "steps"]:
+        """What the right engine's derivative is of."""
         return self.right.target
 
     @property
     def lands(self) -> bool:
+        """Whether the right engine's steps end on the outputs."""
         return getattr(self.right, "lands", False)
 
     @property
     def curvature(self) -> Method:
+        """How curvature is gathered: the replacement, or as the right engine does."""
         return self.replacement("curvature") or getattr(self.right, "curvature", RIGHT)
 
     def replacement(self, name: str) -> Any:
-        """What stands in the place of an operation; None where it is the right one."""
+        """What stands in the place of an operation.
+
+        Args:
+            name: One of `OPERATIONS`, or "curvature".
+
+        Returns:
+            The replacement; None where the operation is the right one.
+        """
         return next((wrong for operation, wrong in self.wrong if operation == name), None)
 
     solution = _operation("solution", _itself)
@@ -102,9 +113,17 @@ def _known(label: str, wrong: tuple[tuple[str, Any], ...]) -> None:
 
 
 def wrong_engine(name: str, **wrong: Any) -> Mutant:
-    """A mutant whose engine does the operations of `wrong` in place of its own; see `WrongEngine`.
+    """A mutant whose engine does some operations in another way; see `WrongEngine`.
 
-    Raises TypeError for the name of no operation, when the mutant is defined.
+    Args:
+        name: What is wrong, in words.
+        wrong: Name of an operation → its replacement, called with the right engine before the other arguments.
+
+    Returns:
+        The mutant.
+
+    Raises:
+        TypeError: The name of no operation, when the mutant is defined.
     """
     pairs = tuple(wrong.items())
     _known(name, pairs)
@@ -112,7 +131,15 @@ def wrong_engine(name: str, **wrong: Any) -> Mutant:
 
 
 def then(operation: str, change: Callable[..., Any]) -> Operation:
-    """The replacement of an operation by change(its right answer); of an answer of two parts, change(one, other)."""
+    """The replacement of an operation by its changed answer.
+
+    Args:
+        operation: Name of an operation, done by the right engine first.
+        change: Called with the right answer; with both parts of an answer that has two.
+
+    Returns:
+        A replacement for `wrong_engine`.
+    """
 
     def changed(engine: Any, *arguments: Any, **options: Any) -> Any:
         answer = getattr(engine, operation)(*arguments, **options)
@@ -122,23 +149,45 @@ def then(operation: str, change: Callable[..., Any]) -> Operation:
 
 
 def around_field(name: str, wrap: Callable[[nn.Module], nn.Module]) -> Mutant:
-    """A mutant whose field is wrap(module)."""
+    """A mutant whose field is wrapped.
+
+    Args:
+        name: What is wrong, in words.
+        wrap: The right module ↦ the wrong one.
+
+    Returns:
+        The mutant.
+    """
     return Mutant(name, lambda s: replace(s, around=(*s.around, wrap)))
 
 
 class Wrong(nn.Module):
-    """A field changed by `change(inner, t, y)`."""
+    """A field that is another one.
+
+    Args:
+        inner: The right field.
+        change: Called as change(inner, t, y) in its place.
+    """
 
     def __init__(self, inner: nn.Module, change: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.inner, self.change = inner, change
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The wrong value."""
         return self.change(self.inner, t, y)
 
 
 def wrong_field(name: str, change: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> Mutant:
-    """A mutant whose field is change(module, t, y)."""
+    """A mutant whose field is another one.
+
+    Args:
+        name: What is wrong, in words.
+        change: Called as change(module, t, y) in place of the module.
+
+    Returns:
+        The mutant.
+    """
     return around_field(name, lambda inner: Wrong(inner, change))
 
 
@@ -177,6 +226,7 @@ class TransposedJacobian(nn.Module):
         self.inner = inner
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The right value, with the wrong derivative."""
         result: Any = _Transpose.apply(self.inner, t, y, *self.inner.parameters())
         return result
 
@@ -189,5 +239,6 @@ class Mislabelled(FixedStep):
     """Steps with a method of lower order than the one whose name it bears."""
 
     def solve(self, odeint: Any, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, by the other method."""
         actual = FixedStep(_LOWER.get(self.method, "heun3"), self.step, self.interp, self.options)
         return actual.solve(odeint, module, y0, ts)

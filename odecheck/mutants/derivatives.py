@@ -127,6 +127,7 @@ class Random(nn.Module):
         self.generator.seed()
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The value with noise."""
         value = self.inner(t, y)
         return value * (1 + 1e-9 * torch.randn(value.shape, generator=self.generator, dtype=value.dtype))
 

@@ -28,6 +28,7 @@ class WholeSteps(FixedStep):
     beyond: bool = False
 
     def solve(self, odeint: Any, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, the last one short of the last time or beyond it."""
         states = super().solve(odeint, module, y0, ts)
         step = self.step * torch.sign(ts[-1] - ts[0])
         count = ((ts[-1] - ts[0]) / step).detach()

@@ -111,6 +111,7 @@ class KeepsSteps(nn.Module):
         self.kept: list[Tensor] = []
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The right value, which stays alive."""
         value = self.inner(t, y)
         self.kept.append(value)
         return value

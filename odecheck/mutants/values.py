@@ -117,6 +117,7 @@ class FrozenAtFirstCall(nn.Module):
         self.first: Tensor | None = None
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The value at that time."""
         if self.first is None:
             self.first = t.detach().clone()
         return self.inner(self.first, y) + 0 * t
@@ -131,6 +132,7 @@ class CachedParameters(nn.Module):
         self.kept: dict[str, Tensor] = {}
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The value at those parameters."""
         if not self.kept:
             self.kept = {name: p.detach().clone() for name, p in self.inner.named_parameters()}
         return functional_call(self.inner, self.kept, (t, y)) + 0 * _total(self.inner)
@@ -145,6 +147,7 @@ class KeptByTime(nn.Module):
         self.kept: dict[tuple[float, int], Tensor] = {}
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The value that was kept."""
         value = self.inner(t, y)
         kept = self.kept.setdefault((float(t.detach()), len(y)), value.detach().clone())
         return value - value.detach() + kept
@@ -159,6 +162,7 @@ class CallOrder(nn.Module):
         self.before = 0.0
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The value with something of the one before."""
         value = self.inner(t, y)
         before, self.before = self.before, 1e-6 * float(value.detach().sum())
         return value + before

@@ -9,7 +9,7 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
-from odecheck.instruments.step_counts import Times
+from odecheck.instruments.told import Times
 from odecheck.solvers import ADAPTIVE, ONE_STEP
 
 from .fields import Adjoint, Field, Leaves

@@ -21,7 +21,7 @@ def _weights(times: int, batch: int, state: int) -> LinearLoss:
 
 @cache
 def linear() -> Problem:
-    """y' = A y + b + c t: linear, moving with time, of a matrix that is not symmetric."""
+    """A linear field that moves with time, y' = A y + b + c t, of a matrix that is not symmetric."""
     return catalogue.quick()[0]
 
 
@@ -148,6 +148,13 @@ _OWN = {
 
 
 def problems(claim_id: str) -> tuple[Problem, ...]:
-    """The problems on which a claim is asked, by its id."""
+    """The problems on which a claim is asked.
+
+    Args:
+        claim_id: Id of a claim of `odecheck conformance`.
+
+    Returns:
+        One problem or more, the same objects each time.
+    """
     family = (curved,) if claim_id.startswith("HES") else (linear, network)
     return tuple(make() for make in _OWN.get(claim_id, family))

@@ -44,9 +44,16 @@ def _as_drawn(problem: Problem) -> Problem:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of problem. scale: of the parameters; span: of the last time; finish: what is done to a drawn problem.
+    """A kind of problem.
 
-    seeds: how many problems of it the ledger draws: more where few of a claim's problems come from it.
+    Args:
+        name: Its name, with which the names of its problems begin.
+        field: The field of its problems.
+        batch: Rows.
+        scale: Standard deviation of the parameters.
+        span: The last time; the first is zero.
+        finish: What is done to a drawn problem.
+        seeds: How many problems of it the ledger draws: more where few of a claim's problems come from it.
     """
 
     name: str
@@ -58,6 +65,14 @@ class Family:
     seeds: int = 1
 
     def draw(self, seed: int) -> Problem:
+        """The problem of a seed.
+
+        Args:
+            seed: With the name, the seed of the generator.
+
+        Returns:
+            A problem with four times and a squared error at all but the first.
+        """
         rng = np.random.default_rng([seed, *self.name.encode()])
         shape = 4, self.batch, self.field.state
         y0 = _rounded(rng.normal(size=shape[1:]))
@@ -101,7 +116,7 @@ def _published_rates(problem: Problem) -> Problem:
 
 
 def _undriven(problem: Problem) -> Problem:
-    """f does not depend on h (its last layer has no weights but a bias), nor does the loss."""
+    """Neither f, whose last layer has no weights but a bias, nor the loss depends on h."""
     d = problem.field.parts["h"].stop
     theta, weight = problem.theta.copy(), np.zeros(problem.observations)
     theta[: d * d] = 0.0
@@ -158,10 +173,28 @@ FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for famil
 
 @lru_cache(maxsize=256)
 def draw(family: str, seed: int = 0) -> Problem:
-    """The problem of a family and a seed; the same object each time, so that what is computed for it is kept."""
+    """The problem of a family and a seed.
+
+    Args:
+        family: Name of a family.
+        seed: Of the generator.
+
+    Returns:
+        The same object each time, so that what is computed for it is kept.
+
+    Raises:
+        KeyError: There is no family of this name.
+    """
     return FAMILIES[family].draw(seed)
 
 
 def families_of(*patterns: str) -> tuple[str, ...]:
-    """Names of the families that match one of the patterns, which are as of file names."""
+    """The families whose names match.
+
+    Args:
+        patterns: As of file names: "heavy ball*".
+
+    Returns:
+        Names of the families that match one of the patterns, in the order of their size.
+    """
     return tuple(name for name in FAMILIES if any(fnmatchcase(name, pattern) for pattern in patterns))

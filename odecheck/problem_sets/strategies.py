@@ -48,13 +48,27 @@ COEFFICIENTS = st.sampled_from((Fixed(0.5), Free(), Learnt()))
 
 
 def eighths(low: float, high: float) -> st.SearchStrategy[float]:
-    """Multiples of 1/8 in [low, high], whole numbers near zero first."""
+    """Multiples of 1/8, whole numbers near zero first.
+
+    Args:
+        low: The smallest.
+        high: The largest.
+
+    Returns:
+        A strategy of numbers in [low, high].
+    """
     return st.integers(int(np.ceil(low * 8)), int(np.floor(high * 8))).map(lambda k: k / 8)
 
 
 @st.composite
 def networks(draw: Draw, inputs: int, outputs: int) -> Mlp:
-    """A dense network of depth 1 to 3 and width 1 to 3."""
+    """A dense network of depth 1 to 3 and width 1 to 3.
+
+    Args:
+        draw: Given by hypothesis.
+        inputs: Components that it takes, besides time.
+        outputs: Components that it gives.
+    """
     hidden = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))
     activation = draw(st.sampled_from(ACTIVATIONS)) if hidden else "identity"
     return Mlp(inputs, outputs, hidden, activation, draw(st.booleans()))
@@ -62,7 +76,11 @@ def networks(draw: Draw, inputs: int, outputs: int) -> Mlp:
 
 @st.composite
 def vector_fields(draw: Draw) -> Field:
-    """Any kind of field the reference knows, with 1 to 4 states."""
+    """Any kind of field the reference knows, with 1 to 4 states.
+
+    Args:
+        draw: Given by hypothesis.
+    """
     d = draw(st.integers(1, 2))
     kind = draw(st.integers(0, 9))
     match kind:
@@ -92,7 +110,7 @@ def _array(draw: Draw, numbers: st.SearchStrategy[float], *shape: int) -> Array:
 
 
 def _start(draw: Draw, field: Field, batch: int) -> tuple[Array, Array]:
-    """theta and y0 where the flow exists."""
+    """The parameters and a start where the flow exists."""
     theta = _array(draw, eighths(-1.5, 1.5), field.params)
     match field:
         case Logistic():
@@ -142,7 +160,11 @@ def _loss(draw: Draw, shape: tuple[int, int, int]) -> losses.Loss:
 
 @st.composite
 def problems(draw: Draw) -> Problem:
-    """A problem with any field, loss and direction of time, 1 to 3 rows and outputs, with or without an integral."""
+    """A problem with any field, loss and direction of time, 1 to 3 rows and outputs, with or without an integral.
+
+    Args:
+        draw: Given by hypothesis.
+    """
     field = draw(vector_fields())
     theta, y0 = _start(draw, field, draw(st.integers(1, 3)))
     ts = _times(draw, field, theta, y0)
@@ -153,9 +175,16 @@ def problems(draw: Draw) -> Problem:
 
 
 def reproducer(problem: Problem) -> str:
-    """Python text that rebuilds `problem` bit for bit, to copy and paste.
+    """Python text that rebuilds a problem bit for bit, to copy and paste.
 
-    Raises TypeError when its field or loss is none of the reference's own.
+    Args:
+        problem: Of a field and a loss of the reference's own.
+
+    Returns:
+        A script, at whose end `problem` is that problem.
+
+    Raises:
+        TypeError: Its field or loss is none of the reference's own.
     """
     arguments = {a.name: getattr(problem, a.name) for a in attributes(problem)}
     lines = ",\n".join(f"    {name}={_text(value)}" for name, value in arguments.items())

@@ -11,7 +11,7 @@ from odecheck_reference.bounded import Array
 from odecheck.claims.libraries import grids as steps
 from odecheck.claims.libraries import tolerance as tolerances
 from odecheck.claims.libraries.parameters import float32_problem, loosened
-from odecheck.claims.papers import solution
+from odecheck.claims.papers import convergence, solution
 from odecheck.claims.shared import tolerances as shared
 from odecheck.engines.script_call import Call
 from odecheck.errors import NotApplicable
@@ -79,7 +79,7 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
     solver = subject.solver
     if not isinstance(solver, FixedStep):
         raise NotApplicable("a script is known for the orders of fixed-step methods that have a name")
-    cells, at, stated = solution.cells_of(problem), -1, solver.order
+    cells, at, stated = convergence.cells_of(problem), -1, solver.order
     ts = problem.ts[[0, -1]]
     remainder = steps.REMAINDER if claim_id == "SOL-10" else 0.0
     more: Variables = {"uneven": ""}

@@ -26,7 +26,13 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One claim on one subject and one problem."""
+    """One claim on one subject and one problem.
+
+    Args:
+        subject: Of whom it is asked.
+        problem: On what.
+        claim: What is asked.
+    """
 
     subject: Subject
     problem: Problem
@@ -34,17 +40,31 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The names of its three parts: that of a test."""
         return f"{self.claim.id}-{self.problem.name}-{self.subject.name}"
 
     def run(self, seed: int = 0) -> Record:
-        """Evaluate the claim, with torch on one thread, so that the same case gives the same bits everywhere."""
+        """Evaluate the claim, with torch on one thread, so that the same case gives the same bits everywhere.
+
+        Args:
+            seed: Of torch's and Python's random numbers.
+
+        Returns:
+            Its record.
+        """
         with _reproducible(seed):
             return evaluate(self.claim, self.subject, self.problem)
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """All claims on one subject and one problem: the unit of work, because they share solutions."""
+    """All claims on one subject and one problem: the unit of work, because they share solutions.
+
+    Args:
+        subject: Of whom they are asked.
+        problem: On what.
+        claims: What is asked.
+    """
 
     subject: Subject
     problem: Problem
@@ -52,19 +72,40 @@ class Unit:
 
     @property
     def cases(self) -> list[Case]:
+        """A case for each claim."""
         return [Case(self.subject, self.problem, claim) for claim in self.claims]
 
     @property
     def keys(self) -> list[Key]:
+        """The names of claim, subject and problem of each case, as `Record.key` has them."""
         return [(claim.id, self.subject.name, self.problem.name) for claim in self.claims]
 
     def without(self, done: Iterable[Key]) -> Unit:
+        """What is left of it.
+
+        Args:
+            done: Keys of cases that have their records.
+
+        Returns:
+            A unit of the other claims, perhaps of none.
+        """
         known = set(done)
         left = (claim for claim, key in zip(self.claims, self.keys, strict=True) if key not in known)
         return Unit(self.subject, self.problem, tuple(left))
 
     def run(self, *, seed: int = 0, validate: bool = True) -> Iterator[Record]:
-        """One record after the other. Raises BadInput where validation refuses it."""
+        """Evaluate its claims.
+
+        Args:
+            seed: Of random numbers, set anew for each case.
+            validate: Refuse bad input before the claims.
+
+        Yields:
+            One record after the other.
+
+        Raises:
+            BadInput: Validation refuses the subject or the problem.
+        """
         kept = kept_so_far()
         if validate:
             self.validate(seed)
@@ -74,16 +115,34 @@ class Unit:
             yield record
 
     def validate(self, seed: int = 0) -> None:
-        """Raises BadInput where validation refuses it."""
+        """Refuse a subject or a problem that cannot be verified.
+
+        Args:
+            seed: Of random numbers.
+
+        Raises:
+            BadInput: What was seen, its usual cause, and what to type.
+        """
         with _reproducible(seed):
             validate(self.subject, self.problem)
 
     def one_by_one(self) -> list[Unit]:
-        """A unit for each claim."""
+        """The same work in parts.
+
+        Returns:
+            A unit for each claim.
+        """
         return [Unit(self.subject, self.problem, (claim,)) for claim in self.claims]
 
     def crashed(self, message: str) -> list[Record]:
-        """The records of cases whose process died."""
+        """The records of cases whose process died.
+
+        Args:
+            message: What is known of the end.
+
+        Returns:
+            A record with the verdict "error" for each claim.
+        """
         return [crashed(claim, self.subject, self.problem, message) for claim in self.claims]
 
 
@@ -109,7 +168,20 @@ def plan(
     *,
     tier: str = "quick",
 ) -> list[Unit]:
-    """The units of a run, in order; see `check`. tier: of the shipped problems, where `problems` is None."""
+    """The units of a run, in order.
+
+    Args:
+        subjects: Subjects, each taken with every problem, or (subject, problem) pairs.
+        problems: By default the shipped ones of the tier, for subjects with shipped fields.
+        claims: What `odecheck.claims.find.found` takes: claims, ids, patterns, families, topics.
+        tier: Of the shipped problems.
+
+    Returns:
+        One unit for each subject and problem.
+
+    Raises:
+        BadInput: An id of no claim, a subject with a field of its own and no problem, or two cases of one name.
+    """
     asked = named(claims)
     given = None if problems is None else (problems,) if isinstance(problems, Problem) else tuple(problems)
     units: list[Unit] = []
@@ -144,6 +216,15 @@ def cases(
     problems: Problem | Iterable[Problem] | None = None,
     claims: Claim | str | Iterable[Claim | str] = ALL,
 ) -> Iterator[Case]:
-    """All cases; those of one subject and problem come together, because they share solutions."""
+    """All cases of a run.
+
+    Args:
+        subjects: As in `plan`.
+        problems: As in `plan`.
+        claims: As in `plan`.
+
+    Yields:
+        Cases; those of one subject and problem come together, because they share solutions.
+    """
     for unit in plan(subjects, problems, claims):
         yield from unit.cases

@@ -20,12 +20,16 @@ SHOWN = 300
 
 @dataclass(frozen=True)
 class Limits:
-    """What one case may take. seconds: of the clock; memory: bytes of a whole worker; cpu: seconds of processor time,
-    at the end of which its process is ended. None: without limit.
+    """What one case may take. None: without limit.
 
-    grace: seconds more, in which Python is interrupted again and again, before the process is ended.
-    The memory is enforced where the system can (`RLIMIT_DATA`, Linux); elsewhere it is not.
-    Raises BadInput, a ValueError, for a limit that is not positive.
+    Args:
+        seconds: Of the clock.
+        memory: Bytes of a whole worker; enforced where the system can (`RLIMIT_DATA`, Linux), elsewhere not.
+        grace: Seconds more, in which Python is interrupted again and again, before the process is ended.
+        cpu: Seconds of processor time, at the end of which the process is ended.
+
+    Raises:
+        BadInput: A limit that is not positive.
     """
 
     seconds: float | None = None
@@ -60,6 +64,16 @@ def within(seconds: float | None, grace: float = 5.0) -> Generator[None]:
 
     A block that swallows it is told again every second. One that never comes back to Python, or goes on all the same,
     ends the process after `grace` more seconds, which whoever waits for it sees as its death.
+
+    Args:
+        seconds: Of the clock; None: without limit.
+        grace: Seconds more before the process is ended.
+
+    Yields:
+        Nothing; the time ends with the block.
+
+    Raises:
+        OutOfTime: The time is up.
     """
     if seconds is None:
         yield
@@ -81,7 +95,11 @@ def within(seconds: float | None, grace: float = 5.0) -> Generator[None]:
 
 
 def limit_memory(memory: int | None) -> None:
-    """From now on this process gets no more than so many bytes; more is a MemoryError or a RuntimeError of torch."""
+    """Give this process no more memory than so much; more is a MemoryError or a RuntimeError of torch.
+
+    Args:
+        memory: Bytes; None: as it is.
+    """
     if memory is None:
         return
     with suppress(ImportError, ValueError, OSError):  # no such limit on this system, or a lower one is in force
@@ -92,7 +110,11 @@ def limit_memory(memory: int | None) -> None:
 
 
 def limit_cpu(seconds: float | None) -> None:
-    """From now on this process gets so many more seconds of processor time; then the system ends it."""
+    """Give this process so much more processor time; then the system ends it.
+
+    Args:
+        seconds: From now on; None: without limit.
+    """
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -122,7 +144,11 @@ class Printed:
         self.file.close()
 
     def take(self) -> str:
-        """What was printed since the last call: its beginning, on one line."""
+        """What was printed since the last call.
+
+        Returns:
+            Its beginning, on one line.
+        """
         _flush()
         size = os.fstat(self.file.fileno()).st_size
         if size == self.seen:

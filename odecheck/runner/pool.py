@@ -33,9 +33,13 @@ Start = Literal["forkserver", "fork"]
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """work(*arguments) under limits. key: what the result is called, of any type.
+    """Something to do under limits. For workers that are not forked, work, arguments and result are pickled.
 
-    For workers that are not forked, work, arguments and result are pickled.
+    Args:
+        key: What the result is called, of any type.
+        work: Called as work(*arguments).
+        arguments: Of the work.
+        limits: Of time and memory.
     """
 
     key: Any
@@ -48,9 +52,13 @@ class Job:
 class Failure:
     """Why a job has no result.
 
-    why: "raised" an exception, "late" for the clock, or "died": its process ended, by a crash, its limit of processor
-    time or memory. message: in words. seconds: on the clock. error: the exception, where it could be sent; trace: where
-    it was raised.
+    Attributes:
+        why: "raised" an exception, "late" for the clock, or "died": its process ended, by a crash, its limit of
+            processor time or memory.
+        message: The same in words.
+        seconds: On the clock.
+        error: The exception, where it could be sent.
+        trace: Where it was raised.
     """
 
     why: Literal["raised", "late", "died"]
@@ -61,15 +69,16 @@ class Failure:
 
 
 def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserver") -> Iterator[tuple[Any, Any]]:
-    """(key, result or Failure) of each job, as they end; at most `workers` run at a time.
+    """Do jobs in processes of their own. When the iteration is given up, what runs is killed.
 
     Args:
-        jobs: all of them; a failure of one is no failure of another.
-        workers: processes.
+        jobs: All of them; a failure of one is no failure of another.
+        workers: How many run at a time.
         start: "forkserver" for workers that know nothing of this process and are kept; "fork" for one process a job,
             which begins as a copy of this one.
 
-    When the iteration is given up, what runs is killed.
+    Yields:
+        (key, result or Failure) of each job, as they end.
     """
     waiting, busy, idle = deque(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:

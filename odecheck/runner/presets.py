@@ -38,7 +38,14 @@ _STEP = {1: 0.01, 2: 0.02, 3: 0.05, 4: 0.05}
 def subjects(tier: str = "quick") -> tuple[Subject, ...]:
     """The shipped subjects of a tier; each finds its module by the field of the problem.
 
-    Raises KeyError for another name than those of TIERS.
+    Args:
+        tier: "quick" or "full".
+
+    Returns:
+        Torchdiffeq's derivatives and odecheck's own, with what is known to fail: four, or every method.
+
+    Raises:
+        KeyError: Another name than those of TIERS.
     """
     return {"quick": _quick, "full": _full}[tier]()
 
@@ -76,10 +83,24 @@ def _full() -> tuple[Subject, ...]:
 
 
 def problems(tier: str = "quick") -> tuple[Problem, ...]:
-    """The catalogue's problems of a tier. Raises KeyError for another name than those of TIERS."""
+    """The shipped problems of a tier.
+
+    Args:
+        tier: "quick" or "full".
+
+    Returns:
+        Problems of the reference's catalogue.
+
+    Raises:
+        KeyError: Another name than those of TIERS.
+    """
     return catalogue.TIERS[tier]()
 
 
 def for_modules() -> tuple[tuple[Solver, Engine], ...]:
-    """How a plain module is verified: solver and engine of each subject."""
+    """How a plain module is verified.
+
+    Returns:
+        Solver and engine of each subject.
+    """
     return (Adaptive("dopri5", rtol=1e-8), Backprop()), (Adaptive("dopri5", rtol=1e-8), Adjoint())

@@ -43,20 +43,26 @@ def check(
 ) -> list[Record]:
     """Judge every claim on every subject and problem.
 
-    subjects: subjects, each taken with every problem, or (subject, problem) pairs.
-    problems: by default the shipped ones of the quick tier, for subjects with shipped fields.
-    claims: claims, their ids, patterns ("NODE-*"), families ("HB"), topics ("derivatives") or "all".
-    executor: any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
-    folder: a run folder, into which records are written as they come. resume: go on with the run in it.
-    progress: called with each new record.
-    seed: of torch's random numbers, set anew for each case.
-    validate: refuse bad input before its claims.
-    facts: more for the folder's run.json.
-    limits: of each case; then it runs in a process of its own, also with one worker and without an executor only.
+    Args:
+        subjects: Subjects, each taken with every problem, or (subject, problem) pairs.
+        problems: By default the shipped ones of the quick tier, for subjects with shipped fields.
+        claims: Claims, their ids, patterns ("NODE-*"), families ("HB"), topics ("derivatives") or "all".
+        executor: Any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
+        workers: How many processes.
+        folder: A run folder, into which records are written as they come.
+        resume: Go on with the run in the folder.
+        progress: Called with each new record.
+        seed: Of torch's random numbers, set anew for each case.
+        validate: Refuse bad input before its claims.
+        facts: More for the folder's run.json.
+        limits: Of each case; then it runs in a process of its own, also with one worker and without an executor only.
 
-    Returns the records in the order of the cases, the same in every column but `seconds` however they were run;
-    the message of a case that a worker ran says as well what it printed.
-    Raises BadInput for input that is refused; what was finished before is in the folder.
+    Returns:
+        The records in the order of the cases, the same in every column but `seconds` however they were run; the message
+        of a case that a worker ran says as well what it printed.
+
+    Raises:
+        BadInput: Input that is refused; what was finished before is in the folder.
     """
     units = plan(subjects, problems, claims)
     return run_units(
@@ -86,7 +92,26 @@ def run_units(
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
 ) -> list[Record]:
-    """`check` for units of which each has claims of its own."""
+    """Judge units of which each has claims of its own.
+
+    Args:
+        units: What is to be done; the other arguments are those of `check`.
+        executor: Any concurrent.futures.Executor.
+        workers: How many processes.
+        folder: A run folder.
+        resume: Go on with the run in the folder.
+        progress: Called with each new record.
+        seed: Of torch's random numbers.
+        validate: Refuse bad input before its claims.
+        facts: More for the folder's run.json.
+        limits: Of each case.
+
+    Returns:
+        The records in the order of the cases.
+
+    Raises:
+        BadInput: Input that is refused.
+    """
     units = _anew(units)
     store = None
     if folder is not None:

@@ -33,10 +33,19 @@ DEFAULT_TIMES = (0.0, 0.5, 1.0)
 def pairs(
     targets: Sequence[str] = (), *, tier: str = "quick", state: str | None = None, times: str | None = None
 ) -> list[Pair]:
-    """The pairs of import strings "package.module:name" or files "path/to/file.py:name"; of none, the shipped ones.
+    """The subjects and problems that a user's targets are.
 
-    state, times: an example state and times for a plain module, as typed: "[[1.0, 0.5]]".
-    Raises BadInput when something does not import, or is not a subject.
+    Args:
+        targets: Import strings "package.module:name" or files "path/to/file.py:name"; of none, the shipped ones.
+        tier: Of the shipped subjects and problems, where they are taken.
+        state: An example state for a plain module, as typed: "[[1.0, 0.5]]".
+        times: Times for a plain module, as typed.
+
+    Returns:
+        (subject, problem) pairs.
+
+    Raises:
+        BadInput: Something does not import, or is not a subject.
     """
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
@@ -57,9 +66,19 @@ def module_pairs(
 ) -> list[Pair]:
     """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
 
-    module: called as module(t, y); a float64 copy is made of it. y0: an example state (batch, *features), each row
-    a separate problem. ts: times, by default 0, 0.5 and 1. The loss is half the squared distance of the
-    states to fixed numbers. Raises BadInput for a state or times that are no numbers, or times that are not monotone.
+    The loss is half the squared distance of the states to fixed numbers.
+
+    Args:
+        module: Called as module(t, y); a float64 copy is made of it.
+        y0: An example state (batch, *features), each row a separate problem.
+        ts: Times (times,), monotone; by default 0, 0.5 and 1.
+        name: Of the problem, by default with the name of the module's class.
+
+    Returns:
+        (subject, problem) pairs, one for each of the default solvers and engines.
+
+    Raises:
+        BadInput: A state or times that are no numbers, or times that are not monotone.
     """
     start = _numbers("the example state", y0)
     if start.ndim < 2 or start.size == 0:

@@ -23,7 +23,16 @@ from .pool import Failure, Job, in_processes
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A unit, and its subject and problem as bytes, pickled once: equal bytes are one problem to a worker."""
+    """A unit, and its subject and problem as bytes, pickled once: equal bytes are one problem to a worker.
+
+    Args:
+        unit: What is to be done.
+        subject: Its subject, pickled.
+        problem: Its problem, pickled.
+        seed: Of random numbers.
+        validate: Refuse bad input before the claims.
+        limits: Of each claim.
+    """
 
     unit: Unit
     subject: bytes
@@ -34,13 +43,24 @@ class Work:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
+        """What a worker gets, all of it small or pickled."""
         return self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.validate, self.limits
 
     def job(self) -> Job:
+        """The same as a job of the pool.
+
+        Returns:
+            A job whose key is this piece of work.
+        """
         # seconds are of each claim, and counted by the work itself
         return Job(self, _perform, self.arguments, Limits(memory=self.limits.memory))
 
     def one_by_one(self) -> list[Work]:
+        """The same work in parts.
+
+        Returns:
+            A piece for each claim.
+        """
         return [replace(self, unit=part) for part in self.unit.one_by_one()]
 
 
@@ -85,7 +105,18 @@ def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]
 
 
 def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
-    """Records as they come from anybody's executor. A unit whose worker failed gives records of errors."""
+    """Work through anybody's executor. A unit whose worker failed gives records of errors.
+
+    Args:
+        executor: Any `concurrent.futures.Executor`.
+        work: All of it.
+
+    Yields:
+        Records as they come.
+
+    Raises:
+        BadInput: Validation refuses a subject or a problem.
+    """
     running = {executor.submit(_perform, *piece.arguments): piece for piece in work}
     try:
         for future in as_completed(running):
@@ -102,10 +133,20 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
 
 
 def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
-    """Records as they come from the pool of processes.
+    """Work through the pool of processes.
 
     A unit whose process died is run again by itself, claim by claim: the others of its claims have answers, and the
     memory that was missing may have been that of another worker. What dies again gives the record of an error.
+
+    Args:
+        work: All of it.
+        workers: How many processes.
+
+    Yields:
+        Records as they come.
+
+    Raises:
+        BadInput: Validation refuses a subject or a problem.
     """
     suspects = list[Work]()
     for piece, found in in_processes([piece.job() for piece in work], workers):

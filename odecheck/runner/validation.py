@@ -27,11 +27,16 @@ LARGEST = 2_000_000
 def validate(subject: Subject, problem: Problem) -> None:
     """Let a subject and its problem in, or refuse them.
 
-    Raises BadInput for a solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
-    infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent step
-    budget; of a problem without a formula of its own also for rows that see each other, a size out of reach,
-    derivatives that are not those of the values, answers that depend on earlier calls, and values that are not of
-    float64.
+    Args:
+        subject: Whose solver and field are looked at.
+        problem: On which it will be asked.
+
+    Raises:
+        BadInput: A solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
+            infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent
+            step budget; of a problem without a formula of its own also rows that see each other, a size out of reach,
+            derivatives that are not those of the values, answers that depend on earlier calls, and values that are not
+            of float64.
     """
     _is_a_solver(subject)
     module = _made(subject, problem)
@@ -224,13 +229,20 @@ def _its_values_agree(subject: Subject, problem: Problem) -> None:
 
 @dataclass(eq=False)
 class Watch:
-    """Wraps a module and notes the time and number of its calls, and where its value stopped being finite."""
+    """Wraps a module and notes the time and number of its calls, and where its value stopped being finite.
+
+    Attributes:
+        calls: The number of calls.
+        last: The time of the last one.
+        began: The time of the first one whose state or value is not finite, or None.
+    """
 
     calls: Phase = field(default_factory=Phase)
     last: float = float("nan")
     began: float | None = None
 
     def __call__(self, module: nn.Module) -> nn.Module:
+        """Begin to watch a module, which is given back."""
         module.register_forward_hook(self._see)
         counter = Counter()
         watch_calls(module, counter)

@@ -55,6 +55,7 @@ class Call:
 
     @property
     def field_name(self) -> str:
+        """The name of the field, as a table shows it."""
         return name_of(self.posed.field if self.posed.named is None else self.posed.named)
 
     def arrived(self, i: int, cotangent: Tensor) -> None:

@@ -72,7 +72,7 @@ class Field64:
         return out.double() if out.dtype != torch.float64 else out
 
     def f(self, t: float, y: Array) -> Array:
-        """f(t, y), (states,)."""
+        """The slope at a time and a state, both flat: (states,)."""
         with torch.set_grad_enabled(not self.quiet):
             out = self.value(torch.tensor(float(t), dtype=torch.float64), self.parts(torch.from_numpy(np.array(y))))
         return out.detach().numpy()

@@ -230,7 +230,7 @@ def _leaf(kept: Kept, dtype: torch.dtype | None) -> Tensor:
 
 
 def _substituted(x: Any, fresh: Mapping[int, Tensor]) -> Any:
-    """x with fresh tensors in the place of kept ones: of a list or a dict its values, of a tuple all the way down."""
+    """A value with fresh tensors for kept ones: of a list or a dict its values, of a tuple all the way down."""
 
     def inner(v: Any) -> Any:
         if isinstance(v, Tensor):

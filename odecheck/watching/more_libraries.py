@@ -28,9 +28,18 @@ def _read_torchdyn(original: types.FunctionType, _: types.FunctionType, how: dic
     solver = how["solver"]
     fixed = getattr(solver, "stepping_class", "") == "fixed" or solver in ("euler", "midpoint", "rk4", "rk-4", "alf")
     posed = _posed(
-        "torchdyn", "odeint", how["f"], how["x"], how["t_span"], _solver_name(solver), not fixed,
-        (how.get("rtol", 1e-3), how.get("atol", 1e-3)), others, again, told=None,
-    )  # fmt: skip
+        "torchdyn",
+        "odeint",
+        how["f"],
+        how["x"],
+        how["t_span"],
+        _solver_name(solver),
+        not fixed,
+        (how.get("rtol", 1e-3), how.get("atol", 1e-3)),
+        others,
+        again,
+        told=None,
+    )
     return posed, how
 
 
@@ -50,10 +59,18 @@ def _read_problem(original: types.FunctionType, _: types.FunctionType, how: dict
 
     adjoint = problem.sensalg != "autograd"
     posed = _posed(
-        "torchdyn", f"ODEProblem({problem.sensalg})", problem.vf, how["x"], how["t_span"], _solver_name(problem.solver),
-        problem.solver.stepping_class == "adaptive", (problem.rtol, problem.atol), others, again,
+        "torchdyn",
+        f"ODEProblem({problem.sensalg})",
+        problem.vf,
+        how["x"],
+        how["t_span"],
+        _solver_name(problem.solver),
+        problem.solver.stepping_class == "adaptive",
+        (problem.rtol, problem.atol),
+        others,
+        again,
         told=tuple(problem.vf.parameters()) if adjoint else None,
-    )  # fmt: skip
+    )
     return posed, how
 
 
@@ -100,24 +117,58 @@ def _read_torchode(original: types.FunctionType, _: types.FunctionType, how: dic
 
     controller = how["self"].step_size_controller
     posed = _posed(
-        "torchode", "AutoDiffAdjoint.solve", field, problem.y0, problem.t_eval[0], type(method).__name__,
-        hasattr(controller, "rtol"), (getattr(controller, "rtol", 0.0), getattr(controller, "atol", 0.0)),
-        {**others, "term": term}, again, told=None,
-    )  # fmt: skip
+        "torchode",
+        "AutoDiffAdjoint.solve",
+        field,
+        problem.y0,
+        problem.t_eval[0],
+        type(method).__name__,
+        hasattr(controller, "rtol"),
+        (getattr(controller, "rtol", 0.0), getattr(controller, "atol", 0.0)),
+        {**others, "term": term},
+        again,
+        told=None,
+    )
     posed.outputs = lambda result: [result.ys]
     posed.arranged = lambda y: y.transpose(0, 1)
     posed.named = term.f
     return posed, how
 
 
-def _posed(library: str, function: str, field: Any, y0: Tensor, t: Tensor, method: str, adaptive: bool,
-           tolerances: tuple[Any, Any], others: dict[str, Any], again: Any, *, told: Any) -> Posed:  # fmt: skip
+def _posed(
+    library: str,
+    function: str,
+    field: Any,
+    y0: Tensor,
+    t: Tensor,
+    method: str,
+    adaptive: bool,
+    tolerances: tuple[Any, Any],
+    others: dict[str, Any],
+    again: Any,
+    *,
+    told: Any,
+) -> Posed:
     rtol, atol = (float(torch.as_tensor(x).max()) for x in tolerances)
     return Posed(
-        library=library, function=function, field=field, y0=[y0], t=t, many=False, method=method, adaptive=adaptive,
-        rtol=rtol, atol=atol, options={}, told=told, event=False, others=others, again=again,
-        outputs=lambda result: [result[1]], adjoint=told is not None,
-    )  # fmt: skip
+        library=library,
+        function=function,
+        field=field,
+        y0=[y0],
+        t=t,
+        many=False,
+        method=method,
+        adaptive=adaptive,
+        rtol=rtol,
+        atol=atol,
+        options={},
+        told=told,
+        event=False,
+        others=others,
+        again=again,
+        outputs=lambda result: [result[1]],
+        adjoint=told is not None,
+    )
 
 
 MORE = (

@@ -102,7 +102,7 @@ def amplification(f: Field64, along: Path, steps: int) -> float:
 
 
 def _midpoint(rhs, grid: Array, v: Array) -> tuple[Array, float]:
-    """v carried along the grid, and its largest growth on the way. A direction that dies out is its own growth: 1."""
+    """A direction carried along the grid, and its largest growth on the way. One that dies out has the growth 1."""
     size = float(np.linalg.norm(v))
     v, grown = v / size if size > 0 else v, 1.0
     for t, h in zip(grid[:-1], np.diff(grid), strict=True):

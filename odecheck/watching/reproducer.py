@@ -91,11 +91,15 @@ def save(call: Call, folder: str | Path) -> Path:
     script = folder / "solve.py"
     script.write_text(
         SCRIPT.format(
-            field=call.field_name, where=call.where, module=posed.library, function=posed.function,
+            field=call.field_name,
+            where=call.where,
+            module=posed.library,
+            function=posed.function,
             how=", ".join(f"{k}={v}" for k, v in _plain(posed.others).items()),
-            packed="y0" if posed.many else "y0[0]", parts="got" if posed.many else "(got,)",
+            packed="y0" if posed.many else "y0[0]",
+            parts="got" if posed.many else "(got,)",
         )
-    )  # fmt: skip
+    )
     return script
 
 

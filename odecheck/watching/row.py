@@ -17,7 +17,13 @@ NAN = float("nan")
 
 
 class State(StrEnum):
-    """How far one solve was judged."""
+    """How far one solve was judged.
+
+    Attributes:
+        JUDGED: Against the truth.
+        NOT_ASKED: The budget was used up before.
+        NOT_JUDGED: There is a reason why it could not be.
+    """
 
     JUDGED = "judged"
     NOT_ASKED = "not asked"
@@ -26,7 +32,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake, by kind and in words; a note is true and worth knowing, and may be meant so."""
+    """One mistake, by kind and in words.
+
+    Attributes:
+        kind: A few words, the same for every mistake of this kind.
+        text: What is wrong, and what to type.
+        note: It is true and worth knowing, and may be meant so.
+    """
 
     kind: str
     text: str
@@ -37,9 +49,14 @@ class Finding:
 class Quantity:
     """How far off one result of a solve is.
 
-    error, bar: largest difference from the truth and its uncertainty, relative to the result's own scale; of
-    dL/dtheta each tensor by its own. worst: which tensor that is. used: the root mean square error in units of
-    what the tolerance promises; up to `promise.SAFETY` is granted. judgement: on that promise, None without one.
+    Attributes:
+        name: "solution", "dL/dy0", "dL/dtheta" or "dL/dt".
+        error: Largest difference from the truth, relative to the result's own scale; of dL/dtheta each tensor by its
+            own.
+        bar: Its uncertainty, in the same unit.
+        worst: Which tensor that is.
+        used: The root mean square error in units of what the tolerance promises; up to `promise.SAFETY` is granted.
+        judgement: On that promise; None without one.
     """
 
     name: str
@@ -59,8 +76,29 @@ class Quantity:
 class Row:
     """One solve: where it was called, what it cost, how far off it is, and what is wrong with it.
 
-    where: file:line. nfe: evaluations of the field forwards and backwards. seconds: forwards and backwards, of the
-    process. saved_bytes: kept for the backward pass. reason: why it was not judged, or how the truth was found.
+    Attributes:
+        number: Of the call, in the step.
+        where: Where it was called, file:line.
+        field: Name of the field.
+        function: Name of the function that was called.
+        library: Of which package it is.
+        method: Name of the method.
+        rtol: Relative tolerance of the call.
+        atol: Absolute tolerance of the call.
+        adaptive: Whether steps are chosen by the tolerance.
+        states: Numbers of the state, all rows together.
+        parameters: Numbers of the tensors that the field reaches and that ask for gradients.
+        state: How far it was judged.
+        reason: Why it was not judged, or how the truth was found.
+        nfe: Evaluations of the field forwards and backwards.
+        steps: Accepted steps forwards; None where the solver does not tell.
+        rejected: Rejected ones.
+        seconds: Forwards and backwards, of the process.
+        saved_bytes: Kept for the backward pass.
+        truth_seconds: What the truth took, of the process.
+        quantities: Name of a result → how far off it is.
+        said: Findings and notes.
+        call: What was kept of the call.
     """
 
     number: int
@@ -87,7 +125,17 @@ class Row:
     call: Call | None = made(default=None, repr=False)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the solve into a folder: solve.npz and solve.py, which poses it again. See `reproducer.save`."""
+        """Write the solve into a folder: solve.npz and solve.py, which poses it again.
+
+        Args:
+            folder: Made where there is none.
+
+        Returns:
+            The path of solve.py.
+
+        Raises:
+            ValueError: The solve is not held any more.
+        """
         from .reproducer import save
 
         if self.call is None:
@@ -120,5 +168,11 @@ class Row:
         return Verdict.HOLDS if Verdict.HOLDS in kinds else Verdict.NOT_APPLICABLE
 
     def say(self, kind: str, text: str, *, note: bool = False) -> None:
-        """Add a finding, or a note."""
+        """Add a finding, or a note.
+
+        Args:
+            kind: A few words, the same for every mistake of this kind.
+            text: What is wrong, and what to type.
+            note: Whether it may be meant so.
+        """
         self.said.append(Finding(kind, text, note))

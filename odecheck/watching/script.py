@@ -18,7 +18,12 @@ from .step import BUDGET, Step
 
 @dataclass
 class Watched:
-    """What was seen of a script. failure: its own exception as text, where it ended with one."""
+    """What was seen of a script.
+
+    Attributes:
+        steps: The steps that were watched.
+        failure: The script's own exception as text, where it ended with one.
+    """
 
     steps: list[Step] = field(default_factory=list)
     failure: str = ""
@@ -60,10 +65,10 @@ def watch_script(script: Path, arguments: Sequence[str] = (), *, steps: int = 1,
     is left after the last one: what it does afterwards, it does not do.
 
     Args:
-        script: a Python file.
-        arguments: its own.
-        steps: how many of its steps are watched.
-        budget: seconds of process time that judging one step may take.
+        script: A Python file.
+        arguments: Its own.
+        steps: How many of its steps are watched.
+        budget: Seconds of process time that judging one step may take.
 
     Returns:
         The steps, not judged yet. An exception of the script is text in `failure`.

@@ -31,8 +31,12 @@ SOLVER_PACKAGES = ("torchdiffeq", "odecheck", "torchdyn", "torchode")
 class Step:
     """The solves of one training step. True if it was watched.
 
-    Judging them takes up to `budget` seconds of process time and happens once, when rows, a table or records are
-    asked for first. Nothing of it touches the model, its gradients or the random numbers of the program.
+    Judging them happens once, when rows, a table or records are asked for first. Nothing of it touches the model, its
+    gradients or the random numbers of the program.
+
+    Args:
+        watched: Whether anything was kept of the step.
+        budget: Seconds of process time that judging may take.
     """
 
     def __init__(self, watched: bool, budget: float = BUDGET) -> None:
@@ -69,13 +73,24 @@ class Step:
         return list(dict.fromkeys(f"{r.where}: {f.text}" for r in self.rows for f in r.notes))
 
     def check(self) -> list[Record]:
-        """Records, as those of `odecheck.check`: of each solve and each question, see `odecheck.watching.records`."""
+        """Records, as those of `odecheck.check`.
+
+        Returns:
+            One for each solve and each question that was asked of it, WATCH-1 to WATCH-5.
+        """
         from .records import records
 
         return [record for row in self.rows for record in records(row)]
 
     def scalars(self, prefix: str = "odecheck/") -> dict[str, float]:
-        """Numbers for a training log: the largest relative error of each kind, NFE forwards and backwards, findings."""
+        """Numbers for a training log.
+
+        Args:
+            prefix: With which the names begin.
+
+        Returns:
+            Name → the largest relative error of each result, evaluations forwards and backwards, findings, solves.
+        """
         from .table import scalars
 
         return scalars(self.rows, prefix)
@@ -163,16 +178,19 @@ def _inside_a_backward_solve() -> bool:
 
 
 class watch:
-    """Watch the ODE solves of a training step: `with odecheck.watch() as step:` around it, then `print(step)`.
-
-    Args:
-        every: with a watch that is entered again and again, watch the first time and then every so often; in
-            between nothing is intercepted, and entering it costs a comparison.
-        budget: seconds of process time that judging one step may take. Solves that are not reached are rows
-            *not asked*.
+    """Watch the ODE solves of a training step, by `with odecheck.watch() as step:` around it, then `print(step)`.
 
     The step runs as it would without: the same losses and gradients, bit for bit, the same random numbers. Watching
     never raises in it.
+
+    Args:
+        every: With a watch that is entered again and again, watch the first time and then every so often; in
+            between nothing is intercepted, and entering it costs a comparison.
+        budget: Seconds of process time that judging one step may take. Solves that are not reached are rows
+            *not asked*.
+
+    Raises:
+        ValueError: `every` is below 1.
 
     Example:
         >>> import odecheck, torch, torchdiffeq

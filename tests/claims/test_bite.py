@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from odecheck_reference import Bounded, Problem, catalogue
 
-from odecheck.claim import Claim, Mutant, claim, family
+from odecheck.claim import Claim, Mutant
 from odecheck.claims import ALL, SOL, claims_of
 from odecheck.claims.papers import node
 from odecheck.engines.own import Closed, Discrete
@@ -111,36 +111,6 @@ def test_a_defect_of_1e_8_is_refuted_at_tight_tolerances(part: str, engine: str)
     assert wrong.ratio == pytest.approx(1 + 1e-8, abs=1e-9)
 
 
-def test_a_claim_without_mutants_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no mutant"):
-        claim("SOL-99", source="", resolution=1.0, mutants=[])
-
-
-def test_a_claim_without_words_is_refused() -> None:
-    def silent(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
-        return Bounded(1.0), Bounded(1.0)
-
-    with pytest.raises(ValueError, match="docstring"):
-        claim("SOL-99", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])(silent)
-
-
-def test_a_claim_of_no_family_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"is of no family.*family\('LIN'"):
-        claim("LIN-1", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])
-    with pytest.raises(ValueError, match="is of no family"):
-        claim("SOL", source="", resolution=1.0, mutants=[scaled("y0", 2.0)])
-
-
-def test_two_families_of_one_id_are_refused() -> None:
-    assert (
-        family("SOL", title=SOL.title, **{k: v for k, v in vars(SOL).items() if k not in ("id", "title")}) is not None
-    )
-    with pytest.raises(ValueError, match="two families"):
-        family("SOL", title="something else")
-    with pytest.raises(ValueError, match="title says"):
-        family("LIN", title=" ")
-
-
 def test_two_claims_of_one_id_are_refused() -> None:
     one, other = ModuleType("one"), ModuleType("other")
     for module in (one, other):
@@ -157,18 +127,3 @@ def _named_in(module: ModuleType) -> Any:
 
     statement.__module__ = module.__name__
     return statement
-
-
-def test_a_subject_that_is_too_coarse_is_inconclusive_not_green() -> None:
-    coarse = Subject(SHIPPED, FixedStep("euler", step=0.05), Adjoint())
-    record = evaluate(node.parameter_gradient, coarse, PROBLEMS[0])
-    assert record.verdict == Verdict.INCONCLUSIVE, record
-
-
-def test_an_expected_failure_is_strict() -> None:
-    subject = Subject(SHIPPED, SOLVERS[0], Adjoint(), expected_failures={"NODE-2": "believed to fail"})
-    record = evaluate(node.parameter_gradient, subject, PROBLEMS[0])
-    assert record.verdict == Verdict.HOLDS
-    assert not record.ok
-    broken = replace(scaled("theta", -1.0)(subject), expected_failures=subject.expected_failures)
-    assert evaluate(node.parameter_gradient, broken, PROBLEMS[0]).ok

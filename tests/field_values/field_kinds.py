@@ -127,7 +127,9 @@ RIGHT: dict[str, tuple[Callable[[], nn.Module], list[list[float]]]] = {
             lambda s, t, y: _stack(
                 s.a * (y[:, 1] - y[:, 0]), y[:, 0] * (s.r - y[:, 2]) - y[:, 1], y[:, 0] * y[:, 1] - s.b * y[:, 2]
             ),
-            a=10.0, r=28.0, b=8 / 3,
+            a=10.0,
+            r=28.0,
+            b=8 / 3,
         ),
         [[1.0, 1.0, 20.0]],
     ),
@@ -143,7 +145,8 @@ RIGHT: dict[str, tuple[Callable[[], nn.Module], list[list[float]]]] = {
     "jump in time": (lambda: Formula(lambda s, t, y: -s.k * y + (1.0 if t < 0.5 else 2.0), k=1.0), [[1.0]]),
     "pulse": (lambda: Formula(lambda s, t, y: -s.k * y + torch.exp(-(((t - 0.37) / 1e-3) ** 2)), k=1.0), [[1.0]]),
     "branch on the state": (
-        lambda: Formula(lambda s, t, y: torch.where(y > 0, -s.k * y, s.k * y * y), k=1.0), [[1.0, -0.3]],
+        lambda: Formula(lambda s, t, y: torch.where(y > 0, -s.k * y, s.k * y * y), k=1.0),
+        [[1.0, -0.3]],
     ),
     "layer norm": (
         lambda: _seeded(lambda: nn.Linear(4, 8), lambda: nn.LayerNorm(8), nn.GELU, lambda: nn.Linear(8, 4)),
@@ -152,7 +155,7 @@ RIGHT: dict[str, tuple[Callable[[], nn.Module], list[list[float]]]] = {
     "batch norm, judged": (_batch_norm, [[1.0, 0.5]]),
     "attention": (_attention, [[1.0, 0.5, -0.2, 0.3, 0.8, -1.0]]),
     "softmax": (lambda: Formula(lambda s, t, y: torch.softmax(s.k * y, -1) - y, k=3.0), [[1.0, 2.0, 3.0]]),
-}  # fmt: skip
+}
 
 
 class Backward(torch.autograd.Function):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from odecheck.field_values import ask_derivatives, look, refusal
+from odecheck.mutants.values import _opaque
 from tests.field_values import field_kinds as kinds
 
 STATE = [[1.0, 0.5]]
@@ -104,8 +105,6 @@ def test_a_lie_of_a_millionth_in_a_field_of_extreme_scales(name):
 
 
 def test_second_derivatives_that_a_backward_pass_does_not_have():
-    from odecheck.mutants_values import _opaque
-
     class Opaque(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

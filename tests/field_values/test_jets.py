@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from field_zoo import FIELDS, each_field, point
 from odecheck_reference.fields import Mlp
 
 from odecheck.field_values import Path, ask_jets, refusal_of
+from tests.field_zoo import FIELDS, each_field, point
 
 
 def path_from(y) -> Path:

@@ -139,6 +139,7 @@ TESTED_ELSEWHERE = {
     "mutants/*": "each mutant is refuted where a claim is bitten",
     "report/sections/*": "rendered in tests/report/test_page.py",
     "report/tables/*": "read in tests/report/test_reader.py",
+    "watching/*": "judged as a whole on mistakes, right models and wrong libraries in tests/watching",
 }
 
 

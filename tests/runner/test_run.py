@@ -4,14 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 from odecheck_reference import Bounded
 
-from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, pairs, problems
+from odecheck import Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, problems
 from odecheck.claim import claim, family
 from odecheck.errors import NotApplicable
 from odecheck.mutants.derivatives import SCALED_SOLUTION
-from odecheck.runner.run import cases, plan
 
 SUBJECTS = (
     Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint()),
@@ -56,46 +54,6 @@ def test_threads_give_the_same_bits(serial):
         assert same(check(SUBJECTS, problems()[:2], CLAIMS, executor=executor)) == same(serial)
 
 
-def test_the_number_of_threads_of_torch_is_given_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    check(SUBJECTS[0], problems()[0], "SOL-1")
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(before)
-
-
-DYING = '''
-import multiprocessing, os
-import torch
-from odecheck import SHIPPED, Adaptive, Backprop, Subject, problems
-from odecheck.fields.from_reference import torch_twin
-
-class Dying(torch.nn.Module):
-    """Kills every process but the first, once it is asked for a time between the observations."""
-    def __init__(self, theta):
-        super().__init__()
-        self.inner = torch_twin(problems()[0].field)(theta)
-    def forward(self, t, y):
-        if multiprocessing.parent_process() is not None and 0.1 < float(t) < 0.3:
-            os.kill(os.getpid(), 9)
-        return self.inner(t, y)
-
-two = problems()[:2]
-right = Subject(SHIPPED, Adaptive(), Backprop())
-pairs = [(right, two[0]), (Subject(Dying, Adaptive(), Backprop()), two[0]), (right, two[1])]
-'''
-
-
-def test_a_worker_that_dies_is_a_record_and_the_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "dying_model.py").write_text(DYING)
-    found = pairs([str(tmp_path / "dying_model.py:pairs")])
-    records = check(found, claims=["SOL-1", "SOL-2"], workers=2, folder=tmp_path / "run", validate=False)
-    assert [r.verdict for r in records] == ["holds", "holds", "holds", "error", "holds", "holds"]
-    assert "process died" in records[3].message
-    assert not records[3].ok
-
-
 def test_bad_input_is_raised_and_what_was_finished_is_kept(tmp_path):
     few = Subject(None, Adaptive("dopri5", rtol=1e-9, max_steps=2), Adjoint(), label="few")
     with pytest.raises(BadInput, match="few stopped at t"):
@@ -132,18 +90,6 @@ def test_a_claim_that_is_not_at_the_top_level_of_a_module_is_refused_for_workers
     assert check(SUBJECTS[0], problems()[0], mine)[0].ok
     with pytest.raises(BadInput, match="cannot be sent"):
         check(SUBJECTS[0], problems()[:2], mine, workers=2)
-
-
-def test_a_plan_says_what_is_wrong():
-    with pytest.raises(BadInput, match="no claim 'NODE-99'"):
-        plan(SUBJECTS, problems()[0], "NODE-99")
-    with pytest.raises(BadInput, match="two cases are called"):
-        plan([SUBJECTS[0], SUBJECTS[0]], problems()[0])
-    with pytest.raises(BadInput, match="problems was left out"):
-        plan(Subject(torch.nn.Linear, Adaptive(), Adjoint()))  # type: ignore[arg-type]
-    assert len(list(cases(SUBJECTS))) == 2 * len(problems()) * len(ALL)
-    assert len(plan([(SUBJECTS[0], problems()[1]), SUBJECTS[1]], problems()[0])) == 2
-    assert len(plan(SUBJECTS[0], tier="full")) == len(problems("full"))
 
 
 def test_interrupted_workers_are_ended(tmp_path):

@@ -42,9 +42,17 @@ class Odd(nn.Module):
 def state(odd):
     """All of it, as numbers."""
     return (
-        COUNT, odd.calls, float(odd.steps), list(odd.log), odd.array.tolist(), hasattr(odd, "new"),
-        odd.draw.get_state().tolist(), TABLE["weight"].tolist(), odd.layer.weight.tolist(), Odd.shared.tolist(),
-    )  # fmt: skip
+        COUNT,
+        odd.calls,
+        float(odd.steps),
+        list(odd.log),
+        odd.array.tolist(),
+        hasattr(odd, "new"),
+        odd.draw.get_state().tolist(),
+        TABLE["weight"].tolist(),
+        odd.layer.weight.tolist(),
+        Odd.shared.tolist(),
+    )
 
 
 def test_what_a_call_does_to_lent_objects_is_gone_afterwards():

@@ -9,7 +9,10 @@ import torch
 
 from odecheck.watching.step import watch
 
+from . import mistakes_of_values
 from .mistakes import MISTAKES
+
+assert mistakes_of_values.__doc__
 
 NOTES = {"backward is dear", "loss sees one time", "no gradient", "coarse steps", "gradient below atol"}
 

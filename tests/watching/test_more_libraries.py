@@ -21,9 +21,14 @@ def of_torchdyn(sensitivity):
 
     torch.manual_seed(0)
     problem = _library("core.problems").ODEProblem(
-        vector_field=dense(), solver="dopri5", sensitivity=sensitivity, atol=1e-5, rtol=1e-5, atol_adjoint=1e-5,
+        vector_field=dense(),
+        solver="dopri5",
+        sensitivity=sensitivity,
+        atol=1e-5,
+        rtol=1e-5,
+        atol_adjoint=1e-5,
         rtol_adjoint=1e-5,
-    )  # fmt: skip
+    )
     x, t = torch.randn(4, 3), torch.tensor([0.0, 0.5, 1.0])
 
     def step():

@@ -49,8 +49,9 @@ def test_a_script_poses_the_solve_again(tmp_path, options):
     largest = float(field.net.weight.grad.abs().max())
     step.rows[0].save(tmp_path)
     (tmp_path / "my_model.py").write_text(FIELD)
-    done = subprocess.run([sys.executable, "solve.py", "my_model:make"], cwd=tmp_path, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "solve.py", "my_model:make"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "solution 0: largest difference from the step's own 0\n" in done.stdout
     assert f"dL/d net.weight: largest {largest:.17g}" in done.stdout

@@ -12,17 +12,20 @@ import odecheck
 from odecheck.watching.held import Held
 from odecheck.watching.step import watch
 
-from . import more_right_models
+from . import more_right_models, right_blocks
 from .right_models import MODELS
 
-assert more_right_models.__doc__
+assert more_right_models.__doc__ and right_blocks.__doc__
 
 
 def gradients(step):
     """The gradients of every tensor that a step reaches, and the state of all random numbers after it."""
     reached = Held(step, {}).tensors.values()
-    grads = {kept.name: None if kept.tensor.grad is None else kept.tensor.grad.clone()
-             for kept in reached if kept.tensor.is_leaf}  # fmt: skip
+    grads = {
+        kept.name: None if kept.tensor.grad is None else kept.tensor.grad.clone()
+        for kept in reached
+        if kept.tensor.is_leaf
+    }
     values = {kept.name: kept.tensor.detach().clone() for kept in reached}
     return grads, values, torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
 

@@ -17,19 +17,30 @@ from odecheck.watching.step import watch
 # what is replaced in which file of a copy of the library, and the results that are wrong then
 DEFECTS = {
     "adjoint dynamics 2 % too fast": (
-        "adjoint.py", "(t, y) + adjoint_params, -adj_y,", "(t, y) + adjoint_params, -1.02 * adj_y,",
+        "adjoint.py",
+        "(t, y) + adjoint_params, -adj_y,",
+        "(t, y) + adjoint_params, -1.02 * adj_y,",
         {"dL/dy0", "dL/dtheta"},
     ),
     "parameter gradients doubled": (
-        "adjoint.py", "adj_params = aug_state[3:]", "adj_params = [2 * g for g in aug_state[3:]]", {"dL/dtheta"},
+        "adjoint.py",
+        "adj_params = aug_state[3:]",
+        "adj_params = [2 * g for g in aug_state[3:]]",
+        {"dL/dtheta"},
     ),
     "observations in between forgotten": (
-        "adjoint.py", "aug_state[2] += grad_y[i - 1]", "aug_state[2] += 0 * grad_y[i - 1]", {"dL/dy0", "dL/dtheta"},
+        "adjoint.py",
+        "aug_state[2] += grad_y[i - 1]",
+        "aug_state[2] += 0 * grad_y[i - 1]",
+        {"dL/dy0", "dL/dtheta"},
     ),
     "the last output a little off": (
-        "solvers.py", "return solution", "return solution * (1 + 1e-3)", {"solution", "dL/dy0", "dL/dtheta"},
+        "solvers.py",
+        "return solution",
+        "return solution * (1 + 1e-3)",
+        {"solution", "dL/dy0", "dL/dtheta"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

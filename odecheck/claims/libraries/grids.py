@@ -11,7 +11,8 @@ from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Linear
 
 from odecheck.claim import claim
-from odecheck.claims.papers.solution import at_time, cells_of, observed_order, silent, slope_of
+from odecheck.claims.papers.convergence import at_time, cells_of, observed_order, slope_of
+from odecheck.claims.papers.solution import silent
 from odecheck.errors import NotApplicable
 from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import libraries as broken

@@ -43,7 +43,7 @@ class Parts:
 
     @property
     def basis(self) -> Array:
-        """(entries, 2)"""
+        """The two parts side by side, (entries, 2)."""
         return np.stack([self.second, self.first], axis=1)
 
     def shares(self, found: Array) -> Array:
@@ -145,7 +145,7 @@ def double_backward(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tenso
 
 
 def penalty(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """(L + ½‖∂L/∂y0‖²).backward()"""
+    """By backward() of L + ½‖∂L/∂y0‖²."""
     start = y0.detach().requires_grad_()
     value = loss(start)
     (slope,) = torch.autograd.grad(value, start, create_graph=True)
@@ -155,7 +155,7 @@ def penalty(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
 
 
 def functional_hessian(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.autograd.functional.hessian"""
+    """By torch.autograd.functional.hessian."""
     found: Any = torch.autograd.functional.hessian(loss, y0)
     return found
 
@@ -165,29 +165,29 @@ def _direction(y0: Tensor) -> Tensor:
 
 
 def functional_hvp(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.autograd.functional.hvp"""
+    """By torch.autograd.functional.hvp."""
     found: Any = torch.autograd.functional.hvp(loss, y0, _direction(y0))
     return found[1]
 
 
 def functional_vhp(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.autograd.functional.vhp"""
+    """By torch.autograd.functional.vhp."""
     found: Any = torch.autograd.functional.vhp(loss, y0, _direction(y0))
     return found[1]
 
 
 def func_hessian(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.func.hessian"""
+    """By torch.func.hessian."""
     return torch.func.hessian(loss)(y0)
 
 
 def func_reverse_twice(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.func.jacrev of torch.func.grad"""
+    """By torch.func.jacrev of torch.func.grad."""
     return torch.func.jacrev(torch.func.grad(loss))(y0)
 
 
 def func_forward_over_reverse(loss: Loss, y0: Tensor, params: list[nn.Parameter]) -> Tensor:
-    """torch.func.jvp of torch.func.grad"""
+    """By torch.func.jvp of torch.func.grad."""
     return torch.func.jvp(torch.func.grad(loss), (y0,), (_direction(y0),))[1]
 
 

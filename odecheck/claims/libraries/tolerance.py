@@ -24,7 +24,8 @@ from odecheck_reference import Bounded, Problem, gradient, hessian, solution, tr
 from odecheck_reference.bounded import Array
 
 from odecheck.claim import claim
-from odecheck.claims.papers.solution import seen_evenly, silent
+from odecheck.claims.papers.convergence import seen_evenly
+from odecheck.claims.papers.solution import silent
 from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered

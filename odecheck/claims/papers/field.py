@@ -76,7 +76,7 @@ def _values(module: nn.Module, t: float, y: Array) -> Array:
 
 
 def _slope(values: Callable[[float], Array], size: float = 1.0) -> tuple[Array, float]:
-    """d values(h · size) / d(h size) at h = 0, and its bar for all components; see the claim."""
+    """The slope of values(h · size) in h · size at h = 0, and its bar for all components; see the claim."""
     return min((_extrapolated(values, size, longest) for longest in LONGEST), key=lambda found: found[1])
 
 

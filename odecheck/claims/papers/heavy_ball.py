@@ -173,7 +173,7 @@ def plain_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
 
 
 def _transition(subject: Subject, problem: Problem) -> Array:
-    """dy(T)/dy0: (batch, state, state)"""
+    """dy(T)/dy0, (batch, state, state)."""
     return subject.gradient(unit_losses(problem)[0]).y0.reshape(problem.batch, *(problem.field.state,) * 2)
 
 

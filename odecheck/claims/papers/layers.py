@@ -23,6 +23,11 @@ class LayerIntegrals(nn.Module):
     """(y, q, G)' = (F, −F_yᵀq, −g zᵀ) with g = (∂F/∂h)ᵀq, for every linear layer h = W z + b of a field.
 
     State of a row: y (d), q (d), then one G (outputs · inputs) for each layer.
+
+    Args:
+        inner: The field, called as module(t, y).
+        layers: Its linear layers.
+        d: Components of the state y.
     """
 
     def __init__(self, inner: nn.Module, layers: list[nn.Linear], d: int) -> None:
@@ -30,6 +35,7 @@ class LayerIntegrals(nn.Module):
         self.inner, self.layers, self.d = inner, layers, d
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        """The slopes of y, q and all G, side by side in each row."""
         y, q = state[:, : self.d], state[:, self.d : 2 * self.d]
         seen: list[tuple[Tensor, Tensor]] = []
 

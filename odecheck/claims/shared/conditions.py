@@ -38,10 +38,12 @@ def clearly_false(literal: Array, truth: Array, condition: Condition, problem: P
 
 
 def constant_damping(problem: Problem) -> bool:
+    """Whether the damping is a number, fixed or learnt, and no function of time."""
     return isinstance(heavy_ball(problem).field.gamma, Fixed | Free | Learnt)
 
 
 def constant_jacobian(problem: Problem) -> bool:
+    """Whether J does not change along the trajectory, as far as it is observed."""
     p, points = _jets(problem)
     size = max(np.max(np.abs(p.jacobian(t, y)), initial=0.0) for t, y in points)
     return all(np.max(np.abs(p.jacobian_rate(t, y))) <= ROUNDOFF * size for t, y in points)
@@ -54,7 +56,7 @@ def _symmetric_jacobian(problem: Problem) -> bool:
 
 
 def linearised(problem: Problem) -> Array:
-    """M = ∂F/∂y at the observed times: (times, batch, state, state)"""
+    """M = ∂F/∂y at the observed times, (times, batch, state, state)."""
     _, points = _jets(problem)
     d = problem.field.state
     jets = [problem.field.jet(t, y, problem.theta, 1).first for t, y in points]
@@ -62,6 +64,7 @@ def linearised(problem: Problem) -> Array:
 
 
 def commuting(problem: Problem) -> bool:
+    """Whether M(t) M(s) = M(s) M(t) at all observed times."""
     m = linearised(problem)
     brackets = m[:, None] @ m[None] - m[None] @ m[:, None]
     return bool(np.max(np.abs(brackets)) <= ROUNDOFF * np.max(np.abs(m)) ** 2)

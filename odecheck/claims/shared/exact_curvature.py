@@ -80,13 +80,12 @@ def at_nodes(ended: Problem, nodes: int) -> tuple[Problem, Array]:
 
 
 def true_factors(subject: Subject, ended: Problem) -> Bounded:
+    """All A and B of a field's layers, one after the other, flat, from the reference."""
     return _kept_factors(replace(subject, solver=FixedStep("rk4"), engine=Closed(), around=(), label=""), ended)
 
 
 @kept_in_unit
 def _kept_factors(subject: Subject, ended: Problem) -> Bounded:
-    """All A and B one after the other, flat, from the reference."""
-
     def at(nodes: int) -> Bounded:
         dense, weights = at_nodes(ended, nodes)
 
@@ -132,11 +131,13 @@ def true_blocks(subject: Subject, ended: Problem) -> Callable[[Trajectory], list
 
 
 def block(gradients: Array, batch: int) -> Array:
+    """The Gauss–Newton block of a layer, from the gradients of each sample: (samples, …) ↦ (entries, entries)."""
     rows = gradients.reshape(len(gradients), -1)
     return rows.T @ rows / batch
 
 
 def first_run(ended: Problem, of: Callable[[Trajectory], list[Array]]) -> list[Array]:
+    """Something of the first of the reference's runs, without an error bar."""
     kept: list[list[Array]] = []
 
     def keep(run: Trajectory) -> Array:

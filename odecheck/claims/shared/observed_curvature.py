@@ -24,10 +24,12 @@ LARGEST = 400  # rows of a layer's block
 
 
 def method_of(subject: Subject) -> Method:
+    """How the subject gathers curvature: the right way, if its engine says nothing else."""
     return cast(Method, getattr(subject.engine, "curvature", RIGHT))
 
 
 def layers_of(module: nn.Module) -> list[nn.Linear]:
+    """The linear layers of a field. Raises NotApplicable for none, or one whose block would be too large."""
     found = [m for m in module.modules() if isinstance(m, nn.Linear)]
     if not found:
         raise NotApplicable("the field has no linear layer")
@@ -66,6 +68,7 @@ def gather(subject: Subject, ended: Problem, sink: Sink, change: Change = lambda
 
 
 def factors_of_layers(subject: Subject, ended: Problem, change: Change = lambda _: None) -> list[Factors]:
+    """The Kronecker factors of each layer, as the subject gathers them."""
     method = method_of(subject)
     sums = method.sums()
     layers = gather(subject, ended, sums, change)
@@ -75,10 +78,12 @@ def factors_of_layers(subject: Subject, ended: Problem, change: Change = lambda 
 
 
 def flat(factors: list[Factors]) -> Array:
+    """All A and B one after the other, as one row of numbers."""
     return np.concatenate([m.numpy().ravel() for f in factors for m in (f.A, f.B)])
 
 
 def unflat(subject: Subject, ended: Problem, flat: Array) -> list[Factors]:
+    """The factors of each layer from what `flat` gave. Raises NotApplicable for a layer that takes no part."""
     sizes = [(m.in_features + (m.bias is not None), m.out_features) for m in layers_of(subject.module(ended))]
     if sum(a * a + b * b for a, b in sizes) != len(flat):
         raise NotApplicable("a layer takes no part in the field")
@@ -99,6 +104,7 @@ def units(subject: Subject, ended: Problem, flat: Array) -> Array:
 
 @lru_cache(maxsize=32)
 def ended_problem(problem: Problem) -> Problem:
+    """The problem with the loss of its last time alone. Raises NotApplicable for a loss that does not look there."""
     ended = terminal(problem)
     if not factor_rows(ended.loss, solution(ended).value[-1]).any():
         raise NotApplicable("the loss does not look at the last time")

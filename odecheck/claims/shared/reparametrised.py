@@ -23,6 +23,7 @@ class Sandwich(nn.Module):
                 layer.bias.copy_(self.N @ layer.bias - layer.weight @ self.m)
 
     def forward(self, z: Tensor) -> Tensor:
+        """What the layer gave of z, (batch, outputs)."""
         moved = z @ self.M.T
         return self.layer(moved if self.m is None else moved + self.m) @ torch.linalg.inv(self.N).T
 
@@ -41,6 +42,7 @@ def _invertible(n: int, rng: np.random.Generator) -> Tensor:
 
 
 def sandwich(module: nn.Module) -> None:
+    """Put every linear layer of a module between affine maps, in place."""
     rng = np.random.default_rng(0)
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):

@@ -32,7 +32,7 @@ def adaptive_of(subject: Subject) -> Toleranced:
 
 
 def ratio_of(solver: Toleranced) -> float:
-    """atol / rtol."""
+    """The absolute tolerance in units of the relative one."""
     return 0.01 if solver.atol is None else solver.atol / solver.rtol
 
 
@@ -52,16 +52,20 @@ class RootTolerance:
 
     @property
     def stepping(self) -> Stepping:
+        """As every adaptive solver says."""
         return "adaptive"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """States at ts, (times, batch, state), at a hundredth of the root of the tolerance."""
         loose = self.inner.with_tolerance(self.inner.rtol**0.5 * 1e-2, self.inner.atol)
         return loose.solve(odeint, module, y0, ts)
 
     def refined(self) -> RootTolerance:
+        """The same mistake, at a tenth of the tolerance."""
         return self.with_tolerance(self.rtol / 10, None if self.atol is None else self.atol / 10)
 
     def with_tolerance(self, rtol: float, atol: float | None) -> RootTolerance:
+        """The same mistake, at another tolerance."""
         return RootTolerance(self.inner.with_tolerance(rtol, atol))
 
 

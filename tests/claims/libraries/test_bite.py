@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim, Mutant
 from odecheck.claims import CONFORMANCE
-from odecheck.claims.libraries.events import event_of
 from odecheck.engines.own import Closed, ClosedEngine, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop, Seminorm
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
-from odecheck.problem_sets.conformance import falling, problems, switched
+from odecheck.problem_sets.conformance import problems
 from odecheck.record import Record, evaluate
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
@@ -138,41 +136,3 @@ def test_what_torchdiffeq_is_known_to_get_wrong_is_found(name, solver, engine) -
     """Strict: the day it is mended, this fails."""
     record = evaluate(CLAIMS[name], Subject(SHIPPED, solver, engine), problems(name)[0])
     assert record.verdict == Verdict.REFUTED, record
-
-
-def test_shares_name_what_a_route_lost() -> None:
-    """All zero is (0, 0, 0), the first-order part alone (0, 1, 0)."""
-    from odecheck.claims.libraries.hessians import in_start
-
-    parts = in_start(problems("HES-2")[0])
-    assert parts.shares(0 * parts.first) == pytest.approx([0, 0, 0])
-    assert parts.shares(parts.first) == pytest.approx([0, 1, 0], abs=1e-9)
-    assert parts.shares(parts.first + parts.second) == pytest.approx([1, 1, 0], abs=1e-9)
-
-
-def test_events_of_a_fall_are_those_of_its_closed_form() -> None:
-    """T = (v + √(v² + 2 g x)) / g after the start, v(T)² = v² + 2 g x: Hessian of ½ v² is [[0, 0], [0, 1]]."""
-    problem = falling()
-    (x, v), g = problem.y0[0], -problem.theta[5]
-    speed = np.sqrt(v * v + 2 * g * x)
-    exact = event_of(problem)
-    time, slope, bend = exact.time
-    assert time == pytest.approx(problem.ts[0] + (v + speed) / g, rel=1e-14)
-    assert exact.state[0] == pytest.approx([0.0, -speed], abs=1e-14)
-    assert slope[:3] == pytest.approx([1.0, 1 / speed, (1 + v / speed) / g], rel=1e-13)
-    assert bend[1, 1] == pytest.approx(-g / speed**3, rel=1e-12)
-    y, y_z, y_zz = exact.state
-    energy = y_z.T @ y_z + np.einsum("i,ipq->pq", y, y_zz)
-    assert energy[1:3, 1:3] == pytest.approx(np.array([[0.0, 0.0], [0.0, 1.0]]), abs=1e-12)
-
-
-def test_a_switched_field_solves_itself() -> None:
-    """Its closed form satisfies y' = F on both sides of the jump."""
-    problem = switched()
-    field = problem.field
-    for t in (0.3, 1.2):
-        step = 1e-6
-        at = [field.solution(0.0, t + k * step, problem.y0, problem.theta) for k in (-1, 1)]
-        slope = (at[1] - at[0]) / (2 * step)
-        here = field.solution(0.0, t, problem.y0, problem.theta)
-        assert slope == pytest.approx(field.jet(t, here, problem.theta, 0).value, rel=1e-8)

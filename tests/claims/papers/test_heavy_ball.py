@@ -160,13 +160,6 @@ def test_the_claims_say_of_what_they_speak() -> None:
         assert evaluate(named(id), subject(), backwards).verdict == Verdict.NOT_APPLICABLE
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_drawn_problem_is_the_same_each_time(family: str) -> None:
-    one, other = FAMILIES[family].draw(3), FAMILIES[family].draw(3)
-    assert np.array_equal(one.theta, other.theta) and np.array_equal(one.y0, other.y0) and one.name == other.name
-    assert not np.array_equal(one.ts, FAMILIES[family].draw(4).ts)
-
-
 SECOND_ORDER = {
     "heavy ball": HeavyBall(Mlp(1, 1, (1,))),
     "generalised heavy ball": GeneralisedHeavyBall(Mlp(1, 1, (1,))),

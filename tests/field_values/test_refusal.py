@@ -1,0 +1,54 @@
+"""A field is refused in words that say what was seen, why, and what to type; a right one is not."""
+
+import numpy as np
+import pytest
+import torch
+from odecheck_reference.fields import Mlp
+
+from odecheck.field_values import DerivativesSeen, Sample, refusal, refusal_of
+from odecheck.field_values.function import CAUSES, Answer
+from odecheck.field_values.look import FieldSeen
+from odecheck.field_values.seen import Defect
+from odecheck.fields.callback import CallbackField, flat_parameters
+from tests.field_values import field_kinds as kinds
+
+KNOTS = np.stack([np.array([[1.0, 0.5]])] * 3)
+OFF = Sample(0.25, "reverse mode", 1e-3, 1e-9)
+
+
+def seen(worst: Defect | None = None, answers: tuple[Answer, ...] = (), unread: tuple[str, ...] = ()) -> FieldSeen:
+    samples = (worst.sample,) if worst else ()
+    return FieldSeen(DerivativesSeen(samples, (0.25,), 1, 0.0, 1.0, worst, ()), answers, unread)
+
+
+def test_nothing_seen_is_nothing_said():
+    assert refusal(seen(answers=(Answer("in another order", 0.0, 0.5),))) is None
+
+
+@pytest.mark.parametrize("question", CAUSES)
+def test_every_question_has_its_cause(question):
+    words = refusal(seen(answers=(Answer(question, 0.5, 0.25), Answer("in another order", 1.0, 0.5))))
+    assert words is not None
+    assert question in words[0] and "t = 0.25" in words[0] and "(and in another order)" in words[0]
+    assert words[1] == CAUSES[question]
+
+
+def test_a_derivative_a_coarse_value_and_a_kept_weight():
+    for found, said, fix in (
+        (seen(Defect(OFF, ("outer.weight", "t"))), "in the direction of outer.weight, t; seen at 1 of 1", "gradcheck"),
+        (seen(Defect(OFF, ("t",), flat=True)), "do not change when t changes in its tenth digit", "t.to(y.dtype)"),
+        (seen(unread=("a", "b")), "the parameters a, b are given", "a.requires_grad_(False)"),
+    ):
+        words = refusal(found)
+        assert words is not None and said in words[0] and fix in words[2]
+
+
+def test_a_module_that_is_called_back_is_asked_and_a_field_of_the_reference_is_not():
+    def refused(module: torch.nn.Module):
+        field = CallbackField(module, (2,))
+        return refusal_of(field, flat_parameters(module), kinds.TS, KNOTS)
+
+    assert refused(kinds.Net()) is None
+    words = refused(kinds.Net(change=lambda s, t, y, v: v * y.detach()))
+    assert words is not None and "by automatic differentiation is off" in words[0]
+    assert refusal_of(Mlp(2, 2), np.ones(6), kinds.TS, KNOTS) is None

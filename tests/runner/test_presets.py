@@ -1,0 +1,36 @@
+"""What is asked about when nobody brings a subject: every method, every derivative, and reasons that are still met."""
+
+from __future__ import annotations
+
+import pytest
+from odecheck_reference import catalogue
+
+from odecheck.claims import ALL
+from odecheck.runner.presets import TIERS, for_modules, problems, subjects
+from odecheck.solvers import ADAPTIVE, FIXED_STEP
+
+
+def test_tiers_are_those_of_the_catalogue_and_no_others():
+    assert set(TIERS) <= set(catalogue.TIERS)
+    assert [p.name for p in problems("full")] == [p.name for p in catalogue.full()]
+    for made in (problems, subjects):
+        with pytest.raises(KeyError):
+            made("middling")
+
+
+def test_names_are_unique_and_known_failures_are_of_claims():
+    ids = {claim.id for claim in ALL}
+    for tier in TIERS:
+        found = subjects(tier)
+        assert len({subject.name for subject in found}) == len(found)
+        assert all(set(subject.expected_failures) <= ids for subject in found)
+
+
+def test_the_full_tier_has_every_method_with_both_derivatives():
+    found = [(getattr(s.solver, "method", ""), s.engine.name) for s in subjects("full")]
+    for method in (*ADAPTIVE, *FIXED_STEP):
+        assert {(method, "torchdiffeq backprop"), (method, "torchdiffeq adjoint")} <= set(found)
+
+
+def test_a_plain_module_is_verified_by_both_derivatives():
+    assert [engine.target for _, engine in for_modules()] == ["steps", "flow"]

@@ -1,0 +1,29 @@
+"""The truth of a solve lies within its bars, or its budget is said to be used up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from odecheck.watching.field64 import OutOfBudget, in_double
+from odecheck.watching.settle import settle
+
+from .linear_call import exact, linear
+
+
+@pytest.mark.parametrize("aim", [1e-4, 1e-8])
+def test_the_truth_lies_within_its_bars(aim):
+    times = (0.0, 0.7, 1.5)
+    call, cotangent = linear(times)
+    y, dy0, dt, dA = exact(times, cotangent)
+    with in_double(call) as f:
+        found = settle(f, lambda now: dict.fromkeys(now.bars, aim), rtol=1e-3, seconds=20)
+    name = next(iter(found.answer.theta))
+    for key, value in {"solution": y, "dL/dy0": dy0, "dL/dt": dt, name: dA}.items():
+        assert np.abs(found.parts()[key] - value).max() <= found.bars[key] <= aim
+
+
+def test_a_deadline_is_kept():
+    call, _ = linear((0.0, 1.0))
+    with in_double(call) as f, pytest.raises(OutOfBudget):
+        settle(f, lambda now: dict.fromkeys(now.bars, 0.0), rtol=1e-3, seconds=0.0)
