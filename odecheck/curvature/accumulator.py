@@ -14,9 +14,12 @@ from .layers import Shape
 class Stage:
     """How a call of a layer counts in the integral along an adjoint solve.
 
-    weight: the quadrature's, in units of time; may be negative. direction: of time in that solve, 1.0 or −1.0. calls:
-    how often the layer was called in this evaluation of the field. samples: rows of the state. passed: a number for
-    each backward pass.
+    Attributes:
+        weight: the quadrature's, in units of time; may be negative.
+        direction: of time in that solve, 1.0 or −1.0.
+        calls: how often the layer was called in this evaluation of the field.
+        samples: rows of the state.
+        passed: a number for each backward pass.
     """
 
     weight: float

@@ -42,7 +42,8 @@ class Gather:
         samples: how many a solve has, or a function of its state that says so. None: the length of the state's first
             axis, where calls of layers leave no doubt of it.
 
-    Raises ValueError where layers share a weight and differ otherwise.
+    Raises:
+        ValueError: layers share a weight and differ otherwise.
     """
 
     def __init__(
@@ -77,7 +78,11 @@ class Gather:
     # --- coming and going
 
     def install(self) -> Self:
-        """Raises RuntimeError when it is installed already."""
+        """Put hooks on layers and callbacks on modules.
+
+        Raises:
+            RuntimeError: it is installed already.
+        """
         if self.active:
             raise RuntimeError("this Gather is installed already")
         self.active = True
@@ -127,7 +132,11 @@ class Gather:
         self.remove()
 
     def finish(self) -> None:
-        """Take the last steps into account. Raises CurvatureError if the integrals are not what they should be."""
+        """Take the last steps into account.
+
+        Raises:
+            CurvatureError: the integrals are not what they should be.
+        """
         self._open = None
         self._settle(self._last)
         self._last = None

@@ -17,8 +17,10 @@ from .layers import Layer
 class Seen:
     """One evaluation of a field.
 
-    calls: layer → how often its hook was called. own: whether the field differentiated itself meanwhile, for its
-    divergence say: then weights are in its graph more often than they are called.
+    Attributes:
+        calls: layer → how often its hook was called.
+        own: whether the field differentiated itself meanwhile, for its divergence say: then weights are in its graph
+            more often than they are called.
     """
 
     calls: Counter[nn.Module] = field(default_factory=Counter)
@@ -27,7 +29,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Missed:
-    """failure: why the curvature would be wrong, or empty. unseen: names of layers whose gradient is not looked at."""
+    """What hooks did not see.
+
+    Attributes:
+        failure: why the curvature would be wrong, or empty.
+        unseen: names of layers whose gradient is not looked at.
+    """
 
     failure: str = ""
     unseen: tuple[str, ...] = ()

@@ -12,41 +12,61 @@ it then is the nearest to the true block in Frobenius norm.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .factors import Factors
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @dataclass(frozen=True)
 class Eigenbasis:
-    """columns: U_A (columns, columns); outputs: U_B (outputs, outputs); spectrum: s (outputs, columns)."""
+    """Eigenvectors of the two Kronecker factors of a layer, and a spectrum in their product basis.
 
-    columns: Tensor
-    outputs: Tensor
-    spectrum: Tensor
+    Attributes:
+        columns: U_A.
+        outputs: U_B.
+        spectrum: s, in units of squared gradients of one sample times squared inputs.
+    """
+
+    columns: Float[Tensor, "columns columns"]
+    outputs: Float[Tensor, "outputs outputs"]
+    spectrum: Float[Tensor, "outputs columns"]
 
     @classmethod
     def of(cls, factors: Factors) -> Eigenbasis:
-        """Eigenvalues below zero, which negative quadrature weights may leave as truncation error, count as 0."""
+        """That of Kronecker factors.
+
+        Eigenvalues below zero, which negative quadrature weights may leave as truncation error, count as 0.
+        """
         alpha, columns = torch.linalg.eigh(factors.A)
         beta, outputs = torch.linalg.eigh(factors.B)
         return cls(columns, outputs, torch.outer(beta.clamp(min=0), alpha.clamp(min=0)))
 
-    def rotated(self, gradients: Tensor) -> Tensor:
-        """U_Bᵀ G U_A for G (…, outputs, columns)."""
+    def rotated(self, gradients: Float[Tensor, "*batch outputs columns"]) -> Float[Tensor, "*batch outputs columns"]:
+        """Gradients in the basis: U_Bᵀ G U_A."""
         return self.outputs.T @ gradients @ self.columns
 
-    def precondition(self, gradient: Tensor, damping: float) -> Tensor:
-        """(A ⊗ B + damping · I)⁻¹ applied to a gradient (outputs, columns)."""
+    def precondition(
+        self, gradient: Float[Tensor, "outputs columns"], damping: float
+    ) -> Float[Tensor, "outputs columns"]:
+        """(A ⊗ B + damping · I)⁻¹ applied to a gradient.
+
+        Args:
+            gradient: of (W, b) as one matrix.
+            damping: > 0, in the units of the spectrum.
+        """
         return self.outputs @ (self.rotated(gradient) / (self.spectrum + damping)) @ self.columns.T
 
-    def reestimated(self, gradients: Tensor) -> Eigenbasis:
-        """The same basis with s = E Σ_i (U_Bᵀ G_i U_A)², for gradients (rank, samples, outputs, columns) of samples."""
+    def reestimated(self, gradients: Float[Tensor, "rank samples outputs columns"]) -> Eigenbasis:
+        """The same basis with s = E Σ_i (U_Bᵀ G_i U_A)², for gradients of single samples."""
         return replace(self, spectrum=self.rotated(gradients).square().mean(1).sum(0))
 
-    def dense(self) -> Tensor:
-        """The matrix that this stands for, for (W, b) flattened row by row: (outputs · columns, the same)."""
+    def dense(self) -> Float[Tensor, "size size"]:
+        """The matrix that this stands for, for (W, b) flattened row by row: size = outputs · columns."""
         basis = torch.kron(self.outputs, self.columns)
         return (basis * self.spectrum.flatten()) @ basis.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,30 +17,35 @@ from .factors import Factors, Reduction
 from .layers import Counts, Shape, cotangent_rows, input_rows
 from .samples import Told
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @dataclass(frozen=True)
 class Blocks:
     """One layer's block of the Gauss–Newton matrix, and what is known of each sample by itself.
 
-    integrals: ∫ g_i zᵀ dt, (rank, samples, outputs, columns): gradients of (W, b) of the single samples.
-    A: ∫ z zᵀ dt, (samples, columns, columns). B: Σ_i ∫ g_i g_iᵀ dt, (samples, outputs, outputs).
+    Attributes:
+        integrals: ∫ g_i zᵀ dt: gradients of (W, b) of the single samples.
+        A: ∫ z zᵀ dt.
+        B: Σ_i ∫ g_i g_iᵀ dt.
     """
 
-    integrals: Tensor
-    A: Tensor
-    B: Tensor
+    integrals: Float[Tensor, "rank samples outputs columns"]
+    A: Float[Tensor, "samples columns columns"]
+    B: Float[Tensor, "samples outputs outputs"]
 
     @property
     def factors(self) -> Factors:
         """E ∫ z zᵀ dt and E Σ_i ∫ g_i g_iᵀ dt."""
         return Factors(self.A.mean(0), self.B.mean(0))
 
-    def exact(self) -> Tensor:
+    def exact(self) -> Float[Tensor, "size size"]:
         """E Σ_i vec(∫ g_i zᵀ dt) vec(∫ g_i zᵀ dt)ᵀ, for (W, b) flattened row by row."""
         rows = self.integrals.flatten(2).flatten(0, 1)
         return rows.T @ rows / self.integrals.shape[1]
 
-    def of_each_sample(self) -> Tensor:
+    def of_each_sample(self) -> Float[Tensor, "size size"]:
         """E A_n ⊗ B_n: time decorrelated, the samples still paired. Flattened as `exact`."""
         return torch.einsum("nab,ncd->acbd", self.B, self.A).flatten(2).flatten(0, 1) / len(self.A)
 
@@ -53,10 +59,12 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Split:
-    """Frobenius norms relative to the exact block. total ≤ time + samples.
+    """The error of A ⊗ B and its sources, as Frobenius norms relative to the exact block. total ≤ time + samples.
 
-    time: of taking ∫ z zᵀ dt ⊗ ∫ g gᵀ dt for the square of ∫ g zᵀ dt, sample by sample (and positions likewise).
-    samples: of taking the product of means over samples for the mean of products.
+    Attributes:
+        total: of A ⊗ B.
+        time: of taking ∫ z zᵀ dt ⊗ ∫ g gᵀ dt for the square of ∫ g zᵀ dt, sample by sample (and positions likewise).
+        samples: of taking the product of means over samples for the mean of products.
     """
 
     total: float
@@ -78,7 +86,11 @@ class SampleIntegrals:
         self.sums: dict[nn.Module, _Sums] = {}
 
     def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> tuple[Tensor, Tensor, Counts]:
-        """Inputs (samples, positions, columns), cotangents (samples, positions, outputs), and what they stand for."""
+        """Inputs (samples, positions, columns), cotangents (samples, positions, outputs), and what they stand for.
+
+        Raises:
+            CurvatureError: rows that cannot be told by their samples.
+        """
         counts = Counts.of(layer, g, samples)
         if counts.samples > 1 and next(size for size in g.shape if size > 1) != samples:
             raise CurvatureError(
@@ -93,6 +105,11 @@ class SampleIntegrals:
         )
 
     def along(self, layer: nn.Module, held: tuple[Tensor, Tensor, Counts], stage: Stage) -> None:
+        """Add a call at a stage of an accepted step.
+
+        Raises:
+            CurvatureError: a layer that is called once for all of several samples.
+        """
         z, g, counts = held
         if counts.shared > 1:
             raise CurvatureError(
@@ -114,6 +131,7 @@ class SampleIntegrals:
         """Calls outside of solves are no integrals."""
 
     def blocks(self, reduction: Reduction = "mean") -> dict[nn.Module, Blocks]:
+        """Layer → its block, for a loss that is a mean, or a sum, over samples."""
         found: dict[nn.Module, Blocks] = {}
         for layer, sums in self.sums.items():
             rank, samples = len(sums.integrals), len(sums.A)
@@ -131,7 +149,7 @@ def exact_blocks(
     fields: Sequence[Callable] = (),
     samples: Told = None,
 ) -> dict[str, Blocks]:
-    """Name of each layer inside a field → its exact block and its parts.
+    """Exact blocks of the Gauss–Newton matrix, of every layer inside a field, and their parts.
 
     Args:
         model: a module that holds ODE fields.
@@ -139,6 +157,9 @@ def exact_blocks(
         reduction: of the loss over samples.
         fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
         samples: as for `kronecker_factors`.
+
+    Returns:
+        Name of each layer → its block.
 
     Raises:
         CurvatureError: as `kronecker_factors`; and for a layer that is called once for all of several samples.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,21 +27,28 @@ from torch import Tensor, nn
 from .accumulator import Stage
 from .layers import Counts, Shape, cotangent_rows, input_rows
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 Reduction = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
 class Factors:
-    """A: (columns, columns), B: (outputs, outputs) of one layer; the block of vec_rows(W, b) is B ⊗ A.
+    """The two factors of one layer's block.
 
     With the matrix (W, b) flattened row by row, as torch does, the block of A ⊗ B (columns first) is written B ⊗ A.
+
+    Attributes:
+        A: E ∫ z zᵀ dt, in units of squared inputs times time.
+        B: E Σ_i ∫ g_i g_iᵀ dt.
     """
 
-    A: Tensor
-    B: Tensor
+    A: Float[Tensor, "columns columns"]
+    B: Float[Tensor, "outputs outputs"]
 
-    def dense(self) -> Tensor:
-        """(outputs · columns, outputs · columns), for the matrix (W, b) flattened row by row."""
+    def dense(self) -> Float[Tensor, "size size"]:
+        """The block itself, for the matrix (W, b) flattened row by row: size = outputs · columns."""
         return torch.kron(self.B, self.A)
 
 
@@ -68,7 +75,9 @@ class _Held:
 class KroneckerSums:
     """A sink that keeps two matrices for each layer, whatever the number of steps.
 
-    begins: called before the first of them is made.
+    Attributes:
+        begins: called before the first of them is made.
+        sums: layer → its two sums so far.
     """
 
     def __init__(self, begins: Callable[[], None] = lambda: None) -> None:
@@ -76,6 +85,7 @@ class KroneckerSums:
         self.sums: dict[nn.Module, _Sums] = {}
 
     def clear(self) -> None:
+        """Forget all that was gathered."""
         self.sums.clear()
 
     def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> _Held:
@@ -91,6 +101,7 @@ class KroneckerSums:
         return _Held(shape, counts, z, of_inputs, g, of_cotangents)
 
     def along(self, layer: nn.Module, held: _Held, stage: Stage) -> None:
+        """Add a call at a stage of an accepted step."""
         sums, counts = self._of(layer, held.shape, held.g), held.counts
         sums.passes[stage.passed] = stage.samples
         in_a, in_b = stage.weight * counts.shared, stage.weight / (counts.positions * stage.calls)
@@ -106,6 +117,7 @@ class KroneckerSums:
             sums.B.addmm_(rows.T, rows, alpha=in_b)
 
     def once(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, passed: int) -> None:
+        """Add a call outside of ODE solves."""
         sums, counts = self._of(layer, shape, g), Counts.of(layer, g)
         sums.passes[passed] = max(counts.samples, sums.passes.get(passed, 0))
         inputs, cotangents = input_rows(layer, shape, z), cotangent_rows(layer, shape, g)
@@ -130,6 +142,9 @@ class KroneckerSums:
             along: layers of fields; others were called outside of solves.
             reduction: of the loss over its samples. Cotangents of a mean are `samples` times too small.
             rank: backward passes over the same samples, one for each i of Σ_i.
+
+        Returns:
+            Layer → its factors, symmetric to the last bit.
         """
         found: dict[nn.Module, Factors] = {}
         for layer, sums in self.sums.items():

@@ -21,7 +21,9 @@ def kronecker_factors(
     fields: Sequence[Callable] = (),
     samples: Told = None,
 ) -> dict[str, Factors]:
-    """Name of each layer → its factors A and B, gathered while `backward()` runs.
+    """Kronecker factors of the curvature of every layer, gathered while `backward()` runs.
+
+    Source: arXiv:2109.14158, Kronecker-factored curvature along the adjoint solve.
 
     Args:
         model: a module that holds ODE fields.
@@ -33,6 +35,9 @@ def kronecker_factors(
         fields: fields that are not inside the model; a name of theirs that is taken becomes fields[i].name.
         samples: how many a solve has, or a function of its state, such as `len`. None: the length of the state's first
             axis (of tuples, of their parts with two axes or more), refused where calls of layers contradict it.
+
+    Returns:
+        Name of each layer → its factors A and B.
 
     Raises:
         CurvatureError: no adjoint solve was seen, or its steps have no quadrature weights, or weights were used without

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from odecheck.compat import own_parameters
 from odecheck.compat import padding as same_padding
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Layer = nn.Linear | nn.Conv2d
 
@@ -55,13 +58,15 @@ def _everywhere(model: nn.Module, fields: Iterable[object]) -> Iterator[tuple[nn
 
 
 def trained(layer: nn.Module) -> bool:
+    """Whether the weight of a layer is to be trained."""
     return cast(Layer, layer).weight.requires_grad
 
 
 def tied(layers: Iterable[nn.Module]) -> dict[nn.Module, nn.Module]:
     """Layer → the first one with the same weight and bias, which stands for all of them: their calls are its calls.
 
-    Raises ValueError for layers that share a weight and differ otherwise: there is no matrix (W, b) of them all.
+    Raises:
+        ValueError: layers share a weight and differ otherwise: there is no matrix (W, b) of them all.
     """
     first: dict[Tensor, nn.Module] = {}
     found: dict[nn.Module, nn.Module] = {}
@@ -87,6 +92,11 @@ class Shape:
     """How a layer's parameters are a matrix (outputs, inputs + 1 if there is a trained bias).
 
     Its columns are those of the weight as a matrix, for a convolution (out, in · height · width), then the bias.
+
+    Attributes:
+        outputs: rows of the weight as a matrix.
+        inputs: its columns.
+        bias: whether there is a bias that is to be trained.
     """
 
     outputs: int
@@ -95,12 +105,14 @@ class Shape:
 
     @classmethod
     def of(cls, layer: nn.Module) -> Shape:
+        """That of a layer as it is now."""
         assert isinstance(layer, Layer)
         weight, bias = layer.weight, own_parameters(layer).get("bias")
         return cls(weight.shape[0], weight[0].numel(), bias is not None and bias.requires_grad)
 
     @property
     def columns(self) -> int:
+        """Columns of (W, b) as one matrix."""
         return self.inputs + self.bias
 
     def matrix(self, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -118,8 +130,11 @@ class Shape:
 class Counts:
     """What the rows of one call W z + b stand for.
 
-    samples: how many samples the rows belong to. positions: rows of one sample. shared: how many samples of the state
-    see the same row, where a layer is called once for all of them, as with the time alone.
+    Attributes:
+        samples: how many samples the rows belong to.
+        positions: rows of one sample.
+        shared: how many samples of the state see the same row, where a layer is called once for all of them, as with
+            the time alone.
     """
 
     samples: int
@@ -146,14 +161,14 @@ def leading(layer: nn.Module, g: Tensor) -> tuple[int, int]:
     return len(g) if g.dim() > 1 else 1, g.numel() // g.shape[-1]
 
 
-def input_rows(layer: nn.Module, shape: Shape, z: Tensor) -> Tensor:
-    """(rows, columns), sample by sample; for a convolution the patches under its kernel; a last 1 for a bias."""
+def input_rows(layer: nn.Module, shape: Shape, z: Tensor) -> Float[Tensor, "rows columns"]:
+    """Inputs of a call as rows, sample by sample; patches under the kernel of a convolution; a last 1 for a bias."""
     rows = _patches(layer, z) if isinstance(layer, nn.Conv2d) else z.reshape(-1, shape.inputs)
     return functional.pad(rows, (0, 1), value=1.0) if shape.bias else rows
 
 
-def cotangent_rows(layer: nn.Module, shape: Shape, g: Tensor) -> Tensor:
-    """(rows, outputs), in the same order."""
+def cotangent_rows(layer: nn.Module, shape: Shape, g: Tensor) -> Float[Tensor, "rows outputs"]:
+    """Cotangents of a call's output as rows, in the same order."""
     if isinstance(layer, nn.Conv2d):
         g = (g if g.dim() == 4 else g[None]).flatten(2).transpose(1, 2)
     return g.reshape(-1, shape.outputs)

@@ -22,7 +22,12 @@ class UnknownMethod(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """A method as a quadrature. name: torchdiffeq's."""
+    """A method as a quadrature.
+
+    Attributes:
+        name: torchdiffeq's.
+        tableau: its coefficients.
+    """
 
     name: str
     tableau: Tableau

@@ -26,9 +26,15 @@ def _second_moment(basis: Eigenbasis, blocks: Blocks) -> Tensor:
 
 @dataclass(frozen=True)
 class Method:
-    """sums: the sink of a gathering. factors: what becomes of the result, given the number of samples. precondition:
-    (factors, gradient, damping) → step. spectrum: (basis, blocks) → s.
-    last_interval: gathers the last interval alone."""
+    """The parts that curvature is made of.
+
+    Attributes:
+        sums: makes the sink of a gathering.
+        factors: what becomes of the result, given the number of samples.
+        precondition: (factors, gradient, damping) → step.
+        spectrum: (basis, blocks) → s.
+        last_interval: gathers the last interval alone.
+    """
 
     sums: Callable[[], KroneckerSums] = KroneckerSums
     factors: Callable[[Factors, int], Factors] = _as_it_is

@@ -16,9 +16,15 @@ ASK = "Pass samples=: a number, 1 or more, or a function of the state, as sample
 
 
 def samples_of(state: Tensor | tuple[Tensor, ...], told: Told) -> int:
-    """The length of the first axis, 1 of a state without a second; of a tuple, the one that its tensors agree on.
+    """How many samples a state holds.
 
-    Raises CurvatureError if they do not agree.
+    Args:
+        state: the state of a solve.
+        told: the number, or a function of the state that gives it. None: the length of the first axis, 1 of a state
+            without a second; of a tuple, the one that its tensors agree on.
+
+    Raises:
+        CurvatureError: they do not agree, or what is told is no number of 1 or more.
     """
     if told is not None:
         found = told(state) if callable(told) else told
@@ -36,10 +42,17 @@ def samples_of(state: Tensor | tuple[Tensor, ...], told: Told) -> int:
 
 
 def check(layer: nn.Module, g: Tensor, samples: int, *, sure: bool) -> None:
-    """Raise CurvatureError if the cotangent g of a call has rows for neither each sample nor all of them together.
+    """Refuse a call that has rows for neither each sample nor all of them together.
 
-    sure: whether the samples were told. If not, they have to be the first axis of the call, and several rows in a solve
-    of one sample might be samples just as well.
+    Args:
+        layer: the layer that is called.
+        g: the cotangent of its output.
+        samples: how many the state holds.
+        sure: whether the samples were told. If not, they have to be the first axis of the call, and several rows in a
+            solve of one sample might be samples just as well.
+
+    Raises:
+        CurvatureError: which rows belong to which sample cannot be told.
     """
     (lead, rows), conv = leading(layer, g), isinstance(layer, nn.Conv2d)
     if (lead if conv or not sure else rows) % samples == 0:

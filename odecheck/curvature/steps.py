@@ -24,10 +24,13 @@ COARSE = 1e-3  # round-off of times, relative to a step, from which on its stage
 class Evaluation:
     """One evaluation of a field in an adjoint solve.
 
-    time: as the field was given it. samples: rows of the state. image: whether it may as well be (channels, height,
-    width) of one sample. calls: layer, its input, and the cotangent of its output, in the order in which gradients
-    arrive. held: layer, and what is kept of a call until its step is accepted. idle: a stage without weight, of which
-    nothing need be kept.
+    Attributes:
+        time: as the field was given it.
+        samples: rows of the state.
+        image: whether it may as well be (channels, height, width) of one sample.
+        calls: layer, its input, and the cotangent of its output, in the order in which gradients arrive.
+        held: layer, and what is kept of a call until its step is accepted.
+        idle: a stage without weight, of which nothing need be kept.
     """
 
     time: Tensor
@@ -70,27 +73,35 @@ class Starts:
         self._open = self._looked = False
 
     def evaluated(self) -> None:
+        """The field was evaluated: outside of a step a solve begins."""
         self._looked |= not self._open  # outside of a step: a solve begins
 
     def step(self, t0: float, dt: float) -> None:
+        """A step begins."""
         if self._looked or not any(abs(t0 - t) <= ROUND * dt for t in self._reached):
             self.times.append(t0)
         self._reached = (t0, t0 + dt, t0 - dt)  # gone on from, or tried again after a rejection
         self._open, self._looked = True, False
 
     def accept(self, t0: float, dt: float) -> None:
+        """The step is accepted."""
         self._reached, self._open = (t0 + dt, t0 - dt), False
 
     def reject(self) -> None:
+        """The step is rejected, and will be tried again from where it began."""
         self._open = False
 
 
 class Steps:
     """Follows the adjoint solves of a field, calling `emit(evaluation, weight, direction)` for each stage that counts.
 
-    direction: 1.0 where the adjoint solve's time increases, −1.0 where it decreases, as it does in nearly all.
+    The direction is 1.0 where the adjoint solve's time increases, −1.0 where it decreases, as it does in nearly all.
 
-    failure: why no integral can be had, or empty. accepted: number of steps so far.
+    Attributes:
+        emit: what is called.
+        starts: where the forward solves of the field began.
+        failure: why no integral can be had, or empty.
+        accepted: number of steps so far.
     """
 
     def __init__(self, emit: Callable[[Evaluation, float, float], None], starts: Starts) -> None:
@@ -105,6 +116,7 @@ class Steps:
         self._towards = 0.0
 
     def evaluated(self, evaluation: Evaluation) -> None:
+        """The field was evaluated."""
         if self._step is None:
             self._loose.append(evaluation)
             return
@@ -113,7 +125,13 @@ class Steps:
         self._step.stages.append(evaluation)
 
     def begin(self, t0: Tensor, dt: Tensor, solve: object) -> None:
-        """solve: the same object for all steps of one backward solve, over all of its intervals."""
+        """A step begins.
+
+        Args:
+            t0: when, in the solver's time.
+            dt: its length.
+            solve: the same object for all steps of one backward solve, over all of its intervals.
+        """
         start, length, eps = t0.item(), dt.item(), torch.finfo(t0.dtype).eps
         if self._step is not None:  # neither accepted nor rejected: a method of fixed steps
             self._done, self._step = self._step, None
@@ -125,6 +143,7 @@ class Steps:
         self._step = _Step(start, length, eps, solve, self._first)
 
     def accept(self, t0: Tensor, dt: Tensor) -> None:
+        """The step is accepted."""
         step = self._step
         if step is not None:
             step.dt, step.adaptive = dt.item(), True
@@ -132,6 +151,7 @@ class Steps:
             self._done, self._step = step, None
 
     def reject(self) -> None:
+        """The step is rejected."""
         if self._step is not None:
             self._first, self._step = self._step.first, None
 

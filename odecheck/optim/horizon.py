@@ -19,13 +19,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from odecheck.errors import BadInput
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # A step changes T − t0 by this factor at most: the expansion is local, and a time before t0 would turn the solve round.
 LARGEST_CHANGE = 2.0
@@ -48,18 +51,22 @@ class HorizonOptimizer(Optimizer):
 
     A preconditioner that changes gradients in place comes after measure(). Learning-rate schedulers apply.
 
-    T: the last time, a leaf tensor of shape () that requires a gradient and is not among the parameters of the
-        optimiser of θ; the model solves to it, as in odeint(field, y0, torch.stack([t0, T])).
-    theta: the other parameters.
-    learning_rate: η. penalty: c ≥ 0, in units of the loss per squared time. begin: t0 < T.
-    decay: of the running averages of Q_T and Q_TT over the calls of measure(); 0 takes the latest, the published code
-        has 0.99 and a step after every hundredth measurement. The feedback always takes the latest.
+    Args:
+        T: the last time, a leaf tensor of shape () that requires a gradient and is not among the parameters of the
+            optimiser of θ; the model solves to it, as in odeint(field, y0, torch.stack([t0, T])).
+        theta: the other parameters.
+        learning_rate: η.
+        penalty: c ≥ 0, in units of the loss per squared time.
+        begin: t0 < T.
+        decay: of the running averages of Q_T and Q_TT over the calls of measure(); 0 takes the latest, the published
+            code has 0.99 and a step after every hundredth measurement. The feedback always takes the latest.
 
     Attributes:
         held: whether the last step was cut so that T − t0 changed by no more than `LARGEST_CHANGE`.
 
-    Raises BadInput for arguments that do not fit, a loss that does not depend on T, slopes that are not finite, step()
-    without measure(), and a T that somebody else moved.
+    Raises:
+        BadInput: arguments that do not fit, a loss that does not depend on T, slopes that are not finite, step()
+            without measure(), and a T that somebody else moved.
     """
 
     def __init__(
@@ -79,7 +86,8 @@ class HorizonOptimizer(Optimizer):
         super().__init__([T], {"lr": learning_rate, "penalty": penalty, "begin": begin, "decay": decay})
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Float[Tensor, ""]:
+        """The last time."""
         return self.param_groups[0]["params"][0]
 
     def measure(self) -> None:
@@ -88,7 +96,12 @@ class HorizonOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Move T. It expects that θ has been moved since measure(); without that there is no feedback."""
+        """Move T. It expects that θ has been moved since measure(); without that there is no feedback.
+
+        Raises:
+            TypeError: a closure.
+            BadInput: no measure() before, or a T that somebody else moved.
+        """
         if closure is not None:
             raise TypeError("step() takes no closure: call measure() after the backward pass")
         T, seen = self.T, self._measured
@@ -150,19 +163,31 @@ class _Measured:
 
 
 class HorizonDescent(HorizonOptimizer):
-    """δT = −η (Q_T + c (T − t0)): the baseline of first order. Arguments as for `HorizonOptimizer`."""
+    """The baseline of first order, δT = −η (Q_T + c (T − t0)).
+
+    Arguments and errors are those of `HorizonOptimizer`.
+    """
 
     def _change(self, seen: _Measured, length: float, penalty: float) -> float:
         return -(seen.slope + penalty * length)
 
 
 class HorizonFeedback(HorizonOptimizer):
-    """δT = −η (Q_T + c (T − t0) + Q_T Q_θ·δθ) / (Q_T² + c): the paper's policy, from first derivatives alone.
+    """The paper's policy, δT = −η (Q_T + c (T − t0) + Q_T Q_θ·δθ) / (Q_T² + c), from first derivatives alone.
 
     The Gauss–Newton form takes L itself as the residual. Near a minimum T* of J the error of T shrinks by
     1 − η J_TT / (c + c² (T* − t0)²) a step: linearly, and not at all where that is beyond 1 in size, as where the
     penalty is small beside the curvature of L. Without a penalty Q_T² vanishes at the minimum and the step −η/Q_T grows
-    without bound, so that c > 0 is asked for. Arguments as for `HorizonOptimizer`; θ's gradients are read in measure().
+    without bound, so that c > 0 is asked for.
+
+    Args:
+        T: as for `HorizonOptimizer`.
+        theta: as for `HorizonOptimizer`; gradients are read in measure().
+        penalty: c > 0, in units of the loss per squared time.
+        **options: learning_rate, begin and decay, as for `HorizonOptimizer`.
+
+    Raises:
+        BadInput: no penalty; and as `HorizonOptimizer`.
     """
 
     def __init__(self, T: Tensor, theta: Iterable[Tensor], *, penalty: float, **options: Any) -> None:
@@ -175,6 +200,7 @@ class HorizonFeedback(HorizonOptimizer):
         super().__init__(T, theta, penalty=penalty, **options)
 
     def measure(self) -> None:
+        """Take Q_T and Q_θ from the gradients of the backward pass, and clear T's."""
         slope = self._slope()
         self._keep(slope, slope**2, tuple(None if p.grad is None else slope * p.grad for p in self.theta))
 
@@ -183,7 +209,7 @@ class HorizonFeedback(HorizonOptimizer):
 
 
 class HorizonNewton(HorizonOptimizer):
-    """δT = −η (Q_T + c (T − t0) + Q_Tθ·δθ) / |Q_TT + c| with the exact derivatives: converges quadratically.
+    """Newton's policy, δT = −η (Q_T + c (T − t0) + Q_Tθ·δθ) / |Q_TT + c|, with exact derivatives: quadratic.
 
     measure(loss, end, field) comes *before* loss.backward(). It asks for Q_T = Φ_y(y(T))·F(T, y(T)) as a function
     of (T, θ) and differentiates that once more, an ordinary backward pass through the solve, so that any engine that
@@ -193,8 +219,9 @@ class HorizonNewton(HorizonOptimizer):
     goes downhill, away from the maximum that Newton's step would go to, and `LARGEST_CHANGE` bounds the step.
 
     If δθ is the step of θ in the Newton step of both, δT completes it. If δθ is Newton's step of θ alone, the errors of
-    both shrink by ρ = |Q_Tθ|²/(J_TT J_θθ) a step (one θ), and by √ρ without the feedback. Arguments as for
-    `HorizonOptimizer`.
+    both shrink by ρ = |Q_Tθ|²/(J_TT J_θθ) a step (one θ), and by √ρ without the feedback.
+
+    Arguments and errors are those of `HorizonOptimizer`.
     """
 
     _compared = False
@@ -202,11 +229,16 @@ class HorizonNewton(HorizonOptimizer):
     def measure(self, loss: Tensor, end: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take Q_T, Q_TT and Q_Tθ.
 
-        loss: (), Φ(y(T)), with its graph: no backward pass has freed it.
-        end: y(T), the very tensor that the loss was computed from, and the only way in which it depends on T.
-        field: called as field(T, end) → F, shaped like end.
-
         The first call compares with what automatic differentiation says, for two backward passes more.
+
+        Args:
+            loss: (), Φ(y(T)), with its graph: no backward pass has freed it.
+            end: y(T), the very tensor that the loss was computed from, and the only way in which it depends on T.
+            field: called as field(T, end) → F, shaped like end.
+
+        Raises:
+            BadInput: no graph, a loss that depends on T otherwise, a field of another shape, or slopes that are not
+                finite.
         """
         slope = _slope_graph(self.T, loss, end, field)
         if not self._compared:
@@ -218,6 +250,7 @@ class HorizonNewton(HorizonOptimizer):
         self._keep(slope.item(), curvature, found[1:])
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Move T, as in `HorizonOptimizer`, and clear its gradient."""
         super().step(closure)
         self.T.grad = None
 

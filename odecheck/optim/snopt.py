@@ -25,7 +25,7 @@ from odecheck.errors import CurvatureError
 
 
 class SNOpt(torch.optim.Optimizer):
-    """A preconditioner of gradients, in two lines of a training loop, in front of any optimizer of torch:
+    """A preconditioner of gradients, in two lines of a training loop, in front of any optimizer of torch.
 
         precondition = SNOpt(model, damping=0.05, refresh=100)
         loss.backward(); precondition.step(); optimizer.step()
@@ -113,9 +113,14 @@ class SNOpt(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Precondition the gradients in place.
 
-        closure: evaluates the loss and its gradients first, as in other optimizers.
+        Args:
+            closure: evaluates the loss and its gradients first, as in other optimizers.
 
-        Raises CurvatureError, on a refresh: the model is then left alone and nothing was preconditioned.
+        Returns:
+            What the closure returned, or None.
+
+        Raises:
+            CurvatureError: on a refresh; the model is then left alone and nothing was preconditioned.
         """
         loss = None
         if closure is not None:
@@ -155,7 +160,11 @@ class SNOpt(torch.optim.Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state.
+
+        Args:
+            state_dict: what `state_dict()` of an optimizer of the same model gave.
+        """
         super().load_state_dict(state_dict)
         self._prepare()
 
