@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from odecheck.cost.count import Counter
 from odecheck_reference import catalogue
 
 from odecheck import SHIPPED, Adaptive, BadInput, FixedStep, Subject

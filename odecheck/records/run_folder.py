@@ -269,7 +269,8 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BadInput(
             f"the run in {folder} has format version {seen.get('schema')}, and this odecheck reads {SCHEMA}",
             "a run of another version of odecheck",
-            f"pip install odecheck=={seen.get('versions', {}).get('odecheck') or 'VERSION'} to read it, or another --run",
+            f"pip install odecheck=={seen.get('versions', {}).get('odecheck') or 'VERSION'} to read it, "
+            "or another --run",
         )
     return facts
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 import torch
-import torchdiffeq
+import torchdiffeq  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 
 from odecheck.engines.torchdiffeq import Adjoint

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pandas.compat import pickle_compat  # pyright: ignore[reportAttributeAccessIssue]
+from pandas.compat import pickle_compat  # pyright: ignore[reportAttributeAccessIssue, reportMissingTypeStubs]
 
 from odecheck.errors import BadInput
 from odecheck.training.task import Data

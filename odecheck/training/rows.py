@@ -84,7 +84,7 @@ MEASURED = ("cpu_seconds", "wall_seconds", "peak_bytes")  # what differs between
 
 def frame(rows: Sequence[Row]) -> Any:
     """The rows as a pandas DataFrame."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
 
@@ -115,7 +115,7 @@ def last(rows: Any) -> Any:
         A DataFrame of the same columns, evaluations and steps as means over the steps of the training, and
         `test_loss` and `test_accuracy` of its last evaluation. `message` says what ended it, if anything did.
     """
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     key = ["task", "model", "optimizer", "learning_rate", "seed"]
     ends: list[Any] = []

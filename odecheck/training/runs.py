@@ -161,7 +161,7 @@ def run(
 
 def write(folder: Path) -> None:
     """training.parquet, of all units that have ended."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     units = [Unit(path) for path in sorted((folder / "units").glob("*"))]
     tables = [frame(unit.rows) for unit in units if unit.ended]

@@ -12,7 +12,7 @@ from odecheck.cost import pose
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.errors import Unsupported
-from odecheck.instruments import step_counts as tally
+from odecheck.instruments import told as tally
 from odecheck.subject import SHIPPED
 
 PROBLEM = catalogue.quick()[2]

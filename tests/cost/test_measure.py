@@ -16,7 +16,7 @@ from odecheck.cost import QUANTITIES, alone, counted, measure, pose, saved_bytes
 from odecheck.cost import presets as shipped
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.errors import BadInput, Unsupported
-from odecheck.instruments import step_counts as tally
+from odecheck.instruments import told as tally
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.subject import SHIPPED
 from tests.cost.computations import ENGINES, PROBLEM, Elsewhere, posed
