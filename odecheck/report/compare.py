@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .reader import Found, read_all
 from .sections.cost import IDENTITY
 from .sections.provenance import command
 from .stories import stories
-from .text import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip, tidy
+from .text import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip, mapping, tidy
 
 LEVEL = 0.05
 EXACT = ("nfe", "nfe_forward", "nfe_backward", "saved_bytes")  # the same in every run of the same program
@@ -163,13 +164,12 @@ def _costs(a: Found, b: Found) -> list[Section]:
                 rows += _row(name, quantity, mine[f"{quantity}_before"], mine[f"{quantity}_after"])
     if not rows:
         return []
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     table: Any = pd.DataFrame(rows)
     table["p"] = holm(table["p"].to_numpy())
     columns = table["quantity"], table["changed"], table["p"]
     table["weight"] = [_significant(*row) for row in zip(*columns, strict=True)]
-    table = table.sort_values("changed", key=lambda n: n == 0, kind="stable")
+    table = table.assign(same=table["changed"] == 0).sort_values("same", kind="stable").drop(columns="same")
     lead = (
         "Pairs: cases of both runs. The sign test of the ratios is exact; Holm's correction is over all of this table. "
         "Counts do not vary by themselves and need no test: where they changed, the program did. Seconds "
@@ -217,12 +217,11 @@ def sign_test(logs: Sequence[float] | Any) -> float:
     Returns:
         The p-value of both sides; NaN where none changed, or so few that no outcome could be significant.
     """
-    from scipy.stats import binomtest
-
+    stats: Any = import_module("scipy.stats")
     up, down = int(np.sum(np.asarray(logs) > 0)), int(np.sum(np.asarray(logs) < 0))
     if 2.0 ** (1 - up - down) > LEVEL:
         return math.nan
-    return float(binomtest(up, up + down).pvalue)
+    return float(stats.binomtest(up, up + down).pvalue)
 
 
 def interval(values: Sequence[float] | Any) -> tuple[float, float]:
@@ -230,11 +229,9 @@ def interval(values: Sequence[float] | Any) -> tuple[float, float]:
 
     The jth smallest and jth largest of n values enclose the median but for 2 · P(Binomial(n, ½) < j).
     """
-    from scipy.stats import binom
-
     ordered = np.sort(np.asarray(values, dtype=float))
     n = len(ordered)
-    j = int(binom.ppf(LEVEL / 2, n, 0.5))
+    j = int(import_module("scipy.stats").binom.ppf(LEVEL / 2, n, 0.5))
     if j < 1:
         return math.nan, math.nan
     return float(ordered[j - 1]), float(ordered[n - j])
@@ -254,7 +251,7 @@ def holm(p: Sequence[float] | Any) -> list[float]:
 def _chart(rows: Any) -> tuple[Chart, ...]:
     if rows.empty:
         return ()
-    panels = []
+    panels: list[Any] = []
     for quantity, mine in rows.groupby("quantity", sort=False):
         low, high = mine["low"].fillna(mine["ratio"]), mine["high"].fillna(mine["ratio"])
         series = Series("after / before", [*mine["what"]], [*mine["ratio"]], line=False, low=[*low], high=[*high])
@@ -272,8 +269,7 @@ def _chart(rows: Any) -> tuple[Chart, ...]:
 
 def _made(both: Found) -> Section:
     """What differs in how the two were made; what is alike is left out."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     facts = list(both.facts.items())[:2]
     flat = [_flat(mine) for _, mine in facts]
     names = list(dict.fromkeys(key for mine in flat for key in mine))
@@ -293,7 +289,6 @@ def _made(both: Found) -> Section:
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, str]:
-    versions = facts.get("versions")
-    made = {k: tidy(v) for k, v in versions.items()} if isinstance(versions, Mapping) else {}
+    made = {k: tidy(v) for k, v in mapping(facts.get("versions")).items()}
     rest = {k: tidy(facts.get(k)) for k in ("device", "platform", "seed", "commit", "started", "finished")}
     return {**made, **rest, "command": command(facts)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ def write(rows: Any, folder: Path, error: float, about: Mapping[str, Any]) -> Pa
     Raises BadInput where matplotlib is missing, before anything is written.
     """
     needs_figures()
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(folder / "cost.parquet", index=False)
@@ -171,11 +171,9 @@ def _brief(message: str) -> str:
 
 def _draw(frame: Any, error: float, folder: Path) -> None:
     """Work and precision: a row of panels for each problem, a column for each quantity; CPU time against error."""
-    import matplotlib as mpl
-
+    mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt: Any = import_module("matplotlib.pyplot")
     problems = list(dict.fromkeys(frame["problem"]))
     quantities = [q for q in QUANTITIES if q in set(frame["quantity"])]
     good = frame[(frame["state"] == "measured") & (frame["achieved_error"] > 0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .text import COLOURS, Axis, Chart, Column, Explorer, Grid, GridPanel, Panel, Series, Table, clip
 
@@ -28,7 +28,7 @@ def figures(block: Chart | Grid) -> list[dict[str, Any]]:
 def _chart(panel: Panel) -> dict[str, Any]:
     names = list(dict.fromkeys(s.name for s in panel.series))
     data = [trace for s in panel.series for trace in _traces(s, names.index(s.name), panel)]
-    shapes, notes = [], []
+    shapes, notes = list[Any](), list[Any]()
     for axis, where, label in panel.guides:
         at = math.log10(where) if (panel.x if axis == "x" else panel.y).log else where
         across = {
@@ -38,7 +38,7 @@ def _chart(panel: Panel) -> dict[str, Any]:
         shapes.append({"type": "line", "line": {"dash": "dash", "width": 1, "color": "#888888"}, **across})
         place = {"x": at, "y": 1, "yref": "paper"} if axis == "x" else {"y": at, "x": 1, "xref": "paper"}
         notes.append({**place, "text": _safe(label), "showarrow": False, "xanchor": "right", "yanchor": "bottom"})
-    layout = {
+    layout: dict[str, Any] = {
         "xaxis": _axis(panel.x),
         "yaxis": _axis(panel.y),
         "shapes": shapes,
@@ -58,7 +58,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
 def _traces(series: Series, number: int, panel: Panel) -> list[dict[str, Any]]:
     colour, dash, symbol = look(number)
     x = [_safe(v) if isinstance(v, str) else v for v in series.x]
-    own = {
+    own: dict[str, Any] = {
         "type": "scatter",
         "name": _safe(series.name),
         "x": x,
@@ -154,7 +154,7 @@ def _grid(grid: Grid, panel: GridPanel) -> dict[str, Any]:
 def _distinct(labels: Sequence[str]) -> list[str]:
     """Labels, made different where two are alike: an axis of names puts those that are alike into one place."""
     seen: dict[str, int] = {}
-    made = []
+    made: list[Any] = []
     for label in map(_safe, labels):
         seen[label] = seen.get(label, 0) + 1
         made.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
@@ -168,7 +168,7 @@ def _safe(text: object) -> str:
 
 def rows(table: Table, more: Sequence[Column] = ()) -> dict[str, Any]:
     """A table's columns: numbers as they are, words as indices into the distinct ones."""
-    made = []
+    made: list[Any] = []
     for column in {c.name: c for c in (*table.columns, *more)}.values():
         values = table.frame[column.name].tolist()
         entry: dict[str, Any] = {"name": column.name, "title": column.title, "kind": column.kind}
@@ -215,7 +215,7 @@ def plain(value: Any) -> Any:
             value if math.isfinite(value) else None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         )
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(v) for v in cast(Sequence[Any], value)]
     return value.item() if hasattr(value, "item") else value

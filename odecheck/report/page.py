@@ -75,7 +75,10 @@ def _asset(name: str) -> str:
 
 
 def _is(kind: type) -> Any:
-    return lambda block: isinstance(block, kind)
+    def fits(block: object) -> bool:
+        return isinstance(block, kind)
+
+    return fits
 
 
 def _written_out(table: Table) -> bool:

@@ -30,8 +30,8 @@ class Found:
         damaged: what could not be read, in words.
     """
 
-    tables: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     damaged: Sequence[str] = ()
 
     @property

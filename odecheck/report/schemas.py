@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .text import tidy
 
@@ -104,14 +105,12 @@ class Parquet(Kind):
         return Piece(table, own, _facts(place), damaged)
 
     def joined(self, contents: Sequence[Any]) -> Any:
-        import pandas as pd
-
+        pd: Any = import_module("pandas")
         return pd.concat(list(contents), ignore_index=True)
 
     def table(self, path: Path) -> tuple[Any, list[str]]:
         """A table with all columns of its kind, and what is wrong with it; None where it says nothing."""
-        import pandas as pd
-
+        pd: Any = import_module("pandas")
         problems: list[str] = []
         try:
             read: Any = pd.read_parquet(path)
@@ -165,9 +164,10 @@ def _facts(table: Path) -> Mapping[str, Any]:
     """The facts beside a table, where there are any that can be read: in run.json, or in a file of the table's name."""
     for path in (table.with_name("run.json"), table.with_suffix(".json")):
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts: Any = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(facts, dict):
-            return facts.get("facts", facts)
+            known = cast(dict[str, Any], facts)
+            return known.get("facts", known)
     return {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -46,8 +47,7 @@ def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
         BadInput: matplotlib is missing.
     """
     needs_figures()
-    import matplotlib as mpl
-
+    mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, str] = {}
@@ -63,8 +63,7 @@ def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
 
 
 def _save(block: Chart | Grid, folder: Path) -> None:
-    from matplotlib import pyplot as plt
-
+    plt: Any = import_module("matplotlib.pyplot")
     n = len(block.panels)
     if isinstance(block, Chart):
         across = min(n, 2)
@@ -165,7 +164,8 @@ def _grid(axis: Any, grid: Grid, panel: GridPanel) -> None:
     colours = [colour for _, colour in grid.levels]
     cells = np.array([[np.nan if c is None else c for c in row] for row in panel.cells], dtype=float)
     norm = BoundaryNorm(np.arange(-0.5, len(colours)), len(colours))
-    axis.imshow(np.ma.masked_invalid(cells), cmap=ListedColormap(colours), norm=norm, aspect="auto")
+    masked: Any = vars(np.ma)["masked_invalid"](cells)
+    axis.imshow(masked, cmap=ListedColormap(colours), norm=norm, aspect="auto")
     for (i, j), level in np.ndenumerate(cells):
         if panel.notes[i][j] and np.isfinite(level):
             dark = _luminance(colours[int(level)]) < 0.4
@@ -198,10 +198,10 @@ def default_chart(block: Explorer) -> Chart:
         frame = frame[frame[name] == value]
     joined = [name for name in block.joined if name in frame]
     groups = frame.groupby([block.colour, *(n for n in joined if n != block.colour)], sort=False, dropna=False)
-    made = []
+    made: list[Any] = []
     for key, mine in groups if joined else frame.groupby(block.colour, sort=False):
         rows = mine.sort_values(block.along, ascending=False) if block.along else mine
-        name = str(key[0] if isinstance(key, tuple) else key)
+        name = str(cast(tuple[Any, ...], key)[0] if isinstance(key, tuple) else key)
         made.append(Series(name, [*rows[block.x]], [*rows[block.y]], line=bool(block.along)))
     titles = {column.name: column.title for column in block.quantities}
 

@@ -14,7 +14,7 @@ from .reader import Found
 from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
 from .tables.records import WORDS, anchor
-from .text import shown, tidy
+from .text import mapping, shown, tidy
 
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000
@@ -76,6 +76,6 @@ def sound_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     source, versions = facts.get("source"), facts.get("versions")
     return {
         **facts,
-        "source": source if isinstance(source, Mapping) and isinstance(source.get("targets"), list) else None,
-        "versions": versions if isinstance(versions, Mapping) else {},
+        "source": source if isinstance(mapping(source).get("targets"), list) else None,
+        "versions": mapping(versions),
     }

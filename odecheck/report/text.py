@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 # Okabe and Ito's colours, told apart by readers of every kind of colour vision; then dashes and symbols tell more
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a900")
@@ -190,7 +190,7 @@ class Explorer:
     x: str
     y: str
     colour: str
-    filters: Mapping[str, str] = field(default_factory=dict)
+    filters: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class Report:
     counts: Sequence[tuple[str, int]]
     sections: Sequence[Section]
     damaged: Sequence[str] = ()
-    stories: Mapping[str, str] = field(default_factory=dict)
+    stories: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def clip(text: str, longest: int = LONGEST_LABEL) -> str:
@@ -259,6 +259,11 @@ def shown(value: Any, kind: Kind = "text") -> str:
     if kind in ("number", "count"):
         return "∞" if value == math.inf else "−∞" if value == -math.inf else f"{value:.3g}"
     return str(value)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value, where it is a mapping, as what is read from a file may be; else an empty one."""
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
 
 
 def finite(values: Sequence[float]) -> int:

@@ -316,8 +316,7 @@ def derivatives_of_the_very_steps(subject: Subject, problem: Problem) -> tuple[B
 
 
 def _size(x: torch.Tensor) -> float:
-    norm: Any = torch.Tensor.norm  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return float(norm(x))
+    return float(x.norm())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
 def _matrix(layer: nn.Linear) -> Array:

@@ -19,8 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odecheck.curvature import Blocks, Eigenbasis, exact_blocks
-from odecheck.ode import odeint
+from odecheck.curvature import (
+    Blocks,
+    Eigenbasis,
+    exact_blocks,  # pyright: ignore[reportUnknownVariableType]
+)
+from odecheck.ode import odeint  # pyright: ignore[reportUnknownVariableType]
 
 D = torch.float64
 SAMPLES, STEPS = 3, 40
@@ -53,7 +57,7 @@ class Unrolled(nn.Module):
 
 def made(samples: int = SAMPLES) -> tuple[Field, Tensor]:
     """The field and its first states (samples, 2), the same in every call."""
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
     return Field().to(D), torch.randn(samples, 2, dtype=D)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +26,7 @@ class Kept(NamedTuple):
 
 def tables(folder: Path) -> list[Kept]:
     """The kept runs, by name."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     return [
         Kept(path.stem, json.loads(path.with_suffix(".json").read_text()), pd.read_parquet(path))
         for path in sorted((folder / FOLDER).glob("*.parquet"))
@@ -35,8 +35,7 @@ def tables(folder: Path) -> list[Kept]:
 
 def keep(run: Path, folder: Path) -> None:
     """Copy the table and the facts of a run into the reports. Raises BadInput for a run that has not ended."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     facts = json.loads((run / "run.json").read_text())
     if facts["finished"] is None:
         raise BadInput(f"the run in {run} has not ended", "an interruption", "its command again, with --resume")

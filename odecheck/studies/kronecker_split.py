@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ ENDS = (2.0, 1.0, 0.5, 0.25, 0.125)
 
 def table(ends: Sequence[float] = ENDS, counts: Sequence[int] = (1, SAMPLES)) -> Any:
     """A pandas DataFrame: layer, count (of samples), horizon (T − t0), total, time, samples; see `curvature.Split`."""
-    import pandas as pd
-
-    rows = []
+    pd: Any = import_module("pandas")
+    rows: list[Any] = []
     for count in counts:
         field, y0 = made(count)
         for end in ends:

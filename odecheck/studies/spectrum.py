@@ -14,8 +14,9 @@ has a real part of at least −α1/2.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,19 +24,17 @@ from typing import Any
 import numpy as np
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Adam, Field, Fixed, GeneralisedHeavyBall, GradientFlow, HeavyBall
-from scipy.integrate import solve_ivp
 
 GAMMA, ALPHA = 0.1, 0.5
 END, POINTS, SEEDS = 20.0, 41, 12
 COLOURS = ("#d55e00", "#0072b2", "#e69f00", "#cc79a7")
-MODELS: Mapping[str, Any] = MappingProxyType(
-    {
-        "NODE": lambda f: f,
-        "HBNODE": lambda f: HeavyBall(f, Fixed(GAMMA)),
-        "GHBNODE": lambda f: GeneralisedHeavyBall(f, Fixed(GAMMA), Fixed(0.0)),
-        "AdamNODE": lambda f: Adam(f, Fixed(ALPHA), Fixed(0.75), 1e-3, "code"),
-    }
-)
+_MADE: dict[str, Callable[[Any], Any]] = {
+    "NODE": lambda f: f,
+    "HBNODE": lambda f: HeavyBall(f, Fixed(GAMMA)),
+    "GHBNODE": lambda f: GeneralisedHeavyBall(f, Fixed(GAMMA), Fixed(0.0)),
+    "AdamNODE": lambda f: Adam(f, Fixed(ALPHA), Fixed(0.75), 1e-3, "code"),
+}
+MODELS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(_MADE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +76,15 @@ def horizon(model: str, seed: int, *, end: float = END, points: int = POINTS) ->
         assert first is not None
         return first[0, :, 1 : 1 + state]
 
+    solve_ivp: Any = import_module("scipy.integrate").solve_ivp
     forward: Any = solve_ivp(value, (0.0, end), y0, method="DOP853", rtol=1e-10, atol=1e-12, dense_output=True)
     times = np.linspace(end, 0.0, points)
+
+    def adjoint(t: float, a: Array) -> Array:
+        return -jacobian(t, forward.sol(t)).T @ a
+
     backward: Any = solve_ivp(
-        lambda t, a: -jacobian(t, forward.sol(t)).T @ a,
+        adjoint,
         (end, 0.0),
         slope,
         method="DOP853",
@@ -121,8 +125,7 @@ def to_markdown(found: Sequence[Horizon]) -> str:
 
 def norms_table(found: Sequence[Horizon]) -> Any:
     """A pandas DataFrame: model, seed, back (T − t), norm (‖∂L/∂h(t)‖)."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     return pd.DataFrame(
         [(f.model, f.seed, back, norm) for f in found for back, norm in zip(f.back, f.norms, strict=True)],
         columns=["model", "seed", "back", "norm"],
@@ -131,8 +134,7 @@ def norms_table(found: Sequence[Horizon]) -> Any:
 
 def eigenvalues_table(found: Sequence[Horizon]) -> Any:
     """A pandas DataFrame: model, seed, back (T − t), real, imag: one row for each eigenvalue of ∂F/∂y."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     rows = [
         (f.model, f.seed, back, one.real, one.imag)
         for f in found
@@ -144,11 +146,9 @@ def eigenvalues_table(found: Sequence[Horizon]) -> Any:
 
 def picture(found: Sequence[Horizon], path: Path) -> None:
     """Left: norms of the gradient, median and quartiles. Right: eigenvalues along the solutions."""
-    import matplotlib as mpl
-
+    mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt: Any = import_module("matplotlib.pyplot")
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for model, colour in zip(dict.fromkeys(f.model for f in found), COLOURS, strict=False):
         mine = [f for f in found if f.model == model]

@@ -15,8 +15,9 @@ speed for as long as f pushes, while a generalised one is held by its spring and
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,15 +33,14 @@ from odecheck.solvers import Adaptive, FixedStep, Solver
 
 # a bounded and an unbounded force, alike for all models
 INNER: Mapping[str, Any] = MappingProxyType({"tanh network": Mlp(2, 2, (8,), time=True), "linear": Linear(2)})
-MODELS: Mapping[str, Any] = MappingProxyType(
-    {
-        "HBNODE": lambda f: HeavyBall(f, Fixed(0.1)),
-        "GHBNODE": lambda f: GeneralisedHeavyBall(f, Fixed(0.1), Fixed(0.7)),
-        "AdamNODE, √(v + 0.001)": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 1e-3),
-        "AdamNODE, √(v + 0.1)": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 0.1),
-        "AdamNODE, √softplus(v) + 0.001": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 1e-3, "code"),
-    }
-)
+_MADE: dict[str, Callable[[Any], Any]] = {
+    "HBNODE": lambda f: HeavyBall(f, Fixed(0.1)),
+    "GHBNODE": lambda f: GeneralisedHeavyBall(f, Fixed(0.1), Fixed(0.7)),
+    "AdamNODE, √(v + 0.001)": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 1e-3),
+    "AdamNODE, √(v + 0.1)": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 0.1),
+    "AdamNODE, √softplus(v) + 0.001": lambda f: Adam(f, Fixed(0.5), Fixed(0.75), 1e-3, "code"),
+}
+MODELS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(_MADE)
 SOLVERS: tuple[Solver, ...] = (
     *(Adaptive("dopri5", rtol=10.0**-k, atol=10.0**-k) for k in (3, 4, 5, 6, 7)),
     FixedStep("euler", 2.0),
@@ -172,18 +172,16 @@ def to_markdown(findings: Sequence[Finding]) -> str:
 
 def to_table(findings: Sequence[Finding]) -> Any:
     """A pandas DataFrame, one row for each finding; outcome: one of OUTCOMES in words."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     rows = [{**asdict(f), "outcome": OUTCOMES[f.outcome]} for f in findings]
     return pd.DataFrame(rows, columns=[field.name for field in fields(Finding)])
 
 
 def picture(findings: Sequence[Finding], path: Path) -> None:
     """One panel for each pass: models and forces down, solvers across, the worst outcome as colour."""
-    import matplotlib as mpl
-
+    mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    plt: Any = import_module("matplotlib.pyplot")
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     rows = list(dict.fromkeys((f.model, f.inner) for f in findings))

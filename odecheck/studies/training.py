@@ -170,7 +170,7 @@ def _ends(rows: Any, kind: str) -> list[str]:
         "peak kB",
         "stopped",
     )
-    lines = []
+    lines: list[Any] = []
     for (name, rate), mine in last(rows).groupby([kind, "learning_rate"], sort=False):
         peak = rows[(rows[kind] == name) & (rows["learning_rate"] == rate)]["peak_bytes"].max()
         m = mine.mean(numeric_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from odecheck.ledger.training_claims import TUNING
 from odecheck.report.text import COLOURS
@@ -15,11 +17,9 @@ DASHES = ("-", "--", ":", "-.")
 
 def pictures(run: Kept, folder: Path) -> None:
     """Loss against steps and CPU time; evaluations of a step against the epoch or, in one-step epochs, the step."""
-    import matplotlib as mpl
-
+    mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt: Any = import_module("matplotlib.pyplot")
     kind = who(run.rows)
     steps = run.rows[(run.rows["split"] == "train") & (run.rows["seed"] < TUNING)]
     names = list(dict.fromkeys((r[0], r[1]) for r in steps[[kind, "learning_rate"]].to_numpy()))

@@ -71,7 +71,7 @@ class Handed:
 
 def exact(y0: Tensor, matrix: Tensor, end: Tensor) -> Tensor:
     """Σ y(T)³ of the exact flow: what every library should have differentiated."""
-    return ((torch.linalg.matrix_exp(matrix * end) @ y0) ** 3).sum()
+    return ((torch.matrix_exp(matrix * end) @ y0) ** 3).sum()
 
 
 # --- the transforms ----------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def _backward(f: Scalar) -> Tensor:
 
 def _backward_handed(f: Scalar) -> Tensor:
     leaves = _leaves()
-    found = torch.autograd.grad(f(*leaves), leaves, allow_unused=True)
+    found: Any = torch.autograd.grad(f(*leaves), leaves, allow_unused=True)
     return _flat([torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)])
 
 
@@ -114,11 +114,29 @@ def _double_backward(f: Scalar) -> Tensor:
 
 def _dual_numbers(f: Scalar) -> Tensor:
     with forward_ad.dual_level():
-        duals = [forward_ad.make_dual(x.clone(), d) for x, d in zip(ARGUMENTS, DIRECTION, strict=True)]
-        tangent = forward_ad.unpack_dual(f(*duals)).tangent
+        dual: Any = forward_ad
+        duals = [dual.make_dual(x.clone(), d) for x, d in zip(ARGUMENTS, DIRECTION, strict=True)]
+        tangent: Tensor | None = dual.unpack_dual(f(*duals)).tangent
     if tangent is None:
         raise RuntimeError("no tangent came out")
     return _flat(tangent)
+
+
+def _along(f: Scalar) -> Scalar:
+    """The derivative of f along DIRECTION."""
+
+    def along(*arguments: Tensor) -> Tensor:
+        return jvp(f, arguments, DIRECTION)[1]
+
+    return along
+
+
+def _hessian_of_start(f: Scalar) -> Tensor:
+    def of_start(y: Tensor) -> Tensor:
+        return f(y, MATRIX, END)
+
+    functional: Any = torch.autograd.functional
+    return _flat(functional.hessian(of_start, START))
 
 
 def _batch(x: Tensor) -> Tensor:
@@ -130,9 +148,7 @@ TRANSFORMS: dict[str, Callable[[Scalar], Tensor]] = {
     "backward": _backward,
     "backward through functional_call": _backward_handed,
     "double backward": _double_backward,
-    "autograd.functional.hessian": lambda f: _flat(
-        torch.autograd.functional.hessian(lambda y: f(y, MATRIX, END), START)
-    ),
+    "autograd.functional.hessian": _hessian_of_start,
     "func.grad": lambda f: _flat(grad(f, ALL)(*ARGUMENTS)),
     "func.vjp": lambda f: _flat(vjp(f, *ARGUMENTS)[1](torch.ones((), dtype=torch.float64))),
     "func.jvp": lambda f: _flat(jvp(f, ARGUMENTS, DIRECTION)[1]),
@@ -140,7 +156,7 @@ TRANSFORMS: dict[str, Callable[[Scalar], Tensor]] = {
     "func.jacfwd": lambda f: _flat(jacfwd(f, ALL)(*ARGUMENTS)),
     "func.hessian": lambda f: _flat(hessian(f, ALL)(*ARGUMENTS)),
     "jvp of grad": lambda f: _flat(jvp(grad(f, ALL), ARGUMENTS, DIRECTION)[1]),
-    "grad of jvp": lambda f: _flat(grad(lambda *a: jvp(f, a, DIRECTION)[1], ALL)(*ARGUMENTS)),
+    "grad of jvp": lambda f: _flat(grad(_along(f), ALL)(*ARGUMENTS)),
     "vmap over y0": lambda f: _flat(vmap(f, (0, None, None))(_batch(START), MATRIX, END)),
     "vmap over parameters": lambda f: _flat(vmap(f, (None, 0, None))(START, _batch(MATRIX), END)),
     "vmap of grad": lambda f: _flat(vmap(grad(f, ALL), (0, None, None))(_batch(START), MATRIX, END)),
@@ -171,15 +187,14 @@ def _verdict(got: Any, truth: Any) -> str:
 
 
 def _torch_libraries() -> dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor] | None]:
-    import torchdiffeq
-
-    from odecheck.ode import odeint
+    torchdiffeq: Any = import_module("torchdiffeq")
+    ode: Any = import_module("odecheck.ode")
 
     def through(function: Callable[..., Any]) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
         return lambda field, y0, times: function(field, y0, times, method="dopri5", **TOLERANCE)[-1]
 
     return {
-        "odecheck.odeint": through(odeint),
+        "odecheck.odeint": through(ode.odeint),
         "torchdiffeq.odeint": through(torchdiffeq.odeint),
         "torchdiffeq.odeint_adjoint": through(torchdiffeq.odeint_adjoint),
         "torchode AutoDiff": _torchode("AutoDiffAdjoint"),
@@ -212,7 +227,11 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
     jax.config.update("jax_enable_x64", True)
     arguments = tuple(jnp.asarray(x.numpy()) for x in ARGUMENTS)
     direction = tuple(jnp.asarray(x.numpy()) for x in DIRECTION)
-    term = diffrax.ODETerm(lambda t, y, matrix: matrix @ y)
+
+    def linear(t: Any, y: Any, matrix: Any) -> Any:
+        return matrix @ y
+
+    term = diffrax.ODETerm(linear)
 
     def f(y0: Any, matrix: Any, end: Any) -> Any:
         how = diffrax.PIDController(**TOLERANCE)
@@ -232,6 +251,9 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
     def batch(x: Any) -> Any:
         return jnp.stack([x, 0.9 * x, 1.1 * x])
 
+    def along(*at: Any) -> Any:
+        return jax.jvp(f, at, direction)[1]
+
     y0, matrix, end = arguments
     asked: dict[str, Callable[[], Any]] = {
         "func.grad": lambda: jax.grad(f, ALL)(*arguments),
@@ -241,7 +263,7 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
         "func.jacfwd": lambda: jax.jacfwd(f, ALL)(*arguments),
         "func.hessian": lambda: jax.hessian(f, ALL)(*arguments),
         "jvp of grad": lambda: jax.jvp(jax.grad(f, ALL), arguments, direction)[1],
-        "grad of jvp": lambda: jax.grad(lambda *a: jax.jvp(f, a, direction)[1], ALL)(*arguments),
+        "grad of jvp": lambda: jax.grad(along, ALL)(*arguments),
         "vmap over y0": lambda: jax.vmap(f, (0, None, None))(batch(y0), matrix, end),
         "vmap over parameters": lambda: jax.vmap(f, (None, 0, None))(y0, batch(matrix), end),
         "vmap of grad": lambda: jax.vmap(jax.grad(f, ALL), (0, None, None))(batch(y0), matrix, end),

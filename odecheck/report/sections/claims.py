@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from odecheck.records.summary import by_claim
@@ -33,8 +34,7 @@ def section(found: Found) -> Section | None:
     rows = [row for row in by_claim(records) if set(row.counts) - {"not applicable"}]
     if not rows:
         return None
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     statements = {r.claim: r.message for r in records if r.verdict in ("holds", "refuted", "inconclusive")}
     table: Any = pd.DataFrame(
         [
@@ -65,7 +65,7 @@ def margins(judged: Any) -> Chart:
     kinds = list(dict.fromkeys(judged["outcome"]))
 
     def series(column: str) -> tuple[Series, ...]:
-        made = []
+        made: list[Any] = []
         for kind in kinds:
             mine = thinned(judged[(judged["outcome"] == kind) & (judged[column] > 0)], column)
             hover = [f"{clip(s)}; {clip(p)}" for s, p in zip(mine["subject"], mine["problem"], strict=False)]
@@ -102,7 +102,7 @@ def margins(judged: Any) -> Chart:
 
 def thinned(rows: Any, column: str) -> Any:
     """At most MOST_OF_A_CLAIM rows of each claim, evenly chosen from the smallest to the largest, both kept."""
-    parts = []
+    parts: list[Any] = []
     for _, mine in rows.sort_values(column).groupby("claim", sort=False):
         step = max(1, math.ceil(len(mine) / MOST_OF_A_CLAIM))
         parts.append(mine if step == 1 else mine.iloc[[*range(0, len(mine) - 1, step), len(mine) - 1]])

@@ -57,7 +57,11 @@ def section(found: Found) -> Section | None:
     )
     lead = "Every library was asked the same questions. What it does not offer is unsupported, and no fault."
     told = rows.assign(record=rows["record"].where(rows["verdict"].isin(TOLD), ""))
-    told = told.sort_values("verdict", key=lambda v: v.map(dict(zip(TOLD, range(3), strict=True))), kind="stable")
+
+    def first(verdicts: Any) -> Any:
+        return verdicts.map(dict(zip(TOLD, range(3), strict=True)))
+
+    told = told.sort_values("verdict", key=first, kind="stable")
     table = Table("conformance-rows", "Every row", COLUMNS, told)
     return Section("conformance", "Libraries", lead, (_matrix(judged, caption), table))
 

@@ -49,7 +49,7 @@ def section(found: Found) -> Section | None:
 def _panel(title: str, rows: Any) -> Panel | None:
     """The series that moved most. None where nothing has a second commit."""
     order = list(dict.fromkeys(rows.sort_values("position")["commit"]))
-    series = []
+    series: list[Any] = []
     for name, mine in rows.sort_values("position").groupby("benchmark", sort=False):
         first = float(mine["value"].iloc[0])
         if len(mine) > 1 and first > 0:

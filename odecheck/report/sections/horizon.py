@@ -30,7 +30,7 @@ def section(found: Found) -> Section | None:
 
 
 def _norms(rows: Any) -> Chart:
-    made = []
+    made: list[Any] = []
     for model in dict.fromkeys(rows["model"]):
         groups = rows[rows["model"] == model].groupby("back")["norm"]
         low, middle, high = (groups.quantile(q) for q in (0.25, 0.5, 0.75))
@@ -49,7 +49,7 @@ def _norms(rows: Any) -> Chart:
 def _eigenvalues(rows: Any) -> Chart:
     """Spectra in the plane, and their largest and smallest real parts along the trajectory."""
     models = list(dict.fromkeys(rows["model"]))
-    plane = []
+    plane: list[Any] = []
     for model in models:
         mine = rows[rows["model"] == model]
         mine = mine.iloc[:: max(1, len(mine) // 1500)]  # enough to see the cloud
@@ -58,7 +58,7 @@ def _eigenvalues(rows: Any) -> Chart:
         Panel("eigenvalues of ∂F/∂y along the solutions", Axis("real part"), Axis("imaginary part"), tuple(plane))
     ]
     if np.isfinite(rows["back"]).any():
-        along = []
+        along: list[Any] = []
         for model in models:
             mine = rows[rows["model"] == model]
             largest = mine.groupby(["seed", "back"])["real"].max().groupby("back")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import import_module
+from typing import Any
 
 from odecheck.report.reader import Found
 from odecheck.report.text import Column, Section, Table, tidy
@@ -30,8 +32,8 @@ def section(found: Found) -> Section | None:
     if not kept:
         return None
     import numpy as np
-    import pandas as pd
 
+    pd: Any = import_module("pandas")
     rows = pd.DataFrame([{k: tidy(v) if isinstance(v, str) else v for k, v in asdict(r).items()} for r in kept])
     for column in COLUMNS:
         if column.kind in ("number", "count"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from odecheck.report.reader import Found
-from odecheck.report.text import Column, Section, Table, Text, tidy
+from odecheck.report.text import Column, Section, Table, Text, mapping, tidy
 
 PLACE = 140
 
@@ -27,8 +28,7 @@ def section(found: Found) -> Section | None:
     """How the runs and tables were made: commands, versions, machines."""
     if not any(found.facts.values()):
         return None
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     rows = pd.DataFrame([_row(name, facts) for name, facts in found.facts.items() if facts])
     commands = [line for facts in found.facts.values() if (line := command(facts))]
     blocks = [Table("runs", "The runs", COLUMNS, rows)]
@@ -37,12 +37,11 @@ def section(found: Found) -> Section | None:
 
 def command(facts: Mapping[str, Any]) -> str:
     """The command of a run as it was typed, or nothing."""
-    words = facts.get("command")
-    return shlex.join(str(w) for w in words) if isinstance(words, list) else tidy(words or "")
+    words: Any = facts.get("command")
+    return shlex.join(map(str, cast(list[Any], words))) if isinstance(words, list) else tidy(words or "")
 
 
 def _row(name: str, facts: Mapping[str, Any]) -> dict[str, str]:
-    versions = facts.get("versions")
-    text = ", ".join(f"{k} {v}" for k, v in versions.items() if v) if isinstance(versions, Mapping) else ""
+    text = ", ".join(f"{k} {v}" for k, v in mapping(facts.get("versions")).items() if v)
     rest = {c.name: tidy(facts.get(c.name)) for c in COLUMNS[2:]}
     return {"run": name, "versions": tidy(text), **rest}

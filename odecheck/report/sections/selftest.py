@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from odecheck.report.reader import Found
-from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip, tidy
+from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip, mapping, tidy
 
 PLACE = 120
 
@@ -40,20 +41,18 @@ def section(found: Found) -> Section | None:
         ("selftest-claims", "What each claim is good for", CLAIMS, mutants.get("claims")),
     ):
         if rows and isinstance(rows, list):
-            blocks.append(Table(name, title, columns, _frame(rows, columns)))
+            blocks.append(Table(name, title, columns, _frame(cast(list[Any], rows), columns)))
     chart = _discernment(made.get("discernment"))
     return Section("selftest", "odecheck itself", lead, (*blocks, chart) if chart else tuple(blocks))
 
 
 def _of(made: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = made.get(name)
-    return part if isinstance(part, Mapping) else {}
+    return mapping(made.get(name))
 
 
 def _scores(made: Mapping[str, Any]) -> Any:
-    import pandas as pd
-
-    rows = []
+    pd: Any = import_module("pandas")
+    rows: list[Any] = []
     if mutants := _of(made, "mutants"):
         rows.append(("deliberate mistakes, refuted by some claim", mutants.get("mutants"), mutants.get("refuted"), ""))
         rows.append(("survivors without a reason", mutants.get("mutants"), mutants.get("unexplained"), "0"))
@@ -70,8 +69,7 @@ def _scores(made: Mapping[str, Any]) -> Any:
 
 
 def _frame(rows: list[Any], columns: tuple[Column, ...]) -> Any:
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     frame: Any = pd.DataFrame([row for row in rows if isinstance(row, Mapping)]).reindex(
         columns=[c.name for c in columns]
     )
@@ -86,10 +84,10 @@ def _frame(rows: list[Any], columns: tuple[Column, ...]) -> Any:
 
 def _discernment(rows: Any) -> Chart | None:
     """The smallest defect refuted against the solver's tolerance: the worst part of each claim's answer."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     needed = ["test", "engine", "rtol", "smallest_refuted"]
-    known = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    listed = cast(list[Any], rows) if isinstance(rows, list) else []
+    known = [mapping(row) for row in listed if isinstance(row, Mapping)]
     frame: Any = pd.DataFrame(known).reindex(columns=needed)
     for name in ("rtol", "smallest_refuted"):
         numbers: Any = pd.to_numeric(frame[name], errors="coerce")
@@ -98,7 +96,7 @@ def _discernment(rows: Any) -> Chart | None:
     if frame.empty:
         return None
     worst = frame.groupby(["engine", "test", "rtol"], sort=False)["smallest_refuted"].max().reset_index()
-    panels = []
+    panels: list[Any] = []
     for engine, mine in worst.groupby("engine", sort=False):
         series = tuple(
             Series(clip(str(test)), [*(of := part.sort_values("rtol"))["rtol"]], [*of["smallest_refuted"]])

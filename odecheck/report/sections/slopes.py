@@ -46,7 +46,7 @@ def _panel(claim: str, judged: Any) -> Panel:
     names = [*dict.fromkeys(lowest["problem"])]
     looks = names if len(names) <= MOST_NAMES + 1 else [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES:,} others"]
     look = lowest["problem"].map({name: looks[min(n, len(looks) - 1)] for n, name in enumerate(names)})
-    made = []
+    made: list[Any] = []
     for name, mine in lowest.groupby(look, sort=False):
         low, high = mine["observed"] - mine["bar"], mine["observed"] + mine["bar"]
         x, problems = [clip(s) for s in mine["subject"]], [clip(s) for s in mine["problem"]]

@@ -40,7 +40,7 @@ def section(found: Found) -> Section | None:
 
 
 def _of_task(name: str, task: str, rows: Any) -> list[Chart]:
-    charts = []
+    charts: list[Any] = []
     number = f"{rows.groupby([*IDENTITY, 'seed'], dropna=False).ngroups} trainings, {len(rows):,} measurements"
     again = f"odecheck train {clip(task)}, then odecheck report RUN"
     panels = [
@@ -79,7 +79,7 @@ TITLES = {"nfe_forward": "forward NFE", "nfe_backward": "backward NFE", "cpu_sec
 
 def _panel(rows: Any, x: str, y: str, split: str) -> Panel:
     """One line for each model and optimizer. Over time, seeds are joined step by step at their median time."""
-    made = []
+    made: list[Any] = []
     for key, mine in rows.groupby(list(IDENTITY), dropna=False, sort=False):
         model, optimizer, rate = key
         name = ", ".join(str(p) for p in (model, optimizer, f"rate {rate:g}" if rate == rate else "") if p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,16 @@ KIND = History(
 
 def read_asv(results: Path) -> tuple[Any, list[str]]:
     """The table of a folder of asv's results, commits in the order of their dates; and what could not be read."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     try:
-        from asv.results import iter_results_for_machine
+        asv: Any = import_module("asv.results")
     except ImportError:
         return None, ['asv is not installed, so the benchmarks are not shown: pip install "odecheck[bench]"']
-    rows, problems = [], []
+    rows, problems = list[Any](), list[Any]()
     suite = Suite(results / "asv.conf.json", results, results, results)
     for machine in sorted(p.name for p in results.iterdir() if (p / "machine.json").exists()):
         try:
-            dates = {r.commit_hash: r.date for r in iter_results_for_machine(str(results), machine)}
+            dates: dict[str, int] = {r.commit_hash: r.date for r in asv.iter_results_for_machine(str(results), machine)}
             if not dates:
                 continue
             commits = sorted(dates, key=lambda commit: dates[commit])

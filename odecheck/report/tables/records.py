@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,7 @@ def anchor(number: int, record: Record) -> str:
 
 def rows(runs: Sequence[Run]) -> Any:
     """The records of runs as a frame: the columns of a record, run, record (its anchor), outcome in words."""
-    import pandas as pd
-
+    pd: Any = import_module("pandas")
     return pd.concat([_frame(i, run) for i, run in enumerate(runs)], ignore_index=True)
 
 
@@ -96,7 +96,8 @@ def sound(record: Record) -> Record:
         terms = {str(k): _number(v) for k, v in json.loads(changed["budget"]).items()}
     except (ValueError, AttributeError):
         terms = {}
-    return type(record)(**{**changed, "budget": json.dumps(terms)})
+    changed["budget"] = json.dumps(terms)
+    return type(record)(**changed)
 
 
 def _number(value: Any) -> float:
