@@ -216,7 +216,7 @@ def _at_ends(problem: Problem) -> Problem:
     """One row, seen at the last time alone, which is a whole number."""
     slope = problem.loss.gradient(solution(problem).value)[-1, :1]
     loss = Linear(np.stack([0 * slope, np.round(4 * slope) / 4]))
-    return problem.with_(y0=problem.y0[:1], ts=np.array([0.0, max(float(np.round(problem.ts[-1])), 1.0)]), loss=loss)
+    return problem.with_(y0=problem.y0[:1], ts=np.array([0.0, max(round(float(problem.ts[-1])), 1)]), loss=loss)
 
 
 def _whole_numbers(problem: Problem) -> Problem:
