@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,7 +16,7 @@ def about_device() -> str:
     """The GPU, the driver's CUDA and torch, in words."""
     if not torch.cuda.is_available():
         return f"no GPU; torch {torch.__version__}, {platform.machine()}"
-    properties: Any = torch.cuda.get_device_properties(0)  # pyright: ignore[reportUnknownMemberType]
+    properties = cast(Any, torch.cuda).get_device_properties(0)
     gib = properties.total_memory / 2**30
     return f"{properties.name}, {gib:.0f} GiB, CUDA {torch.version.cuda}, torch {torch.__version__}"
 
@@ -36,7 +36,7 @@ class Report:
 
     def write(self) -> Path:
         """Both files, each replaced as a whole. The path of gpu.md."""
-        import pandas as pd
+        import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
         self.folder.mkdir(parents=True, exist_ok=True)
         table, page = self.folder / "gpu.parquet", self.folder / "gpu.md"

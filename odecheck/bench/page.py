@@ -28,7 +28,7 @@ def write(
 
     machine: the name that the results are kept under. said: a line below the changes, of what was compared in pairs.
     """
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     folder.mkdir(parents=True, exist_ok=True)
     names = {commit: suite.subject(commit) for commit in commits}

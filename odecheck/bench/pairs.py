@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
 
 from .changes import Change
 from .results import Series

@@ -167,7 +167,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
 
 
 def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from odecheck.cost import COLUMNS, at_equal_error
 

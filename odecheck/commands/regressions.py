@@ -130,7 +130,7 @@ def _paired(suite: Suite, series: list[Series], newest: int) -> tuple[list[Chang
 def _write(found: list[Change], path: Path) -> None:
     from dataclasses import asdict
 
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from odecheck.bench import Change
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from odecheck_reference import Problem
 
@@ -94,11 +94,11 @@ def _problem(name: str, of: Iterable[Problem]) -> Problem:
 
 
 def _in_table(row: str, table: Path) -> Found | None:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from .plan import posed
 
-    rows: Any = pd.read_parquet(table)  # pyright: ignore[reportUnknownMemberType]
+    rows = cast(Any, pd).read_parquet(table)
     rows = rows[rows["row"].str.startswith(row)]
     if not len(rows):
         return None

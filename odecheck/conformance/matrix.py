@@ -316,6 +316,6 @@ def unexpected(rows: Sequence[Row]) -> list[Row]:
 
 def frame(rows: Sequence[Row]) -> Any:
     """The rows as a pandas DataFrame."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))

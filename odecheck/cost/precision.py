@@ -210,7 +210,7 @@ def at_equal_error(rows: Any, error: float) -> Any:
         A DataFrame with a row for each series (one problem, engine and method); NaN where no two rungs enclose the
         error: nothing is extrapolated.
     """
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     names = ["rtol", *(n for n in COUNTED if n != "batch")]
     found: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from odecheck_reference import Problem
 
@@ -51,18 +51,18 @@ def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> 
 
 
 def _rows(table: Path) -> Rows:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     try:
-        read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
-        rows = read(table, columns=list(COLUMNS)).to_dict("records") if table.exists() else []
+        if not table.exists():
+            return []
+        return cast(Any, pd).read_parquet(table, columns=list(COLUMNS)).to_dict("records")
     except Exception as error:  # whatever pyarrow makes of a torn file
         raise BadInput(
             f"{table} cannot be read: {str(error).splitlines()[0]}",
             "a disk that was full, a copy that was cut off, or another program's file",
             f"rm {table}, then the same command: it measures everything again",
         ) from error
-    return rows
 
 
 def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +119,6 @@ def put(folder: Path, rows: Rows, parts: Sequence[Rows], new: Rows) -> Rows:
 
 def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write cost.parquet, whole or not at all."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     write_table(folder / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)))

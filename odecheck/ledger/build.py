@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from odecheck_reference import Problem, solution
@@ -216,7 +216,7 @@ def _at_ends(problem: Problem) -> Problem:
     """One row, seen at the last time alone, which is a whole number."""
     slope = problem.loss.gradient(solution(problem).value)[-1, :1]
     loss = Linear(np.stack([0 * slope, np.round(4 * slope) / 4]))
-    return problem.with_(y0=problem.y0[:1], ts=np.array([0.0, max(np.round(problem.ts[-1]), 1.0)]), loss=loss)
+    return problem.with_(y0=problem.y0[:1], ts=np.array([0.0, max(round(float(problem.ts[-1])), 1)]), loss=loss)
 
 
 def _whole_numbers(problem: Problem) -> Problem:
@@ -251,12 +251,11 @@ def write(rows: Sequence[Row], folder: Path) -> None:
 
 
 def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from .training_claims import CLAIMS, judge_rows, ledger_row
 
-    read: Any = pd.read_parquet  # pyright: ignore[reportUnknownMemberType]
-    kept = [read(path) for path in sorted((folder / "training").glob("*.parquet"))]
+    kept = [cast(Any, pd).read_parquet(path) for path in sorted((folder / "training").glob("*.parquet"))]
     found = [one for table in kept for one in judge_rows(table)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
     return [Row(**judged[r.claim]) if r.claim in judged and kept else r for r in rows]

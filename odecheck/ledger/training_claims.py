@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
 
 from odecheck.judge import Verdict
 
@@ -294,7 +294,7 @@ def best_rates(rows: Any, kind: str) -> Any:
             raise ValueError(f"{name} has the rates {rates} and no tuning seed ({TUNING} and more) to choose by")
         best = best_rate(tried) if len(tried) else rates[0]
         kept.append(mine[mine["learning_rate"] == best])
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     return pd.concat(kept, ignore_index=True) if kept else judged
 
@@ -318,7 +318,7 @@ def best_rate(tried: Any) -> float | None:
 
 def at_equal_time(rows: Any) -> Any:
     """The training rows up to the CPU time that every training of the same seed has reached."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     trained = rows[rows["split"] == "train"]
     kept: list[Any] = []

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from odecheck.errors import BadInput
 from odecheck.judge import Verdict
@@ -191,7 +191,7 @@ class Store:
 def kind_of(facts: Mapping[str, Any]) -> str:
     """The command that a run is of: verify (or `check`), conformance, train or cost; nothing where it is of none."""
     found = facts.get("cases")
-    cases: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    cases: Mapping[str, Any] = cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
     if "claims" in cases and "pairs" in cases:
         return "conformance" if "conformance" in facts else "verify"
     return "train" if "task" in cases else "cost" if "source" in cases else ""
@@ -264,15 +264,15 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
             "a disk that was full, or another program's file",
             f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
         ) from error
-    seen: Mapping[str, Any] = facts if isinstance(facts, dict) else {}
+    seen = cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
     if seen.get("schema") != SCHEMA:
+        versions = seen.get("versions", {})
         raise BadInput(
             f"the run in {folder} has format version {seen.get('schema')}, and this odecheck reads {SCHEMA}",
             "a run of another version of odecheck",
-            f"pip install odecheck=={seen.get('versions', {}).get('odecheck') or 'VERSION'} to read it, "
-            "or another --run",
+            f"pip install odecheck=={versions.get('odecheck') or 'VERSION'} to read it, or another --run",
         )
-    return facts
+    return seen
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
@@ -296,11 +296,10 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     damaged: list[str] = []
     table = folder / "records.parquet"
     if table.exists():
-        import pandas as pd
+        import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
         try:
-            table_rows: Any = pd.read_parquet(table).to_dict("records")  # pyright: ignore[reportUnknownMemberType]
-            rows += table_rows
+            rows += cast(Any, pd).read_parquet(table).to_dict("records")
         except Exception as error:  # whatever pyarrow makes of a torn file
             damaged.append(f"{table.name}: {str(error).splitlines()[0]}")
     written = Journal(folder / "journal.jsonl")
@@ -308,9 +307,9 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     damaged += written.damaged
     kept: dict[tuple[str, str, str], Record] = {}
     for one in rows:
-        row: dict[str, Any] = one if isinstance(one, dict) else {}
+        row = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
         if set(row) != set(COLUMNS):
-            damaged.append(f"a row without the columns of a record: {str(one)[:60]}")
+            damaged.append(f"a row without the columns of a record: {str(cast(object, one))[:60]}")
             continue
         try:
             row["verdict"] = Verdict(row["verdict"])
@@ -324,6 +323,6 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
 
 def frame(records: Sequence[Record]) -> Any:
     """The records as a pandas DataFrame, one row each."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     return pd.DataFrame([{**vars(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))

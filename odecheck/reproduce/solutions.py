@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from odecheck_reference import Problem
@@ -97,7 +98,7 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
 def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-5: how the error follows the tolerance."""
     solver = shared.adaptive_of(subject)
-    ts: Array = np.linspace(problem.ts[0], problem.ts[-1], 2 if shared.lands(subject) else 21)
+    ts = cast(Array, np.linspace(problem.ts[0], problem.ts[-1], 2 if shared.lands(subject) else 21))
     tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[4:]
     ratio = shared.ratio_of(solver)
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
