@@ -128,7 +128,7 @@ class CallbackField:
 
     def _call(self, t: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         named = trainable(self.module)
-        pieces = theta.split([p.numel() for p in named.values()])
+        pieces = torch.split(theta, [p.numel() for p in named.values()])
         at = {name: piece.reshape(p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
         value = functional_call(self.module, at, (t, y.reshape(len(y), *self.features)))
         return value.reshape(y.shape)

@@ -54,7 +54,7 @@ def torch_twin(field: object) -> Callable[[Tensor], nn.Module]:
                 f"theta has shape {tuple(theta.shape)}, but {type(field).__name__} has {sum(sizes)} parameters"
             )
         with torch.no_grad():
-            for parameter, values in zip(module.parameters(), theta.detach().split(sizes), strict=True):
+            for parameter, values in zip(module.parameters(), torch.split(theta.detach(), sizes), strict=True):
                 parameter.copy_(values.reshape(parameter.shape))
         return module
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import torchdiffeq
+import torchdiffeq  # pyright: ignore[reportMissingTypeStubs]
 from torch import Tensor, nn
 
 from odecheck.solvers import Adaptive, OdeInt, Solver

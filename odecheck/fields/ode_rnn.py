@@ -179,7 +179,7 @@ class ODERNN(nn.Module):
             raise FieldError("the times ask for a gradient, and none flows into them here: give t.detach()")
         backwards = (t.diff(dim=1) < 0).any(dim=1)
         if bool(backwards.any()):
-            rows = backwards.nonzero().flatten().tolist()
+            rows = [int(row) for row in torch.nonzero(backwards).flatten()]
             raise FieldError(
                 f"times decrease in rows {rows[:5]}: sort each row; in padding repeat its last time "
                 "and set the mask to False"

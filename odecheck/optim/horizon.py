@@ -246,7 +246,7 @@ class HorizonNewton(HorizonOptimizer):
             self._compared = True
         wanted = (self.T, *self.theta)
         found = torch.autograd.grad(slope, wanted, retain_graph=True, allow_unused=True)
-        curvature = 0.0 if found[0] is None else found[0].item()
+        curvature = 0.0 if found[0] is None else found[0].item()  # pyright: ignore[reportUnnecessaryComparison]
         self._keep(slope.item(), curvature, found[1:])
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -270,7 +270,7 @@ def _slope_graph(T: Tensor, loss: Tensor, end: Tensor, field: Callable[[Tensor, 
             "measure(loss, y[-1], field)",
         )
     (pull,) = torch.autograd.grad(loss, end, create_graph=True, allow_unused=True)
-    if pull is None:
+    if pull is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise BadInput(
             "the loss does not depend on the tensor `end`",
             "y[-1] written twice makes two tensors",
@@ -291,7 +291,7 @@ def _through_the_end_alone(T: Tensor, loss: Tensor, end: Tensor, slope: float) -
     (pull,) = torch.autograd.grad(loss, end, retain_graph=True)
     (whole,) = torch.autograd.grad(loss, T, retain_graph=True, allow_unused=True)
     (by_end,) = torch.autograd.grad(end, T, pull, retain_graph=True, allow_unused=True)
-    whole, by_end = (0.0 if g is None else g.item() for g in (whole, by_end))
+    whole, by_end = (0.0 if g is None else g.item() for g in (whole, by_end))  # pyright: ignore[reportUnnecessaryComparison]
     size = max(abs(whole), abs(by_end), abs(slope))
     if not math.isfinite(size):
         return  # said with the slope itself

@@ -72,7 +72,7 @@ class SNOpt(torch.optim.Optimizer):
         radius: float | None = None,
         layers: Which = "ode",
         reduction: Reduction = "mean",
-        fields: Sequence[Callable] = (),
+        fields: Sequence[Callable[..., Any]] = (),
         samples: Told = None,
     ) -> None:
         if not damping > 0:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 Array = NDArray[np.float64]
 
@@ -15,18 +19,21 @@ Array = NDArray[np.float64]
 class Bounded:
     """A value known up to named, absolute error terms.
 
-    value: any shape.
-    budget: name of the error term → its size, in the units of `value`, broadcastable to its shape,
-        never negative; infinite means "not known at all".
+    Attributes:
+        value: the number or numbers, of any shape.
+        budget: name of the error term → its size, in the units of `value`, broadcastable to its shape,
+            never negative; infinite means "not known at all".
 
-    Raises ValueError when a term is negative or NaN, or does not broadcast to the shape of `value`.
+    Raises:
+        ValueError: a term is negative or NaN, or does not broadcast to the shape of `value`.
 
-    >>> float(Bounded(3.0, {"truncation": 1e-9, "roundoff": 1e-15}).radius)
-    1.000001e-09
+    Example:
+        >>> float(Bounded(3.0, {"truncation": 1e-9, "roundoff": 1e-15}).radius)
+        1.000001e-09
     """
 
-    value: Array
-    budget: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    value: Float64[Array, "*shape"]
+    budget: Mapping[str, Float64[Array, "*shape"]] = field(default_factory=dict[str, Array])
 
     def __init__(self, value: ArrayLike, budget: Mapping[str, ArrayLike] | None = None) -> None:
         exact = np.asarray(value, dtype=np.float64)
@@ -40,8 +47,8 @@ class Bounded:
         object.__setattr__(self, "budget", terms)
 
     @property
-    def radius(self) -> Array:
-        """Sum of all error terms, in the shape of `value`: the truth lies within value ± radius."""
+    def radius(self) -> Float64[Array, "*shape"]:
+        """Sum of all error terms, in the units of `value`: the truth lies within value ± radius."""
         total = np.zeros_like(self.value)
         for term in self.budget.values():
             total = total + term

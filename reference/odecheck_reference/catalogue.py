@@ -84,8 +84,11 @@ def _problem(
 
 @cache
 def quick() -> tuple[Problem, ...]:
-    """Four problems that between them have every kind of thing that goes wrong: a state that is not symmetric, time in
-    the field, interior observations, several rows, an integral term, decreasing times, named parts."""
+    """Four problems that between them have every kind of thing that goes wrong.
+
+    A state that is not symmetric, time in the field, interior observations, several rows, an integral term, decreasing
+    times, named parts.
+    """
     return (
         _problem("linear with time", TEXTBOOK, Linear(2, time=True), "linear", seed=1),
         _problem(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .bounded import Array
 from .fields.field import Field
 from .losses import Loss, RunningCost
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 
 class ProblemError(ValueError):
@@ -19,19 +23,26 @@ class ProblemError(ValueError):
 class Problem:
     """y' = F(t, y, theta), y(ts[0]) = y0, observed at `ts` through L = loss(y(ts)) + ∫ running dt.
 
-    y0: (batch, state); theta: (params,), shared by all rows; ts: (times,), at least two, strictly increasing or
-    strictly decreasing; ts[0] is the start. loss: a function of all observed states (times, batch, state).
-    running: an integral term from ts[0] to ts[-1], or None. independent: False when F is computed by the
-    very library under test.
+    Attributes:
+        name: what reports call it.
+        field: F, with its derivatives.
+        y0: the start of every row.
+        theta: the parameters, shared by all rows.
+        ts: the times, at least two, strictly increasing or strictly decreasing; ts[0] is the start.
+        loss: a function of all observed states (times, batch, state).
+        running: an integral term from ts[0] to ts[-1], or None.
+        source: where the problem is from.
+        independent: False when F is computed by the very library under test.
 
-    Raises ProblemError for shapes that do not match, values that are not finite, times that are not monotone.
+    Raises:
+        ProblemError: shapes that do not match, values that are not finite, times that are not monotone.
     """
 
     name: str
     field: Field
-    y0: Array
-    theta: Array
-    ts: Array
+    y0: Float64[Array, "batch state"]
+    theta: Float64[Array, " params"]
+    ts: Float64[Array, " times"]
     loss: Loss
     running: RunningCost | None = None
     source: str = ""
@@ -69,6 +80,7 @@ class Problem:
 
     @property
     def batch(self) -> int:
+        """How many rows there are."""
         return self.y0.shape[0]
 
     @property
@@ -76,10 +88,22 @@ class Problem:
         """Shape of the observed states: (times, batch, state)."""
         return (len(self.ts), *self.y0.shape)
 
-    def restarted(self, first: int, y: Array) -> Problem:
-        """The part of the problem from ts[first] on, started at y (batch, state), with the observations that remain."""
+    def restarted(self, first: int, y: Float64[Array, "batch state"]) -> Problem:
+        """The part of the problem from one of its times on, with the observations that remain.
+
+        Args:
+            first: the index of that time in `ts`.
+            y: the state there.
+        """
         return self.with_(name=f"{self.name} from t[{first}]", y0=y, ts=self.ts[first:], loss=self.loss.tail(first))
 
     def with_(self, **changes: object) -> Problem:
-        """The same problem with some attributes changed (and checked again)."""
+        """The same problem with some attributes changed (and checked again).
+
+        Args:
+            **changes: attributes by name.
+
+        Raises:
+            ProblemError: the changed problem is not well posed.
+        """
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -25,7 +25,13 @@ from .problem import Problem
 
 @dataclass(frozen=True)
 class Gradient:
-    """dL/dy0 (batch, state), dL/dtheta (params,), dL/dts (times,); [0] of the last is the start time."""
+    """The first derivatives of a problem's loss, with their error bars.
+
+    Attributes:
+        y0: dL/dy0, (batch, state).
+        theta: dL/dtheta, (params,).
+        ts: dL/dts, (times,); its first entry is that of the start time.
+    """
 
     y0: Bounded
     theta: Bounded
@@ -34,24 +40,33 @@ class Gradient:
 
 @dataclass(frozen=True, eq=False)
 class CostField:
-    """(y, q)' = (F, ℓ): a field with its running cost as one more state."""
+    """(y, q)' = (F, ℓ): a field with its running cost as one more state.
+
+    Attributes:
+        field: F.
+        cost: ℓ.
+    """
 
     field: Any
     cost: RunningCost
 
     @property
     def state(self) -> int:
+        """One more than the field has."""
         return self.field.state + 1
 
     @property
     def params(self) -> int:
+        """As many as the field has."""
         return self.field.params
 
     @property
     def parts(self) -> dict[str, slice]:
+        """The field's, and "cost", the last."""
         return {**self.field.parts, "cost": slice(self.field.state, self.field.state + 1)}
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
+        """As `Field.jet`, of (F, ℓ); nothing depends on q."""
         d = self.field.state
         inner = self.field.jet(t, y[:, :d], theta, order)
         cost = self.cost.jet(t, y[:, :d], theta, order)
@@ -110,13 +125,27 @@ def with_cost_as_state(problem: Problem) -> Problem:
 
 
 def loss(problem: Problem) -> Bounded:
-    """L: a scalar."""
+    """The loss L of a problem, a scalar.
+
+    Args:
+        problem: what is asked about.
+
+    Returns:
+        L with its error bar, in the units of the loss.
+    """
     extended = with_cost_as_state(problem)
     return bounded(extended, 0, lambda run: np.asarray(extended.loss.value(run.y)))
 
 
 def gradient(problem: Problem) -> Gradient:
-    """dL in y0, theta and all times (claims NODE-1 to NODE-3), from the first variational equation."""
+    """The derivatives of L in y0, theta and all times, from the first variational equation.
+
+    Args:
+        problem: what is asked about.
+
+    Returns:
+        The three parts, each with its error bar: what the claims NODE-1 to NODE-3 compare with.
+    """
     extended = with_cost_as_state(problem)
     size, state, n = problem.batch * problem.field.state, problem.field.state, problem.field.params
 
@@ -151,13 +180,28 @@ def _rates_rounded(problem: Problem) -> float:
 
 
 def hessian(problem: Problem) -> Bounded:
-    """d2L in (y0, theta, ts): a symmetric matrix of size batch · state + params + times."""
+    """The second derivatives of L in (y0, theta, ts).
+
+    Args:
+        problem: what is asked about.
+
+    Returns:
+        A symmetric matrix of batch · state + params + times rows, with its error bars.
+    """
     extended = with_cost_as_state(problem)
     return bounded(extended, 2, lambda run: _hessian(extended, run, problem.field.state, curved=True))
 
 
 def gauss_newton(problem: Problem) -> Bounded:
-    """Xᵀ Φ_yy X with X = d y(ts)/d(y0, theta, ts): the Hessian without the flow's own curvature (SNOPT-2)."""
+    """The Gauss–Newton matrix Xᵀ Φ_yy X with X = d y(ts)/d(y0, theta, ts): the Hessian without the flow's curvature.
+
+    Args:
+        problem: what is asked about.
+
+    Returns:
+        A symmetric matrix of batch · state + params + times rows, with its error bars: what the claim SNOPT-2 compares
+        with.
+    """
     extended = with_cost_as_state(problem)
     return bounded(extended, 2, lambda run: _hessian(extended, run, problem.field.state, curved=False))
 
