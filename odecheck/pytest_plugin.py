@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -53,7 +53,7 @@ def parametrize(
 
 def _kept(given: Any) -> Any:
     """An iterator as a list: a mark is read anew for each test function."""
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+    return list(cast(Iterable[Any], given)) if isinstance(given, Iterable) and not isinstance(given, str) else given
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -58,14 +58,17 @@ class Solver(Protocol):
     @property
     def name(self) -> str:
         """The name that records show, with the step or the tolerance."""
+        ...
 
     @property
     def order(self) -> int:
         """The order that the solver states."""
+        ...
 
     @property
     def stepping(self) -> Stepping:
         """Whether steps are of a length that is given, or chosen by a tolerance. Claims ask this, and no class."""
+        ...
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         """Solve an initial value problem, by calling `odeint(module, y0, ts, ...)` with this solver's arguments.
@@ -79,6 +82,7 @@ class Solver(Protocol):
         Returns:
             States at ts, (times, batch, state).
         """
+        ...
 
     def refined(self) -> Solver:
         """The same solver, one rung finer.
@@ -86,6 +90,7 @@ class Solver(Protocol):
         Returns:
             One with half the step, or a tenth of the tolerance.
         """
+        ...
 
 
 @runtime_checkable
@@ -95,6 +100,7 @@ class Stepped(Solver, Protocol):
     @property
     def step(self) -> float:
         """In units of time, positive also for decreasing times."""
+        ...
 
     def with_step(self, step: float) -> Stepped:
         """The same solver with another step.
@@ -105,6 +111,7 @@ class Stepped(Solver, Protocol):
         Returns:
             A new solver.
         """
+        ...
 
 
 @runtime_checkable
@@ -114,10 +121,12 @@ class Toleranced(Solver, Protocol):
     @property
     def rtol(self) -> float:
         """The relative tolerance."""
+        ...
 
     @property
     def atol(self) -> float | None:
         """The absolute tolerance; None: rtol / 100."""
+        ...
 
     def with_tolerance(self, rtol: float, atol: float | None) -> Toleranced:
         """The same solver with other tolerances.
@@ -129,6 +138,7 @@ class Toleranced(Solver, Protocol):
         Returns:
             A new solver.
         """
+        ...
 
 
 @dataclass(frozen=True)
