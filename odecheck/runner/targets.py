@@ -158,6 +158,7 @@ class _Reading:
         if isinstance(value, Subject):
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
+        thing = cast(object, value)
         if parts and isinstance(value, tuple) and isinstance(parts[0], nn.Module) and 2 <= len(parts) <= 3:
             return module_pairs(*parts, name=self._name(parts[0]))
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
@@ -170,10 +171,10 @@ class _Reading:
             found = [pair for item in parts for pair in self.pairs(item)]
             if found:
                 return found
-        elif callable(value) and not inspect.isclass(cast(object, value)):
+        elif callable(thing) and not inspect.isclass(thing):
             return self.pairs(self._made(value))
         raise BadInput(
-            f"{self.target} is {type(cast(object, value)).__name__}: {_short(value)}",
+            f"{self.target} is {type(thing).__name__}: {_short(value)}",
             "the name of something else, a class in place of an instance, or an empty list",
             "a Subject, a list of them, a list of (subject, problem), an nn.Module with an example state, or a "
             "function without arguments that returns one of these",
