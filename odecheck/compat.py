@@ -25,6 +25,9 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `_reversed_padding_repeated_twice` of a convolution | how it pads where "same" is asked for | `padding` |
 """
 
+# these names are private, and most of them have no types
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Generator

@@ -16,7 +16,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from .differences import Slopes, slopes
-from .line import EPS, Asked, Point
+from .line import EPS, Asked, Point, to_torch
 from .points import Path, rows, strata
 from .seen import Defect, DerivativesSeen, Sample
 
@@ -51,13 +51,13 @@ class Asking:
 
     def normal(self, like: Tensor) -> Tensor:
         """Normal numbers of a tensor's shape."""
-        return torch.from_numpy(self.rng.standard_normal(tuple(like.shape)))
+        return to_torch(self.rng.standard_normal(tuple(like.shape)))
 
     def place(self, t: float) -> tuple[Point, Array]:
         """A point at time t where the field is finite, with its values. Raises ArithmeticError where there is none."""
         theta = self.asked.theta
         if self.rng.random() < MOVED:
-            theta = theta + self.scales * torch.from_numpy(self.rng.uniform(-0.5, 0.5, len(theta)))
+            theta = theta + self.scales * to_torch(self.rng.uniform(-0.5, 0.5, len(theta)))
         y = rows(self.path, t, self.rng, thin=len(theta) > COSTLY)
         for parameters in (theta, self.asked.theta):
             at = Point(t, self._shaped(y), parameters)
@@ -99,7 +99,7 @@ class Asking:
 
     def _signs(self, like: Tensor) -> Tensor:
         bits = np.unpackbits(np.frombuffer(self.rng.bytes(like.numel() // 8 + 1), np.uint8), count=like.numel())
-        return torch.from_numpy(2.0 * bits - 1).reshape(like.shape)
+        return to_torch(2.0 * bits - 1).reshape(like.shape)
 
 
 def ask_derivatives(

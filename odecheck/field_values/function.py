@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .line import EPS
+from .line import EPS, to_torch
 from .points import AROUND, Path, strata
 
 # the same operations on the same numbers, some in other kernels
@@ -99,7 +99,7 @@ def ask_function(
     module = make()
     for place, true in zip(places, fresh, strict=True):
         compare("after other points", place, _value(module, place), true)
-    for i in rng.permutation(len(places)):
+    for i in map(int, rng.permutation(len(places))):
         compare("in another order", places[i], _value(module, places[i]), fresh[i])
     for i, place in enumerate(places):
         _circumstances(module, make, place, places[i - 1], fresh[i], compare)
@@ -266,12 +266,12 @@ def without_influence(
             p, matters = named[name], False
             before = p.detach().clone()
             typical = float(before.square().mean().sqrt()) or 1.0
-            noise = torch.from_numpy(rng.standard_normal(tuple(before.shape))) * typical
+            noise = to_torch(rng.standard_normal(tuple(before.shape))) * typical
             for others in (False, True):  # a factor of zero elsewhere hides a parameter: every other one moves too
                 kept = {k: q.detach().clone() for k, q in named.items()}
                 if others:
                     for q in named.values():
-                        q += 0.5 * torch.from_numpy(rng.standard_normal(tuple(q.shape))) * (float(q.abs().max()) or 1.0)
+                        q += 0.5 * to_torch(rng.standard_normal(tuple(q.shape))) * (float(q.abs().max()) or 1.0)
                 here = [_value(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))

@@ -55,7 +55,10 @@ def _sure(place: Callable[[bool], list[Sample]]) -> list[Sample]:
         return found
     again = [place(True) for _ in range(TRIES)]
     off = [x for x in again if any(s.off for s in x)]
-    return off[0] if len(off) > TRIES / 2 else next((x for x in again if x and not any(s.off for s in x)), [])
+    right = [x for x in again if x and not any(s.off for s in x)]
+    if len(off) > TRIES / 2:
+        return off[0]
+    return right[0] if right else []
 
 
 def _place(

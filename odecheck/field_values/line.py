@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.autograd.forward_ad as forward_ad
+from numpy.typing import NDArray
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 from torch.func import functional_call
 
 EPS = float(np.finfo(np.float64).eps)
+# functions of torch without types, or whose types do not know of None
+_pairs: Any = forward_ad
+_grad: Callable[..., Sequence[Tensor | None]] = torch.autograd.grad
+
+
+def to_torch(array: NDArray[Any]) -> Tensor:
+    """A tensor that shares an array's memory."""
+    return torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _split(flat: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+    return flat.split(sizes)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +68,12 @@ class Asked:
         own = list(self.names.values())
         self.theta = torch.cat([torch.zeros(0, dtype=torch.float64), *(p.detach().reshape(-1) for p in own)])
         self._flat, self._pieces = self.theta.clone(), [p.numel() for p in own]
-        for p, piece in zip(own, self._flat.split(self._pieces) if own else (), strict=True):
+        for p, piece in zip(own, _split(self._flat, self._pieces) if own else (), strict=True):
             p.data = piece.view(p.shape)
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
         """The parameters of a theta (params,), by name."""
-        pieces = theta.split(self._pieces) if self.names else ()
+        pieces = _split(theta, self._pieces) if self.names else ()
         return {k: x.view(p.shape) for (k, p), x in zip(self.names.items(), pieces, strict=True)}
 
     def restored(self) -> nn.Module:
@@ -96,10 +111,10 @@ class Asked:
         try:
             with forward_ad.dual_level():
                 theta, by = self.named(at.theta), self.named(v.theta)
-                t = forward_ad.make_dual(*(torch.tensor(x, dtype=torch.float64) for x in (at.t, v.t)))
-                named = {k: forward_ad.make_dual(p, by[k]) for k, p in theta.items()}
-                value = functional_call(self.module, named, (t, forward_ad.make_dual(at.y.clone(), v.y)))
-                got = forward_ad.unpack_dual(value).tangent
+                t = _pairs.make_dual(*(torch.tensor(x, dtype=torch.float64) for x in (at.t, v.t)))
+                named = {k: _pairs.make_dual(p, by[k]) for k, p in theta.items()}
+                value: Tensor = functional_call(self.module, named, (t, _pairs.make_dual(at.y.clone(), v.y)))
+                got: Tensor | None = _pairs.unpack_dual(value).tangent
                 return np.zeros(value.numel()) if got is None else np.array(got.detach().reshape(-1).numpy())
         except (RuntimeError, NotImplementedError):
             return None
@@ -117,7 +132,7 @@ class Asked:
                 return Pulled(0.0, 0.0, 0.0, tuple(self.names))
             weight = torch.tensor(w, dtype=torch.float64).reshape(value.shape)
             try:
-                got = torch.autograd.grad(value, inputs, weight, allow_unused=True, create_graph=twice)
+                got = _grad(value, inputs, weight, allow_unused=True, create_graph=twice)
             except Exception as error:
                 raise NoBackward(f"{type(error).__name__}: {error}") from error
             terms = [(g, x) for g, x in zip(got, along, strict=True) if g is not None]
@@ -151,7 +166,7 @@ def _again(products: list[Tensor], inputs: list[Tensor], along: list[Tensor]) ->
     if not live:
         return 0.0
     try:
-        got = torch.autograd.grad(torch.stack(live).sum(), inputs, allow_unused=True)
+        got = _grad(torch.stack(live).sum(), inputs, allow_unused=True)
     except RuntimeError:
         return None
     return sum(float((g * x).sum()) for g, x in zip(got, along, strict=True) if g is not None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.integrate
 from odecheck_reference.bounded import Array
-from scipy.integrate import solve_ivp
 
+_integrate: Any = scipy.integrate  # its functions have no types
 # how far the rows of one call lie from the trajectory, in sizes that the state takes along it
 AROUND = (0.0, 0.03, 0.1, 0.3, 0.3, 1.0, 1.0, 3.0)
 # a call takes as many rows as AROUND has where they are no more numbers than this
@@ -81,7 +83,7 @@ def rough_path(value: Callable[[float, Array], Array], ts: Array, knots: Array) 
     size = np.max(np.abs(knots), axis=(0, 1))
     floor = np.broadcast_to(1e-2 * np.where(size > 0, size, np.max(size) or 1.0), knots.shape[1:]).ravel()
     try:
-        solved = solve_ivp(slope, (ts[0], ts[-1]), knots[0].ravel(), "RK23", rtol=1e-2, atol=floor)
+        solved = _integrate.solve_ivp(slope, (ts[0], ts[-1]), knots[0].ravel(), "RK23", rtol=1e-2, atol=floor)
     except ArithmeticError:
         return Path(ts, knots)
     if not solved.success or len(solved.t) < 2:

@@ -21,9 +21,9 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]  its arguments have no types
         self.peak = 0
-        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._held: dict[int, tuple[Any, int]] = {}
         self._bound = 0  # at least the bytes alive; exact after each look
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -35,11 +35,12 @@ class LiveBytes(TorchDispatchMode):
 
     def _note(self, made: Tensor) -> None:
         storage = made.untyped_storage()
-        reference = StorageWeakRef(storage)
-        if reference.cdata in self._held:
+        reference: Any = StorageWeakRef(storage)
+        key: int = reference.cdata
+        if key in self._held:
             return
         size = storage.nbytes()
-        self._held[reference.cdata] = (reference, size)
+        self._held[key] = (reference, size)
         self._bound += size
         if self._bound > self.peak:
             self._held = {key: entry for key, entry in self._held.items() if not entry[0].expired()}

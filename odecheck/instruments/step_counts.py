@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -166,8 +166,9 @@ class Counter:
         whole = float(ts[-1] - ts[0])
         inside: int | None = None
         if called:
-            forwards = _inside(self.forward.accepted, ts[1:].tolist(), whole, 1.0)
-            inside = forwards + _inside(self.backward.accepted, ts[:-1].tolist(), whole, -1.0)
+            outputs = [float(t) for t in ts]
+            forwards = _inside(self.forward.accepted, outputs[1:], whole, 1.0)
+            inside = forwards + _inside(self.backward.accepted, outputs[:-1], whole, -1.0)
 
         told = self.told.settled()
 
@@ -304,7 +305,8 @@ def _counting(kind: type[nn.Module], rows: bool, name: str) -> type[nn.Module]:
         return kind.forward(self, t, y)
 
     def calls_of(self: Any, *arguments: Any, **named: Any) -> Any:
-        vars(self)[name].evaluated(*arguments[1:2])
+        counter = cast(Counter, vars(self)[name])
+        counter.evaluated(*arguments[1:2])
         return kind.forward(self, *arguments, **named)
 
     about = {"__module__": kind.__module__, "__doc__": kind.__doc__}

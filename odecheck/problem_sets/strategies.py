@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields as attributes
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from odecheck_reference import Problem, fields, losses
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import (
@@ -155,7 +156,8 @@ def _loss(draw: Draw, shape: tuple[int, int, int]) -> losses.Loss:
     if kind == 3:
         label = _array(draw, st.integers(0, shape[2] - 1).map(float), *shape[:2]).astype(int)
         return losses.CrossEntropy(weight[..., 0], label)
-    return (losses.SquaredError, losses.LogCosh)[kind - 1](weight, _array(draw, eighths(-2, 2), *shape))
+    target = _array(draw, eighths(-2, 2), *shape)
+    return losses.SquaredError(weight, target) if kind == 1 else losses.LogCosh(weight, target)
 
 
 @st.composite
@@ -196,10 +198,11 @@ def reproducer(problem: Problem) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        shape = f".reshape{value.shape}" if value.size == 0 else ""
-        return f"np.array({value.tolist()}, dtype=np.{value.dtype}){shape}"
+        array = cast(NDArray[Any], value)
+        shape = f".reshape{array.shape}" if array.size == 0 else ""
+        return f"np.array({array.tolist()}, dtype=np.{array.dtype}){shape}"
     if isinstance(value, tuple):
-        return f"({''.join(_text(v) + ', ' for v in value)})"
+        return f"({''.join(_text(v) + ', ' for v in cast(tuple[Any, ...], value))})"
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         for module in (fields, losses):

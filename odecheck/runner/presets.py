@@ -61,7 +61,7 @@ def _quick() -> tuple[Subject, ...]:
 
 def _full() -> tuple[Subject, ...]:
     """Every method of torchdiffeq with both of its derivatives, and odecheck's own engines."""
-    found = []
+    found = list[Subject]()
     for method, order in ADAPTIVE.items():
         for engine in (Backprop(), Adjoint()):
             known = {"dopri8": {"SOL-5": QUARTIC}, "bosh3": {"SOL-5": MIDPOINT}}.get(method, {})

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -157,21 +157,24 @@ class _Reading:
             return module_pairs(value, self._example(value), self._times(value), name=self._name(value))
         if isinstance(value, Subject):
             return [(value, problem) for problem in self._problems(value)]
-        if isinstance(value, tuple) and value and isinstance(value[0], nn.Module) and 2 <= len(value) <= 3:
-            return module_pairs(*value, name=self._name(value[0]))
-        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Subject):
-            if isinstance(value[1], Problem):
-                return [(value[0], value[1])]
-            if not isinstance(value[1], Subject):
-                return [(value[0], problem) for problem in value[1]]
-        if isinstance(value, list | tuple):
-            found = [pair for item in value for pair in self.pairs(item)]
+        parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
+        thing = cast(object, value)
+        if parts and isinstance(value, tuple) and isinstance(parts[0], nn.Module) and 2 <= len(parts) <= 3:
+            return module_pairs(*parts, name=self._name(parts[0]))
+        if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
+            subject, beside = parts[0], parts[1]
+            if isinstance(beside, Problem):
+                return [(subject, beside)]
+            if not isinstance(beside, Subject):
+                return [(subject, problem) for problem in cast(Iterable[Problem], beside)]
+        if parts is not None:
+            found = [pair for item in parts for pair in self.pairs(item)]
             if found:
                 return found
-        elif callable(value) and not inspect.isclass(value):
+        elif callable(thing) and not inspect.isclass(thing):
             return self.pairs(self._made(value))
         raise BadInput(
-            f"{self.target} is {type(value).__name__}: {_short(value)}",
+            f"{self.target} is {type(thing).__name__}: {_short(value)}",
             "the name of something else, a class in place of an instance, or an empty list",
             "a Subject, a list of them, a list of (subject, problem), an nn.Module with an example state, or a "
             "function without arguments that returns one of these",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -145,7 +146,7 @@ def _looks_like_the_state(value: Tensor, y: Tensor) -> None:
             "module.cpu(), and torch.zeros(..., device=y.device) inside forward",
         )
     if not torch.isfinite(value).all():
-        raise _not_finite(f"at the start, where the field is {value.detach().flatten()[:4].tolist()}")
+        raise _not_finite(f"at the start, where the field is {[float(x) for x in value.detach().flatten()[:4]]}")
 
 
 def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
@@ -177,7 +178,8 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
     if not value.requires_grad:
         missed = list(named)
     else:
-        got = torch.autograd.grad(value.sum(), list(named.values()), allow_unused=True)
+        # torch's types do not know that allow_unused gives None
+        got = cast(Sequence[Tensor | None], torch.autograd.grad(value.sum(), list(named.values()), allow_unused=True))
         missed = [name for name, g in zip(named, got, strict=True) if g is None]
     if missed:
         if isinstance(module, Flattened):

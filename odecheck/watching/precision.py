@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+
+from odecheck.compat import tree_leaves, tree_map
 
 LOW = (torch.float32, torch.float16, torch.bfloat16)
 RANDOM = ("bernoulli", "normal", "multinomial", "poisson")

@@ -22,6 +22,8 @@ from odecheck.subject import Subject
 
 from .solution import EPS, silent
 
+_stats: Any = stats  # scipy's functions have no types
+
 
 def _lipschitz(problem: Problem) -> float:
     """The largest ‖F_y‖₂ at the observed states: the scale on which steps are large or small."""
@@ -150,13 +152,13 @@ def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded
 @lru_cache(maxsize=64)
 def seen_evenly(problem: Problem, outputs: int) -> Problem:
     """The problem at equidistant times. One object, so that what a subject solved of it is kept for other claims."""
-    times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
+    times = np.asarray(np.linspace(float(problem.ts[0]), float(problem.ts[-1]), 1 + outputs), dtype=np.float64)
     return problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
 
 
 def _fit(x: Array, y: Array) -> Any:
     """Least-squares line: slope and stderr."""
-    return stats.linregress(x, y)
+    return _stats.linregress(x, y)
 
 
 @claim(
@@ -197,6 +199,6 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
         return Bounded(1.0, {"errors at the level of the reference": np.inf}), Bounded(1.0)
     x, y = np.log(tolerances), np.log(errors)
     fit, loose, tight = (_fit(x[part], y[part]) for part in (slice(0, 9), slice(0, 5), slice(4, 9)))
-    noise = float(stats.t.ppf(0.995, df=7)) * float(fit.stderr)
+    noise = float(_stats.t.ppf(0.995, df=7)) * float(fit.stderr)
     budget = {"fit": noise, "not yet asymptotic": abs(float(tight.slope) - float(loose.slope))}
     return Bounded(min(float(tight.slope), 1.0), budget), Bounded(1.0, {"half an order": 1 / 6})
