@@ -10,14 +10,15 @@ import torch
 from odecheck_reference import Bounded, Problem
 
 from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, problems
+from odecheck.claims.find import found
 from odecheck.claims.papers import node
-from odecheck.runner.case import Case, Unit, cases, named_claims, plan
+from odecheck.runner.case import Case, Unit, cases, plan
 
 SUBJECTS = (
     Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint()),
     Subject(None, FixedStep("rk4", step=0.1), Backprop(), expected_failures={"NODE-3": "a reason"}),
 )
-UNIT = Unit(SUBJECTS[0], problems()[0], named_claims(["SOL-1", "SOL-2", "NODE-2"]))
+UNIT = Unit(SUBJECTS[0], problems()[0], found(["SOL-1", "SOL-2", "NODE-2"]))
 
 
 def test_a_plan_says_what_is_wrong():
@@ -66,5 +67,5 @@ def test_a_case_draws_the_same_numbers_each_time():
 
 
 def test_claims_are_taken_by_any_spelling_of_their_ids():
-    assert named_claims("sol-2") == named_claims(["SOL-2"]) == tuple(c for c in ALL if c.id == "SOL-2")
-    assert named_claims(node.time_gradient) == (node.time_gradient,)
+    assert found("sol-2") == found(["SOL-2"]) == tuple(c for c in ALL if c.id == "SOL-2")
+    assert found(node.time_gradient) == (node.time_gradient,)

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from odecheck import Adaptive, Backprop, BadInput, Subject, check, pairs, problems
-from odecheck.runner.case import Unit, named_claims
+from odecheck.claims.find import found
+from odecheck.runner.case import Unit
 from odecheck.runner.limits import Limits
 from odecheck.runner.units import Work, _problem, through_executor
 
@@ -47,7 +48,7 @@ def test_a_worker_that_dies_is_a_record_and_the_run_goes_on(tmp_path, monkeypatc
 
 
 def piece(limits: Limits = Limits(), **changes: bytes) -> Work:
-    unit = Unit(SUBJECT, problems()[0], named_claims(["SOL-2", "SOL-9"]))
+    unit = Unit(SUBJECT, problems()[0], found(["SOL-2", "SOL-9"]))
     how = {"subject": pickle.dumps(unit.subject), "problem": pickle.dumps(unit.problem), **changes}
     return Work(unit, seed=0, validate=True, limits=limits, **how)
 
