@@ -141,7 +141,7 @@ def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
     batch = len(out.y)
     columns = [out.y, np.broadcast_to(out.t, (batch, 1))] if net.time else [out.y]
     x = np.concatenate(columns, axis=1)
-    dx: AnyArray = np.zeros((batch, x.shape[1], out.size)) + 0 * out.t
+    dx: AnyArray = np.zeros((batch, x.shape[1], out.size)) + 0 * out.t.flat[0]
     components = indices(net.inputs)
     dx[:, components, 1 + components] += 1
     if net.time:
