@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .bounded import Array
 from .dense import Run, Squeezed
+from .jumps import jumps
 from .mesh import Mesh
-from .scan import Integrals, Samples, drawn, strata_for, unexplained
+from .scan import Integrals, Samples, drawn, rates, strata_for, unexplained
 from .sizes import NATURAL, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
@@ -18,15 +20,15 @@ How = tuple[str, float]
 # the stiff family takes the place of the explicit one where that is much dearer
 STIFF: dict[How, How] = {("DOP853", 1e-13): ("Radau", 1e-11), ("DOP853", 1e-12): ("Radau", 1e-10),
                          ("DOP853", 1e-11): ("Radau", 1e-9)}  # fmt: skip
-SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-8), ("Radau", 1e-6), 12_000
+SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-8), ("Radau", 1e-6), 4_000
 # rounds of cutting, cuts, evaluations of all runs together
-ROUNDS, MOST_CUTS, TOTAL = 9, 600, 800_000
+ROUNDS, MOST_CUTS, TOTAL = 9, 600, 300_000
 # larger systems are followed without a scan: their dense output would not fit into memory
 LARGEST = 20_000
 # of more components than this, sums are looked at in all runs but the sharpest
 GROUPS = 128
-# a component is looked at anew in other units if its size was not known to within this factor
-OFF = 16.0
+# a component is followed anew in other units if its size is less than this share of what it was taken for
+SCOUTED, HELD = 1e-5, 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class _Follower:
         self.scanned = self.n <= LARGEST
         self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else _everything
         self.strata = strata_for(self.n, seconds)
-        self.sizes = Sizes(np.ones(self.n))
+        self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
 
     def go(self, which: int, how: How, budget: int) -> Run:
         budget = min(budget, TOTAL - self.spent)
@@ -88,10 +90,11 @@ class _Follower:
         added = np.nan_to_num(np.abs(rates), posinf=0.0).mean(axis=0) * abs(float(ts[-1] - ts[0]))
         size = np.maximum(np.abs(w), np.where(np.isfinite(added), added, 0.0))
         top = float(np.max(size, initial=0.0)) or 1.0
-        self.sizes = Sizes(power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)))
+        self.sizes = Sizes(power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)),
+                           self.sizes.at_zero)  # fmt: skip
 
-    def measure(self, scout: Run, most: Array | None = None) -> bool:
-        """Sizes from a run; whether they are near enough to what they were taken for."""
+    def measure(self, scout: Run, least: float, most: Array | None = None) -> bool:
+        """Sizes from a run; whether none is below this share of what it was taken for."""
         window = float(np.abs(self.equation.ts[-1] - self.equation.ts[0]))
         grids, profiles, unit = list[Array](), list[Array](), self.sizes.unit
         for k, steps in enumerate(scout.steps):
@@ -103,10 +106,10 @@ class _Follower:
         if most is not None:
             size = np.maximum(size, most)
         factor = np.where(size > 0, power_of_two(size), 1.0)
-        self.sizes = Sizes(unit * factor, grids, [p / factor for p in profiles])
+        self.sizes = Sizes(unit * factor, self.sizes.at_zero, grids, [p / factor for p in profiles])
         for k in range(self.equation.segments):
             self.mesh.cut(k, self.sizes.cuts(k))
-        return bool(np.all((factor < OFF) & (factor > 1 / OFF)))
+        return bool(np.all(factor > least))
 
     def _natural(self, k: int, grid: Array, u: Array, h: Array) -> Array:
         """A share of what adds up into each component within a step h, seen by moving its arguments by 1e-8."""
@@ -130,7 +133,7 @@ class _Follower:
                 first = self._stiff_scout() if not self.stiff else None
                 if first is None:
                     first = self.go(0, how, TOTAL)
-            if self.measure(first) or attempt == 3:
+            if self.measure(first, SCOUTED) or attempt == 3:
                 break
         if self.stiff:
             self.hows = [STIFF.get(how, how) for how in self.hows]
@@ -150,6 +153,9 @@ class _Follower:
         left: list[str] = []
         for _ in range(ROUNDS):
             sharp = self.go(0, self.hows[0], TOTAL)
+            if self._jumps(sharp):
+                left = ["jumps"]
+                continue
             looks = [self._look(sharp, k) for k in range(self.equation.segments)]
             samples = [look[0] for look in looks]
             found, defect = self._examine(sharp, samples, self.hows[0][1], sharp=True)
@@ -170,6 +176,22 @@ class _Follower:
                 break
         raise self._gave_up(left)
 
+    def _jumps(self, sharp: Run) -> bool:
+        """Whether the run met jumps in time that the integrations did not end at; now they do."""
+        met = False
+        for k, steps in enumerate(sharp.steps):
+            start, length, unit = float(self.equation.ts[k]), self.equation.length(k), self.sizes.unit
+
+            def rate(x: float, v: Array, start: float = start, length: float = length, unit: Array = unit) -> Array:
+                return self.equation.rate(start + x * length, v * unit) * (length / unit)
+
+            with np.errstate(all="ignore"):
+                found = jumps(steps, rate, lambda x, k=k: self.sizes.local(k, x, x))
+            for before, after in found:
+                met = met or before not in self.mesh.after[k]
+                self.mesh.jump(k, before, after)
+        return met
+
     def _look(self, sharp: Run, k: int) -> tuple[Samples, Array, Array]:
         grid = np.linspace(0, 1, 1025)
         marks = self.places(k, grid, sharp.steps[k].at(grid)[0] * self.sizes.unit)
@@ -181,17 +203,22 @@ class _Follower:
         """What is not explained, by segment, and the integral of the defect."""
         found, defect = dict[int, Array](), np.zeros(self.n)
         for one in samples:
-            bad, signed = unexplained(which, one, tolerance, sharp=sharp)
+            own = partial(self._own, one) if self.shown is _everything else None
+            bad, signed = unexplained(which, one, tolerance, sharp=sharp, own=own)
             if sharp:
                 defect += signed
             if bad.any():
                 found[one.k] = bad
         return found, defect
 
+    def _own(self, samples: Samples, which: Array, z: Array) -> Array:
+        local = samples.local[which]
+        return rates(self.equation, self.sizes, samples.k, samples.x[which], z * local) / local
+
     def _sizes_hold(self, sharp: Run, most: Array) -> bool:
         """Whether every component is of about the size it was taken for; else it is measured anew."""
         before, cuts = self.sizes, [set(one) for one in self.mesh.cuts]
-        if self.measure(sharp, most):
+        if self.measure(sharp, HELD, most):
             self.sizes, self.mesh.cuts = before, cuts  # those that the runs were made with
             return True
         return False

@@ -43,6 +43,7 @@ class Mesh:
     def __init__(self, ts: Array, breaks: Sequence[float] = ()) -> None:
         self.lengths = np.abs(np.diff(ts))
         self.cuts: list[set[float]] = [{0.0, 1.0} for _ in self.lengths]
+        self.after: list[dict[float, float]] = [{} for _ in self.lengths]
         self.zoomed: list[list[tuple[float, float]]] = [[] for _ in self.lengths]
         for k, (start, stop) in enumerate(zip(ts[:-1], ts[1:], strict=True)):
             for at in breaks:
@@ -57,12 +58,22 @@ class Mesh:
 
     def intervals(self, k: int) -> Iterator[Interval]:
         """The intervals of segment k in order."""
-        cuts = sorted(self.cuts[k])
-        kept = [cuts[0]] + [b for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b - a > CLOSE and b < 1.0]
-        kept = [c for c in kept if 1.0 - c > CLOSE] + [1.0]
+        kept = [0.0]
+        for x in sorted(self.cuts[k])[1:]:
+            if x - kept[-1] > CLOSE or x in self.after[k]:
+                kept.append(x)
+            elif x == 1.0:
+                kept[-1] = x
         for lo, hi in zip(kept[:-1], kept[1:], strict=True):
             middle = (lo + hi) / 2
-            yield Interval(lo, hi, any(a <= middle <= b for a, b in self.zoomed[k]))
+            short = any(a <= middle <= b for a, b in self.zoomed[k])
+            if self.after[k].get(lo, lo) < hi:
+                yield Interval(self.after[k].get(lo, lo), hi, short)
+
+    def jump(self, k: int, before: float, after: float) -> None:
+        """The field jumps between two neighbouring numbers: end at the one, and go on from the other."""
+        self.after[k][before] = after
+        self.cuts[k].add(before)
 
     def cut(self, k: int, points: Sequence[float]) -> None:
         """End all integrations at these points of segment k as well."""

@@ -30,8 +30,10 @@ ABOVE_MEDIAN = 30
 TRUSTED = 6
 # the defect times the length of its step may be tolerance ** EXPLAINED: dense outputs are of lower order than steps
 EXPLAINED = 0.6
-# round-off of a polynomial through values of size one, and of the field's own values
-ROUNDED, ROUNDED_RATE = 1e-12, 3e-12
+# and so many times the tolerance is explained in any case
+OFTEN = 100
+# round-off of slopes of a polynomial through values of size one; of the field's own values; of times in short steps
+ROUNDED, ROUNDED_RATE, ROUNDED_TIME = 1e-12, 3e-12, 5e-14
 # stiffness is undone for systems of so many components
 STIFF_MOST = 64
 
@@ -77,24 +79,24 @@ def drawn(equation: Equation, sharp: Run, mesh: Mesh, sizes: Sizes, k: int, numb
     x = rng.uniform(strata.lo, strata.hi)
     order = np.argsort(x, kind="stable")
     x, lo, hi, weight = x[order], strata.lo[order], strata.hi[order], strata.weight[order]
-    local = np.empty((len(x), len(sizes.unit)))
+    local = np.ones((len(x), len(sizes.unit)))
     for interval in mesh.intervals(k):
         inside = slice(int(np.searchsorted(x, interval.lo)), int(np.searchsorted(x, interval.hi, "right")))
         local[inside] = sizes.local(k, interval.lo, interval.hi)
     u, slope = sharp.steps[k].at(x)
     with np.errstate(all="ignore"):
-        rate = _rates(equation, sizes, k, x, u)
+        rate = rates(equation, sizes, k, x, u)
         few = slice(int(rng.integers(4)), None, 4)  # every fourth is enough for round-off
         signs = 1 + 2 * EPS * rng.choice([-1.0, 1.0], size=u[few].shape)
         times = rng.choice([-2 * EPS, 2 * EPS], size=len(x[few]))
-        grain = np.abs(_rates(equation, sizes, k, x[few], u[few] * signs, times) - rate[few])
+        grain = np.abs(rates(equation, sizes, k, x[few], u[few] * signs, times) - rate[few])
         slopes = _slopes(equation, sizes, k, x, u, rate, local) if stiff and u.shape[1] <= STIFF_MOST else None
     rough = 4 * (np.nan_to_num(grain) * weight[few][:, None]).sum(axis=0)
     most = np.max(np.abs(np.nan_to_num(rate)) * (hi - lo)[:, None], axis=0)
     return Samples(k, x, lo, hi, weight, u / local, slope / local, rate / local, local, slopes, shown), rough, most
 
 
-def _rates(equation: Equation, sizes: Sizes, k: int, x: Array, v: Array, later: Array | float = 0.0) -> Array:
+def rates(equation: Equation, sizes: Sizes, k: int, x: Array, v: Array, later: Array | float = 0.0) -> Array:
     """dv/dx at many x (m,) and v (m, n); later: moves all times by this share of themselves."""
     t = (equation.ts[k] + x * equation.length(k)) * (1 + later)
     out, rows = np.empty_like(v), max(CHUNK // v.shape[1], 1)
@@ -110,18 +112,20 @@ def _slopes(equation: Equation, sizes: Sizes, k: int, x: Array, u: Array, rate: 
     for j in range(u.shape[1]):
         moved = u.copy()
         moved[:, j] += 1e-7 * local[:, j]
-        columns.append((_rates(equation, sizes, k, x, moved) - rate) / 1e-7 / local)
+        columns.append((rates(equation, sizes, k, x, moved) - rate) / 1e-7 / local)
     return np.nan_to_num(np.stack(columns, axis=-1))
 
 
-def unexplained(run: Run, samples: Samples, tolerance: float, *, sharp: bool) -> tuple[Array, Array]:
+def unexplained(run: Run, samples: Samples, tolerance: float, *, sharp: bool,
+                own: Callable[[Array, Array], Array] | None = None) -> tuple[Array, Array]:  # fmt: skip
     """(which samples show more than the run's tolerance explains (m,), ∫ of the defect with its sign (n,)).
 
     A defect d in a step of length h is explained up to min(30 times the median of the step, tolerance^0.6 / h), and up
-    to round-off. Where slopes are given, what counts is (1 − h F_y)⁻¹ d: a stiff equation forgets the rest.
+    to 100 tolerance / h and round-off. Where slopes are given, what counts is (1 − h F_y)⁻¹ d: a stiff equation forgets the rest.
 
     sharp: whether this is the run that the samples were taken along; of any other one, the slopes are compared with
-    the same values of the field, and there is no integral.
+    the same values of the field, and there is no integral. own: (which samples, states) → the field there, asked where
+    that comparison shows something, as another run may just be elsewhere.
     """
     steps = run.steps[samples.k]
     step, _, h = steps.where(samples.x)
@@ -131,13 +135,17 @@ def unexplained(run: Run, samples: Samples, tolerance: float, *, sharp: bool) ->
         else:
             z, slope = steps.at(samples.x)
             d = slope - samples.shown(samples.rate)
+            apart = np.max(np.abs(d), axis=1) * h > tolerance
+            if own is not None and apart.any():
+                d[apart] = slope[apart] - own(apart, z[apart])
         if samples.slopes is not None:
             matrix = np.eye(d.shape[1]) - h[:, None, None] * samples.slopes
             d = np.linalg.solve(matrix, np.nan_to_num(d, nan=1e300, posinf=1e300, neginf=-1e300)[:, :, None])[:, :, 0]
         size = np.max(np.abs(d), axis=1)
-        floor = ROUNDED * (1 + np.max(np.abs(z), axis=1)) / h
+        floor = (ROUNDED + OFTEN * tolerance) * (1 + np.max(np.abs(z), axis=1)) / h
         if samples.slopes is None:
-            floor += ROUNDED_RATE * np.max(np.abs(samples.rate), axis=1) * (1 if sharp else d.shape[1] ** 0.5)
+            fast = np.max(np.abs(samples.rate), axis=1) * (1 if sharp else d.shape[1] ** 0.5)
+            floor += fast * (ROUNDED_RATE + ROUNDED_TIME * samples.x / h)
     number, median = _medians(step, size, samples.weight > 0)
     most = tolerance**EXPLAINED / h
     limit = np.where(number[step] >= TRUSTED, np.minimum(ABOVE_MEDIAN * median[step], most), most)

@@ -19,7 +19,7 @@ NATURAL = 0.01
 # sizes may change so much within an interval; beyond so many cuts, and below such a share of the largest, they may more
 CHANGE = 1e3
 MOST_CUTS = 60
-FAINT = 1e-30
+FAINT = 1e-60
 
 
 def power_of_two(x: Array) -> Array:
@@ -30,9 +30,13 @@ def power_of_two(x: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """unit (n,): powers of two. grids: points of each segment; profiles: sizes at these points, (points, n), in units."""
+    """unit (n,): powers of two. grids: points of each segment; profiles: sizes at these points, (points, n), in units.
+
+    at_zero (n,): which components start at zero exactly.
+    """
 
     unit: Array
+    at_zero: Array
     grids: list[Array] = field(default_factory=list[Array])
     profiles: list[Array] = field(default_factory=list[Array])
 
@@ -52,7 +56,7 @@ class Sizes:
         smooth = np.maximum(profile, np.maximum(np.vstack([profile[1:], profile[-1:]]),
                                                 np.vstack([profile[:1], profile[:-1]])))  # fmt: skip
         level = np.log10(np.maximum(smooth, FAINT * np.where(top > 0, top, 1.0)))
-        level[:, profile[0] <= 1e-5 * top] = 0.0  # a power of time from zero on: what grows faster does not start there
+        level[:, self.at_zero] = 0.0  # a power of time from zero on: what grows faster does not start there
         found, last = list[float](), level[0]
         for x, now in zip(grid[1:-1], level[1:-1], strict=True):
             if np.max(np.abs(now - last), initial=0.0) > np.log10(CHANGE):

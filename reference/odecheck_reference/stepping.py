@@ -85,9 +85,10 @@ def run(equation: Equation, method: str, tolerance: float, start: Array, restart
     w, rows, steps = start, [start], list[Steps]()
     for k in range(equation.segments):
         walk.steps = Steps()
-        v = w / sizes.unit
+        v, end = w / sizes.unit, 0.0
         for interval in mesh.intervals(k):
-            v = walk.across(k, interval, v)
+            v = walk.over(k, end, interval.lo, v)
+            v, end = walk.across(k, interval, v), interval.hi
         w = v * sizes.unit
         if restart is not None:
             w = restart(k + 1, w)
@@ -130,6 +131,15 @@ class _Walk:
                 if lo >= interval.hi:
                     return v
                 lo, v = self._jump(k, rhs, lo, interval.hi, v, local)
+
+    def over(self, k: int, end: float, start: float, v: Array) -> Array:
+        """From one side of a jump that is known to the other: next to no time, and what that may cost is counted."""
+        if start <= end:
+            return v
+        rhs = self.rhs(k)
+        before, after = rhs(end, v), rhs(start, v)
+        self.jumps = self.jumps + np.abs(after - before) * (start - end)
+        return v + (start - end) * after
 
     def _solve(self, k: int, rhs: Callable[[float, Array], Array], lo: float, interval: Interval, v: Array,
                local: Array) -> tuple[float, Array]:  # fmt: skip
