@@ -178,7 +178,7 @@ class _Walk:
         before = rhs(lo, v)
         after = rhs(lo + gap, v + gap * before)
         cost = np.abs(after - before) * gap
-        if self.crossed > MAX_JUMPS or not np.isfinite(after).all() or np.any(cost > 1e-6 * local):
+        if self.crossed > MAX_JUMPS or not np.isfinite(after).all() or np.any(cost > np.abs(v) + local):
             raise self.refused(k, lo, "no step is short enough", "the solution ends there, or the field jumps too "
                                "often. Shorten the times, or declare the times of its jumps as breaks.")  # fmt: skip
         self.jumps = self.jumps + cost
