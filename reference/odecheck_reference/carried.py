@@ -1,7 +1,7 @@
 """Any quantity w with w' = rate(t, y, w) along the exact solution y, forwards from the start or backwards from the end.
 
-An equation that somebody states about a flow is solved as it stands, with the error bar of several runs and a scan as everything
-else here. Nothing of it uses the variational equations.
+An equation that somebody states about a flow is solved as it stands, with the error bar of several runs and a scan, as
+everything else here. Nothing of it uses the variational equations.
 """
 
 from __future__ import annotations
@@ -77,8 +77,16 @@ def _carry(problem: Problem, rate: Rate, given: Array, ys: list[Array], backward
 
     begin = -1 if backwards else 0
     starts = [np.concatenate([y[begin].ravel(), given.ravel()]) for y in ys]
-    found = followed(problem, rhs, many, starts, RUNS, restarts=[restart(y) for y in ys], backwards=backwards,
-                     seconds=_seconds(rhs, float(problem.ts[begin]), starts[0]))  # fmt: skip
+    found = followed(
+        problem,
+        rhs,
+        many,
+        starts,
+        RUNS,
+        restarts=[restart(y) for y in ys],
+        backwards=backwards,
+        seconds=_seconds(rhs, float(problem.ts[begin]), starts[0]),
+    )
     return Followed(tuple(w[::-1] for w in found.values), found.seen) if backwards else found
 
 

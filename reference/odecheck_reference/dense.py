@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bounded import Array
+
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 NODES = 14
 POINTS: Array = 0.5 - 0.5 * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
 OFFSETS: Array = np.concatenate([[0.0], POINTS])
 _chebyshev = np.polynomial.chebyshev
-TO_COEFFICIENTS: Array = np.linalg.inv(_chebyshev.chebvander(2 * POINTS - 1, NODES - 1))
+TO_COEFFICIENTS: NDArray[Any] = np.linalg.inv(_chebyshev.chebvander(2 * POINTS - 1, NODES - 1))
 
 
 def _derivatives() -> Array:
@@ -47,7 +52,7 @@ class Steps:
         self.right.append(right)
         self.values.append(shown(np.asarray(dense(at), dtype=np.float64).T))
 
-    def where(self, x: Array) -> tuple[Array, Array, Array]:
+    def where(self, x: Array) -> tuple[Index, Array, Array]:
         """(number of the step, its left end, its length) for each of the times x."""
         left, right = np.array(self.left), np.array(self.right)
         j = np.clip(np.searchsorted(right, x), 0, len(right) - 1)

@@ -30,7 +30,7 @@ times an observed distance, that is three standard deviations of what the errors
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -88,18 +88,29 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -> tuple[Trajectory, ...]:
     system = _System(problem.field, problem.theta, problem.batch, order)
     start = system.start(problem.y0)
-    seconds = system.jets.alone(np.linspace(problem.ts[0], problem.ts[-1], 3), problem.y0)
+    seconds = system.jets.alone(problem.ts[[0, -1]], problem.y0)
     found = followed(problem, system, system.many, [start] * len(runs), runs, seconds=seconds)
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
-    first, *others = (system.blocks(values) for values in found.values)
-    return (Trajectory(*first, seen=found.seen, beyond=tuple(system.blocks(beyond))),
-            *(Trajectory(*blocks) for blocks in others))  # fmt: skip
+    sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
+    return (replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond))), *others)
 
 
-def followed(problem: Problem, rate: Callable[[float, Array], Array], many: Callable[[Array, Array], Array],
-             starts: list[Array], runs: tuple[tuple[str, float], ...] = RUNS, *,
-             restarts: list[Restart | None] | None = None, backwards: bool = False,
-             seconds: float = 0.0) -> Followed:  # fmt: skip
+def _trajectory(blocks: list[Array]) -> Trajectory:
+    first, second = (blocks[1] if blocks[1:] else None), (blocks[2] if blocks[2:] else None)
+    return Trajectory(blocks[0], first, second)
+
+
+def followed(
+    problem: Problem,
+    rate: Callable[[float, Array], Array],
+    many: Callable[[Array, Array], Array],
+    starts: list[Array],
+    runs: tuple[tuple[str, float], ...] = RUNS,
+    *,
+    restarts: list[Restart | None] | None = None,
+    backwards: bool = False,
+    seconds: float = 0.0,
+) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
     backwards: from the last time to the first; starts, restarts and values are in the order of the way.
@@ -200,7 +211,7 @@ def moved(problem: Problem, order: int) -> tuple[Trajectory, ...]:
         sign[0] = 0.0
         return sign
 
-    return tuple(Trajectory(*(b + r * signs(b) for b, r in zip(blocks, radii, strict=True))) for _ in range(SIGNS))
+    return tuple(_trajectory([b + r * signs(b) for b, r in zip(blocks, radii, strict=True)]) for _ in range(SIGNS))
 
 
 def _radii(block: list[Array], beyond: Array, d: int) -> Array:

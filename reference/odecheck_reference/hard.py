@@ -46,16 +46,18 @@ class Hard:
 
     def outside(self, seen: Bounded, slopes: Gradient) -> list[str]:
         """Which of the reference's words about it do not hold."""
-        pairs = [("solution", seen.value[-1, 0], seen.radius[-1, 0], self.solution),
-                 ("gradient in y0", slopes.y0.value[0], slopes.y0.radius[0], self.y0)]  # fmt: skip
+        pairs = [
+            ("solution", seen.value[-1, 0], seen.radius[-1, 0], self.solution),
+            ("gradient in y0", slopes.y0.value[0], slopes.y0.radius[0], self.y0),
+        ]
         if self.theta is not None:
             pairs.append(("gradient in theta", slopes.theta.value, slopes.theta.radius, self.theta))
         return [name for name, value, bar, truth in pairs if not _within(value, bar, truth)]
 
 
-def _within(value: Array, bar: Array, truth: Any) -> bool:
+def _within(value: Array, bar: Array, truth: list[Any]) -> bool:
     with mp.workdps(DIGITS):
-        return all(abs(mp.mpf(float(v)) - t) <= float(b) for v, b, t in zip(value, bar, np.ravel(truth), strict=True))
+        return all(abs(mp.mpf(v) - t) <= b for v, b, t in zip(value.tolist(), bar.tolist(), list(truth), strict=True))
 
 
 def _problem(name: str, field: Field, y0: list[float], theta: list[float], ts: tuple[float, float]) -> Problem:
@@ -64,8 +66,15 @@ def _problem(name: str, field: Field, y0: list[float], theta: list[float], ts: t
     return Problem(name, field, np.array([y0]), np.array(theta), np.array(ts), LinearLoss(weight))
 
 
-def driven(family: str, g: Shape, *, rate: float = 0.0, y0: float = 1.0, theta: float = 1.0,
-           ts: tuple[float, float] = (0.0, 1.0)) -> Hard:  # fmt: skip
+def driven(
+    family: str,
+    g: Shape,
+    *,
+    rate: float = 0.0,
+    y0: float = 1.0,
+    theta: float = 1.0,
+    ts: tuple[float, float] = (0.0, 1.0),
+) -> Hard:
     """y' = −λ y + a g(t): y(T) = e^{−λτ} y0 + a ∫ e^{−λ (T − t)} g dt."""
     with mp.workdps(DIGITS):
         start, stop = number(ts[0]), number(ts[1])
@@ -75,8 +84,9 @@ def driven(family: str, g: Shape, *, rate: float = 0.0, y0: float = 1.0, theta: 
     return Hard(family, problem, [end], [decay], [pushed], g.narrowest)
 
 
-def modulated(family: str, g: Shape, *, y0: float = 1.0, theta: float = 1.0,
-              ts: tuple[float, float] = (0.0, 1.0)) -> Hard:  # fmt: skip
+def modulated(
+    family: str, g: Shape, *, y0: float = 1.0, theta: float = 1.0, ts: tuple[float, float] = (0.0, 1.0)
+) -> Hard:
     """y' = a g(t) y: y(T) = y0 e^{a G}, G = ∫ g dt."""
     with mp.workdps(DIGITS):
         whole = g.damped(0.0, number(ts[0]), number(ts[1]))
@@ -237,13 +247,19 @@ FAMILIES: dict[str, Callable[[Rng], Hard]] = {
     "long": lambda rng: driven(
         "long", _bump(rng, 1000.0, weight=1.0), rate=float(rng.choice([0.0, 1e-3, 1e-2])), ts=(0.0, 1000.0)
     ),
-    "growth": lambda rng: driven("growth", Wave(0.0), theta=0.0, rate=-1.0, y0=float(10 ** rng.uniform(-20, 0)),
-                                 ts=(0.0, float(rng.uniform(5, 50)))),  # fmt: skip
+    "growth": lambda rng: driven(
+        "growth",
+        Wave(0.0),
+        theta=0.0,
+        rate=-1.0,
+        y0=float(10 ** rng.uniform(-20, 0)),
+        ts=(0.0, float(rng.uniform(5, 50))),
+    ),
     "pole": lambda rng: pole("pole", float(10 ** rng.uniform(-3, 3)), float(10 ** rng.uniform(-4, -0.5))),
     "oscillation": lambda rng: driven("oscillation", Wave(float(10 ** rng.uniform(1.5, 2.7)), 0.4), rate=1.0),
     "tiny interval": _tiny_interval,
     "decreasing times": _backwards,
-}  # fmt: skip
+}
 
 
 def _stiff(rate: float) -> Hard:

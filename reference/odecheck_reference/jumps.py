@@ -9,18 +9,21 @@ import numpy as np
 from .bounded import Array
 from .dense import Steps
 
+Rate = Callable[[float, Array], Array]
+Pair = tuple[float, float]
+
 # steps shorter than this share of their segment are suspicious; places looked at in one run
 TINY, MOST = 1e-8, 400
 # the bracket around a tiny step, in lengths of it; the least share of its rate by which a field jumps
 AROUND, LEAST = 1e4, 1e-9
 
 
-def jumps(steps: Steps, rate: Callable[[float, Array], Array], scale: Callable[[float], Array]) -> list[tuple[float, float]]:
+def jumps(steps: Steps, rate: Rate, scale: Callable[[float], Array]) -> list[Pair]:
     """(x before, x after) of the jumps in time of one segment.
 
     rate: dv/dx at (x, v), with v as in the steps. scale: sizes of v at x (n,).
     """
-    found = list[tuple[float, float]]()
+    found = list[Pair]()
     left, right = np.array(steps.left), np.array(steps.right)
     length = right - left
     tiny = np.flatnonzero(length < TINY)
@@ -36,7 +39,7 @@ def jumps(steps: Steps, rate: Callable[[float, Array], Array], scale: Callable[[
     return found
 
 
-def _between(lo: float, hi: float, v: Array, rate: Callable[[float, Array], Array], size: Array) -> tuple[float, float] | None:
+def _between(lo: float, hi: float, v: Array, rate: Rate, size: Array) -> Pair | None:
     """The neighbouring numbers between which the field at v changes by most of what it changes from lo to hi."""
     first, last = rate(lo, v) / size, rate(hi, v) / size
     whole = float(np.max(np.abs(last - first)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Mesh:
         self.cuts: list[set[float]] = [{0.0, 1.0} for _ in self.lengths]
         self.after: list[dict[float, float]] = [{} for _ in self.lengths]
         self.zoomed: list[list[tuple[float, float]]] = [[] for _ in self.lengths]
-        for k, (start, stop) in enumerate(zip(ts[:-1], ts[1:], strict=True)):
+        for k, (start, stop) in enumerate(pairwise(ts)):
             for at in breaks:
                 x = (at - start) / (stop - start)
                 if 0 < x < 1:
@@ -64,7 +65,7 @@ class Mesh:
                 kept.append(x)
             elif x == 1.0:
                 kept[-1] = x
-        for lo, hi in zip(kept[:-1], kept[1:], strict=True):
+        for lo, hi in pairwise(kept):
             middle = (lo + hi) / 2
             short = any(a <= middle <= b for a, b in self.zoomed[k])
             if self.after[k].get(lo, lo) < hi:

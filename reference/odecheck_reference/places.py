@@ -11,11 +11,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .bounded import Array
+from .fields.field import AnyArray
 
 # numbers of an array or of theta, of all together, of crossings, and the depth of attributes inside attributes
 LONGEST_ARRAY, MOST, MOST_PLACES, DEEPEST = 32, 64, 48, 4
@@ -43,8 +44,9 @@ def _held(thing: Any, depth: int) -> Iterator[float]:
     if isinstance(thing, int | float):
         yield float(thing)
     elif isinstance(thing, np.ndarray):
-        if thing.size <= LONGEST_ARRAY and thing.dtype.kind in "fiu":
-            yield from (float(x) for x in thing.ravel())
+        array = cast(AnyArray, thing)
+        if array.size <= LONGEST_ARRAY and array.dtype.kind in "fiu":
+            yield from array.astype(float).ravel().tolist()
     elif isinstance(thing, tuple | list):
         if len(thing) <= LONGEST_ARRAY:  # pyright: ignore[reportUnknownArgumentType]
             for part in thing:  # pyright: ignore[reportUnknownVariableType]
@@ -59,7 +61,7 @@ def _codes(field: Any) -> Iterator[CodeType]:
     holders = [field, *list(getattr(field, "__dict__", {}).values())]
     for holder in holders:
         for name in METHODS:
-            method = getattr(type(holder), name, None)
+            method = getattr(cast(Any, type(holder)), name, None)
             code = getattr(method, "__code__", None)
             if isinstance(code, CodeType):
                 yield code

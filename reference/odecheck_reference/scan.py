@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bounded import Array
-from .dense import Run
+from .dense import Index, Mask, Run
 from .mesh import Mesh
 from .sizes import Sizes
 from .stepping import Equation
@@ -42,9 +42,9 @@ STIFF_MOST = 64
 class Samples:
     """One random time in each stratum of segment k, in increasing order, and the field along the sharpest run there.
 
-    x, lo, hi, weight (m,). In units of the local size: value, slope and rate (m, n), the sharpest run's u and u', and f;
-    slopes (m, n, n) or None, the derivatives of the rate by the state, where the equation is stiff. local (m, n): that
-    size, in units of the problem. shown: what is looked at of such values, all or their `Squeezed` sums.
+    x, lo, hi, weight (m,). In units of the local size: value, slope and rate (m, n), the sharpest run's u and u', and
+    the field there; slopes (m, n, n) or None, the derivatives of the rate by the state, where the equation is stiff.
+    local (m, n): that size, in units of the problem. shown: what is looked at of such values, all or their sums.
     """
 
     k: int
@@ -72,8 +72,19 @@ class Integrals:
     most: Array
 
 
-def drawn(equation: Equation, sharp: Run, mesh: Mesh, sizes: Sizes, k: int, number: int, marks: Array,
-          rng: np.random.Generator, *, stiff: bool, shown: Callable[[Array], Array]) -> tuple[Samples, Array, Array]:  # fmt: skip
+def drawn(
+    equation: Equation,
+    sharp: Run,
+    mesh: Mesh,
+    sizes: Sizes,
+    k: int,
+    number: int,
+    marks: Array,
+    rng: np.random.Generator,
+    *,
+    stiff: bool,
+    shown: Callable[[Array], Array],
+) -> tuple[Samples, Array, Array]:
     """Look at segment k: the samples, and the integrals of the grain and the largest contribution of one stratum."""
     strata = mesh.strata(k, number, marks)
     x = rng.uniform(strata.lo, strata.hi)
@@ -116,12 +127,14 @@ def _slopes(equation: Equation, sizes: Sizes, k: int, x: Array, u: Array, rate: 
     return np.nan_to_num(np.stack(columns, axis=-1))
 
 
-def unexplained(run: Run, samples: Samples, tolerance: float, *, sharp: bool,
-                own: Callable[[Array, Array], Array] | None = None) -> tuple[Array, Array]:  # fmt: skip
+def unexplained(
+    run: Run, samples: Samples, tolerance: float, *, sharp: bool, own: Callable[[Mask, Array], Array] | None = None
+) -> tuple[Mask, Array]:
     """(which samples show more than the run's tolerance explains (m,), ∫ of the defect with its sign (n,)).
 
     A defect d in a step of length h is explained up to min(30 times the median of the step, tolerance^0.6 / h), and up
-    to 100 tolerance / h and round-off. Where slopes are given, what counts is (1 − h F_y)⁻¹ d: a stiff equation forgets the rest.
+    to 100 tolerance / h and round-off. Where slopes are given, what counts is (1 − h F_y)⁻¹ d: a stiff equation forgets
+    the rest.
 
     sharp: whether this is the run that the samples were taken along; of any other one, the slopes are compared with
     the same values of the field, and there is no integral. own: (which samples, states) → the field there, asked where
@@ -153,7 +166,7 @@ def unexplained(run: Run, samples: Samples, tolerance: float, *, sharp: bool,
     return bad, _with_sign(d * samples.local, samples.weight, step, number) if sharp else np.zeros(0)
 
 
-def _with_sign(d: Array, weight: Array, step: Array, number: Array) -> Array:
+def _with_sign(d: Array, weight: Array, step: Index, number: Index) -> Array:
     """∫ d dx, one step at a time: one feature counts with all of its size, chance errors of many as their root."""
     share = np.nan_to_num(d, nan=0.0, posinf=0.0, neginf=0.0) * weight[:, None]
     starts = np.flatnonzero(np.diff(step, prepend=-1))
@@ -161,7 +174,7 @@ def _with_sign(d: Array, weight: Array, step: Array, number: Array) -> Array:
     return np.abs(sums.sum(axis=0)) + 2 * np.sqrt((sums**2).sum(axis=0))
 
 
-def _medians(step: Array, size: Array, counted: Array) -> tuple[Array, Array]:
+def _medians(step: Index, size: Array, counted: Mask) -> tuple[Index, Array]:
     """Number and median of the counted samples of each step."""
     steps = int(step.max()) + 1
     number = np.bincount(step[counted], minlength=steps)

@@ -1,6 +1,7 @@
 """Functions of one number, narrow or fast, with their derivatives and their integrals: what hard problems are made of.
 
-∫ e^{−λ (b − x)} g(x) dx from a to b is what a damped equation driven by g has at the end; it is given in mpmath numbers.
+∫ e^{−λ (b − x)} g(x) dx from a to b is what a damped equation driven by g ends at; it is given in mpmath
+numbers.
 """
 
 from __future__ import annotations

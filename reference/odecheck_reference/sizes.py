@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bounded import Array
 
@@ -36,7 +37,7 @@ class Sizes:
     """
 
     unit: Array
-    at_zero: Array
+    at_zero: NDArray[np.bool_]
     grids: list[Array] = field(default_factory=list[Array])
     profiles: list[Array] = field(default_factory=list[Array])
 
@@ -53,8 +54,9 @@ class Sizes:
         """Points of segment k between which a size has changed a thousandfold."""
         profile, grid = self.profiles[k], self.grids[k]
         top = profile.max(axis=0)
-        smooth = np.maximum(profile, np.maximum(np.vstack([profile[1:], profile[-1:]]),
-                                                np.vstack([profile[:1], profile[:-1]])))  # fmt: skip
+        smooth = np.maximum(
+            profile, np.maximum(np.vstack([profile[1:], profile[-1:]]), np.vstack([profile[:1], profile[:-1]]))
+        )
         level = np.log10(np.maximum(smooth, FAINT * np.where(top > 0, top, 1.0)))
         level[:, self.at_zero] = 0.0  # a power of time from zero on: what grows faster does not start there
         found, last = list[float](), level[0]

@@ -60,8 +60,18 @@ Restart = Callable[[int, Array], Array]
 Shown = Callable[[Array, Array], Array]
 
 
-def run(equation: Equation, method: str, tolerance: float, start: Array, restart: Restart | None, mesh: Mesh,
-        sizes: Sizes, *, budget: int = MAX_EVALUATIONS, shown: Shown | None = None) -> Run:  # fmt: skip
+def run(
+    equation: Equation,
+    method: str,
+    tolerance: float,
+    start: Array,
+    restart: Restart | None,
+    mesh: Mesh,
+    sizes: Sizes,
+    *,
+    budget: int = MAX_EVALUATIONS,
+    shown: Shown | None = None,
+) -> Run:
     """Follow the equation from `start` at ts[0] to all of ts.
 
     Args:
@@ -100,8 +110,9 @@ def run(equation: Equation, method: str, tolerance: float, start: Array, restart
 class _Walk:
     """The way through all intervals, with what was spent on it."""
 
-    def __init__(self, equation: Equation, method: str, tolerance: float, sizes: Sizes, budget: int,
-                 shown: Shown | None) -> None:  # fmt: skip
+    def __init__(
+        self, equation: Equation, method: str, tolerance: float, sizes: Sizes, budget: int, shown: Shown | None
+    ) -> None:
         self.equation, self.method, self.tolerance = equation, method, tolerance
         self.sizes, self.budget, self.shown = sizes, budget, shown
         self.steps, self.calls, self.crossed = Steps(), 0, 0
@@ -114,8 +125,12 @@ class _Walk:
         def counted(x: float, v: Array) -> Array:
             self.calls += 1
             if self.calls > self.budget:
-                raise self.refused(k, x, f"more than {self.budget} evaluations",
-                                   "the problem is very stiff or oscillates too often. Shorten the times.")  # fmt: skip
+                raise self.refused(
+                    k,
+                    x,
+                    f"more than {self.budget} evaluations",
+                    "the problem is very stiff or oscillates too often. Shorten the times.",
+                )
             return rate(start + x * length, v * unit) * factor
 
         return counted
@@ -141,27 +156,34 @@ class _Walk:
         self.jumps = self.jumps + np.abs(after - before) * (start - end)
         return v + (start - end) * after
 
-    def _solve(self, k: int, rhs: Callable[[float, Array], Array], lo: float, interval: Interval, v: Array,
-               local: Array) -> tuple[float, Array]:  # fmt: skip
+    def _solve(
+        self, k: int, rhs: Callable[[float, Array], Array], lo: float, interval: Interval, v: Array, local: Array
+    ) -> tuple[float, Array]:
         width = interval.hi - interval.lo
         limits: dict[str, Any] = {"max_step": np.inf}
         if interval.short:
             limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
         if self.method == "LSODA":
             limits["max_step"] = min(limits["max_step"], self._longest(k))
-        solver = METHODS[self.method](rhs, lo, v, interval.hi, rtol=self.tolerance,
-                                      atol=0.1 * self.tolerance * local, **limits)  # fmt: skip
+        solver = METHODS[self.method](
+            rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits
+        )
         while solver.status == "running":
             before = solver.y
-            message = solver.step()
-            if solver.status == "failed":
+            message: str | None = solver.step()
+            if message is not None:
                 if message and "spacing" in message and np.isfinite(before).all() and self.method != "LSODA":
                     return float(solver.t), before
-                raise self.refused(k, solver.t, f"{self.method} at tolerance {self.tolerance:g} gave up ({message})",
-                                   "the solution may end there. Shorten the times.")  # fmt: skip
+                raise self.refused(
+                    k,
+                    solver.t,
+                    f"{self.method} at tolerance {self.tolerance:g} gave up ({message})",
+                    "the solution may end there. Shorten the times.",
+                )
             if not np.isfinite(solver.y).all():
-                raise self.refused(k, solver.t, "the state is not finite",
-                                   "the solution may end there. Shorten the times.")  # fmt: skip
+                raise self.refused(
+                    k, solver.t, "the state is not finite", "the solution may end there. Shorten the times."
+                )
             if self.shown is not None:
                 self.steps.add(solver.t_old, solver.t, solver.dense_output(), partial(self.shown, local))
         return interval.hi, solver.y
@@ -171,16 +193,22 @@ class _Walk:
         window = abs(float(self.equation.ts[-1] - self.equation.ts[0]))
         return min(1.0, window * LONGEST / abs(self.equation.length(k)))
 
-    def _jump(self, k: int, rhs: Callable[[float, Array], Array], lo: float, hi: float, v: Array,
-              local: Array) -> tuple[float, Array]:  # fmt: skip
+    def _jump(
+        self, k: int, rhs: Callable[[float, Array], Array], lo: float, hi: float, v: Array, local: Array
+    ) -> tuple[float, Array]:
         self.crossed += 1
         gap = min(64 * float(np.spacing(max(lo, 1e-3))), hi - lo)
         before = rhs(lo, v)
         after = rhs(lo + gap, v + gap * before)
         cost = np.abs(after - before) * gap
         if self.crossed > MAX_JUMPS or not np.isfinite(after).all() or np.any(cost > np.abs(v) + local):
-            raise self.refused(k, lo, "no step is short enough", "the solution ends there, or the field jumps too "
-                               "often. Shorten the times, or declare the times of its jumps as breaks.")  # fmt: skip
+            raise self.refused(
+                k,
+                lo,
+                "no step is short enough",
+                "the solution ends there, or the field jumps too "
+                "often. Shorten the times, or declare the times of its jumps as breaks.",
+            )
         self.jumps = self.jumps + cost
         v = v + gap * after
         if self.shown is not None:
@@ -189,5 +217,7 @@ class _Walk:
 
     def refused(self, k: int, x: float, seen: str, cause: str) -> FlowError:
         t = float(self.equation.ts[k]) + float(x) * self.equation.length(k)
-        return FlowError(f"problem {self.equation.name!r}: {seen} at t = {t:.8g}, on the way from "
-                         f"{self.equation.ts[0]:g} to {self.equation.ts[-1]:g}; {cause}")  # fmt: skip
+        return FlowError(
+            f"problem {self.equation.name!r}: {seen} at t = {t:.8g}, on the way from "
+            f"{self.equation.ts[0]:g} to {self.equation.ts[-1]:g}; {cause}"
+        )

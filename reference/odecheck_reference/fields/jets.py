@@ -74,4 +74,5 @@ def _alike(a: Any, b: Any) -> bool:
     if b is None or a.shape != b.shape:
         return False
     size = np.max(np.abs(a), initial=0.0)
-    return bool(np.array_equal(np.isfinite(a), np.isfinite(b)) and np.all(np.abs(np.nan_to_num(a - b)) <= ROUNDED * size))
+    near = np.abs(np.nan_to_num(a - b)) <= ROUNDED * size
+    return bool(np.array_equal(np.isfinite(a), np.isfinite(b)) and near.all())
