@@ -132,12 +132,16 @@ class _System:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
         self.shapes = [(batch, self.d, *(self.p,) * k) for k in range(order + 1)]
-        self.cuts = np.cumsum([int(np.prod(s)) for s in self.shapes])[:-1]
+        ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
+        self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         self.jets = Jets(field, theta, order)
 
     def blocks(self, w: AnyArray) -> list[AnyArray]:
-        parts = np.split(w, self.cuts, axis=-1)
-        return [part.reshape(*w.shape[:-1], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        before = w.shape[:-1]
+        return [w[..., at].reshape(before + shape) for at, shape in zip(self.places, self.shapes, strict=True)]
+
+    def state(self, w: AnyArray) -> AnyArray:
+        return w[..., self.places[0]].reshape(w.shape[:-1] + self.shapes[0])
 
     def start(self, y0: AnyArray) -> AnyArray:
         zero = np.zeros((self.batch, self.d, self.p))
@@ -146,14 +150,16 @@ class _System:
         return np.concatenate([piece.reshape(-1) for piece in pieces])
 
     def __call__(self, t: float, w: AnyArray) -> AnyArray:
-        return self._rates(self.field.jet(t, self.blocks(w)[0], self.theta, self.order), w)
+        return self._rates(self.field.jet(t, self.state(w), self.theta, self.order), w)
 
     def many(self, t: Array, w: Array) -> Array:
         """The rates at many times: (m,), (m, size) → (m, size)."""
-        return self._rates(self.jets(t, self.blocks(w)[0]), w)
+        return self._rates(self.jets(t, self.state(w)), w)
 
     def _rates(self, jet: Jet, w: AnyArray) -> AnyArray:
         """The rates of w (..., size) from the jet (..., batch, state, ...) at its state."""
+        if self.order == 0:
+            return jet.value.reshape(w.shape)
         blocks = self.blocks(w)
         rates = [jet.value]
         if self.order >= 1:

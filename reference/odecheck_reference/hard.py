@@ -161,7 +161,7 @@ Rng = np.random.Generator
 
 
 def _width(rng: Rng, narrow: float = 3e-4, wide: float = 3e-2) -> float:
-    return float(np.exp(rng.uniform(np.log(narrow), np.log(wide))))
+    return float(narrow * (wide / narrow) ** rng.random())
 
 
 def _bump(rng: Rng, length: float = 1.0, weight: float | None = None, width: float | None = None) -> Bump:
