@@ -98,16 +98,16 @@ def no_scan(monkeypatch):
 
 @pytest.mark.parametrize("family", ["bump in time", "bump in F_theta", "bump in F_y"])
 def test_without_the_scan_the_truth_is_outside(monkeypatch, family):
-    width = 5e-4
-    g = Bump(Fraction(0.37), width, 1 / width)
-    made = {
-        "bump in time": lambda: hard.driven(family, g),
-        "bump in F_theta": lambda: hard.driven(family, g, theta=0.0),
-        "bump in F_y": lambda: hard.modulated(family, g, y0=0.0),
-    }[family]
-    assert inside(made())
+    def made(centre):
+        g = Bump(Fraction(centre), 3e-4, 1 / 3e-4)
+        if family == "bump in F_y":
+            return hard.modulated(family, g, y0=0.0)
+        return hard.driven(family, g, theta=0.0 if family == "bump in F_theta" else 1.0)
+
+    centres = (0.37, 0.611, 0.8231)
+    assert inside(made(centres[0]))
     no_scan(monkeypatch)
-    assert not inside(made())
+    assert not all(inside(made(centre)) for centre in centres)
 
 
 def test_every_result_says_how_narrow_a_feature_was_looked_at():

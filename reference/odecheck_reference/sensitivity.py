@@ -124,9 +124,12 @@ def gradient(problem: Problem) -> Gradient:
         return bounded(extended, 1, lambda run: _gradient(extended, run, state)[where])
 
     y0 = part(slice(0, size))
-    y0 = Bounded(y0.value.reshape(problem.y0.shape), {k: b.reshape(problem.y0.shape) for k, b in y0.budget.items()})
+    shaped = {k: b.reshape(problem.y0.shape) for k, b in y0.budget.items()}
+    y0 = Bounded(y0.value.reshape(problem.y0.shape), shaped, looked_at=y0.looked_at)
     ts = part(slice(size + n, None))
-    rounded = Bounded(ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)})
+    rounded = Bounded(
+        ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)}, looked_at=ts.looked_at
+    )
     return Gradient(y0, part(slice(size, size + n)), rounded)
 
 
