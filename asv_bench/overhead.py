@@ -27,9 +27,10 @@ from torch import Tensor, nn
 
 from odecheck import Adaptive, Subject
 from odecheck.cost import QUANTITIES, Posed, counted, pose
-from odecheck.engines.base import Engine, Unsupported
+from odecheck.engines.base import Engine
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.errors import Unsupported
 from odecheck.subject import SHIPPED
 
 BOUND = 0.02

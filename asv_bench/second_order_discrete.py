@@ -228,9 +228,16 @@ def diffrax_hessian_y0(at: Problem) -> Subject | None:
 
     def end(y):  # type: ignore[no-untyped-def]
         found = diffrax.diffeqsolve(
-            diffrax.ODETerm(field), diffrax.Dopri5(), 0.0, 2.0, None, y, adjoint=diffrax.DirectAdjoint(),
-            stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL), max_steps=64,
-        )  # fmt: skip
+            diffrax.ODETerm(field),
+            diffrax.Dopri5(),
+            0.0,
+            2.0,
+            None,
+            y,
+            adjoint=diffrax.DirectAdjoint(),
+            stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL),
+            max_steps=64,
+        )
         y1 = found.ys[-1]
         return (y1**2).mean() + (y1**4).mean()
 

@@ -27,7 +27,7 @@ import torchdiffeq
 from torch import Tensor, nn
 
 from odecheck.fields.cnf import CNF, ConcatSquash
-from odecheck.memory import LiveBytes
+from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.optim import SNOpt
 from odecheck.solvers import Adaptive
 
@@ -56,9 +56,12 @@ class Digits(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.begin = nn.Sequential(
-            nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Conv2d(channels, channels, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(1, channels, 3),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 4, 2, 1),
+            nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-        )  # fmt: skip
+        )
         self.field = Pixels(channels)
         self.end = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
@@ -170,13 +173,18 @@ def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
         peaks[what] = run.peak()
     peaks["refresh"] = max(peaks["refresh"], peaks["ordinary"])
     return {
-        "task": name, "device": device, "rounds": rounds,
-        "sgd_seconds": median["sgd"], "ordinary_over_sgd": ordinary, "ordinary_over_sgd_whole": whole,
+        "task": name,
+        "device": device,
+        "rounds": rounds,
+        "sgd_seconds": median["sgd"],
+        "ordinary_over_sgd": ordinary,
+        "ordinary_over_sgd_whole": whole,
         "refresh_over_ordinary": refresh,
         "amortised_over_sgd": ordinary * ((REFRESH - 1) + refresh) / REFRESH,
-        "sgd_peak_bytes": peaks["sgd"], "ordinary_peak_over_sgd": peaks["ordinary"] / peaks["sgd"],
+        "sgd_peak_bytes": peaks["sgd"],
+        "ordinary_peak_over_sgd": peaks["ordinary"] / peaks["sgd"],
         "refresh_peak_over_sgd": peaks["refresh"] / peaks["sgd"],
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from odecheck import tasks
-from odecheck.tasks.rows import read
+from odecheck.training.rows import read
 
 START = "from odecheck.cli import main; main()"
 
@@ -51,10 +51,14 @@ def measure(name: str) -> dict[str, Any]:
     steps = rows[rows["split"] == "train"]
     end = steps.groupby("model")["step"].transform("max")
     return {
-        "task": name, "models": int(steps["model"].nunique()), "steps": int(steps["step"].max()), "cpu_seconds": cpu,
-        "wall_seconds": wall, "begin": float(steps[steps["step"] == 1]["loss"].median()),
+        "task": name,
+        "models": int(steps["model"].nunique()),
+        "steps": int(steps["step"].max()),
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
+        "begin": float(steps[steps["step"] == 1]["loss"].median()),
         "end": float(steps[steps["step"] == end]["loss"].median()),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

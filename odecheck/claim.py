@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from odecheck_reference import Bounded, Problem
+
+from odecheck.errors import NotApplicable
 
 from .judge import Verdict
 from .subject import Subject
 
+Kind = Literal["solution", "derivatives", "second derivatives"]
 Statement = Callable[[Subject, Problem], tuple[Bounded, Bounded]]
-
-
-class NotApplicable(Exception):
-    """The claim does not speak about this subject or problem: the message says why."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,64 @@ class Condition:
     met: Callable[[Problem], bool]
 
 
+@dataclass(frozen=True)
+class Family:
+    """Claims that belong together: of one paper, or about one topic of solver libraries.
+
+    Args:
+        id: the beginning of the claims' ids: "HB" of HB-1.
+        title: what the family is about, as the heading of a table.
+        order: its place among families; where two have the same, the id decides.
+        topic: what `odecheck conformance` asks of a library under this name, or empty.
+        drawn: patterns as of file names; the ledger judges the family on the drawn problems whose names match one.
+            Empty: the family is no paper's, and has no rows in the ledger.
+        speaks_of: what a subject has to have for it: a solution, first or second derivatives.
+        alone: why its claims are kept although general claims refute what they refute, or empty.
+    """
+
+    id: str
+    title: str
+    order: int = 1_000
+    topic: str = ""
+    drawn: tuple[str, ...] = ()
+    speaks_of: Kind = "derivatives"
+    alone: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id.isalnum() or not self.title.strip():
+            raise ValueError(
+                f"a family of claims has the id {self.id!r} and the title {self.title!r}: the id is of letters and "
+                'digits, and the title says what its claims are about: family("MINE", title="My own model")'
+            )
+
+
+FAMILIES: dict[str, Family] = {}
+"""Every family that was declared, by its id."""
+
+
+def family(
+    id: str,
+    *,
+    title: str,
+    order: int = 1_000,
+    topic: str = "",
+    drawn: Sequence[str] = (),
+    speaks_of: Kind = "derivatives",
+    alone: str = "",
+) -> Family:
+    """Declare a family of claims. Arguments are those of `Family`.
+
+    Raises:
+        ValueError: another family has this id.
+    """
+    made = Family(id, title, order, topic, tuple(drawn), speaks_of, alone)
+    if FAMILIES.setdefault(id, made) != made:
+        raise ValueError(
+            f"there are two families of claims {id!r}: {FAMILIES[id].title!r} and {title!r}. Give one another id."
+        )
+    return made
+
+
 @dataclass(frozen=True, eq=False)
 class Claim:
     """statement(subject, problem) → (observed, expected); the judge does the rest.
@@ -48,7 +107,8 @@ class Claim:
     resolution: the largest relative defect that may stay unseen in a verdict "holds". scale: what the defect is
     relative to, by default the largest expected component. expect: the verdict expected of a correct subject;
     REFUTED for a sentence that is false when read literally. when: a condition under which the statement is true
-    and without which it is not, so that it is tested on both sides.
+    and without which it is not, so that it is tested on both sides. of_libraries: a claim of the papers that
+    `odecheck conformance` asks of every library as well.
     """
 
     id: str
@@ -59,6 +119,12 @@ class Claim:
     scale: float | None = None
     expect: Verdict = Verdict.HOLDS
     when: Condition | None = None
+    of_libraries: bool = False
+
+    @property
+    def family(self) -> Family:
+        """The family that its id begins with."""
+        return family_of(self.id)
 
     def expected(self, problem: Problem) -> Verdict:
         """The verdict expected of a correct subject on this problem."""
@@ -83,23 +149,54 @@ class Claim:
         return _named, (self.statement.__module__, self.statement.__qualname__)
 
 
+def family_of(id: str) -> Family:
+    """The family of a claim's id. Raises ValueError where none was declared."""
+    begin, _, number = id.partition("-")
+    if begin not in FAMILIES or not number:
+        raise ValueError(
+            f"the claim {id!r} is of no family: its id begins with none of {', '.join(sorted(FAMILIES))} and a hyphen. "
+            f'Declare one before it: family({begin!r}, title="what its claims are about")'
+        )
+    return FAMILIES[begin]
+
+
+def reading_order(id: str) -> tuple[int, str, tuple[int, ...]]:
+    """By family, then by number, SOL-1.1 after SOL-1. An id of no family comes last."""
+    begin, _, number = id.partition("-")
+    order = FAMILIES[begin].order if begin in FAMILIES else sys.maxsize
+    return order, begin, tuple(int(part) for part in number.split(".") if part.isdigit())
+
+
 def _named(module: str, name: str) -> Claim:
     return getattr(importlib.import_module(module), name)
 
 
-def claim(id: str, *, source: str, resolution: float, mutants: Sequence[Mutant], scale: float | None = None,
-          expect: Verdict = Verdict.HOLDS, when: Condition | None = None) -> Callable[[Statement], Claim]:  # fmt: skip
+def claim(
+    id: str,
+    *,
+    source: str,
+    resolution: float,
+    mutants: Sequence[Mutant],
+    scale: float | None = None,
+    expect: Verdict = Verdict.HOLDS,
+    when: Condition | None = None,
+    of_libraries: bool = False,
+) -> Callable[[Statement], Claim]:
     """Make a claim of a function (subject, problem) → (observed, expected).
 
-    Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail.
+    Raises ValueError when there is no mutant or no docstring: without a mutant nobody knows that the check can fail;
+    and for an id that begins with no family's.
     """
+    family_of(id)
     if not mutants:
-        raise ValueError(f"claim {id} has no mutant. Without a wrong subject that it has to refute, nobody knows that "
-                         "it can fail: give mutants=[...], see odecheck/mutants.py")  # fmt: skip
+        raise ValueError(
+            f"claim {id} has no mutant. Without a wrong subject that it has to refute, nobody knows that "
+            "it can fail: give mutants=[...], see odecheck/mutants"
+        )
 
     def define(statement: Statement) -> Claim:
         if not inspect.getdoc(statement):
             raise ValueError(f"claim {id} has no docstring: its first paragraph is the statement that people read")
-        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when)
+        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when, of_libraries)
 
     return define

@@ -20,8 +20,23 @@ from .commands.show import show
 from .commands.tasks import tasks
 from .commands.train import train
 from .commands.verify import verify
+from .commands.watch import watch
 
-COMMANDS = (verify, claims, show, reproduce, report, conformance, tasks, train, cost, bench, regressions, selftest)
+COMMANDS = (
+    verify,
+    watch,
+    claims,
+    show,
+    reproduce,
+    report,
+    conformance,
+    tasks,
+    train,
+    cost,
+    bench,
+    regressions,
+    selftest,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -66,6 +81,7 @@ def odecheck(
     \b
     odecheck verify                         the shipped subjects
     odecheck verify my_model.py:subjects    yours
+    odecheck watch train.py                 the solves of a training script
     odecheck claims                         what is claimed, with sources
     odecheck show NODE-2                    the whole story of a verdict
     odecheck report                         a page that people read
@@ -73,4 +89,4 @@ def odecheck(
 
 
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(context_settings=getattr(_command, "context_settings", None))(_command)

@@ -21,6 +21,9 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The verdict and all that it rests on, at the worst component.
@@ -74,6 +77,14 @@ def judge(observed: Bounded, expected: Bounded, *, resolution: float, scale: flo
     o, e = float(observed.value[worst]), float(expected.value[worst])
     terms = {f"observed: {k}": float(v[worst]) for k, v in observed.budget.items()}
     terms |= {f"expected: {k}": float(v[worst]) for k, v in expected.budget.items()}
-    return Judgement(verdict, tuple(int(i) for i in worst), o, e, float(finite_bar[worst]), float(score[worst]),
-                     o / e if e else float("nan"), resolved,
-                     dict(sorted(terms.items(), key=lambda item: -item[1])))  # fmt: skip
+    return Judgement(
+        verdict,
+        tuple(int(i) for i in worst),
+        o,
+        e,
+        float(finite_bar[worst]),
+        float(score[worst]),
+        o / e if e else float("nan"),
+        resolved,
+        dict(sorted(terms.items(), key=lambda item: -item[1])),
+    )

@@ -19,9 +19,9 @@ import pytest
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
-    from .case import Case
     from .claim import Claim
     from .record import Record
+    from .runner.case import Case
     from .subject import Subject
 
 TIERS = ("quick", "full")
@@ -100,8 +100,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("odecheck")
     if mark is None or "subjects" not in mark.kwargs:
         return
-    from .case import plan
     from .claims import ALL
+    from .runner.case import plan
 
     claims = ALL if mark.kwargs["claims"] is None else mark.kwargs["claims"]
     tier = _option(metafunc.config, "tier", TIERS) or "quick"
@@ -126,10 +126,10 @@ def record(request: pytest.FixtureRequest) -> Record:
     case = getattr(request, "param", None)
     if case is None:
         raise pytest.UsageError("the fixture `record` needs @odecheck.parametrize(subjects, ...) on the test")
-    from .door import enter
     from .judge import Verdict
+    from .runner.validation import validate
 
-    enter(case.subject, case.problem)
+    validate(case.subject, case.problem)
     made: Record = case.run()
     # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
     for name, value in asdict(made).items():
@@ -138,6 +138,31 @@ def record(request: pytest.FixtureRequest) -> Record:
     if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
         pytest.skip(f"{made.verdict}: {made.message}")
     return made
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Any:
+    """Watch a training step in a test: `with watch() as step:` around it; see `odecheck.watch`.
+
+    When the test ends, each record of a watched step that is refuted fails it, and the step's table is shown.
+    """
+    from .judge import Verdict
+    from .watching.step import watch as begin
+
+    begun: list[Any] = []
+
+    def enter(**how: Any) -> Any:
+        watching = begin(**how)
+        watching.kept = begun
+        return watching
+
+    yield enter
+    steps = [step for step in begun if step]
+    for step in steps:
+        request.node.add_report_section("call", "odecheck", str(step))
+    wrong = [record for step in steps for record in step.check() if record.verdict is Verdict.REFUTED]
+    if wrong:
+        pytest.fail("\n".join(map(str, wrong)), pytrace=False)
 
 
 class _Collector:
@@ -156,7 +181,7 @@ class _Collector:
         file = _option(self.config, "json")
         if not file or hasattr(self.config, "workerinput"):
             return
-        from .export import write_json
+        from .records.export import write_json
 
         rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
         write_json(file, rows, {"tier": _option(self.config, "tier") or "quick"})

@@ -10,10 +10,12 @@ from typing import Any
 
 from odecheck_reference import FlowError, Problem
 
-from .claim import Claim, NotApplicable
-from .engines.base import Unsupported
+from .claim import Claim
+from .errors import NotApplicable, Unsupported
+from .instruments.metering import Meter, metered
+from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
-from .subject import Meter, Subject, metered
+from .subject import Subject
 
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
@@ -87,7 +89,7 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
     """Judge one case. Never raises for what the subject does: a crash is a record too."""
     judgement: Judgement | None = None
     message = claim.text
-    with metered() as cost:
+    with unit_of_work(), metered() as cost:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
@@ -114,8 +116,9 @@ def _where(error: BaseException) -> str:
     return "\n".join(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}" for f in frames)
 
 
-def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str,
-         j: Judgement | None, cost: Any) -> Record:  # fmt: skip
+def _row(
+    claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str, j: Judgement | None, cost: Any
+) -> Record:
     nan = float("nan")
     known = subject.expected_failures.get(claim.id, "")
     judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
@@ -124,11 +127,27 @@ def _row(claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, mes
     if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(
-        claim=claim.id, subject=subject.name, problem=problem.name, verdict=verdict, ok=ok,
-        expected_verdict=str(wanted), expected_failure=known, independent=problem.independent,
-        resolution=claim.resolution, resolved=j.resolved if j else nan, score=j.score if j else nan,
-        worst=str(list(j.worst)) if j else "", observed=j.observed if j else nan,
-        expected=j.expected if j else nan, bar=j.bar if j else nan, ratio=j.ratio if j else nan,
-        budget=json.dumps(dict(j.budget) if j else {}), target=subject.engine.target, nfe=cost.nfe,
-        solves=cost.solves, seconds=cost.seconds, message=message, source=claim.source,
-    )  # fmt: skip
+        claim=claim.id,
+        subject=subject.name,
+        problem=problem.name,
+        verdict=verdict,
+        ok=ok,
+        expected_verdict=str(wanted),
+        expected_failure=known,
+        independent=problem.independent,
+        resolution=claim.resolution,
+        resolved=j.resolved if j else nan,
+        score=j.score if j else nan,
+        worst=str(list(j.worst)) if j else "",
+        observed=j.observed if j else nan,
+        expected=j.expected if j else nan,
+        bar=j.bar if j else nan,
+        ratio=j.ratio if j else nan,
+        budget=json.dumps(dict(j.budget) if j else {}),
+        target=subject.engine.target,
+        nfe=cost.nfe,
+        solves=cost.solves,
+        seconds=cost.seconds,
+        message=message,
+        source=claim.source,
+    )

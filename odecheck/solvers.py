@@ -1,6 +1,7 @@
 """Solvers as data: how each is called, what order it states, and how it refines itself.
 
 The methods are torchdiffeq's; what only another library has is a subclass with METHODS of its own, beside its engine.
+What a solver is, is what it says (`stepping`), and not the class that it is of.
 
 A claim judges a solver on three rungs of its own refinement. An adaptive solver divides its tolerance by ten, a
 fixed-step solver halves its step: tightening the tolerance of a fixed-step solver would change nothing and give a
@@ -12,31 +13,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 OdeInt = Callable[..., Tensor]
+Stepping = Literal["fixed", "adaptive"]
 
-# Orders as torchdiffeq's solver classes state them (`order`); their interpolants carry no statement of their own.
+# The order of each method, stated here alone: tableaus and other libraries' solvers take it from here. Torchdiffeq's
+# solver classes state the same (`order`); their interpolants carry no statement of their own.
 ADAPTIVE: Mapping[str, int] = MappingProxyType(
     {"dopri8": 8, "dopri5": 5, "bosh3": 3, "fehlberg2": 2, "adaptive_heun": 2}
 )
-FIXED_STEP: Mapping[str, int] = MappingProxyType(
-    {
-        "euler": 1,
-        "midpoint": 2,
-        "heun2": 2,
-        "heun3": 3,
-        "rk4": 4,
-        "explicit_adams": 4,
-        "implicit_adams": 4,
-        "fixed_adams": 4,
-    }
-)
+ONE_STEP: Mapping[str, int] = MappingProxyType({"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4})
+MULTISTEP: Mapping[str, int] = MappingProxyType({"explicit_adams": 4, "implicit_adams": 4, "fixed_adams": 4})
+FIXED_STEP: Mapping[str, int] = MappingProxyType({**ONE_STEP, **MULTISTEP})
+# adaptive methods that torchdiffeq does not have and more than one other library has
+ELSEWHERE: Mapping[str, int] = MappingProxyType({"tsit5": 5, "heun": 2})
+_ORDERS: Mapping[str, int] = MappingProxyType({**ADAPTIVE, **FIXED_STEP, **ELSEWHERE})
 # global order of an output between two step ends that the interpolant alone allows
 INTERPOLANT_ORDER: Mapping[str, int] = MappingProxyType({"linear": 2, "cubic": 4})
+
+
+def orders(*methods: str) -> Mapping[str, int]:
+    """The orders of these methods, for a solver class that has them. Raises KeyError for one that is not known here."""
+    return MappingProxyType({method: _ORDERS[method] for method in methods})
 
 
 @runtime_checkable
@@ -50,12 +52,47 @@ class Solver(Protocol):
         """The order that the solver states."""
         ...
 
+    @property
+    def stepping(self) -> Stepping:
+        """Whether steps are of a length that is given, or chosen by a tolerance. Claims ask this, and no class."""
+        ...
+
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         """(times, batch, state), by calling `odeint(module, y0, ts, ...)` with this solver's arguments."""
         ...
 
     def refined(self) -> Solver:
-        """The same solver, one rung finer."""
+        """The same solver, one rung finer: half the step, or a tenth of the tolerance."""
+        ...
+
+
+@runtime_checkable
+class Stepped(Solver, Protocol):
+    """A fixed-step solver whose step can be chosen: it is asked about its order at steps that fit the problem."""
+
+    @property
+    def step(self) -> float:
+        """In units of time, positive also for decreasing times."""
+        ...
+
+    def with_step(self, step: float) -> Stepped:
+        """The same solver with another step."""
+        ...
+
+
+@runtime_checkable
+class Toleranced(Solver, Protocol):
+    """An adaptive solver whose tolerance can be chosen: it is asked how its error follows the tolerance."""
+
+    @property
+    def rtol(self) -> float: ...
+    @property
+    def atol(self) -> float | None:
+        """The absolute tolerance; None: rtol / 100."""
+        ...
+
+    def with_tolerance(self, rtol: float, atol: float | None) -> Toleranced:
+        """The same solver with other tolerances."""
         ...
 
 
@@ -81,8 +118,10 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         if self.method not in self.METHODS:
-            raise ValueError(f"no adaptive method {self.method!r}; there are {', '.join(self.METHODS)}. "
-                             "Fixed-step methods take FixedStep(method, step).")  # fmt: skip
+            raise ValueError(
+                f"no adaptive method {self.method!r}; there are {', '.join(self.METHODS)}. "
+                "Fixed-step methods take FixedStep(method, step)."
+            )
         if not self.rtol > 0:
             raise ValueError(f"rtol is {self.rtol}; it has to be positive, for example 1e-7")
 
@@ -93,6 +132,10 @@ class Adaptive:
     @property
     def order(self) -> int:
         return self.METHODS[self.method]
+
+    @property
+    def stepping(self) -> Stepping:
+        return "adaptive"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         atol = self.rtol / 100 if self.atol is None else self.atol
@@ -105,6 +148,9 @@ class Adaptive:
 
     def refined(self) -> Adaptive:
         return replace(self, rtol=self.rtol / 10, atol=None if self.atol is None else self.atol / 10)
+
+    def with_tolerance(self, rtol: float, atol: float | None) -> Adaptive:
+        return replace(self, rtol=rtol, atol=atol)
 
 
 @dataclass(frozen=True)
@@ -126,8 +172,10 @@ class FixedStep:
 
     def __post_init__(self) -> None:
         if self.method not in self.METHODS:
-            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(self.METHODS)}. "
-                             "Adaptive methods take Adaptive(method, rtol=...).")  # fmt: skip
+            raise ValueError(
+                f"no fixed-step method {self.method!r}; there are {', '.join(self.METHODS)}. "
+                "Adaptive methods take Adaptive(method, rtol=...)."
+            )
         if not self.step > 0:
             raise ValueError(f"the step is {self.step}; it has to be positive, also for decreasing times")
 
@@ -143,6 +191,10 @@ class FixedStep:
     def dense_order(self) -> int:
         """The order between step ends: that of the steps, or less where the interpolant allows no more."""
         return min(self.order, INTERPOLANT_ORDER[self.interp])
+
+    @property
+    def stepping(self) -> Stepping:
+        return "fixed"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         options = {"step_size": self.step, "interp": self.interp, **self.options}
@@ -176,6 +228,10 @@ class GivenSteps:
     @property
     def order(self) -> int:
         return FIXED_STEP[self.method]
+
+    @property
+    def stepping(self) -> Stepping:
+        return "fixed"
 
     def solve(self, odeint: OdeInt, module: Any, y0: Tensor, ts: Tensor) -> Tensor:
         grid = ts

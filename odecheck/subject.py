@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,9 +14,14 @@ from odecheck_reference import Problem
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from .engines.base import Engine, Unsupported, second_order_of
-from .fields.twin import torch_twin
-from .losses import torch_loss, torch_running
+from odecheck.instruments.metering import Meter, charge, metered
+from odecheck.instruments.step_counts import evaluations
+from odecheck.instruments.unit_of_work import kept_in_unit
+
+from .engines.base import Engine, second_order_of
+from .errors import Unsupported
+from .fields.from_reference import torch_twin
+from .fields.losses import torch_loss, torch_running
 from .solvers import Solver
 
 T = TypeVar("T")
@@ -117,52 +119,13 @@ class Derivatives64:
         return self.times
 
 
-@dataclass
-class Meter:
-    """What the solves of one claim cost: evaluations of the field, solves, seconds."""
-
-    nfe: int = 0
-    solves: int = 0
-    seconds: float = 0.0
-
-
-_METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
-
-
-@contextmanager
-def metered() -> Generator[Meter]:
-    """Count what the subject does within this block. An observation that was kept from before counts as done again."""
-    meter = Meter()
-    token = _METER.set(meter)
-    try:
-        yield meter
-    finally:
-        _METER.reset(token)
-
-
-def charge(cost: Meter) -> None:
-    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well."""
-    meter = _METER.get()
-    if meter is not None:
-        meter.nfe += cost.nfe
-        meter.solves += cost.solves
-        meter.seconds += cost.seconds
-
-
 def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]) -> Any:
-    cost = Meter(solves=1)
-
-    def count(_module: nn.Module, _args: Any) -> None:
-        cost.nfe += 1
-
-    handle = module.register_forward_pre_hook(count)
     begun = time.perf_counter()
-    try:
-        return action(module)
-    finally:
-        handle.remove()
-        cost.seconds = time.perf_counter() - begun
-        charge(cost)
+    with evaluations(module) as counted:
+        try:
+            return action(module)
+        finally:
+            charge(Meter(counted.nfe, 1, time.perf_counter() - begun))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +134,7 @@ class _Kept:
     cost: Meter
 
 
-@lru_cache(maxsize=256)
+@kept_in_unit
 def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
     with metered() as cost:
         y0, ts = tensor(problem.y0), tensor(problem.ts)
@@ -198,7 +161,7 @@ def _posed(subject: Subject, problem: Problem) -> tuple[nn.Module, Tensor, Calla
     return WithCost(module, torch_running(problem.running)), start, total
 
 
-@lru_cache(maxsize=256)
+@kept_in_unit
 def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
@@ -208,7 +171,7 @@ def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
     return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts), got.no_times), cost)
 
 
-@lru_cache(maxsize=64)
+@kept_in_unit
 def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
     engine = second_order_of(subject.engine)
     with metered() as cost:

@@ -64,8 +64,21 @@ def print_much():
     os.write(1, b"and from below it\n")
 
 
-DEEDS = {f.__name__: f for f in (crash, segfault, vanish, leave, hang, hang_and_swallow, hang_out_of_reach,
-                                 take_all_memory, take_all_memory_in_python, print_much)}  # fmt: skip
+DEEDS = {
+    f.__name__: f
+    for f in (
+        crash,
+        segfault,
+        vanish,
+        leave,
+        hang,
+        hang_and_swallow,
+        hang_out_of_reach,
+        take_all_memory,
+        take_all_memory_in_python,
+        print_much,
+    )
+}
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from odecheck import ALL
 from odecheck.cli import app
-from odecheck.store import read
+from odecheck.records.run_folder import read
 
 MODEL = """
 from odecheck import SHIPPED, Adaptive, Backprop, Subject, problems as shipped
-from odecheck.mutants import SCALED_SOLUTION
+from odecheck.mutants.derivatives import SCALED_SOLUTION
 
 problems = shipped()[:1]
 right = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop())

@@ -15,7 +15,7 @@ from odecheck_reference.losses import SquaredError
 
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.judge import Verdict, judge
-from odecheck.ladder import ladder
+from odecheck.refinement import ladder
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 

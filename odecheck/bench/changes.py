@@ -76,9 +76,17 @@ def _state(series: Series, before: Point, now: Point) -> list[Change]:
         return []
     detail = f"{before.state} → {now.state}"
     change = Change(
-        series.name, series.kind, before.commit, now.commit, before.value, now.value, math.nan, direction, "exact",
+        series.name,
+        series.kind,
+        before.commit,
+        now.commit,
+        before.value,
+        now.value,
+        math.nan,
+        direction,
+        "exact",
         detail,
-    )  # fmt: skip
+    )
     return [change]
 
 
@@ -100,9 +108,17 @@ def _change(series: Series, old: Point, new: Point) -> Change:
     ratio = new.value / old.value if old.value else math.copysign(math.inf, new.value)
     detail = "" if exact else "measured at different times, not paired"
     return Change(
-        series.name, series.kind, old.commit, new.commit, old.value, new.value, ratio,
-        "worse" if worse else "better", "exact" if exact else "advice", detail,
-    )  # fmt: skip
+        series.name,
+        series.kind,
+        old.commit,
+        new.commit,
+        old.value,
+        new.value,
+        ratio,
+        "worse" if worse else "better",
+        "exact" if exact else "advice",
+        detail,
+    )
 
 
 def in_words(change: Change, unit: str = "") -> str:

@@ -17,13 +17,15 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from ..cost import Posed, Quantity, compute, measure
-from ..cost.measure import timed
-from ..engines.base import Engine
-from ..engines.own import Closed, Discrete
-from ..engines.torchdiffeq import Adjoint, Backprop
-from ..solvers import Adaptive, FixedStep, Solver
-from .gpu_variants import LOOP, SPAN, Variant, compiling, variant
+from odecheck.compat import compiling
+from odecheck.cost import Posed, Quantity, compute, measure
+from odecheck.cost.measure import timed
+from odecheck.engines.base import Engine
+from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.solvers import Adaptive, FixedStep, Solver
+
+from .gpu_variants import LOOP, SPAN, Variant, variant
 
 NAN = float("nan")
 SIZES = {"M×64": (8, 64, 64), "L×1024": (64, 256, 1024)}  # state, width, batch
@@ -32,8 +34,11 @@ BOUND = {torch.float64: 1e-6, torch.float32: 1e-2}
 # In this order, each with the part of the time that may be gone once it ends: what needs the GPU comes first, graphs
 # after all else on it, since a capture that fails can spoil the allocator, and the slow CPU takes what is left.
 PHASES: tuple[tuple[str, Variant, float], ...] = (
-    ("cuda", "eager", 0.5), ("cuda", "compiled", 0.75), ("cuda", "CUDA graph", 0.8), ("cpu", "eager", 1.0),
-)  # fmt: skip
+    ("cuda", "eager", 0.5),
+    ("cuda", "compiled", 0.75),
+    ("cuda", "CUDA graph", 0.8),
+    ("cpu", "eager", 1.0),
+)
 CPU_REPEAT = 2
 
 
@@ -124,9 +129,15 @@ def plan(quick: bool) -> Iterator[Item]:
 
 
 def measured(
-    item: Item, name: Variant, device: str, dtype: torch.dtype, expected: Callable[[], Tensor], repeat: int,
-    *, counts: bool = True,
-) -> Row:  # fmt: skip
+    item: Item,
+    name: Variant,
+    device: str,
+    dtype: torch.dtype,
+    expected: Callable[[], Tensor],
+    repeat: int,
+    *,
+    counts: bool = True,
+) -> Row:
     """One row: warmed up, checked against what is expected, counted, timed."""
     about = item.row(name, device, dtype)
     try:
@@ -203,9 +214,14 @@ def suite(
             row = item.row(job.variant, job.device, job.dtype, "failed", "no time was left for it")
         else:  # counts are the same on both, and take several runs: those of the GPU do
             row = measured(
-                item, job.variant, job.device, job.dtype, partial(expected, item),
-                repeat if on_gpu else min(repeat, CPU_REPEAT), counts=on_gpu,
-            )  # fmt: skip
+                item,
+                job.variant,
+                job.device,
+                job.dtype,
+                partial(expected, item),
+                repeat if on_gpu else min(repeat, CPU_REPEAT),
+                counts=on_gpu,
+            )
         rows.append(row)
         progress(row)
     return rows

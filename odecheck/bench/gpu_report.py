@@ -51,11 +51,14 @@ class Report:
         took, count = time.monotonic() - self._begun, len(self.rows)
         whole = f"{count} rows" if count == self.expected else f"**Incomplete: {count} of {self.expected} rows**"
         head = [
-            "# On a GPU", "", f"{self._device}. {whole} in {took:.0f} s, made by `odecheck bench --gpu`.", "",
+            "# On a GPU",
+            "",
+            f"{self._device}. {whole} in {took:.0f} s, made by `odecheck bench --gpu`.",
+            "",
             "| size | engine | method | quantity | variant | device | dtype | wall, ms | CPU, ms | peak, MiB "
             "| NFE, back | distance | |",
             "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-        ]  # fmt: skip
+        ]
         return head + [_line(row) for row in self.rows]
 
 

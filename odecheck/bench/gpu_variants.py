@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..cost import Posed
-from ..engines.base import OdeIntEngine
+from odecheck.cost import Posed
+from odecheck.engines.base import OdeIntEngine
 
 Variant = Literal["eager", "compiled", "CUDA graph"]
 SPAN = 0.5  # between two outputs of every computation of the suite
@@ -39,22 +38,6 @@ def _rk4(module: Any, y0: Tensor, ts: Tensor, *, method: str, options: Any) -> T
 
 
 LOOP = OdeIntEngine("bare loop", "steps", _rk4)
-
-
-@contextmanager
-def compiling() -> Generator[None]:
-    """Around everything that a compiled field does, its compilation included.
-
-    What was compiled before is forgotten: after eight modules of one class torch would silently run the ninth as it is.
-    Buffers are not donated: torchdiffeq's adjoint asks for derivatives with `retain_graph`, which they forbid.
-    """
-    import torch._dynamo as dynamo
-    import torch._functorch.config as config
-
-    settings: Any = config
-    dynamo.reset()
-    with settings.patch(**({"donated_buffer": False} if hasattr(settings, "donated_buffer") else {})):
-        yield
 
 
 def variant(at: Posed, name: Variant) -> Callable[[], Tensor]:

@@ -13,9 +13,16 @@ from .suite import Suite
 
 
 def write(
-    suite: Suite, series: Sequence[Series], found: Sequence[Change], done: Sequence[Done], commits: Sequence[str],
-    folder: Path, *, machine: str, said: str = "",
-) -> Path:  # fmt: skip
+    suite: Suite,
+    series: Sequence[Series],
+    found: Sequence[Change],
+    done: Sequence[Done],
+    commits: Sequence[str],
+    folder: Path,
+    *,
+    machine: str,
+    said: str = "",
+) -> Path:
     """history.md, history.parquet (a row for each series and commit) and history.svg. The path of the page.
 
     machine: the name that the results are kept under. said: a line below the changes, of what was compared in pairs.
@@ -26,26 +33,45 @@ def write(
     names = {commit: suite.subject(commit) for commit in commits}
     rows = [
         {
-            "benchmark": s.benchmark, "params": ", ".join(s.params), "machine": machine, "kind": s.kind,
-            "unit": s.unit, "commit": p.commit, "position": commits.index(p.commit), "subject": names[p.commit],
-            "state": p.state, "value": p.value, "spread": p.spread,
+            "benchmark": s.benchmark,
+            "params": ", ".join(s.params),
+            "machine": machine,
+            "kind": s.kind,
+            "unit": s.unit,
+            "commit": p.commit,
+            "position": commits.index(p.commit),
+            "subject": names[p.commit],
+            "state": p.state,
+            "value": p.value,
+            "spread": p.spread,
         }
-        for s in series for p in s.points
-    ]  # fmt: skip
+        for s in series
+        for p in s.points
+    ]
     pd.DataFrame(rows).to_parquet(folder / "history.parquet", index=False)
     shown = [s for s in series if any(p.state == "measured" for p in s.points)]
     exact = [s for s in shown if s.kind in ("count", "error")]
     _draw(exact, commits, folder / "history.svg")
     at = [commit for commit in commits if any(p.commit == commit for s in shown for p in s.points)]
     lines = [
-        "# What the code needed over its own history", "",
+        "# What the code needed over its own history",
+        "",
         f"{len(shown)} series at {len(at)} commits, by `odecheck bench`; counts and errors are exact. A dash: the "
-        "commit does not have it.", "", "![relative to the first commit that has it](history.svg)", "",
-        "## What changed", "",
-        *(f"- `{in_words(change)}`" for change in worst_first(found)), "" if found else "Nothing.", "",
+        "commit does not have it.",
+        "",
+        "![relative to the first commit that has it](history.svg)",
+        "",
+        "## What changed",
+        "",
+        *(f"- `{in_words(change)}`" for change in worst_first(found)),
+        "" if found else "Nothing.",
+        "",
         *([f"{said}.", ""] if said else []),
-        "## Commits", "", "| commit | subject | asv | seconds | load |", "|---|---|---|---|---|",
-    ]  # fmt: skip
+        "## Commits",
+        "",
+        "| commit | subject | asv | seconds | load |",
+        "|---|---|---|---|---|",
+    ]
     ran = {d.commit: d for d in done}
     for commit in at:
         one = ran.get(commit)

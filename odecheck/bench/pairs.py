@@ -89,9 +89,17 @@ class PairServer:
 
 
 def paired(
-    server: PairServer, root: Path, benchmark: str, sides: Sequence[Sequence[str]], *, index: int | None = None,
-    processes: int = PROCESSES, rounds: int = ROUNDS, seconds: float = SECONDS, budget: float = BUDGET,
-) -> Pairs:  # fmt: skip
+    server: PairServer,
+    root: Path,
+    benchmark: str,
+    sides: Sequence[Sequence[str]],
+    *,
+    index: int | None = None,
+    processes: int = PROCESSES,
+    rounds: int = ROUNDS,
+    seconds: float = SECONDS,
+    budget: float = BUDGET,
+) -> Pairs:
     """Time one benchmark on two sides.
 
     root: the folder of the benchmarks. sides: (old, new), each the folders that its packages are imported from.
@@ -101,10 +109,16 @@ def paired(
     """
     times, side = server.times(
         {
-            "root": str(root), "benchmark": benchmark, "sides": [list(s) for s in sides], "index": index,
-            "processes": processes, "rounds": rounds, "seconds": seconds, "budget": budget,
+            "root": str(root),
+            "benchmark": benchmark,
+            "sides": [list(s) for s in sides],
+            "index": index,
+            "processes": processes,
+            "rounds": rounds,
+            "seconds": seconds,
+            "budget": budget,
         }
-    )  # fmt: skip
+    )
     return judged(times, side)
 
 
@@ -115,9 +129,11 @@ def judged(times: np.ndarray, side: np.ndarray) -> Pairs:
     test: Any = stats.ttest_ind(new, old, equal_var=False)
     interval = test.confidence_interval(0.99)
     return Pairs(
-        float(np.exp(new.mean() - old.mean())), float(test.pvalue), float(np.exp(interval.low)),
+        float(np.exp(new.mean() - old.mean())),
+        float(test.pvalue),
+        float(np.exp(interval.low)),
         float(np.exp(interval.high)),
-    )  # fmt: skip
+    )
 
 
 def calibrate(
@@ -129,9 +145,14 @@ def calibrate(
 
 
 def compared(
-    server: PairServer, root: Path, series: Series, commits: tuple[str, str], sides: Sequence[Sequence[str]],
-    floor: float = FLOOR, **how: Any,
-) -> Change | None:  # fmt: skip
+    server: PairServer,
+    root: Path,
+    series: Series,
+    commits: tuple[str, str],
+    sides: Sequence[Sequence[str]],
+    floor: float = FLOOR,
+    **how: Any,
+) -> Change | None:
     """The change of a timed benchmark between two commits, or None. What is significant has to be so twice.
 
     A side on which it fails or is refused is no change of a time: that is in asv's results already.
@@ -150,9 +171,17 @@ def compared(
     detail = f"99 % interval ×{second.low:.3f} to ×{second.high:.3f}, seen twice; null commits below ×{1 + floor:.3f}"
     old = next((p.value for p in series.points if p.commit == commits[0]), math.nan)
     return Change(
-        series.name, series.kind, commits[0], commits[1], old, old * ratio, ratio, "worse" if worse else "better",
-        "paired", detail,
-    )  # fmt: skip
+        series.name,
+        series.kind,
+        commits[0],
+        commits[1],
+        old,
+        old * ratio,
+        ratio,
+        "worse" if worse else "better",
+        "paired",
+        detail,
+    )
 
 
 def _index(series: Series) -> int | None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..door import BadInput
+from odecheck.errors import BadInput
+
 from .suite import Suite
 
 State = Literal["measured", "failed", "missing"]

@@ -22,8 +22,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ..door import BadInput
-from ..store import about
+from odecheck.errors import BadInput
+from odecheck.records.run_folder import about
+
 from .suite import Suite, source_folders
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
@@ -62,10 +63,23 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
     begun, started, before = perf_counter(), datetime.now(UTC), os.getloadavg()[0]
     with suite.checkout(commit) as checkout:
         command = [
-            sys.executable, "-m", "asv", "run", "--config", str(suite.config), "--machine", machine,
-            "--environment", f"existing:{sys.executable}", "--set-commit-hash", commit, "--no-pull",
-            "--launch-method", launch_method(), *(["--bench", bench] if bench else []),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "asv",
+            "run",
+            "--config",
+            str(suite.config),
+            "--machine",
+            machine,
+            "--environment",
+            f"existing:{sys.executable}",
+            "--set-commit-hash",
+            commit,
+            "--no-pull",
+            "--launch-method",
+            launch_method(),
+            *(["--bench", bench] if bench else []),
+        ]
         where = os.pathsep.join(source_folders(checkout))
         environment = {**os.environ, **ONE_THREAD, "ASV_PYTHONPATH": where, "PYTHONPATH": where}
         done = subprocess.run(
@@ -73,11 +87,19 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
         )
     said = (done.stdout + done.stderr)[-4000:]
     made = Done(
-        commit=commit, bench=bench, suite=digest(suite), ok=done.returncode == 0, status=done.returncode,
-        seconds=perf_counter() - begun, started=started.isoformat(timespec="seconds"), machine=machine,
-        device=_device(), load=(before, os.getloadavg()[0]), output=said,
+        commit=commit,
+        bench=bench,
+        suite=digest(suite),
+        ok=done.returncode == 0,
+        status=done.returncode,
+        seconds=perf_counter() - begun,
+        started=started.isoformat(timespec="seconds"),
+        machine=machine,
+        device=_device(),
+        load=(before, os.getloadavg()[0]),
+        output=said,
         versions={**about({}, seed=0)["versions"], "asv": version("asv")},
-    )  # fmt: skip
+    )
     path = _journal(suite, machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as journal:
@@ -115,17 +137,29 @@ def prepare(suite: Suite, machine: str) -> None:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise BadInput(
             f"asv refuses {suite.config.name}: {said[-1] if said else 'without a word'}",
-            "a mistake in that file", f"python -m asv check --config {suite.config}",
-        )  # fmt: skip
+            "a mistake in that file",
+            f"python -m asv check --config {suite.config}",
+        )
 
 
 def run_asv(suite: Suite, span: str, *, machine: str, bench: str = "", constraint: Path | None = None) -> int:
     """Run asv with its own environments (virtualenv, the version matrix of its configuration); its exit status."""
     prepare(suite, machine)
     command = [
-        sys.executable, "-m", "asv", "run", "--config", str(suite.config), "--machine", machine, "--skip-existing",
-        "--launch-method", launch_method(), *(["--bench", bench] if bench else []), span,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "asv",
+        "run",
+        "--config",
+        str(suite.config),
+        "--machine",
+        machine,
+        "--skip-existing",
+        "--launch-method",
+        launch_method(),
+        *(["--bench", bench] if bench else []),
+        span,
+    ]
     more = {"PIP_CONSTRAINT": str(constraint.resolve())} if constraint else {}
     environment = {**os.environ, **ONE_THREAD, "PIP_NO_COMPILE": "1", **more}
     return subprocess.run(command, cwd=suite.config.parent, env=environment, check=False).returncode

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..door import BadInput
+from odecheck.errors import BadInput
 
 # where a repository may keep its packages
 SOURCES = (".", "src", "reference")
@@ -62,12 +62,14 @@ class Suite:
         if "not a git repository" in said:
             raise BadInput(
                 f"{self.repo}, which {self.config.name} names as its repository, is no git repository",
-                "an unpacked archive, or another folder in `repo`", f"git clone …, then odecheck bench in {self.repo}",
-            )  # fmt: skip
+                "an unpacked archive, or another folder in `repo`",
+                f"git clone …, then odecheck bench in {self.repo}",
+            )
         raise BadInput(
-            f"{said} (git {' '.join(words)})", "a commit or a range that this repository does not have",
+            f"{said} (git {' '.join(words)})",
+            "a commit or a range that this repository does not have",
             "git log --oneline",
-        )  # fmt: skip
+        )
 
     def uncommitted(self) -> list[str]:
         """Files of the repository that differ from the last commit: what of them belongs to no commit is not run."""

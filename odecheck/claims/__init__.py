@@ -1,36 +1,50 @@
-"""All claims, in reading order. A new claim is one function in one file; a new file is one line here.
+"""All claims, found by looking into `papers` and `libraries`, in reading order.
 
-ALL: what the papers state and what any solve has to meet, run by `odecheck verify`. CONFORMANCE: what a solver library
-has to meet beyond that, run by `odecheck conformance` on the problems of `posed.problems`.
+ALL: what the papers state and what any solve has to meet (`papers`), run by `odecheck verify`. CONFORMANCE: what a
+solver library has to meet beyond that (`libraries`), run by `odecheck conformance`. A new claim is one function; a new
+family is one file in one of the two folders.
 """
 
-from ..claim import Claim
-from . import (
-    adam,
-    derivatives,
-    events,
-    field,
-    heavy_ball,
-    kronecker,
-    layers,
-    node,
-    parameters,
-    second_routes,
-    snopt,
-    solution,
-    state,
-    steps,
-    tolerance,
-    use,
-)
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
-MODULES = (solution, field, node, snopt, layers, kronecker, heavy_ball, adam)
-CONFORMANCE_MODULES = (steps, state, tolerance, derivatives, parameters, second_routes, events, use)
+from odecheck.claim import Claim, reading_order
+
+from . import libraries, papers
+from .shared.families import DER, SOL
+
+__all__ = ["ALL", "CONFORMANCE", "DER", "SOL", "claims_of", "modules_of"]
 
 
-def _claims(modules: tuple[object, ...]) -> tuple[Claim, ...]:
-    return tuple(c for module in modules for c in vars(module).values() if isinstance(c, Claim))
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    """The modules of one of the two folders."""
+    return [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(package.__path__)]
 
 
-ALL: tuple[Claim, ...] = _claims(MODULES)
-CONFORMANCE: tuple[Claim, ...] = _claims(CONFORMANCE_MODULES)
+def claims_of(modules: Iterable[ModuleType]) -> tuple[Claim, ...]:
+    """The claims that modules define, in reading order.
+
+    Raises:
+        ValueError: two claims have one id.
+    """
+    found: dict[str, Claim] = {}
+    for claim in _defined(modules):
+        if found.setdefault(claim.id, claim) is not claim:
+            places = " and ".join(c.statement.__module__ for c in (found[claim.id], claim))
+            raise ValueError(f"there are two claims {claim.id}, in {places}. Give one of them another number.")
+    return tuple(sorted(found.values(), key=lambda claim: reading_order(claim.id)))
+
+
+def _defined(modules: Iterable[ModuleType]) -> Iterator[Claim]:
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Claim) and value.statement.__module__ == module.__name__:
+                yield value
+
+
+ALL = claims_of(modules_of(papers))
+CONFORMANCE = claims_of(modules_of(libraries))
+# together they have no id twice
+claims_of([*modules_of(papers), *modules_of(libraries)])

@@ -11,7 +11,7 @@ import typer
 from .common import INTERRUPTED, Progress, refuse
 
 if TYPE_CHECKING:
-    from ..bench import Suite
+    from odecheck.bench import Suite
 
 CONFIG = Path("asv_bench/asv.conf.json")
 QUICK = "Quick"
@@ -48,9 +48,9 @@ def bench(
     if gpu is not None:
         gpu_suite(gpu, quick)
         return
-    from ..bench import Suite, run_commits
-    from ..bench.run import run_asv
-    from ..door import BadInput
+    from odecheck.bench import Suite, run_commits
+    from odecheck.bench.run import run_asv
+    from odecheck.errors import BadInput
 
     pattern = select or (QUICK if quick else "")
     try:
@@ -88,7 +88,7 @@ def bench(
 
 
 def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
-    from ..bench import read_series
+    from odecheck.bench import read_series
 
     return [s.name for s in read_series(suite, machine, [commit]) if any(p.state == "failed" for p in s.points)]
 
@@ -100,8 +100,8 @@ def gpu_suite(folder: Path, quick: bool) -> None:
     if not torch.cuda.is_available():
         typer.echo("There is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written.")
         return
-    from ..bench import gpu
-    from ..bench.gpu_report import Report
+    from odecheck.bench import gpu
+    from odecheck.bench.gpu_report import Report
 
     todo = gpu.jobs(quick=quick)
     report = Report(folder, len(todo))

@@ -25,8 +25,8 @@ def claims(
     odecheck claims
     odecheck claims --verify --write reports
     """
-    from ..claims import ALL
-    from ..door import BadInput
+    from odecheck.claims import ALL
+    from odecheck.errors import BadInput
 
     try:
         for option, given in (("--write", write), ("--workers", workers)):
@@ -38,7 +38,7 @@ def claims(
     except BadInput as refused:
         refuse(refused)
     if verify:
-        from .. import ledger
+        from odecheck.ledger import build as ledger
 
         try:
             rows = ledger.build(workers=workers or cores())

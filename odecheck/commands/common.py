@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from ..record import Record
+    from odecheck.record import Record
 
 RUNS = Path("runs")
 INTERRUPTED = 130
@@ -27,7 +27,7 @@ def check_device(device: str) -> None:
     """Raises BadInput for a device that is not here, before anything is loaded or written for it."""
     import torch
 
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     kind, _, number = device.partition(":")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -44,7 +44,7 @@ def needs_to_write(path: str | Path | None, option: str, *, folder: bool = True)
 
     Nothing is left there. None and "-" are always right.
     """
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     if path is None or str(path) == "-":
         return
@@ -87,8 +87,8 @@ def new_run() -> Path:
 
 def last_run(*kinds: str) -> Path:
     """The last run in runs/, or the last that is of one of these commands. Raises BadInput where none of them is."""
-    from ..door import BadInput
-    from ..store import kind_of, read_facts
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import kind_of, read_facts
 
     for path in sorted(RUNS.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True):
         with suppress(BadInput):  # a damaged one, or of another version
@@ -108,8 +108,8 @@ def run_folder(run: Path | None, resume: bool, kind: str) -> Path:
 
     Raises BadInput where there is nothing to resume, a run of another command, or where --run cannot be written.
     """
-    from ..door import BadInput
-    from ..store import read_facts, same_kind
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import read_facts, same_kind
 
     if resume and run is None:
         return last_run(kind)

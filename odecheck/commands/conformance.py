@@ -15,8 +15,8 @@ FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
 PEERS = 'pip install "odecheck[peers]"'
 
 if TYPE_CHECKING:
-    from ..conformance.libraries import Version
-    from ..conformance.matrix import Row
+    from odecheck.conformance.libraries import Version
+    from odecheck.conformance.matrix import Row
 
 
 def conformance(
@@ -56,13 +56,13 @@ def conformance(
     """
     import os
 
-    from ..conformance import libraries as known
-    from ..conformance.matrix import matrix
-    from ..conformance.render import write as write_all
-    from ..door import BadInput
-    from ..engines.release import default_folder
-    from ..limits import GIB, Limits
-    from ..store import read_facts
+    from odecheck.conformance import libraries as known
+    from odecheck.conformance.matrix import matrix
+    from odecheck.conformance.render import write as write_all
+    from odecheck.engines.release import default_folder
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import read_facts
+    from odecheck.runner.limits import GIB, Limits
 
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the libraries, in the processes that are started from here
     where = cache or default_folder()
@@ -99,7 +99,7 @@ def conformance(
 
 def _some_are_there(found: list[Version]) -> None:
     """Raises BadInput where libraries were named and none of them can be run."""
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     if not found or not all(one.named and one.trouble for one in found):
         return
@@ -114,7 +114,7 @@ def _some_are_there(found: list[Version]) -> None:
 
 
 def _report(rows: list[Row], folder: Path) -> None:
-    from ..conformance.matrix import unexpected
+    from odecheck.conformance.matrix import unexpected
 
     news = unexpected(rows)
     for row in (row for row in news if row.claim):

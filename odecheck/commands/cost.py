@@ -12,12 +12,20 @@ from .common import Progress, check_device, interrupted, named, needs_to_write, 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
-    from ..subject import Subject
+    from odecheck.subject import Subject
 
 SHOWN = (
-    "engine", "method", "quantity", "nfe_forward", "nfe_backward", "accepted_forward", "accepted_backward",
-    "saved_bytes", "peak_bytes", "cpu_seconds",
-)  # fmt: skip
+    "engine",
+    "method",
+    "quantity",
+    "nfe_forward",
+    "nfe_backward",
+    "accepted_forward",
+    "accepted_backward",
+    "saved_bytes",
+    "peak_bytes",
+    "cpu_seconds",
+)
 
 
 def cost(
@@ -60,10 +68,12 @@ def cost(
     """
     import torch
 
-    from ..cost import QUANTITIES, kept, page, work_precision
-    from ..door import BadInput
-    from ..report.static import needs_figures
-    from ..store import read_facts
+    from odecheck.cost import QUANTITIES, work_precision
+    from odecheck.cost import run_folder as kept
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import read_facts
+    from odecheck.report import cost_page
+    from odecheck.report.static import needs_figures
 
     asked: Any = tuple(quantity or QUANTITIES)
     folder = None
@@ -98,13 +108,13 @@ def cost(
     for name in absent:
         typer.echo(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
     if write is not None:
-        typer.echo(str(page.write(rows, write, error, read_facts(folder))))
+        typer.echo(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
     raise typer.Exit(int("failed" in states and "measured" not in states))
 
 
 def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str, error: float) -> None:
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     strange = [name for name in asked if name not in known]
     if strange:
@@ -121,10 +131,10 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
 
     What is brought along is measured as it is: where its library is missing, its rows say so.
     """
-    from ..cost import shipped
-    from ..cost.precision import library_of
-    from ..door import BadInput
-    from ..target import pairs
+    from odecheck.cost import presets as shipped
+    from odecheck.cost.precision import library_name
+    from odecheck.errors import BadInput
+    from odecheck.runner.targets import pairs
 
     if targets:
         found, missing = pairs(targets=targets, tier="quick", state=None, times=None), ()
@@ -134,7 +144,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
     work: dict[str, tuple[Problem, list[Subject]]] = {}
     absent: list[str] = []
     for one, at in asked:
-        library = library_of(one.engine.name)
+        library = library_name(one.engine)
         if library in missing:
             absent += [library] if library not in absent else []
         else:
@@ -159,7 +169,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
 def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
     import pandas as pd
 
-    from ..cost import COLUMNS, at_equal_error
+    from odecheck.cost import COLUMNS, at_equal_error
 
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))
     equal = at_equal_error(frame, error)

@@ -13,7 +13,7 @@ from .bench import CONFIG
 from .common import INTERRUPTED, Progress, refuse
 
 if TYPE_CHECKING:
-    from ..bench import Change, Series, Suite
+    from odecheck.bench import Change, Series, Suite
 
 
 def regressions(
@@ -42,9 +42,9 @@ def regressions(
     odecheck regressions HEAD~1..HEAD --paired --timed time_gradient
     odecheck regressions v0.1.0..HEAD --all --table changes.parquet
     """
-    from ..bench import Suite, changes, exit_status, read_series
-    from ..bench.changes import in_words, worst_first
-    from ..door import BadInput
+    from odecheck.bench import Suite, changes, exit_status, read_series
+    from odecheck.bench.changes import in_words, worst_first
+    from odecheck.errors import BadInput
 
     try:
         suite = Suite.load(config)
@@ -74,8 +74,8 @@ def regressions(
     if table is not None:
         _write(kept, table)
     if page is not None:
-        from ..bench import page as pages
-        from ..bench import read_done
+        from odecheck.bench import page as pages
+        from odecheck.bench import read_done
 
         run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
         done = read_done(suite, machine)
@@ -87,8 +87,8 @@ def _paired(suite: Suite, series: list[Series], newest: int) -> tuple[list[Chang
     """Timed series at neighbouring commits, side by side; what was compared, in words."""
     from contextlib import ExitStack
 
-    from ..bench.pairs import PairsError, PairServer, calibrate, compared
-    from ..bench.suite import source_folders
+    from odecheck.bench.pairs import PairsError, PairServer, calibrate, compared
+    from odecheck.bench.suite import source_folders
 
     timed = [s for s in series if s.kind == "time"]
     found: list[Change] = []
@@ -132,7 +132,7 @@ def _write(found: list[Change], path: Path) -> None:
 
     import pandas as pd
 
-    from ..bench import Change
+    from odecheck.bench import Change
 
     columns = list(Change.__dataclass_fields__)
     pd.DataFrame([asdict(change) for change in found], columns=columns).to_parquet(path, index=False)

@@ -36,22 +36,23 @@ def report(
     odecheck report runs/full --figures figures
     odecheck report --compare runs/before runs/after --write compared
     """
-    from ..door import BadInput
-    from ..report import build, markdown, page
-    from ..report.compare import build as build_comparison
+    from odecheck.errors import BadInput
+    from odecheck.report import build, markdown, page
+    from odecheck.report.compare import build as build_comparison
 
     places = folders or [last_run()]
     target = write or places[0]
     try:
         if compare and len(places) != 2:
             raise BadInput(
-                f"--compare takes two runs, not {len(places)}", "a run too many or too few",
+                f"--compare takes two runs, not {len(places)}",
+                "a run too many or too few",
                 "odecheck report --compare runs/before runs/after",
-            )  # fmt: skip
+            )
         made = build_comparison(*places) if compare else build(places)
         drawn: dict[str, str] = {}
         if figures:
-            from ..report import static
+            from odecheck.report import static
 
             drawn = static.write(made, figures, beside=target)
         page.write(made, target / "report.html")

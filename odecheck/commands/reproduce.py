@@ -24,15 +24,23 @@ def reproduce(
     odecheck reproduce 3f9a1c
     odecheck reproduce 3f9a1c0b --run reports --write bug.py && python bug.py
     """
-    from ..door import BadInput
-    from ..reproduce import script
-    from ..reproduce.rows import found
+    from odecheck.conformance.find import found
+    from odecheck.errors import BadInput
+    from odecheck.reproduce import script
 
     try:
         needs_to_write(write, "--write", folder=False)
         at = found(row, run or last_run("verify", "conformance"))
-        text = script(at.claim, at.subject, at.problem, observed=at.observed, expected=at.expected, bar=at.bar,
-                      worst=at.worst, library=at.library)  # fmt: skip
+        text = script(
+            at.claim,
+            at.subject,
+            at.problem,
+            observed=at.observed,
+            expected=at.expected,
+            bar=at.bar,
+            worst=at.worst,
+            library=at.library,
+        )
     except BadInput as refused:
         refuse(refused)
     if write:

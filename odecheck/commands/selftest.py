@@ -13,7 +13,7 @@ import typer
 from .common import INTERRUPTED, Progress, needs_to_write, refuse
 
 if TYPE_CHECKING:
-    from ..selftest.journal import Row
+    from odecheck.selftest.journal import Row
 
 PARTS = ("mutants", "false-alarms", "bars", "discernment")
 
@@ -56,9 +56,11 @@ def selftest(
     odecheck selftest --resume --write reports
     odecheck selftest --so-far --rows 20000 --problems 5000 --write reports
     """
-    from ..door import BadInput
-    from ..selftest import journal, report, words
-    from ..store import about
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import about
+    from odecheck.selftest import journal
+    from odecheck.selftest import markdown as words
+    from odecheck.selftest import summary as report
 
     chosen = tuple(part or PARTS)
     try:
@@ -103,8 +105,8 @@ def selftest(
 
 def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
     """Raises BadInput, before the work of hours, for what is not installed, and for folders that cannot be written."""
-    from ..door import BadInput
-    from ..report.static import needs_figures
+    from odecheck.errors import BadInput
+    from odecheck.report.static import needs_figures
 
     if "false-alarms" in parts and find_spec("hypothesis") is None:
         raise BadInput(
@@ -120,7 +122,7 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from ..selftest import bars, discernment, journal
+    from odecheck.selftest import bars, discernment, journal
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
@@ -137,7 +139,7 @@ def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: b
 
 def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Batches until enough rows came to a verdict; all that a resumed journal has count."""
-    from ..selftest import false_alarms, journal
+    from odecheck.selftest import false_alarms, journal
 
     bar = Progress(wanted)
     with bar, journal.Journal(path, facts, resume=resume) as kept:
@@ -158,8 +160,9 @@ def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, fact
 
 def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
-    from ..selftest import battery, journal, mutation, source
+    from odecheck.selftest import battery, journal, mutation, named, rooms, source
 
+    named.check(battery.CLAIMS)
     facts |= {"source": source.digest()}
     problems = battery.problems()
     right = path.parent / "right"
@@ -169,7 +172,12 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
             base, runs = mutation.baseline(problems, right, workers=workers, progress=bar.step)
         runs.install()
         sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
-        told = {"drawn_from": reached, "unreached": sum(unreached.values()), "unreached_by_module": unreached}
+        told = {
+            "drawn_from": reached,
+            "unreached": sum(unreached.values()),
+            "unreached_by_module": unreached,
+            "rooms_left_out": rooms.left_out(base.rooms()),
+        }
         (path.parent / "drawn.json").write_text(json.dumps(told))
         bar = Progress(len(sources))
         with bar:

@@ -24,11 +24,11 @@ def show(
     odecheck show 3f9a1c
     odecheck show "NODE-2 pendulum adjoint" --run runs/full
     """
-    from ..claims import ALL
-    from ..door import BadInput
-    from ..store import read_facts, read_records
-    from ..story import find, story
-    from ..summary import identifier
+    from odecheck.claims import ALL
+    from odecheck.errors import BadInput
+    from odecheck.records.run_folder import read_facts, read_records
+    from odecheck.records.story import find, story
+    from odecheck.records.summary import identifier
 
     try:
         folder = run or last_run("verify", "conformance")

@@ -18,8 +18,8 @@ def tasks(
     odecheck tasks
     odecheck tasks digits
     """
-    from .. import tasks as package
-    from ..door import BadInput
+    from odecheck import tasks as package
+    from odecheck.errors import BadInput
 
     if task is None:
         for one in package.every().values():
@@ -37,8 +37,10 @@ def tasks(
     for s in one.settings:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in s.rate.items())
         clip = "" if s.clip is None else f", gradient clipped at {s.clip:g}"
-        typer.echo(f"\n{s.name}{' (default)' if s is one.settings[0] else ''}: {s.epochs} epochs, batch {s.batch}, "
-                   f"dopri5 at {s.tolerance:g}{clip}")  # fmt: skip
+        typer.echo(
+            f"\n{s.name}{' (default)' if s is one.settings[0] else ''}: {s.epochs} epochs, batch {s.batch}, "
+            f"dopri5 at {s.tolerance:g}{clip}"
+        )
         typer.echo(f"  hidden sizes: {', '.join(f'{name} {size}' for name, size in s.size.items())}")
         typer.echo(f"  learning rates: {rates}")
         typer.echo(f"  data: {'from a data directory' if s.needs_data else 'embedded or generated'}")

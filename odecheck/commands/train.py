@@ -11,8 +11,8 @@ import typer
 from .common import Progress, check_device, interrupted, refuse, run_folder
 
 if TYPE_CHECKING:
-    from ..door import BadInput
-    from ..tasks.task import Setting, Task
+    from odecheck.errors import BadInput
+    from odecheck.training.task import Setting, Task
 
 
 def train(
@@ -59,11 +59,11 @@ def train(
 
     import torch
 
-    from .. import tasks
-    from ..door import BadInput
-    from ..tasks import runs
-    from ..tasks.files import directory
-    from ..tasks.loop import Trial, steps_of
+    from odecheck import tasks
+    from odecheck.errors import BadInput
+    from odecheck.tasks.files import directory
+    from odecheck.training import runs
+    from odecheck.training.loop import Trial, steps_of
 
     torch.set_num_threads(threads)
     folder = run
@@ -101,7 +101,7 @@ def train(
 
 
 def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     others = [one.name for one in task.settings if one.needs_data]
     return BadInput(
@@ -112,7 +112,7 @@ def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:
 
 
 def _seeds(given: str) -> list[int]:
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     numbers = _numbers("--seeds", given)
     seeds = [int(n) for n in numbers] if "," in given else list(range(int(numbers[0])))
@@ -128,7 +128,7 @@ def _rates(given: str | None) -> list[float]:
 
 
 def _positive(option: str, number: float) -> float:
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     if not 0 < number < float("inf"):
         raise BadInput(f"{option} has {number:g}", "a sign, or a zero", f"{option} with numbers above 0")
@@ -136,7 +136,7 @@ def _positive(option: str, number: float) -> float:
 
 
 def _numbers(option: str, given: str) -> list[float]:
-    from ..door import BadInput
+    from odecheck.errors import BadInput
 
     try:
         return [float(part) for part in given.split(",")]
@@ -149,19 +149,40 @@ def _report(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..tasks.rows import last, read
+    from odecheck.training.rows import last, read
 
     rows = read(folder)
-    table = Table("model", "optimizer", "rate", "seeds", "parameters", "loss", "test", "accuracy", "NFE", "backward",
-                  "CPU s", "stopped", title=str(rows["task"].iloc[0]))  # fmt: skip
+    table = Table(
+        "model",
+        "optimizer",
+        "rate",
+        "seeds",
+        "parameters",
+        "loss",
+        "test",
+        "accuracy",
+        "NFE",
+        "backward",
+        "CPU s",
+        "stopped",
+        title=str(rows["task"].iloc[0]),
+    )
     for key, mine in rows.groupby(["model", "optimizer", "learning_rate"], sort=False):
         end = last(mine)
         middle = end.median(numeric_only=True)
         table.add_row(
-            *map(str, key[:2]), f"{key[2]:g}", str(len(end)), f"{middle.parameters:.0f}", f"{middle.loss:.4g}",
-            f"{middle.test_loss:.4g}", f"{middle.test_accuracy:.3g}", f"{middle.nfe_forward:.4g}",
-            f"{middle.nfe_backward:.4g}", f"{middle.cpu_seconds:.3g}", str(int((end.message != "").sum())),
-        )  # fmt: skip
+            *map(str, key[:2]),
+            f"{key[2]:g}",
+            str(len(end)),
+            f"{middle.parameters:.0f}",
+            f"{middle.loss:.4g}",
+            f"{middle.test_loss:.4g}",
+            f"{middle.test_accuracy:.3g}",
+            f"{middle.nfe_forward:.4g}",
+            f"{middle.nfe_backward:.4g}",
+            f"{middle.cpu_seconds:.3g}",
+            str(int((end.message != "").sum())),
+        )
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
     console.print(f"\nmedians over seeds; {len(rows)} rows in {folder}", highlight=False, soft_wrap=True)

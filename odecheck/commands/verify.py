@@ -13,8 +13,8 @@ from .common import Progress, cores, interrupted, named, needs_to_write, number,
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..case import Unit
-    from ..record import Record
+    from odecheck.record import Record
+    from odecheck.runner.case import Unit
 
 
 def verify(
@@ -67,11 +67,11 @@ def verify(
     """
     from dataclasses import asdict
 
-    from ..door import BadInput
-    from ..export import write_json, write_junit, write_summary
-    from ..run import Limits, check
-    from ..store import read_facts
-    from ..summary import exit_status
+    from odecheck.errors import BadInput
+    from odecheck.records.export import write_json, write_junit, write_summary
+    from odecheck.records.run_folder import read_facts
+    from odecheck.records.summary import exit_status
+    from odecheck.runner.run import Limits, run_units
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
     folder = None
@@ -83,9 +83,8 @@ def verify(
         units = _units(source, claim, subject, problem)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
-            records = check(
-                [(unit.subject, unit.problem) for unit in units],
-                claims=units[0].claims,
+            records = run_units(
+                units,
                 workers=workers or cores(),
                 folder=folder,
                 resume=resume,
@@ -111,11 +110,11 @@ def verify(
 
 def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
-    from ..case import plan
-    from ..claims import ALL
-    from ..door import BadInput
-    from ..shipped import TIERS
-    from ..target import pairs
+    from odecheck.claims import ALL
+    from odecheck.errors import BadInput
+    from odecheck.runner.case import plan
+    from odecheck.runner.presets import TIERS
+    from odecheck.runner.targets import pairs
 
     if source["tier"] not in TIERS:
         raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
@@ -134,7 +133,7 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:
     from rich.console import Console
 
-    from ..summary import details, table
+    from odecheck.records.summary import details, table
 
     console: Console = Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
     for line in details(records, strict=strict):

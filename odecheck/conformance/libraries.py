@@ -1,18 +1,15 @@
-"""The libraries, each declared beside its engines, and which of their versions can be run here."""
+"""Which versions of the declared libraries can be run here."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..door import BadInput
-from ..engines.library import Library
-from ..engines.release import NotInstalled, install, is_installed
-
-# the files of `odecheck.engines` with a LIBRARY
-FILES = ("torchode", "torchdyn", "own", "scipy", "torchdiffeq", "diffrax")
+from odecheck.engines.found import found, libraries
+from odecheck.engines.library import Library
+from odecheck.engines.release import NotInstalled, install, is_installed
+from odecheck.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -30,11 +27,6 @@ class Version:
     named: bool = False
 
 
-def libraries() -> tuple[Library, ...]:
-    """All of them, in the order of FILES."""
-    return tuple(importlib.import_module(f"odecheck.engines.{name}").LIBRARY for name in FILES)
-
-
 def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | None = None) -> Iterator[Version]:
     """What "NAME" or "NAME==VERSION" stand for; of nothing, all libraries. Releases that are missing are installed.
 
@@ -47,7 +39,11 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
     for text in wanted or by_name:
         name, _, release = text.partition("==")
         if name not in by_name:
-            raise BadInput(f"there is no library {name!r}", "a misspelt name", f"one of {', '.join(by_name)}")
+            raise BadInput(
+                f"there is no library {name!r}",
+                "; or ".join(("a misspelt name", *found().troubles)),
+                f"one of {', '.join(by_name)}",
+            )
         library = by_name[name]
         newest_first = tuple(reversed(library.tested)) if library.side_by_side else (library.installed,)
         releases = (release,) if release else newest_first
@@ -60,15 +56,24 @@ def _version(library: Library, release: str, folder: Path, named: bool) -> Versi
         if not library.installed:
             return Version(library, "", f"{library.name} is not installed", library.how_to_install, named=named)
         if release != library.installed:
-            return Version(library, release, f"{library.name} {library.installed} is installed",
-                           f"pip install {library.package}=={release}", named=named)  # fmt: skip
+            return Version(
+                library,
+                release,
+                f"{library.name} {library.installed} is installed",
+                f"pip install {library.package}=={release}",
+                named=named,
+            )
     elif not is_installed(library.package, release):
         try:
             install(library.package, release, folder)
         except NotInstalled as error:
             return Version(library, release, str(error), error.fix, named=named)
-    remark = "" if release in library.tested else (
-        f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail is "
-        f"what {library.tested[-1]} was known to"
-    )  # fmt: skip
+    remark = (
+        ""
+        if release in library.tested
+        else (
+            f"{library.name} {release} is a version that these claims were not tested with: what is expected to fail "
+            f"is what {library.tested[-1]} was known to"
+        )
+    )
     return Version(library, release, remark=remark, named=named)

@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..case import Key, Unit
-from ..claim import Claim
-from ..door import BadInput
-from ..engines.base import Unsupported
-from ..engines.library import Asked, Library
-from ..judge import Verdict
-from ..record import Record
-from ..reproduce import script
-from ..run import Limits, run_units
-from ..solvers import Adaptive
-from ..subject import SHIPPED, Subject
+from odecheck.claim import Claim
+from odecheck.engines.library import Asked, Library
+from odecheck.errors import BadInput, Unsupported
+from odecheck.judge import Verdict
+from odecheck.record import Record
+from odecheck.reproduce import script
+from odecheck.runner.case import Key, Unit
+from odecheck.runner.run import Limits, run_units
+from odecheck.solvers import Toleranced
+from odecheck.subject import SHIPPED, Subject
+
 from .libraries import Version
-from .questions import claims, posed
+from .plan import claims, posed
 
 NAN = float("nan")
 
@@ -80,15 +80,30 @@ class Matrix:
         facts: dict[str, Any] | None = None,
     ) -> list[Row]:
         """All rows, by library. A library that crashes, hangs or takes all memory costs its own rows alone."""
-        records = run_units(self.units, workers=workers, limits=limits, folder=folder, resume=resume,
-                            progress=progress, door=False, facts=facts)  # fmt: skip
+        records = run_units(
+            self.units,
+            workers=workers,
+            limits=limits,
+            folder=folder,
+            resume=resume,
+            progress=progress,
+            validate=False,
+            facts=facts,
+        )
         asked = {key: (claim, unit) for unit in self.units for claim, key in zip(unit.claims, unit.keys, strict=True)}
         rows = (with_script(row_of(record, *self.origin[record.key]), *asked[record.key]) for record in records)
         return [*self.notices, *rows]
 
 
-def matrix(found: Sequence[Version], folder: Path, *, claim: Sequence[str] = (), engine: str = "",
-           method: str = "", problem: str = "") -> Matrix:  # fmt: skip
+def matrix(
+    found: Sequence[Version],
+    folder: Path,
+    *,
+    claim: Sequence[str] = (),
+    engine: str = "",
+    method: str = "",
+    problem: str = "",
+) -> Matrix:
     """Every version with every way of using it. claim, engine, method, problem: only these, as parts of their names."""
     wanted = {c.upper() for c in claim}
     units: list[Unit] = []
@@ -116,8 +131,11 @@ def matrix(found: Sequence[Version], folder: Path, *, claim: Sequence[str] = (),
                 units.append(Unit(unit.subject, unit.problem, left))
                 for key in units[-1].keys:
                     if key in origin:
-                        raise BadInput(f"two rows are called {' / '.join(key)}", "two engines of one name",
-                                       "a name with the library and the version in it")  # fmt: skip
+                        raise BadInput(
+                            f"two rows are called {' / '.join(key)}",
+                            "two engines of one name",
+                            "a name with the library and the version in it",
+                        )
                     origin[key] = one, way
     return Matrix(tuple(units), origin, tuple(notices))
 
@@ -143,13 +161,28 @@ def row_of(record: Record, one: Version, way: Asked) -> Row:
     gap = abs(record.observed - record.expected)
     why = known_failure(one.library, one.release, way, record.claim, record.problem)
     return Row(
-        library=one.library.name, version=one.release, engine=way.engine_name, method=way.method, claim=record.claim,
-        problem=record.problem, verdict=str(record.verdict), ok=is_expected(record, why), error=gap,
+        library=one.library.name,
+        version=one.release,
+        engine=way.engine_name,
+        method=way.method,
+        claim=record.claim,
+        problem=record.problem,
+        verdict=str(record.verdict),
+        ok=is_expected(record, why),
+        error=gap,
         error_over_tolerance=_in_tolerances(record, way.solver, gap),
-        resolved=record.resolved, score=record.score, observed=record.observed, expected=record.expected,
-        bar=record.bar, worst=record.worst, nfe=record.nfe, seconds=record.seconds, message=record.message,
-        expected_failure=why, row=digest(*record.key),
-    )  # fmt: skip
+        resolved=record.resolved,
+        score=record.score,
+        observed=record.observed,
+        expected=record.expected,
+        bar=record.bar,
+        worst=record.worst,
+        nfe=record.nfe,
+        seconds=record.seconds,
+        message=record.message,
+        expected_failure=why,
+        row=digest(*record.key),
+    )
 
 
 def with_script(row: Row, claim: Claim, unit: Unit) -> Row:
@@ -157,8 +190,16 @@ def with_script(row: Row, claim: Claim, unit: Unit) -> Row:
     if row.verdict != Verdict.REFUTED:
         return row
     try:
-        text = script(claim, unit.subject, unit.problem, observed=row.observed, expected=row.expected, bar=row.bar,
-                      worst=row.worst, library=f"{row.library} {row.version}")  # fmt: skip
+        text = script(
+            claim,
+            unit.subject,
+            unit.problem,
+            observed=row.observed,
+            expected=row.expected,
+            bar=row.bar,
+            worst=row.worst,
+            library=f"{row.library} {row.version}",
+        )
     except (BadInput, Unsupported) as reason:
         text = f"# no script: {str(reason).splitlines()[0]}"
     return replace(row, reproducer=text)
@@ -173,7 +214,7 @@ def is_expected(record: Record, why: str) -> bool:
 
 def _in_tolerances(record: Record, solver: object, gap: float) -> float:
     """The error of a solution at the finest rung, over what that rung's tolerance is at the worst component."""
-    if record.claim not in ("SOL-2", "SOL-14") or not isinstance(solver, Adaptive) or not record.solves:
+    if record.claim not in ("SOL-2", "SOL-14") or not isinstance(solver, Toleranced) or not record.solves:
         return NAN
     rtol = solver.rtol / 10 ** (record.solves - 1)  # one solve on each rung, each ten times finer
     atol = rtol / 100 if solver.atol is None else solver.atol / 10 ** (record.solves - 1)
@@ -186,8 +227,29 @@ def digest(*names: str) -> str:
 
 
 def _notice(one: Version, verdict: Verdict, message: str, *, ok: bool) -> Row:
-    empty = Row(one.library.name, one.release, "", "", "", "", str(verdict), ok, NAN, NAN, NAN, NAN, NAN, NAN, NAN, "",
-                0, 0.0, message, "", "")  # fmt: skip
+    empty = Row(
+        one.library.name,
+        one.release,
+        "",
+        "",
+        "",
+        "",
+        str(verdict),
+        ok,
+        NAN,
+        NAN,
+        NAN,
+        NAN,
+        NAN,
+        NAN,
+        NAN,
+        "",
+        0,
+        0.0,
+        message,
+        "",
+        "",
+    )
     return replace(empty, row=digest(one.library.name, one.release, str(verdict)))
 
 

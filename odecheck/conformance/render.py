@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..export import write_json
+from odecheck.claim import reading_order
+from odecheck.records.export import write_json
+
 from .matrix import Row, frame, unexpected
 
 SIGNS = {"holds": "✓", "refuted": "✗", "inconclusive": "?", "not applicable": "·", "unsupported": "–", "error": "!"}
@@ -64,19 +66,12 @@ def _counts(rows: Sequence[Row]) -> Iterable[Sequence[object]]:
 
 
 def _matrix(rows: Sequence[Row]) -> str:
-    claims = list(dict.fromkeys(row.claim for row in sorted(rows, key=_reading)))
+    claims = list(dict.fromkeys(row.claim for row in sorted(rows, key=lambda row: reading_order(row.claim))))
     body: list[Sequence[object]] = []
     for way in dict.fromkeys((row.version, row.engine, row.method) for row in rows):
         mine = [row for row in rows if (row.version, row.engine, row.method) == way]
         body.append((*way, *(_cell([row for row in mine if row.claim == claim]) for claim in claims)))
     return _table(("version", "engine", "method", *claims), body)
-
-
-def _reading(row: Row) -> tuple[str, int]:
-    topic, _, number = row.claim.partition("-")
-    order = ("SOL", "TOL")
-    place = f"{order.index(topic)}" if topic in order else topic
-    return place, int("".join(c for c in number.split(".")[0] if c.isdigit()) or 0)
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -114,7 +109,19 @@ def _some(text: str) -> str:
 def _each(rows: Sequence[Row]) -> str:
     return _table(
         ("row", "library", "engine", "method", "claim", "problem", "verdict", "observed", "expected", "message"),
-        ((row.row, f"{row.library} {row.version}", row.engine, row.method, row.claim, row.problem,
-          row.verdict, f"{row.observed:.6g}", f"{row.expected:.6g}", _some(row.message.splitlines()[0]))
-         for row in rows),
-    )  # fmt: skip
+        (
+            (
+                row.row,
+                f"{row.library} {row.version}",
+                row.engine,
+                row.method,
+                row.claim,
+                row.problem,
+                row.verdict,
+                f"{row.observed:.6g}",
+                f"{row.expected:.6g}",
+                _some(row.message.splitlines()[0]),
+            )
+            for row in rows
+        ),
+    )

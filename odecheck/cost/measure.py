@@ -16,15 +16,16 @@ import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
 
-from ..door import BadInput
-from ..engines.jax_field import traced_once
-from ..losses import torch_loss
-from ..memory import LiveBytes
-from ..solvers import Solver
-from ..subject import Subject, to_numpy
-from .count import Counter, Counts, counted
+from odecheck.engines.jax_field import traced_once
+from odecheck.errors import BadInput
+from odecheck.fields.losses import torch_loss
+from odecheck.instruments.live_bytes import LiveBytes
+from odecheck.instruments.saved_bytes import saved_bytes
+from odecheck.instruments.step_counts import Counter, Counts, counted
+from odecheck.solvers import Solver
+from odecheck.subject import Subject, to_numpy
+
 from .quantities import Compute, Quantity, compute, error
-from .saved import saved_bytes
 
 NAN = float("nan")
 

@@ -17,19 +17,33 @@ from typing import Any
 import torch
 from odecheck_reference import Problem
 
-from ..engines.base import Unsupported
-from ..engines.jax_field import traced_once
-from ..solvers import Solver
-from ..subject import Subject
+from odecheck.engines.base import Engine
+from odecheck.engines.found import library_of
+from odecheck.engines.jax_field import traced_once
+from odecheck.errors import Unsupported
+from odecheck.solvers import Solver
+from odecheck.subject import Subject
+
 from .measure import NAN, Cost, Posed, achieved, measure, pose, timed
 from .quantities import Quantity
 
 WHAT = ("model", "problem", "library", "engine", "method", "rtol", "step", "quantity")
 COUNTED = (
-    "nfe_forward", "nfe_backward", "accepted_forward", "rejected_forward", "accepted_backward", "rejected_backward",
-    "dense_evaluations", "rows_forward", "rows_backward", "batch", "saved_bytes", "peak_bytes", "cpu_seconds",
+    "nfe_forward",
+    "nfe_backward",
+    "accepted_forward",
+    "rejected_forward",
+    "accepted_backward",
+    "rejected_backward",
+    "dense_evaluations",
+    "rows_forward",
+    "rows_backward",
+    "batch",
+    "saved_bytes",
+    "peak_bytes",
+    "cpu_seconds",
     "wall_seconds",
-)  # fmt: skip
+)
 COLUMNS = (*WHAT, "achieved_error", *COUNTED, "device", "dtype", "state", "message")
 SERIES = ("model", "problem", "library", "engine", "method", "quantity", "device", "dtype")
 
@@ -52,25 +66,43 @@ class _Rung:
     seconds: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
 
-def library_of(engine: str) -> str:
-    """The library that an engine is of, by its name."""
-    return engine.split()[0].split(".")[0]
+def library_name(engine: Engine) -> str:
+    """The library that an engine is of; of an engine that none declares, the first word of its name."""
+    library = library_of(engine)
+    return library.name if library else engine.name.split()[0]
 
 
 def row(
-    subject: Subject, problem: Problem, quantity: Quantity, cost: Cost | None, achieved_error: float, *,
-    device: str = "cpu", dtype: torch.dtype = torch.float64, message: str = "", state: str = "measured",
-) -> dict[str, Any]:  # fmt: skip
+    subject: Subject,
+    problem: Problem,
+    quantity: Quantity,
+    cost: Cost | None,
+    achieved_error: float,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float64,
+    message: str = "",
+    state: str = "measured",
+) -> dict[str, Any]:
     """One row of cost.parquet. state: measured, unsupported or failed, the latter two with a message."""
-    solver, engine = subject.solver, subject.engine.name
+    solver, engine = subject.solver, subject.engine
     costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
     return {
-        "model": type(problem.field).__name__, "problem": problem.name, "library": library_of(engine),
-        "engine": engine, "method": getattr(solver, "method", solver.name), "rtol": getattr(solver, "rtol", NAN),
-        "step": getattr(solver, "step", NAN), "quantity": quantity, "achieved_error": achieved_error,
-        **{name: costs[name] for name in COUNTED}, "device": device, "dtype": str(dtype).removeprefix("torch."),
-        "state": state, "message": message,
-    }  # fmt: skip
+        "model": type(problem.field).__name__,
+        "problem": problem.name,
+        "library": library_name(engine),
+        "engine": engine.name,
+        "method": getattr(solver, "method", solver.name),
+        "rtol": getattr(solver, "rtol", NAN),
+        "step": getattr(solver, "step", NAN),
+        "quantity": quantity,
+        "achieved_error": achieved_error,
+        **{name: costs[name] for name in COUNTED},
+        "device": device,
+        "dtype": str(dtype).removeprefix("torch."),
+        "state": state,
+        "message": message,
+    }
 
 
 def work_precision(

@@ -13,12 +13,13 @@ from odecheck_reference import flow as reference_flow
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from .. import discrete
-from .. import second_order as _second_order
-from ..discrete.tableau import METHODS
-from ..engines.base import Engine, GraphEngine, ProductEngine, Unsupported
-from ..engines.own import ClosedEngine, DiscreteEngine
-from ..solvers import Solver
+from odecheck import discrete
+from odecheck import second_order as _second_order
+from odecheck.discrete.tableau import METHODS
+from odecheck.engines.base import Engine, GraphEngine, ProductEngine
+from odecheck.engines.own import ClosedEngine, DiscreteEngine
+from odecheck.errors import Unsupported
+from odecheck.solvers import Solver
 
 Quantity = Literal["solution", "gradient", "hvp"]
 QUANTITIES: tuple[Quantity, ...] = ("solution", "gradient", "hvp")

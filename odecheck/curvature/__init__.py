@@ -1,14 +1,13 @@
 """Curvature of layers inside ODE solves: Kronecker factors as integrals along the adjoint solve."""
 
+from .collector import Gather
 from .eigen import Eigenbasis
 from .exact import Blocks, SampleIntegrals, Split, exact_blocks
 from .factors import Factors, KroneckerSums
-from .gather import CurvatureError, Gather
 from .kronecker import kronecker_factors
 
 __all__ = [
     "Blocks",
-    "CurvatureError",
     "Eigenbasis",
     "Factors",
     "Gather",

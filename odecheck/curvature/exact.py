@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from odecheck.errors import CurvatureError
+
+from .accumulator import Stage
+from .collector import Gather
 from .factors import Factors, Reduction
-from .gather import CurvatureError, Gather
 from .layers import Counts, Shape, cotangent_rows, input_rows
 from .samples import Told
-from .sink import Stage
 
 
 @dataclass(frozen=True)

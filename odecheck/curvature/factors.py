@@ -24,8 +24,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .accumulator import Stage
 from .layers import Counts, Shape, cotangent_rows, input_rows
-from .sink import Stage
 
 Reduction = Literal["mean", "sum"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from .collector import Gather, Which
 from .factors import Factors, KroneckerSums, Reduction
-from .gather import Gather, Which
 from .samples import Told
 
 

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from odecheck.compat import own_parameters
+from odecheck.compat import padding as same_padding
+
 Layer = nn.Linear | nn.Conv2d
 
 
@@ -27,7 +30,7 @@ def named_layers(model: nn.Module, fields: Iterable[object] = ()) -> dict[nn.Mod
     """
     found: dict[nn.Module, str] = {}
     for layer, name in _everywhere(model, fields):
-        if isinstance(layer._parameters.get("weight"), nn.Parameter) and trained(layer):
+        if isinstance(own_parameters(layer).get("weight"), nn.Parameter) and trained(layer):
             found.setdefault(layer, name)
     return found
 
@@ -35,7 +38,7 @@ def named_layers(model: nn.Module, fields: Iterable[object] = ()) -> dict[nn.Mod
 def reparametrized(model: nn.Module, fields: Iterable[object] = ()) -> list[str]:
     """Names of layers whose weight is made of other parameters: by weight_norm, parametrizations or pruning."""
     return sorted(
-        {name for layer, name in _everywhere(model, fields) if trained(layer) and "weight" not in layer._parameters}
+        {name for layer, name in _everywhere(model, fields) if trained(layer) and "weight" not in own_parameters(layer)}
     )
 
 
@@ -93,7 +96,7 @@ class Shape:
     @classmethod
     def of(cls, layer: nn.Module) -> Shape:
         assert isinstance(layer, Layer)
-        weight, bias = layer.weight, layer._parameters.get("bias")
+        weight, bias = layer.weight, own_parameters(layer).get("bias")
         return cls(weight.shape[0], weight[0].numel(), bias is not None and bias.requires_grad)
 
     @property
@@ -162,6 +165,6 @@ def _patches(layer: nn.Conv2d, z: Tensor) -> Tensor:
     padding = layer.padding
     if layer.padding_mode != "zeros" or isinstance(padding, str):
         mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-        z, padding = functional.pad(z, layer._reversed_padding_repeated_twice, mode=mode), 0
+        z, padding = functional.pad(z, same_padding(layer), mode=mode), 0
     patches = functional.unfold(z, layer.kernel_size, layer.dilation, padding, layer.stride)
     return patches.transpose(1, 2).reshape(-1, patches.shape[1])

@@ -12,12 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-from torchdiffeq._impl.odeint import SOLVERS
-
-from ..discrete.tableau import METHODS, Tableau
+from odecheck.discrete.tableau import METHODS, Tableau
 
 
 class UnknownMethod(ValueError):
@@ -26,12 +22,10 @@ class UnknownMethod(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """A method as a quadrature. name: torchdiffeq's; middle: weights of the solution in mid-step, of adaptive methods
-    alone, which is what their interpolating polynomial is made of."""
+    """A method as a quadrature. name: torchdiffeq's."""
 
     name: str
     tableau: Tableau
-    middle: tuple[float, ...] = ()
 
     @property
     def seen(self) -> tuple[float, ...]:
@@ -42,7 +36,7 @@ class Rule:
         """Whether a stage has no weight at any fraction of the step, nor begins the next one."""
         if stage >= len(self.tableau.b) - 1 or self.tableau.b[stage]:
             return False
-        return not (self.middle and self.middle[stage])
+        return not (self.tableau.middle and self.tableau.middle[stage])
 
     def weights(self, theta: float = 1.0) -> tuple[float, ...]:
         """β_j(θ), one for each stage, for the integral from the step's start over a fraction θ of it.
@@ -57,19 +51,13 @@ class Rule:
         of_end = x * x * (-5 + x * (14 - 8 * x))
         of_middle = 16 * x * x * (1 - x) ** 2
         of_slope, of_last_slope = x * (1 + x * (-4 + x * (5 - 2 * x))), x * x * (1 + x * (-3 + 2 * x))
-        beta = [of_end * weight + of_middle * mid for weight, mid in zip(b, self.middle, strict=True)]
+        beta = [of_end * weight + of_middle * mid for weight, mid in zip(b, self.tableau.middle, strict=True)]
         beta[0] += of_slope
         beta[-1] += of_last_slope
         return tuple(beta)
 
 
-@lru_cache(maxsize=1)
-def rules() -> tuple[Rule, ...]:
-    solvers: Any = SOLVERS
-    return tuple(
-        Rule(name, tableau, tuple(solvers[name].mid.tolist()) if tableau.adaptive else ())
-        for name, tableau in METHODS.items()
-    )
+RULES = tuple(Rule(name, tableau) for name, tableau in METHODS.items())
 
 
 def rule_of(fractions: Sequence[float], *, adaptive: bool, slack: float, known: Rule | None = None) -> Rule:
@@ -84,7 +72,7 @@ def rule_of(fractions: Sequence[float], *, adaptive: bool, slack: float, known: 
     Raises:
         UnknownMethod: there is none, or another one than before (a linear multistep method starts with Runge–Kutta).
     """
-    for rule in rules() if known is None else (known,):
+    for rule in RULES if known is None else (known,):
         if rule.tableau.adaptive is adaptive and _agree(rule.seen, fractions, slack):
             return rule
     if not adaptive and fractions and abs(fractions[-1] - 1.0) <= slack:  # cubic outputs: one evaluation more

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .errors import CurvatureError
+from odecheck.errors import CurvatureError
+
 from .layers import leading
 
 Told = int | Callable[[Any], int] | None

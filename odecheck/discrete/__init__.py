@@ -1,6 +1,6 @@
 """The discrete twin: the accepted steps of a solve, and the exact derivatives of those steps to second order."""
 
-from odecheck.discrete.curvature import (
+from .curvature import (
     GaussNewtonFactors,
     gauss_newton_factors,
     hessian,
@@ -9,9 +9,9 @@ from odecheck.discrete.curvature import (
     softmax_cross_entropy_factors,
     squared_error_factors,
 )
-from odecheck.discrete.derivatives import Gradient, HessianProducts, gradient, hvp, jvp, vjp
-from odecheck.discrete.points import CoupledRows
-from odecheck.discrete.record import Route, Trajectory, record
+from .derivatives import Gradient, HessianProducts, gradient, hvp, jvp, vjp
+from .stage_points import CoupledRows
+from .trajectory import Route, Trajectory, record
 
 __all__ = [
     "CoupledRows",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from odecheck.discrete.points import Chunk, CoupledRows, Points, agree, pull, summed
-from odecheck.discrete.recursion import Blocks, Recursion
+from .recursion import Blocks, Recursion
+from .stage_points import Chunk, CoupledRows, Points, agree, pull, summed
 
 
 def pull_by_row(points: Points, recursion: Recursion, weights: Tensor) -> list[Tensor]:

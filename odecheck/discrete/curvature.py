@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odecheck.discrete.copies import push_unit_parameters
-from odecheck.discrete.derivatives import Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
-from odecheck.discrete.linearised import Linearised
-from odecheck.discrete.points import Points, pull
-from odecheck.discrete.record import Trajectory
-from odecheck.discrete.recursion import Blocks
+from .copies import push_unit_parameters
+from .derivatives import Loss, Theta, adjoint_by_row, hvp, loss_and_slope, vjp
+from .linearised import Linearised
+from .recursion import Blocks
+from .stage_points import Points, pull
+from .trajectory import Trajectory
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from odecheck.discrete.copies import pull_by_row
-from odecheck.discrete.linearised import Linearised, unrolls
-from odecheck.discrete.points import pull
-from odecheck.discrete.record import Trajectory
-from odecheck.discrete.unrolled import Unrolled
+from .copies import pull_by_row
+from .linearised import Linearised, unrolls
+from .stage_points import pull
+from .trajectory import Trajectory
+from .unrolled import Unrolled
 
 Loss = Callable[[Tensor], Tensor]
 Theta = dict[str, Tensor]

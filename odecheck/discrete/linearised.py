@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from odecheck.discrete.points import CoupledRows, Points
-from odecheck.discrete.record import Trajectory
-from odecheck.discrete.recursion import Blocks, Recursion
-from odecheck.discrete.sweep import Sweep
+from .recursion import Blocks, Recursion
+from .stage_points import CoupledRows, Points
+from .sweep import Sweep
+from .trajectory import Trajectory
 
 # multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them …
 BLOCK_WORK = 2e7

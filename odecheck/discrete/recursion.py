@@ -17,8 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from odecheck.discrete.record import Segment, matrix
-from odecheck.discrete.tableau import Tableau
+from .tableau import Tableau
+from .trajectory import Segment, matrix
 
 
 class Recursion(Protocol):

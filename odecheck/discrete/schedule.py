@@ -9,12 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odecheck.discrete.stepping import Control, Step, Stepper, adaptive_steps, fixed_steps
+from .stepping import Control, Step, Stepper, adaptive_steps, fixed_steps
 
 ADAPTIVE_OPTIONS = {
-    "first_step", "step_t", "jump_t", "min_step", "max_step", "safety", "ifactor", "dfactor", "max_num_steps",
-    "norm", "dtype",
-}  # fmt: skip
+    "first_step",
+    "step_t",
+    "jump_t",
+    "min_step",
+    "max_step",
+    "safety",
+    "ifactor",
+    "dfactor",
+    "max_num_steps",
+    "norm",
+    "dtype",
+}
 FIXED_OPTIONS = {"step_size", "grid_constructor", "perturb", "interp"}
 
 

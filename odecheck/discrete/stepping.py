@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odecheck.discrete.tableau import Tableau
-from odecheck.tally import Times
+from odecheck.instruments.step_counts import Times
+
+from .tableau import Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]
 Callback = Callable[[Tensor, Tensor, Tensor], None]

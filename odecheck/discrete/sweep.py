@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from odecheck.discrete.points import Points, pull
-from odecheck.discrete.record import Segment, matrix
-from odecheck.discrete.tableau import Tableau
+from .stage_points import Points, pull
+from .tableau import Tableau
+from .trajectory import Segment, matrix
 
 
 class Sweep:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from odecheck.discrete.points import agree, pull
-from odecheck.discrete.record import Trajectory
-from odecheck.discrete.stepping import combine
+from .stage_points import agree, pull
+from .stepping import combine
+from .trajectory import Trajectory
 
 
 class Unrolled:

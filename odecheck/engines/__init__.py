@@ -1,5 +1,5 @@
-"""One file for each derivative engine."""
+"""One file for each library that solves and differentiates."""
 
-from .base import Derivatives, Engine, OdeIntEngine, Unsupported
+from .base import Derivatives, Engine, OdeIntEngine
 
-__all__ = ["Derivatives", "Engine", "OdeIntEngine", "Unsupported"]
+__all__ = ["Derivatives", "Engine", "OdeIntEngine"]

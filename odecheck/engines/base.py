@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers import OdeInt, Solver
+from odecheck.errors import Unsupported
+from odecheck.solvers import OdeInt, Solver
 
 LossFn = Callable[[Tensor], Tensor]
 EventFn = Callable[[Tensor, Tensor], Tensor]
-
-
-class Unsupported(NotImplementedError):
-    """This engine or solver cannot do what a claim asks of it: a row of its own, neither right nor wrong."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,15 @@ class ProductEngine(Engine, Protocol):
     """An engine that has Hessian-vector products, in another way than through torch's graph."""
 
     def product(
-        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
         of_params: list[Tensor],
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """The Hessian of loss(solution) in y0 and the parameters, times the direction (of_y0, *of_params)."""
         ...
 
@@ -188,3 +191,13 @@ class OdeIntEngine:
         whole = [torch.zeros_like(x) if g is None else g for x, g in zip([y0, ts, *params], missing, strict=True)]
         theta = torch.cat([g.reshape(-1) for g in whole[2:]]) if params else y0.new_zeros(0)
         return Derivatives(whole[0], theta, whole[1])
+
+
+def on_host(name: str, tensors: Iterable[Tensor]) -> None:
+    """For an engine whose library computes outside torch, in the host's memory.
+
+    Raises Unsupported when a tensor is on another device than the CPU, which numpy cannot look at.
+    """
+    for one in tensors:
+        if one.device.type != "cpu":
+            raise Unsupported(f"{name} gets numpy's arrays here, and a tensor is on {one.device}: pose it on the CPU")

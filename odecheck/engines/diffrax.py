@@ -4,163 +4,64 @@
 # (jax comes with partial types)
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, FixedStep, Solver
-from ..subject import Meter, charge
-from ..tally import listener
-from .base import Derivatives, LossFn, Unsupported
-from .host import on_host
-from .jax_field import JaxField, jax_field
-from .library import AT_REST, UNSEEN, Asked, Known, Library, named
+from odecheck.errors import Unsupported
+from odecheck.instruments.metering import Meter, charge
+from odecheck.instruments.step_counts import listener
+from odecheck.solvers import Adaptive, FixedStep, Solver, orders
 
-Adjoints = Literal["RecursiveCheckpointAdjoint", "DirectAdjoint", "BacksolveAdjoint", "ForwardMode"]
-CLASSES = {"dopri5": "Dopri5", "dopri8": "Dopri8", "tsit5": "Tsit5", "bosh3": "Bosh3", "heun": "Heun", "heun2": "Heun",
-           "euler": "Euler", "midpoint": "Midpoint", "kvaerno5": "Kvaerno5"}  # fmt: skip
+from .base import Derivatives, LossFn, on_host
+from .diffrax_program import (
+    CLASSES,
+    EVALUATED,
+    SLOTS,
+    Adjoints,
+    How,
+    arrays,
+    closed,
+    compiled,
+    filled,
+    jax_double,
+    padded,
+    tensor_of,
+)
+from .jax_field import jax_field
+from .known_failures import AT_REST, UNSEEN
+from .library import Asked, Declared, Known, Library, named
+from .script_call import Call, keywords
+
 # evaluations of the field in one step, without those of an implicit method's root finding
-STAGES = {"dopri5": 6, "dopri8": 13, "tsit5": 6, "bosh3": 3, "heun": 2, "heun2": 2, "euler": 1, "midpoint": 2,
-          "kvaerno5": 7}  # fmt: skip
-SLOTS = 2**16
+STAGES = {
+    "dopri5": 6,
+    "dopri8": 13,
+    "tsit5": 6,
+    "bosh3": 3,
+    "heun": 2,
+    "heun2": 2,
+    "euler": 1,
+    "midpoint": 2,
+    "kvaerno5": 7,
+}
 
 
 @dataclass(frozen=True)
 class DiffraxAdaptive(Adaptive):
     """A method of diffrax with its PID controller. land: with `step_ts`; otherwise outputs are interpolated."""
 
-    METHODS: ClassVar = {"dopri5": 5, "dopri8": 8, "tsit5": 5, "bosh3": 3, "heun": 2, "kvaerno5": 5}
+    METHODS: ClassVar = {**orders("dopri5", "dopri8", "tsit5", "bosh3", "heun"), "kvaerno5": 5}
 
 
 @dataclass(frozen=True)
 class DiffraxFixed(FixedStep):
     """A method of diffrax with steps of one length, the last of which is cut."""
 
-    METHODS: ClassVar = {"euler": 1, "heun2": 2, "midpoint": 2}
-
-
-@dataclass(frozen=True)
-class How:
-    """What a solve is compiled for. counting: with a call back to this process at every evaluation of the field."""
-
-    method: str
-    adjoint: Adjoints
-    fixed: bool
-    lands: bool
-    jumps: tuple[float, ...]
-    counting: bool = False
-
-
-@lru_cache(maxsize=1)
-def _jax() -> Any:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    return jax
-
-
-_EVALUATED = [0]  # by programs that are compiled for counting
-
-
-def _evaluated() -> None:
-    _EVALUATED[0] += 1
-
-
-@lru_cache(maxsize=128)
-def _compiled(field: JaxField, how: How, wanted: str) -> Any:
-    """A program of (y0, params, ts, fine), fine: what steps are chosen by.
-
-    "states": the states (times, batch, state), and the steps, tried and accepted. "open": the same, and what takes a
-    cotangent of the states to derivatives in y0, params and ts. "pushed": the states, their tangent in a direction
-    (of_y0, of_params), and the steps. "product": the derivatives of cotangent · states in y0 and params, differentiated
-    once more in that direction, in which the cotangent moves too.
-    """
-    jax = _jax()
-    import diffrax
-
-    def rate(t: Any, y: Any, args: Any) -> Any:
-        if how.counting:
-            jax.debug.callback(_evaluated)
-        return field(t, y, args)
-
-    def states(y0: Any, params: Any, ts: Any, fine: Any) -> Any:
-        term = diffrax.ODETerm(rate)
-        if how.fixed:
-            dt0, control = fine["step"], diffrax.ConstantStepSize()
-        else:
-            dt0, control = None, diffrax.PIDController(rtol=fine["rtol"], atol=fine["atol"])
-            if how.lands or how.jumps:
-                jumps = jax.numpy.asarray(how.jumps) if how.jumps else None
-                control = diffrax.ClipStepSizeController(control, step_ts=ts if how.lands else None, jump_ts=jumps)
-        adjoint = getattr(diffrax, how.adjoint)()
-        solver = getattr(diffrax, CLASSES[how.method])()
-        slots = 2048 if how.adjoint == "DirectAdjoint" else SLOTS  # it keeps room for all of them
-        found = diffrax.diffeqsolve(
-            term, solver, ts[0], ts[-1], dt0, y0, params, saveat=diffrax.SaveAt(ts=ts), adjoint=adjoint,
-            stepsize_controller=control, max_steps=slots,
-        )  # fmt: skip
-        return found.ys, (found.stats["num_steps"], found.stats["num_accepted_steps"])
-
-    def opened(y0: Any, params: Any, ts: Any, fine: Any) -> Any:
-        if how.adjoint == "ForwardMode":
-
-            def twice(y: Any, p: Any, t: Any) -> Any:
-                found, steps = states(y, p, t, fine)
-                return found, (found, steps)
-
-            tangents, (found, steps) = jax.jacfwd(twice, argnums=(0, 1, 2), has_aux=True)(y0, params, ts)
-            return found, steps, jax.tree_util.Partial(_contracted, tangents)
-        if how.adjoint == "BacksolveAdjoint":  # it refuses derivatives in times
-            found, pull, steps = jax.vjp(lambda y, p: states(y, p, ts, fine), y0, params, has_aux=True)
-            return found, steps, pull
-        found, pull, steps = jax.vjp(lambda y, p, t: states(y, p, t, fine), y0, params, ts, has_aux=True)
-        return found, steps, pull
-
-    def pushed(y0: Any, params: Any, ts: Any, fine: Any, along: Any) -> Any:
-        return jax.jvp(lambda y, p: states(y, p, ts, fine), (y0, params), along, has_aux=True)
-
-    def product(y0: Any, params: Any, ts: Any, fine: Any, along: Any, cotangent: Any, moved: Any) -> Any:
-        def slopes(y: Any, p: Any, c: Any) -> Any:
-            return jax.vjp(lambda a, b: states(a, b, ts, fine)[0], y, p)[1](c)
-
-        return jax.jvp(slopes, (y0, params, cotangent), (*along, moved))[1]
-
-    return jax.jit({"states": states, "open": opened, "pushed": pushed, "product": product}[wanted])
-
-
-def _contracted(tangents: Any, cotangent: Any) -> Any:
-    jax = _jax()
-    return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), tangents)
-
-
-@lru_cache(maxsize=1)
-def _closed() -> Any:
-    return _jax().jit(lambda pull, cotangent: pull(cotangent))
-
-
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [_jax().numpy.asarray(x.detach().numpy()) for x in tensors]
-
-
-def _padded(times: Tensor) -> Tensor:
-    """The times, the last one repeated: programs are compiled for 8, 24, … times and not for every number of them."""
-    slots = next(n for n in (8, 24, 128, 2048, 2**20) if n >= len(times))
-    return torch.cat([times, times[-1:].expand(slots - len(times))])
-
-
-def _filled(of_states: Tensor, slots: int) -> Any:
-    """Zeros at the times that were filled up."""
-    return _arrays(torch.cat([of_states, of_states.new_zeros(slots - len(of_states), *of_states.shape[1:])]))[0]
-
-
-def _tensor(array: Any) -> Tensor:
-    import numpy as np
-
-    return torch.from_numpy(np.array(array, dtype=np.float64))
+    METHODS: ClassVar = orders("euler", "heun2", "midpoint")
 
 
 @dataclass(frozen=True)
@@ -183,11 +84,11 @@ class DiffraxEngine:
             if not tolerances and "step_size" not in options:
                 raise Unsupported("steps that are given one by one are not asked of diffrax")
             on_host("diffrax", (start, times, *inner.parameters()))
-            _jax()
+            jax_double()
             how = How(method, self.adjoint, not tolerances, "step_t" in options, tuple(jumps.tolist()))
             sign = float(torch.sign(times[-1] - times[0]))
             fine = dict(tolerances) if tolerances else {"step": sign * options["step_size"]}
-            y, t, *params = _arrays(start, _padded(times), *inner.parameters())
+            y, t, *params = arrays(start, padded(times), *inner.parameters())
             found.extend([jax_field(inner, start), how, [y, params, t, fine]])
             return start
 
@@ -196,32 +97,41 @@ class DiffraxEngine:
 
     def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
         field, how, given = self._program(module, solver, y0, ts)
-        states, steps = _compiled(field, how, "states")(*given)
-        self._tell(how, steps, len(y0), lambda counting: _compiled(field, counting, "states")(*given))
-        return _tensor(states)[: len(ts)]
+        states, steps = compiled(field, how, "states")(*given)
+        self._tell(how, steps, len(y0), lambda counting: compiled(field, counting, "states")(*given))
+        return tensor_of(states)[: len(ts)]
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
         field, how, given = self._program(module, solver, y0, ts)
-        found, steps, pull = _compiled(field, how, "open")(*given)
-        states = _tensor(found)[: len(ts)].requires_grad_()
-        cotangent = _filled(torch.autograd.grad(loss(states), states)[0], len(given[2]))
-        of_y0, of_params, *of_ts = _closed()(pull, cotangent)
+        found, steps, pull = compiled(field, how, "open")(*given)
+        states = tensor_of(found)[: len(ts)].requires_grad_()
+        cotangent = filled(torch.autograd.grad(loss(states), states)[0], len(given[2]))
+        of_y0, of_params, *of_ts = closed()(pull, cotangent)
         self._tell(
-            how, steps, len(y0), lambda counting: _compiled(field, counting, "open")(*given),
-            lambda opened: _closed()(opened[2], cotangent),
-        )  # fmt: skip
-        flat = [_tensor(g).reshape(-1) for g in of_params]
+            how,
+            steps,
+            len(y0),
+            lambda counting: compiled(field, counting, "open")(*given),
+            lambda opened: closed()(opened[2], cotangent),
+        )
+        flat = [tensor_of(g).reshape(-1) for g in of_params]
         none = "" if of_ts else "diffrax's BacksolveAdjoint refuses derivatives in times"
-        times = _tensor(of_ts[0]) if of_ts else torch.zeros(len(given[2]), dtype=torch.float64)
+        times = tensor_of(of_ts[0]) if of_ts else torch.zeros(len(given[2]), dtype=torch.float64)
         last = times[len(ts) - 1 :].sum()[None]  # the times that were filled up are all the last one
         return Derivatives(
-            _tensor(of_y0), torch.cat([y0.new_zeros(0), *flat]), torch.cat([times[: len(ts) - 1], last]), none
+            tensor_of(of_y0), torch.cat([y0.new_zeros(0), *flat]), torch.cat([times[: len(ts) - 1], last]), none
         )
 
     def product(
-        self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, of_y0: Tensor,
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
         of_params: list[Tensor],
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """The Hessian of loss(solution) in y0 and the parameters times a direction: forward over reverse.
 
         Two programs, since the loss is torch's: the states and their tangent give the loss's cotangent and its tangent,
@@ -231,20 +141,23 @@ class DiffraxEngine:
         if self.adjoint != "DirectAdjoint":
             raise Unsupported(f"{self.name} cannot be differentiated twice; DirectAdjoint can")
         field, how, given = self._program(module, solver, y0, ts)
-        along = _arrays(of_y0)[0], _arrays(*of_params)
-        found, tangent, steps = _compiled(field, how, "pushed")(*given, along)
-        states, moves = _tensor(found)[: len(ts)].requires_grad_(), _tensor(tangent)[: len(ts)]
+        along = arrays(of_y0)[0], arrays(*of_params)
+        found, tangent, steps = compiled(field, how, "pushed")(*given, along)
+        states, moves = tensor_of(found)[: len(ts)].requires_grad_(), tensor_of(tangent)[: len(ts)]
         (slope,) = torch.autograd.grad(loss(states), states, create_graph=True)
         curved = torch.zeros_like(moves)
         if slope.requires_grad:
             (curved,) = torch.autograd.grad(slope, states, moves, materialize_grads=True)
-        rest = along, _filled(slope, len(given[2])), _filled(curved, len(given[2]))
-        second_y0, second_params = _compiled(field, how, "product")(*given, *rest)
+        rest = along, filled(slope, len(given[2])), filled(curved, len(given[2]))
+        second_y0, second_params = compiled(field, how, "product")(*given, *rest)
         self._tell(
-            how, steps, len(y0), lambda counting: _compiled(field, counting, "pushed")(*given, along),
-            lambda _: _compiled(field, replace(how, counting=True), "product")(*given, *rest),
-        )  # fmt: skip
-        return [_tensor(second_y0), *(_tensor(part) for part in second_params)]
+            how,
+            steps,
+            len(y0),
+            lambda counting: compiled(field, counting, "pushed")(*given, along),
+            lambda _: compiled(field, replace(how, counting=True), "product")(*given, *rest),
+        )
+        return [tensor_of(second_y0), *(tensor_of(part) for part in second_params)]
 
     def _tell(self, how: How, steps: Any, batch: int, *stages: Callable[[Any], Any]) -> None:
         """Steps as the library counts them; evaluations, where somebody measures, by the same programs once more,
@@ -258,11 +171,11 @@ class DiffraxEngine:
             told.add(accepted_backward=0, rejected_backward=0)
         found: Any = replace(how, counting=True)
         for direction, stage in zip(("forward", "backward"), (*stages, lambda _: None), strict=False):
-            _EVALUATED[0] = 0
+            EVALUATED[0] = 0
             found = stage(found)
-            _jax().block_until_ready(found)
-            _jax().effects_barrier()
-            told.add(**{f"nfe_{direction}": _EVALUATED[0], f"rows_{direction}": _EVALUATED[0] * batch})
+            jax_double().block_until_ready(found)
+            jax_double().effects_barrier()
+            told.add(**{f"nfe_{direction}": EVALUATED[0], f"rows_{direction}": EVALUATED[0] * batch})
 
     def told(self, solver: Solver, jumps: Tensor) -> Solver:
         if not isinstance(solver, Adaptive):
@@ -280,10 +193,28 @@ def asks(release: str, folder: str) -> list[Asked]:
     """Six methods; all four adjoints of one of them. On one problem each, since every shape is compiled anew."""
     dopri5 = DiffraxAdaptive("dopri5", rtol=1e-7)
     rtol = {"dopri8": 1e-9, "bosh3": 1e-6}
-    found = [Asked(DiffraxAdaptive(method, rtol=rtol.get(method, 1e-7)), RECURSIVE, "RecursiveCheckpoint", method,
-                   ("solution",), brief=True) for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")]  # fmt: skip
-    found += [Asked(DiffraxFixed(method, step=h), RECURSIVE, "RecursiveCheckpoint", f"{method}, fixed step",
-                    ("solution",), brief=True) for method, h in (("euler", 0.02), ("heun2", 0.05))]  # fmt: skip
+    found = [
+        Asked(
+            DiffraxAdaptive(method, rtol=rtol.get(method, 1e-7)),
+            RECURSIVE,
+            "RecursiveCheckpoint",
+            method,
+            ("solution",),
+            brief=True,
+        )
+        for method in ("dopri8", "tsit5", "bosh3", "kvaerno5")
+    ]
+    found += [
+        Asked(
+            DiffraxFixed(method, step=h),
+            RECURSIVE,
+            "RecursiveCheckpoint",
+            f"{method}, fixed step",
+            ("solution",),
+            brief=True,
+        )
+        for method, h in (("euler", 0.02), ("heun2", 0.05))
+    ]
     found.append(Asked(dopri5, RECURSIVE, "RecursiveCheckpoint", "dopri5", brief=True))
     for name, engine in (("Direct", DIRECT), ("Backsolve", BACKSOLVE), ("ForwardMode", FORWARD)):
         found.append(Asked(dopri5, engine, name, "dopri5", ("derivatives", "use"), brief=True))
@@ -291,10 +222,60 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 
 KNOWN: tuple[Known, ...] = named(
-    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("RecursiveCheckpoint", "Direct", "ForwardMode"),
-          problems=AT_REST),
-    Known("outputs between steps come from a Hermite interpolant of degree three, two orders below the steps, so the "
-          "error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("kvaerno5",)),
-)  # fmt: skip
+    Known(
+        UNSEEN, claims=("DER-7", "DER-17"), engines=("RecursiveCheckpoint", "Direct", "ForwardMode"), problems=AT_REST
+    ),
+    Known(
+        "outputs between steps come from a Hermite interpolant of degree three, two orders below the steps, so the "
+        "error falls as tolerance^(2/3)",
+        claims=("SOL-5",),
+        methods=("kvaerno5",),
+    ),
+)
 
-LIBRARY = Library("diffrax", "diffrax", ("0.7.2",), asks, KNOWN, needs=("jax",))
+
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """`diffeqsolve` with the engine's adjoint."""
+    adjoint = name.removeprefix("diffrax ")
+    adjoint += "" if adjoint == "ForwardMode" else "Adjoint"
+    adaptive = "rtol" in how
+    body = ["control = dx.PIDController(**how)" if adaptive else "control = dx.ConstantStepSize()"]
+    if "step_t" in options or "jump_t" in options:
+        jumps = options["jump_t"].tolist() if "jump_t" in options else None
+        given = f"step_ts={'ts' if 'step_t' in options else None}, jump_ts={jumps and f'jnp.array({jumps})'}"
+        body.append(f"control = dx.ClipStepSizeController(control, {given})")
+    dt0 = "None" if adaptive else "how['step_size'] * jnp.sign(ts[-1] - ts[0])"
+    slots = 2048 if adjoint == "DirectAdjoint" else SLOTS
+    body += [
+        f"made = dict(stepsize_controller=control, adjoint=dx.{adjoint}(), max_steps={slots})",
+        f"solver, ends, dt0 = dx.{CLASSES[how['method']]}(), (ts[0], ts[-1]), {dt0}",
+        "return dx.diffeqsolve(dx.ODETerm(f), solver, *ends, dt0, y0, p, saveat=dx.SaveAt(ts=ts), **made).ys",
+    ]
+    kept = {k: how[k] for k in ("rtol", "atol")} if adaptive else {"step_size": options["step_size"]}
+    return Call(
+        ["import diffrax as dx, jax, jax.numpy as jnp", 'jax.config.update("jax_enable_x64", True)'],
+        body,
+        keywords(kept),
+        "jax",
+        differentiate="jax.jacfwd" if adjoint == "ForwardMode" else "jax.grad",
+    )
+
+
+LIBRARY = Library(
+    "diffrax",
+    "diffrax",
+    ("0.7.2",),
+    asks,
+    KNOWN,
+    needs=("jax",),
+    engines=(
+        Declared(RECURSIVE, ("dopri5", "tsit5")),
+        Declared(DIRECT, ("dopri5",)),
+        Declared(BACKSOLVE),
+        Declared(FORWARD),
+    ),
+    adaptive=DiffraxAdaptive,
+    lands=True,
+    script_call=script_call,
+    order=60,
+)

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .base import Unsupported
-from .host import on_host
+from odecheck.errors import Unsupported
+
+from .base import on_host
 
 # jax's compiler may contract products and sums
 AGREE = 1e-12
@@ -88,26 +89,51 @@ def operations() -> dict[str, Callable[..., Any]]:
         return jnp.sum(x, axis=None if dim is None else tuple(dim), keepdims=keepdim)
 
     same: dict[str, Callable[..., Any]] = {
-        "add.Tensor": jnp.add, "sub.Tensor": jnp.subtract, "mul.Tensor": jnp.multiply, "div.Tensor": jnp.divide,
-        "neg.default": jnp.negative, "sin.default": jnp.sin, "cos.default": jnp.cos, "tanh.default": jnp.tanh,
-        "exp.default": jnp.exp, "log.default": jnp.log, "sqrt.default": jnp.sqrt, "abs.default": jnp.abs,
-        "sigmoid.default": jax.nn.sigmoid, "relu.default": jax.nn.relu,
+        "add.Tensor": jnp.add,
+        "sub.Tensor": jnp.subtract,
+        "mul.Tensor": jnp.multiply,
+        "div.Tensor": jnp.divide,
+        "neg.default": jnp.negative,
+        "sin.default": jnp.sin,
+        "cos.default": jnp.cos,
+        "tanh.default": jnp.tanh,
+        "exp.default": jnp.exp,
+        "log.default": jnp.log,
+        "sqrt.default": jnp.sqrt,
+        "abs.default": jnp.abs,
+        "sigmoid.default": jax.nn.sigmoid,
+        "relu.default": jax.nn.relu,
         "softplus.default": lambda x, beta=1.0, _threshold=20.0: jnp.logaddexp(beta * x, 0.0) / beta,
-        "pow.Tensor_Scalar": jnp.power, "lt.Scalar": jnp.less, "lt.Tensor": jnp.less, "gt.Scalar": jnp.greater,
-        "ge.Scalar": jnp.greater_equal, "le.Scalar": jnp.less_equal, "where.self": jnp.where, "mm.default": jnp.matmul,
-        "t.default": jnp.transpose, "zeros_like.default": lambda x, **_: jnp.zeros_like(x),
-        "ones_like.default": lambda x, **_: jnp.ones_like(x), "rsub.Scalar": lambda x, s: s - x,
-        "addmm.default": lambda bias, a, b: bias + a @ b, "gelu.default": lambda x: jax.nn.gelu(x, approximate=False),
-        "cat.default": joined, "slice.Tensor": cut, "expand.default": expanded, "sum.default": total,
-        "sum.dim_IntList": total, "getitem": operator.getitem,
+        "pow.Tensor_Scalar": jnp.power,
+        "lt.Scalar": jnp.less,
+        "lt.Tensor": jnp.less,
+        "gt.Scalar": jnp.greater,
+        "ge.Scalar": jnp.greater_equal,
+        "le.Scalar": jnp.less_equal,
+        "where.self": jnp.where,
+        "mm.default": jnp.matmul,
+        "t.default": jnp.transpose,
+        "zeros_like.default": lambda x, **_: jnp.zeros_like(x),
+        "ones_like.default": lambda x, **_: jnp.ones_like(x),
+        "rsub.Scalar": lambda x, s: s - x,
+        "addmm.default": lambda bias, a, b: bias + a @ b,
+        "gelu.default": lambda x: jax.nn.gelu(x, approximate=False),
+        "cat.default": joined,
+        "slice.Tensor": cut,
+        "expand.default": expanded,
+        "sum.default": total,
+        "sum.dim_IntList": total,
+        "getitem": operator.getitem,
         "stack.default": lambda parts, dim=0: jnp.stack(parts, axis=dim),
         "unbind.int": lambda x, dim=0: tuple(jnp.moveaxis(x, dim, 0)),
         "select.int": lambda x, dim, index: jnp.take(x, index, axis=dim),
         "unsqueeze.default": lambda x, dim: jnp.expand_dims(x, dim),
         "squeeze.dim": lambda x, dim: jnp.squeeze(x, dim),
-        "view.default": lambda x, shape: jnp.reshape(x, shape), "detach.default": jax.lax.stop_gradient,
-        "_to_copy.default": lambda x, **_: x, "clone.default": lambda x, **_: x,
-    }  # fmt: skip
+        "view.default": lambda x, shape: jnp.reshape(x, shape),
+        "detach.default": jax.lax.stop_gradient,
+        "_to_copy.default": lambda x, **_: x,
+        "clone.default": lambda x, **_: x,
+    }
     return same
 
 
@@ -162,8 +188,9 @@ def _traced(module: nn.Module, y0: Tensor) -> JaxField:
             raise Unsupported(f"the field has the operation {name}, which has no translation into jax yet")
         args, kwargs = ((), {}) if name == "input" else (node.args, node.kwargs)
         places[node] = len(steps)
-        steps.append(Step(name, _argument(tuple(args), places),
-                          tuple((k, _argument(v, places)) for k, v in kwargs.items())))  # fmt: skip
+        steps.append(
+            Step(name, _argument(tuple(args), places), tuple((k, _argument(v, places)) for k, v in kwargs.items()))
+        )
     found = JaxField(tuple(steps), result)
     _agrees(found, call, given)
     return found

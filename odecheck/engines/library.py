@@ -1,4 +1,7 @@
-"""What a solver library is to `odecheck conformance`: its versions, what is asked of each, what it is known to fail."""
+"""What a solver library is, declared once: its engines, its versions, what is asked of it, how a script calls it.
+
+`odecheck conformance`, `cost` and `reproduce` read this declaration and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from ..solvers import Solver
+from odecheck.errors import BadInput
+from odecheck.solvers import Adaptive, Solver
+
 from .base import Engine
+from .script_call import ScriptCall
 
 Topic = Literal["solution", "derivatives", "use"]
 EVERYTHING: tuple[Topic, ...] = ("solution", "derivatives", "use")
@@ -51,19 +57,49 @@ class Known:
         return claim in self.claims and all(
             any(fnmatchcase(name, pattern) for pattern in patterns)
             for name, patterns in (
-                (release, self.versions), (asked.engine_name, self.engines), (asked.method, self.methods),
+                (release, self.versions),
+                (asked.engine_name, self.engines),
+                (asked.method, self.methods),
                 (problem, self.problems),
             )
-        )  # fmt: skip
+        )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An engine of a library.
+
+    settings: the adaptive methods with which `odecheck cost` measures it, of order five and eight where the library has
+    both; none where it differs in nothing that is measured from another engine, or is known to be wrong.
+    """
+
+    engine: Engine
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """A solver library.
+    """A solver library, as its file in `odecheck/engines` declares it, or a package of somebody else.
 
-    package: its name where it is installed from. tested: the versions whose known failures are declared, oldest first.
-    asks: version and folder of releases → the ways of using it. install: what to type where it is missing.
-    side_by_side: whether any tested release can be run beside the one that is installed.
+    Args:
+        name: what it is called on the command line and in every table.
+        package: its name where it is installed from.
+        tested: the versions whose known failures are declared, oldest first.
+        asks: version and folder of releases → the ways of using it that `odecheck conformance` asks about.
+        known: what it is known to fail.
+        install: what to type where it is missing; by default pip with the newest tested version.
+        side_by_side: whether any tested release can be run beside the one that is installed.
+        needs: other packages without which it is not installed.
+        engines: all its engines. One in its file that is missing here is refused.
+        adaptive: the class of its adaptive solvers.
+        usual: the adaptive method that every engine has.
+        lands: whether its steps can be made to end on the outputs.
+        any_steps: whether its fixed-step methods take the times asked for as their steps.
+        script_call: how a script calls it; without one `odecheck reproduce` has no script.
+        order: where it stands in the report of conformance, the smallest first.
+
+    Raises:
+        BadInput: no tested version; two engines of one name; a method that its adaptive solvers do not have.
     """
 
     name: str
@@ -74,6 +110,41 @@ class Library:
     install: str = ""
     side_by_side: bool = False
     needs: tuple[str, ...] = ()
+    engines: tuple[Declared, ...] = ()
+    adaptive: type[Adaptive] = Adaptive
+    usual: str = "dopri5"
+    lands: bool = False
+    any_steps: bool = False
+    script_call: ScriptCall | None = None
+    order: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.tested:
+            raise BadInput(
+                f"library {self.name!r} was tested with no version",
+                "tested=() in its declaration",
+                'tested=("VERSION",), the one that you run',
+            )
+        names = [one.engine.name for one in self.engines]
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise BadInput(
+                f"library {self.name!r} declares the engine {twice[0]!r} twice",
+                "a line that was copied, or two engines that share a name",
+                "a name of its own for each engine",
+            )
+        for whose, methods in (
+            ("every engine", (self.usual,)),
+            *((repr(one.engine.name), one.settings) for one in self.engines),
+        ):
+            for method in methods:
+                if method not in self.adaptive.METHODS:
+                    raise BadInput(
+                        f"library {self.name!r} names the method {method!r} for {whose}, which "
+                        f"{self.adaptive.__name__} does not have",
+                        "a misspelt method, or adaptive= names another class",
+                        f"one of {', '.join(self.adaptive.METHODS)}",
+                    )
 
     @property
     def installed(self) -> str:
@@ -86,23 +157,6 @@ class Library:
     @property
     def how_to_install(self) -> str:
         return self.install or f"pip install {self.package}=={self.tested[-1]}"
-
-
-# what several libraries share, in words
-REPLAYED = (
-    "the adjoint evaluates the field again in backward(), with the attributes, buffers and parameter values that it "
-    "has by then; nothing notices that they are others than in the solve"
-)
-DATA = (
-    "autograd itself looks a saved leaf up again and does not count an assignment to its `data` as a change: the "
-    "gradient is that of the new values"
-)
-UNSEEN = (
-    "the step control sees a solution that does not move and chooses steps that are far too long for its sensitivity; "
-    "the derivative of those steps is exact and is not that of the flow"
-)
-AT_REST = ("pendulum at rest",)
-ALL_ZERO = "the backward pass is no part of the graph: its derivative comes back as zero, without a word"
 
 
 def named(*known: Known) -> tuple[Known, ...]:

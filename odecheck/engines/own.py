@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, cast
@@ -9,12 +10,17 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from .. import discrete
-from .. import ode as _ode
-from .. import second_order as _second_order
-from ..solvers import Adaptive, FixedStep, OdeInt, Solver
-from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
-from .library import AT_REST, UNSEEN, Asked, Known, Library, named
+from odecheck import discrete
+from odecheck import ode as _ode
+from odecheck import second_order as _second_order
+from odecheck.discrete.tableau import METHODS
+from odecheck.errors import Unsupported
+from odecheck.solvers import Adaptive, FixedStep, OdeInt, Solver, Stepped
+
+from .base import Derivatives, LossFn, OdeIntEngine
+from .known_failures import AT_REST, UNSEEN
+from .library import Asked, Declared, Known, Library, named
+from .script_call import Call, like_torchdiffeq
 
 second_order: Any = _second_order  # its functions take any callable
 _CLOSED = OdeIntEngine("odecheck.odeint", "flow", cast(OdeInt, cast(Any, _ode).odeint))
@@ -94,9 +100,10 @@ class DiscreteEngine:
             found.append(discrete.record(field, start, times, **how))
             return start
 
-        if getattr(solver, "method", "") in ("scipy_solver", "explicit_adams", "implicit_adams", "fixed_adams"):
+        method = getattr(solver, "method", "")
+        if method and method not in METHODS:
             raise Unsupported(f"{solver.name} is no explicit Runge-Kutta method: its steps are not recorded")
-        if isinstance(solver, FixedStep):
+        if isinstance(solver, Stepped):
             places = ((ts - ts[0]).abs() / solver.step).detach()
             if bool(((places - places.round()).abs()[:-1] > 1e-9).any()):
                 raise Unsupported(f"{self.name}: an output between the ends of {solver.name}'s steps is no step")
@@ -120,14 +127,17 @@ class DiscreteEngine:
         return discrete.hessian(self._record(module, solver, y0, ts), loss)
 
 
+CLOSED, DISCRETE = ClosedEngine(), DiscreteEngine()
+
+
 def Closed() -> ClosedEngine:
     """odecheck.odeint: derivatives of the flow, of any order, at constant memory."""
-    return ClosedEngine()
+    return CLOSED
 
 
 def Discrete() -> DiscreteEngine:
     """odecheck.discrete: exact derivatives of the steps, all directions batched on one recorded trajectory."""
-    return DiscreteEngine()
+    return DISCRETE
 
 
 def asks(release: str, folder: str) -> list[Asked]:
@@ -144,6 +154,25 @@ def asks(release: str, folder: str) -> list[Asked]:
 
 KNOWN: tuple[Known, ...] = named(
     Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("discrete",), methods=("dopri5",), problems=AT_REST),
-)  # fmt: skip
+)
 
-LIBRARY = Library("odecheck", "odecheck", (version("odecheck"),), asks, KNOWN)
+
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """odecheck's own functions: `odeint`, or a recorded solve and its gradient."""
+    if name == DISCRETE.name:
+        body = "return discrete.record(field, y0, ts, **how).solution"
+        return like_torchdiffeq("from odecheck import discrete", body, how, options, differentiate="discrete.gradient")
+    return like_torchdiffeq("from odecheck import odeint", "return odeint(field, y0, ts, **how)", how, options)
+
+
+LIBRARY = Library(
+    "odecheck",
+    "odecheck",
+    (version("odecheck"),),
+    asks,
+    KNOWN,
+    engines=(Declared(CLOSED, ("dopri5", "dopri8")), Declared(DISCRETE, ("dopri5", "dopri8"))),
+    any_steps=True,
+    script_call=script_call,
+    order=30,
+)

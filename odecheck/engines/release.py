@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, PathDistribution, version
 from pathlib import Path
 from types import ModuleType
 
-from .base import Unsupported
+from odecheck.errors import Unsupported
 
 
 class NotInstalled(Exception):
@@ -101,7 +101,11 @@ def _is_what_it_is_called(module: ModuleType, home: Path, package: str, release:
     states = getattr(module, "__version__", found)
     if found != release or states != release:
         raise Unsupported(f"{home} holds {package} {found}, which calls itself {states}, in the place of {release}")
-    outside = [name for name in sys.modules if name.startswith(f"{module.__name__}.")
-               and not str(getattr(sys.modules[name], "__file__", "")).startswith(str(home))]  # fmt: skip
+    outside = [
+        name
+        for name in sys.modules
+        if name.startswith(f"{module.__name__}.")
+        and not str(getattr(sys.modules[name], "__file__", "")).startswith(str(home))
+    ]
     if outside:
         raise Unsupported(f"{package} {release} took {', '.join(outside)} from elsewhere")

@@ -4,16 +4,19 @@
 # (scipy comes without types)
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, Solver
-from .base import Derivatives, LossFn, Unsupported
-from .host import on_host
-from .library import Asked, Known, Library, named
+from odecheck.errors import Unsupported
+from odecheck.solvers import Adaptive, Solver
+
+from .base import Derivatives, LossFn, on_host
+from .library import Asked, Declared, Library
+from .script_call import Call, keywords
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,37 @@ SOLVE_IVP = ScipyEngine()
 def asks(release: str, folder: str) -> list[Asked]:
     """All methods of solve_ivp."""
     rtol = {"RK23": 1e-6, "DOP853": 1e-8}
-    return [Asked(SolveIvp(method, rtol=rtol.get(method, 1e-7)), SOLVE_IVP, "solve_ivp", method,
-                  ("solution", "derivatives", "use") if method == "RK45" else ("solution",), brief=True)
-            for method in SolveIvp.METHODS]  # fmt: skip
+    return [
+        Asked(
+            SolveIvp(method, rtol=rtol.get(method, 1e-7)),
+            SOLVE_IVP,
+            "solve_ivp",
+            method,
+            ("solution", "derivatives", "use") if method == "RK45" else ("solution",),
+            brief=True,
+        )
+        for method in SolveIvp.METHODS
+    ]
 
 
-KNOWN: tuple[Known, ...] = named()
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """`solve_ivp` of the flat state."""
+    body = [
+        "rate = lambda t, y: f(t, y.reshape(np.shape(y0)), p).ravel()",
+        "run = solve_ivp(rate, (ts[0], ts[-1]), np.ravel(y0), t_eval=ts, **how)",
+        "return run.y.T.reshape(-1, *np.shape(y0))",
+    ]
+    return Call([], body, keywords(how), "numpy")
 
-LIBRARY = Library("scipy", "scipy", ("1.17.1",), asks, KNOWN)
+
+LIBRARY = Library(
+    "scipy",
+    "scipy",
+    ("1.17.1",),
+    asks,
+    engines=(Declared(SOLVE_IVP, ("RK45", "DOP853")),),
+    adaptive=SolveIvp,
+    usual="RK45",
+    script_call=script_call,
+    order=40,
+)

@@ -6,15 +6,20 @@ Every release from 0.0.1 on, each beside the one that is installed.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ..solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
-from .base import EventFn, OdeIntEngine, Unsupported
-from .library import ALL_ZERO, AT_REST, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
+from odecheck.errors import Unsupported
+from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver, orders
+
+from .base import EventFn, OdeIntEngine
+from .known_failures.torchdiffeq import KNOWN
+from .library import Asked, Declared, Library, Topic
 from .release import load
+from .script_call import Call, like_torchdiffeq
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,12 @@ def parameters_of(solver: type) -> set[str]:
 
 @dataclass(frozen=True)
 class TorchdiffeqEngine(OdeIntEngine):
-    """One of torchdiffeq's two interfaces, its events and its options for discontinuities included."""
+    """One of torchdiffeq's two interfaces, its events and its options for discontinuities included.
+
+    declared_name: what it is declared as, where it is one of another release.
+    """
+
+    declared_name: str = ""
 
     def event(self, module: nn.Module, solver: Solver, y0: Tensor, t0: Tensor, event: EventFn) -> tuple[Tensor, Tensor]:
         found: list[tuple[Tensor, Tensor]] = []
@@ -109,25 +119,26 @@ ADJOINT = TorchdiffeqEngine("torchdiffeq adjoint", "flow", Interface("odeint_adj
 SEMINORM = TorchdiffeqEngine("torchdiffeq seminorm adjoint", "flow", Interface("odeint_adjoint", seminorm=True))
 
 
-def Backprop() -> OdeIntEngine:
+def Backprop() -> TorchdiffeqEngine:
     """torchdiffeq.odeint: the derivative of the steps, by automatic differentiation."""
     return BACKPROP
 
 
-def Adjoint() -> OdeIntEngine:
+def Adjoint() -> TorchdiffeqEngine:
     """torchdiffeq.odeint_adjoint: the derivative of the flow, by a second solve backwards in time."""
     return ADJOINT
 
 
-def Seminorm() -> OdeIntEngine:
+def Seminorm() -> TorchdiffeqEngine:
     """torchdiffeq.odeint_adjoint whose step control does not see the parameters' part of the adjoint state."""
     return SEMINORM
 
 
-def of_release(engine: OdeIntEngine, release: str, folder: str) -> OdeIntEngine:
+def of_release(engine: TorchdiffeqEngine, release: str, folder: str) -> TorchdiffeqEngine:
     """An engine of this file with another release of the library."""
     at = replace(cast(Interface, engine.odeint), release=release, folder=folder)
-    return replace(engine, name=engine.name.replace("torchdiffeq", f"torchdiffeq {release}"), odeint=at)
+    name = engine.name.replace("torchdiffeq", f"torchdiffeq {release}")
+    return replace(engine, name=name, odeint=at, declared_name=engine.name)
 
 
 # --- what `odecheck conformance` asks -----------------------------------------------------------------------------
@@ -144,15 +155,18 @@ NEWEST = ("dopri5", "rk4", "bosh3", "dopri8", "midpoint", "euler", "implicit_ada
 class Former(Adaptive):
     """Adaptive methods that only old releases have."""
 
-    METHODS = {"tsit5": 5, "adams": 5}  # noqa: RUF012
+    METHODS = {**orders("tsit5"), "adams": 5}  # noqa: RUF012
 
 
 # The methods by the release that first had them; two of them only that one had. A test reads the releases' own tables.
 SINCE = {
     "0.0.1": ("dopri5", "bosh3", "adaptive_heun", "euler", "midpoint", "rk4", "explicit_adams", "fixed_adams"),
-    "0.1.0": ("dopri8", "implicit_adams"), "0.2.0": ("scipy_solver",), "0.2.1": ("fehlberg2",), "0.2.4": ("heun3",),
+    "0.1.0": ("dopri8", "implicit_adams"),
+    "0.2.0": ("scipy_solver",),
+    "0.2.1": ("fehlberg2",),
+    "0.2.4": ("heun3",),
     "0.2.5": ("heun2",),
-}  # fmt: skip
+}
 
 
 def methods_of(release: str) -> tuple[str, ...]:
@@ -175,9 +189,11 @@ def asks(release: str, folder: str) -> list[Asked]:
     newest = release not in RELEASES[:-1]
     solvers = {method: _solver(method) for method in methods_of(release)}
     if newest:
-        solvers |= {"rk4, cubic": FixedStep("rk4", step=STEP[4], interp="cubic"),
-                    "dopri5, landing": Adaptive("dopri5", rtol=RTOL[5], land=True),
-                    "dopri8, landing": Adaptive("dopri8", rtol=RTOL[8], land=True)}  # fmt: skip
+        solvers |= {
+            "rk4, cubic": FixedStep("rk4", step=STEP[4], interp="cubic"),
+            "dopri5, landing": Adaptive("dopri5", rtol=RTOL[5], land=True),
+            "dopri8, landing": Adaptive("dopri8", rtol=RTOL[8], land=True),
+        }
     found: list[Asked] = []
     for method, solver in solvers.items():
         for name, engine in (("backprop", BACKPROP), ("adjoint", ADJOINT), ("seminorm adjoint", SEMINORM)):
@@ -202,44 +218,28 @@ def _topics(engine: str, method: str, newest: bool) -> tuple[Topic, ...]:
     return tuple(topics)
 
 
-FIXED_BY_STEPS = ("rk4*", "midpoint", "euler", "*adams")
-ADAPTIVE_ONES = ("dopri5*", "dopri8*", "bosh3")
-LATER = ("0.1.*", "0.2.*")
-KNOWN: tuple[Known, ...] = named(
-    Known("the middle value of bosh3's interpolant is of second order only, so outputs between steps lose one order "
-          "and the error falls as tolerance^(2/3)", claims=("SOL-5",), methods=("bosh3",)),
-    Known("outputs between steps, the last one included, come from an interpolant of degree four, so the error falls "
-          "as tolerance^(5/8), and is a hundred times what the tolerance promises",
-          claims=("SOL-5", "SOL-18", "DER-17"), engines=("backprop",), methods=("dopri8",),
-          problems=("small tanh network",)),
-    Known("the grid of steps is not differentiated as it moves with the times", claims=("DER-2", "DER-3",
-          "DER-6"), engines=("backprop",), methods=FIXED_BY_STEPS),
-    Known("the derivative of a solve of fixed steps in its last time is that of nothing, and the one in its first time "
-          "a part of the true one", claims=("NODE-3",), engines=("backprop",), methods=("rk4",),
-          versions=("0.0.1", "0.1.*")),
-    Known("the default order of twelve makes explicit Adams steps unstable at any step that is of use",
-          claims=("SOL-3", "SOL-10", "SOL-11", "SOL-12"), methods=("explicit_adams",)),
-    Known("the coefficients of the Adams formulas are those of equal steps, whatever the steps are: order one where "
-          "they are not equal", claims=("SOL-10", "SOL-11"), methods=("fixed_adams", "implicit_adams")),
-    Known("where the fixed-point iteration of an implicit step does not converge it means to warn and raises TypeError:"
-          " `warnings.warn` has no argument `file`", claims=("SOL-12", "SOL-13", "SOL-14"),
-          methods=("fixed_adams", "implicit_adams"), versions=("0.1.*", "0.2.0", "0.2.1", "0.2.2")),
-    Known("the steps shrink far below what the tolerance needs: two thousand do not do what dopri5 does in ten",
-          versions=("0.0.1",), methods=("tsit5",),
-          claims=("SOL-2", "SOL-5", "SOL-6", "SOL-7", "SOL-9", "SOL-12", "SOL-13", "SOL-14", "SOL-18")),
-    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("backprop", "seminorm adjoint"), methods=ADAPTIVE_ONES,
-          problems=AT_REST),
-    Known("the derivative goes through a step control that a jump of the field drives: it is that of the steps and not "
-          "that of the flow", claims=("DER-8",), engines=("backprop",), methods=("dopri5",),
-          versions=("0.0.1", "0.1.*")),
-    Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=("adjoint",)),
-    Known("the event's time is differentiated once by the implicit function theorem; that derivative is no part of the "
-          "graph, and its own derivative is wrong", claims=("EVT-3",)),
-    Known("one float64 parameter, used or not, makes the backward pass compute in float64 what was solved in float32",
-          claims=("DER-13",), engines=("*adjoint",), versions=LATER),
-    Known(REPLAYED, claims=("USE-3", "USE-4", "USE-5", "USE-6"), engines=("adjoint",)),
-    Known(REPLAYED, claims=("USE-2",), engines=("adjoint",), versions=("0.0.1",)),
-    Known(DATA, claims=("USE-6",), engines=("backprop",), problems=("linear*",)),
-)  # fmt: skip
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """One of the two functions, with the options of the engine."""
+    more = {"adjoint_options": {"norm": "seminorm"}} if name == SEMINORM.name else {}
+    function = "odeint" if name == BACKPROP.name else "odeint_adjoint"
+    line = f"from torchdiffeq import {function} as odeint"
+    return like_torchdiffeq(line, "return odeint(field, y0, ts, **how)", how, options, more)
 
-LIBRARY = Library("torchdiffeq", "torchdiffeq", RELEASES, asks, KNOWN, side_by_side=True)
+
+LIBRARY = Library(
+    "torchdiffeq",
+    "torchdiffeq",
+    RELEASES,
+    asks,
+    KNOWN,
+    side_by_side=True,
+    engines=(
+        Declared(BACKPROP, ("dopri5", "dopri8")),
+        Declared(ADJOINT, ("dopri5", "dopri8")),
+        Declared(SEMINORM, ("dopri5",)),
+    ),
+    lands=True,
+    any_steps=True,
+    script_call=script_call,
+    order=50,
+)

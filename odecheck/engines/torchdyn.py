@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..solvers import FIXED_STEP, Adaptive, FixedStep, Solver
-from ..tally import Told, listener
-from .base import Derivatives, LossFn, OdeIntEngine, Unsupported
-from .library import AT_REST, DATA, REPLAYED, UNSEEN, Asked, Known, Library, Topic, named
+from odecheck.errors import Unsupported
+from odecheck.instruments.step_counts import Told, listener
+from odecheck.solvers import FIXED_STEP, Adaptive, FixedStep, Solver, orders
+
+from .base import Derivatives, LossFn, OdeIntEngine
+from .known_failures.torchdyn import KNOWN
+from .library import Asked, Declared, Library, Topic
+from .script_call import Call, keywords, text
 
 Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
 
@@ -27,7 +32,7 @@ Sensitivity = Literal["autograd", "adjoint", "interpolated_adjoint"]
 class TorchdynAdaptive(Adaptive):
     """An adaptive method of torchdyn. land: as it comes, steps end on the outputs; otherwise its `4th` interpolator."""
 
-    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5}
+    METHODS: ClassVar = orders("dopri5", "tsit5")
 
 
 FIXED = ("euler", "midpoint", "rk4")
@@ -138,15 +143,16 @@ class AdjointEngine(OdeIntEngine):
     """torchdyn's adjoint, which has derivatives in the first and last time where these are all its times."""
 
     def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        if len(ts) == 2 and isinstance(solver, Adaptive):
+        if len(ts) == 2 and solver.stepping == "adaptive":
             return super().gradient(module, solver, y0, ts, loss)
 
         def fixed(module: Any, start: Any, times: Tensor, **how: Any) -> Tensor:
             return self.odeint(module, start, times.detach(), **how)
 
         got = OdeIntEngine(self.name, self.target, fixed).gradient(module, solver, y0, ts, loss)
-        return replace(got, no_times="torchdyn's adjoint raises RuntimeError where more than two times ask for "
-                                     "derivatives")  # fmt: skip
+        return replace(
+            got, no_times="torchdyn's adjoint raises RuntimeError where more than two times ask for derivatives"
+        )
 
 
 AUTOGRAD = OdeIntEngine("torchdyn autograd", "steps", Solve("autograd"))
@@ -161,46 +167,86 @@ def asks(release: str, folder: str) -> list[Asked]:
     use: tuple[Topic, ...] = ("derivatives", "use")
     step = {"euler": 0.02, "midpoint": 0.05, "rk4": 0.125}
     assert set(step) <= set(FIXED_STEP)
-    found = [Asked(FixedStep(method, step=h), AUTOGRAD, "autograd", method, both if method == "rk4" else ("solution",),
-                   brief=method != "rk4") for method, h in step.items()]  # fmt: skip
+    found = [
+        Asked(
+            FixedStep(method, step=h),
+            AUTOGRAD,
+            "autograd",
+            method,
+            both if method == "rk4" else ("solution",),
+            brief=method != "rk4",
+        )
+        for method, h in step.items()
+    ]
     dopri5, tsit5 = (TorchdynAdaptive(method, rtol=1e-7, land=True) for method in TorchdynAdaptive.METHODS)
-    found += [Asked(dopri5, AUTOGRAD, "autograd", "dopri5"),
-              Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
-              Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both,
-                    brief=True)]  # fmt: skip
+    found += [
+        Asked(dopri5, AUTOGRAD, "autograd", "dopri5"),
+        Asked(tsit5, AUTOGRAD, "autograd", "tsit5", both, brief=True),
+        Asked(TorchdynAdaptive("dopri5", rtol=1e-7), AUTOGRAD, "autograd", "dopri5, interpolated", both, brief=True),
+    ]
     tight = TorchdynAdaptive("dopri5", rtol=1e-9, land=True)
     found.append(Asked(tight, BY_NAME, "autograd", "dopri5, by name", ("solution",), brief=True))
     for name, engine in (("adjoint", ADJOINT), ("interpolated adjoint", INTERPOLATED)):
-        found += [Asked(dopri5, engine, name, "dopri5", use, brief=True),
-                  Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",),
-                        brief=True)]  # fmt: skip
+        found += [
+            Asked(dopri5, engine, name, "dopri5", use, brief=True),
+            Asked(FixedStep("midpoint", step=0.05), engine, name, "midpoint", ("derivatives",), brief=True),
+        ]
     return found
 
 
-KNOWN: tuple[Known, ...] = named(
-    Known("the stages of rk4 are at 0, 0, ½ and ½ of the step in the place of 0, ½, ½ and 1: order one where the field "
-          "moves with time", claims=("SOL-3", "SOL-4", "SOL-10", "SOL-11", "DER-8"), methods=("rk4",)),
-    Known("`ODEProblem` with the name of a method makes its coefficients in single precision: the solution is that "
-          "of rounded coefficients, 4e-8 off", claims=("SOL-2", "SOL-13", "SOL-14", "SOL-17"),
-          methods=("dopri5, by name",)),
-    Known("over the tighter five of nine tolerances the error falls as the power 0.37 of them, although the formula is "
-          "of order five", claims=("SOL-5",), methods=("tsit5",)),
-    Known(UNSEEN, claims=("DER-7", "DER-17"), engines=("autograd",), methods=("dopri5*", "tsit5"), problems=AT_REST),
-    Known(DATA, claims=("USE-6",), engines=("autograd",), problems=("linear*",)),
-    Known("where time decreases the backward pass takes the field of negated times: the gradient is another one",
-          claims=("DER-5",), engines=("adjoint", "interpolated adjoint")),
-    Known("the derivatives in the first and last time are wrong, in sign and size",
-          claims=("NODE-3",), engines=("adjoint",), methods=("dopri5",)),
-    Known("the interpolated adjoint returns no gradient for times", claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
-          engines=("interpolated adjoint",)),
-    Known("all steps come back in the place of the times asked for, and the backward pass takes the first rows of "
-          "their gradients for those of the times: interior outputs get another one's gradient",
-          claims=("DER-1", "DER-4", "DER-8", "DER-12", "DER-14", "DER-17", "USE-1"),
-          engines=("interpolated adjoint",), methods=("dopri5",)),
-    Known("the backward solve always leaves the parameters' part of its state out of the error that chooses its steps, "
-          "and at rest takes steps that are far too long for it", claims=("DER-17",), engines=("adjoint",),
-          methods=("dopri5",), problems=AT_REST),
-    Known(REPLAYED, claims=("USE-2", "USE-3", "USE-4", "USE-5", "USE-6"), engines=("adjoint", "interpolated adjoint")),
-)  # fmt: skip
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """An `ODEProblem`, and the states at the times asked for out of those that it gives."""
+    by_name = name.endswith(", solver by name")
+    sensitivity = name.removeprefix("torchdyn ").removesuffix(", solver by name").replace(" ", "_")
+    method = how["method"]
+    kept = {k: how[k] for k in ("atol", "rtol") if k in how}
+    kept |= {f"{k}_adjoint": v for k, v in kept.items()}
+    interpolator = "None" if "rtol" not in how or "step_t" in options else "'4th'"
+    imports = ["from torchdyn.core.problems import ODEProblem"]
+    made = repr(method)
+    if not by_name:  # of a name it makes a solver in single precision
+        imports = [f"{imports[0]}; from torchdyn.numerics.solvers.ode import SOLVER_DICT"]
+        made = f"SOLVER_DICT[{method!r}](dtype=y0.dtype)"
+    tolerances = "" if "step_size" in options else ", **how"
+    first = f"problem = ODEProblem(field, {made}, {interpolator}, sensitivity={sensitivity!r}{tolerances})"
+    time = "t.reshape(())"  # or it comes with the shape (1,)
+    if "step_size" not in options:
+        return Call(
+            imports,
+            [
+                first,
+                "seen, states = problem.odeint(y0, ts)",
+                "seen = -seen if ts[-1] < ts[0] and seen[-1] > seen[0] else seen",
+                "return states[(seen.detach()[:, None] - ts.detach()).abs().argmin(0)]",
+            ],
+            keywords(kept),
+            time=time,
+        )
+    body = [
+        first,
+        "n = [max(1, int(torch.ceil((b - a).abs() / how['step_size'] - 1e-9))) for a, b in zip(ts, ts[1:])]",
+        "inner = lambda a, b, k: a + how['step_size'] * torch.sign(b - a).detach() * torch.arange(1, k)",
+        "grid = torch.cat([ts[:1], *(torch.cat([inner(*c), c[1][None]]) for c in zip(ts, ts[1:], n))])",
+        "return problem.odeint(y0, grid)[1][[0, *np.cumsum(n)]]",
+    ]
+    return Call(imports, body, f"step_size={text(options['step_size'])}", time=time)
 
-LIBRARY = Library("torchdyn", "torchdyn", ("1.0.6",), asks, KNOWN)
+
+LIBRARY = Library(
+    "torchdyn",
+    "torchdyn",
+    ("1.0.6",),
+    asks,
+    KNOWN,
+    engines=(
+        Declared(AUTOGRAD, ("dopri5", "tsit5")),
+        Declared(BY_NAME),
+        Declared(ADJOINT, ("dopri5", "tsit5")),
+        Declared(INTERPOLATED, ("dopri5",)),
+    ),
+    adaptive=TorchdynAdaptive,
+    lands=True,
+    any_steps=True,
+    script_call=script_call,
+    order=20,
+)

@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, FixedStep
-from ..tally import listener
-from .base import OdeIntEngine, Unsupported
-from .library import ALL_ZERO, AT_REST, DATA, REPLAYED, Asked, Known, Library, Topic, named
+from odecheck.errors import Unsupported
+from odecheck.instruments.step_counts import listener
+from odecheck.solvers import Adaptive, FixedStep, orders
+
+from .base import OdeIntEngine
+from .known_failures.torchode import KNOWN
+from .library import Asked, Declared, Library, Topic
+from .script_call import Call, keywords
 
 Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint"]
 
@@ -23,14 +28,14 @@ Adjoints = Literal["AutoDiffAdjoint", "BacksolveAdjoint", "JointBacksolveAdjoint
 class TorchodeAdaptive(Adaptive):
     """A method of torchode with its integral controller. Outputs are interpolated, each row has steps of its own."""
 
-    METHODS: ClassVar = {"dopri5": 5, "tsit5": 5, "heun": 2}
+    METHODS: ClassVar = orders("dopri5", "tsit5", "heun")
 
 
 @dataclass(frozen=True)
 class TorchodeFixed(FixedStep):
     """A method of torchode with a step of fixed length; the last one is cut."""
 
-    METHODS: ClassVar = {"euler": 1, "heun2": 2}
+    METHODS: ClassVar = orders("euler", "heun2")
 
 
 CLASSES = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "heun2": "Heun", "euler": "Euler"}
@@ -120,27 +125,43 @@ def asks(release: str, folder: str) -> list[Asked]:
     for name, engine in (("Backsolve", BACKSOLVE), ("JointBacksolve", JOINT)):
         found.append(Asked(TorchodeAdaptive("dopri5", rtol=1e-6), engine, name, "dopri5", use, brief=True))
     # of fixed steps both adjoints are the same equations: one of them is asked
-    return [*found, Asked(TorchodeFixed("heun2", step=0.05), BACKSOLVE, "Backsolve", "heun, fixed step",
-                          ("derivatives",), brief=True)]  # fmt: skip
+    return [
+        *found,
+        Asked(
+            TorchodeFixed("heun2", step=0.05), BACKSOLVE, "Backsolve", "heun, fixed step", ("derivatives",), brief=True
+        ),
+    ]
 
 
-BACK = ("Backsolve", "JointBacksolve")
-KNOWN: tuple[Known, ...] = named(
-    Known("an error estimate of zero, where the solution is at rest, is raised to a negative power and differentiated: "
-          "0 · inf, NaN", claims=("DER-7", "DER-17"), engines=("AutoDiff",), methods=("dopri5", "tsit5"),
-          problems=AT_REST),
-    Known("the derivative goes through the step control, which a jump of the field drives: it is that of the steps and "
-          "not that of the flow", claims=("DER-8",), engines=("AutoDiff",), methods=("dopri5", "tsit5")),
-    Known(DATA, claims=("USE-6",), engines=("AutoDiff",), problems=("linear*",)),
-    Known("the backsolve adjoints return no gradient for times: `ts.grad` stays None",
-          claims=("NODE-3", "DER-2", "DER-3", "DER-6"), engines=BACK),
-    Known("a parameter that the field has under two names gets a gradient of zero",
-          claims=("DER-12",), engines=("Backsolve",)),
-    Known("the backward pass puts the parameters of both precisions into one state: the field sees another precision "
-          "than forwards", claims=("DER-13",), engines=BACK),
-    Known(ALL_ZERO, claims=("HES-2", "HES-3", "HES-4", "HES-5"), engines=BACK),
-    Known(REPLAYED, claims=("USE-3", "USE-5", "USE-6"), engines=BACK),
-    Known(REPLAYED, claims=("USE-4",), engines=("JointBacksolve",)),
-)  # fmt: skip
+def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -> Call:
+    """torchode's objects, put together."""
+    adjoint = name.split()[-1]
+    stepper = {"dopri5": "Dopri5", "tsit5": "Tsit5", "heun": "Heun", "heun2": "Heun", "euler": "Euler"}[how["method"]]
+    fixed = "step_size" in options
+    control = "to.FixedStepController()" if fixed else "to.IntegralController(**how, term=term)"
+    made = "to.{}Adjoint({}to.{}(term=term), {})".format(
+        adjoint, "" if adjoint == "AutoDiff" else "term, ", stepper, control
+    )
+    rows = "1" if adjoint == "JointBacksolve" else "len(y0)"
+    direction = "how['step_size'] * float(torch.sign(ts[-1] - ts[0]))"
+    first = f"torch.full(({rows},), {direction}, dtype=y0.dtype)" if fixed else "None"
+    body = [
+        "term = to.ODETerm(field)",
+        f"problem = to.InitialValueProblem(y0, t_eval=ts.expand(len(y0), -1)); dt0 = {first}",
+        f"return {made}.solve(problem, dt0=dt0).ys.transpose(0, 1)",
+    ]
+    kept = {"step_size": options["step_size"]} if fixed else {k: how[k] for k in ("atol", "rtol")}
+    return Call(["import torchode as to"], body, keywords(kept), time="t[..., None]")  # a time for each row
 
-LIBRARY = Library("torchode", "torchode", ("1.0.1",), asks, KNOWN)
+
+LIBRARY = Library(
+    "torchode",
+    "torchode",
+    ("1.0.1",),
+    asks,
+    KNOWN,
+    engines=(Declared(AUTODIFF, ("dopri5", "tsit5")), Declared(BACKSOLVE, ("dopri5",)), Declared(JOINT, ("dopri5",))),
+    adaptive=TorchodeAdaptive,
+    script_call=script_call,
+    order=10,
+)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
 
-from .coefficients import Learnt, Softplus, coefficient
+from .activations import Softplus
+from .coefficients import Learnt, coefficient
 from .heavy_ball import Coefficient
 from .parts import FieldError, PartedField, Parts, force
+from .twins import build
 
 Denominator = Literal["paper", "code"]
 
@@ -75,3 +78,8 @@ class AdamNODE(PartedField):
                 "mean of squares and has a root taken. Give v(0) >= 0, for example v.square() or softplus(v)"
             )
         return super().start(first, **others)
+
+
+@build.register
+def _(field: exact.Adam) -> nn.Module:
+    return AdamNODE(build(field.inner), build(field.alpha1), build(field.alpha2), field.epsilon, field.denominator)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
+
+from .twins import build
 
 
 class Logistic(nn.Module):
@@ -89,3 +92,33 @@ class Switched(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.where(t < self.at, self.a, self.b) * y
+
+
+@build.register
+def _(field: exact.Logistic) -> nn.Module:
+    return Logistic()
+
+
+@build.register
+def _(field: exact.LotkaVolterra) -> nn.Module:
+    return LotkaVolterra()
+
+
+@build.register
+def _(field: exact.VanDerPol) -> nn.Module:
+    return VanDerPol()
+
+
+@build.register
+def _(field: exact.Pendulum) -> nn.Module:
+    return Pendulum()
+
+
+@build.register
+def _(field: exact.Lorenz) -> nn.Module:
+    return Lorenz()
+
+
+@build.register
+def _(field: exact.Switched) -> nn.Module:
+    return Switched(field.at)

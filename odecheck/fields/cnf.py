@@ -14,9 +14,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
-from ..solvers import OdeInt, Solver
+from odecheck.compat import is_transforming
+from odecheck.solvers import OdeInt, Solver
+
 from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError
@@ -66,7 +67,7 @@ class WithDivergence(nn.Module):
         x = state[..., :-1]
         live = torch.is_grad_enabled()
         # torch.func inside its own transforms, and where only it can tell whether anything is differentiated here
-        if _functorch.peek_interpreter_stack() is not None or (live and not x.requires_grad):
+        if is_transforming() or (live and not x.requires_grad):
             f, trace = self._transformed(t, x, noise)
         else:
             f, trace = self._plain(t, x, noise, live)

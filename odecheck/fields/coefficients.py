@@ -6,24 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
+from .activations import ACTIVATIONS
+from .node import stack
 from .parts import FieldError
-
-
-class Sine(nn.Module):
-    """sin x"""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sin(x)
-
-
-class Softplus(nn.Module):
-    """log(1 + e^x). torch's default, linear from 20 on, is off by 2e-9; from 40 on it is exact."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return softplus(x, threshold=40.0)
+from .twins import build
 
 
 class Fixed(nn.Module):
@@ -95,3 +84,26 @@ def _positive_scale(scale: float) -> float:
 def coefficient(given: float | nn.Module | Callable[[Tensor], Tensor]) -> Any:
     """A module or a function of time as it is; a number as `Fixed`."""
     return Fixed(given) if isinstance(given, int | float) else given
+
+
+@build.register
+def _(given: exact.Fixed) -> nn.Module:
+    return Fixed(given.number)
+
+
+@build.register
+def _(given: exact.Free) -> nn.Module:
+    return Free()
+
+
+@build.register
+def _(given: exact.Learnt) -> nn.Module:
+    return Learnt(0.0, ACTIVATIONS[given.activation](), given.scale)
+
+
+@build.register
+def _(given: exact.OfTime) -> nn.Module:
+    net = given.net
+    if not isinstance(net, exact.Mlp):
+        raise TypeError(f"a coefficient's network is an Mlp of time, not {type(net).__name__}")
+    return OfTime(stack(net.widths, ACTIVATIONS[net.activation]()), ACTIVATIONS[given.activation](), given.scale)

@@ -6,10 +6,13 @@ import warnings
 from collections.abc import Callable
 from typing import Literal
 
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
 
-from .coefficients import Fixed, Free, Learnt, Softplus, coefficient
+from .activations import ACTIVATIONS, Softplus
+from .coefficients import Fixed, Free, Learnt, coefficient
 from .parts import FieldError, PartedField, Parts, force
+from .twins import build
 
 Coefficient = float | nn.Module | Callable[[Tensor], Tensor]
 Signs = Literal["paper", "code"]
@@ -86,3 +89,11 @@ def _warn_if_not_damped(gamma: object) -> None:
             "learn sigmoid(w)",
             stacklevel=4,
         )
+
+
+@build.register
+def _(field: exact.HeavyBall) -> nn.Module:
+    inner, gamma = build(field.inner), build(field.gamma)
+    if field.activation == "identity" and field.xi == exact.Fixed(0.0):
+        return HBNODE(inner, gamma, field.signs)
+    return GHBNODE(inner, gamma, build(field.xi), ACTIVATIONS[field.activation](), field.signs)

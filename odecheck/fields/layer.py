@@ -9,7 +9,8 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..solvers import Adaptive, OdeInt, Solver
+from odecheck.solvers import Adaptive, OdeInt, Solver
+
 from .parts import FieldError, PartedField
 
 ADJOINT = cast(OdeInt, cast(Any, torchdiffeq).odeint_adjoint)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from .activations import ACTIVATIONS
 from .parts import PartedField, Parts, force
+from .twins import build
 
 
 class Autonomous(nn.Module):
@@ -97,3 +100,24 @@ class ANODE(PartedField):
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         self.parts.split(y)  # refuses a state without room for the augmentation
         return force(self.inner, t, y, y)
+
+
+@build.register
+def _(field: exact.Linear) -> nn.Module:
+    return Affine(field.state, field.time)
+
+
+@build.register
+def _(field: exact.Mlp) -> nn.Module:
+    layers = stack(field.widths, ACTIVATIONS[field.activation]())
+    return WithTime(layers) if field.time else Autonomous(layers)
+
+
+@build.register
+def _(field: exact.GradientFlow) -> nn.Module:
+    return GradientFlow(field.state, field.width, ACTIVATIONS[field.activation]())
+
+
+@build.register
+def _(field: exact.Augmented) -> nn.Module:
+    return ANODE(build(field.inner), field.extra)

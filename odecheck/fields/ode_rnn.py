@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..solvers import OdeInt, Solver
+from odecheck.solvers import OdeInt, Solver
+
 from .bound import Bound
 from .layer import ADJOINT, DEFAULT_SOLVER
 from .parts import FieldError, PartedField

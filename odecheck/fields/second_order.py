@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from odecheck_reference import fields as exact
 from torch import Tensor, nn
 
 from .parts import PartedField, Parts, force
+from .twins import build
 
 
 class SONODE(PartedField):
@@ -22,3 +24,8 @@ class SONODE(PartedField):
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         x, v = self.parts.split(y)
         return self.parts.join(v, force(self.inner, t, y if self.velocity else x, v))
+
+
+@build.register
+def _(field: exact.SecondOrder) -> nn.Module:
+    return SONODE(build(field.inner), velocity=field.inner.inputs != field.inner.outputs)

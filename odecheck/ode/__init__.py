@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .arguments import Start, start
 from .flow import Flow
-from .start import Start, start
 from .stepping import SolveError, Steps
 
 __all__ = ["Flow", "SolveError", "Start", "Steps", "odeint", "start"]

@@ -16,8 +16,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
+
+from odecheck.compat import (
+    forward_mode,
+    interpreter,
+    is_batched,
+    is_forward_mode,
+    is_transforming,
+    is_wrapped,
+    level_of,
+    unwrapped,
+)
 
 Leaves = Sequence[Tensor]
 Rates = Callable[[Tensor, Leaves], tuple[Tensor, ...]]
@@ -83,7 +93,7 @@ class Tangent(Field):
             return self.base(t, y, full)
 
         primals, tangents = (y, [p[i] for i in self.moving]), (dy, dp)
-        if forward_ad._current_level < 0 or _functorch.peek_interpreter_stack() is not None:
+        if not is_forward_mode() or is_transforming():
             return self._ordered(*torch.func.jvp(rates, primals, tangents))
         # torch.func.jvp refuses to run inside a dual_level. The pullback u ↦ Jᵀu is linear; its pullback is J.
         out, pull = torch.func.vjp(rates, *primals)  # pyright: ignore[reportAssignmentType]
@@ -97,7 +107,7 @@ class Tangent(Field):
     def fixed(self, p):
         # There is one level of dual numbers, for one tangent. A caller's own level cannot serve: until it is left it
         # keeps every dual number whose tangent has a graph, and memory would grow with every evaluation.
-        if self.base.tangents or forward_ad._current_level >= 0:
+        if self.base.tangents or is_forward_mode():
             with self._by_transposing_twice(p) as rates:
                 yield rates
         else:
@@ -105,7 +115,7 @@ class Tangent(Field):
 
     def _by_dual_numbers(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         n, (p, dp) = self.base.states, self._halves(p)
-        with forward_ad.dual_level(), forward_ad._set_fwd_grad_enabled(True):
+        with forward_ad.dual_level(), forward_mode(True):
             for index, tangent in zip(self.moving, dp, strict=True):
                 p[index] = forward_ad.make_dual(p[index], tangent)
             with self.base.fixed(p) as base:
@@ -211,7 +221,7 @@ def vector_jacobian(outputs: Leaves, inputs: Leaves, cotangents: Leaves, live: b
 
 def _tangents_stop_at(base: Field) -> AbstractContextManager:
     """Forward mode off while a tangent's result is differentiated: the dual numbers in its graph are its own."""
-    return forward_ad._set_fwd_grad_enabled(False) if base.tangents else nullcontext()
+    return forward_mode(False) if base.tangents else nullcontext()
 
 
 def _fresh_at(indices: Sequence[int], p: Leaves) -> list[Tensor]:
@@ -227,7 +237,7 @@ def _fresh(x: Tensor) -> Tensor:
 
 def _without_graph(x: Tensor) -> Tensor:
     """x without reverse history; its tangent, if x is a dual number, stays (`detach` would drop it)."""
-    if not x.requires_grad or forward_ad._current_level < 0:
+    if not x.requires_grad or not is_forward_mode():
         return x.detach()
     primal, tangent = forward_ad.unpack_dual(x)
     return x.detach() if tangent is None else forward_ad.make_dual(primal.detach(), tangent.detach())
@@ -281,7 +291,7 @@ class Batched(Field):
 
         def look(y, p):
             rates = tuple(self.base(t, y, p))
-            level = _functorch.peek_interpreter_stack().level()
+            level = interpreter().level()
             reached[:] = [level in batch_levels(x) for x in rates[: self.states]]
             return rates
 
@@ -292,10 +302,10 @@ class Batched(Field):
 def batch_levels(x: Tensor) -> set[int]:
     """The torch.func transforms that x takes part in as a batch."""
     found = set()
-    while _functorch.is_functorch_wrapped_tensor(x):
-        if _functorch.is_batchedtensor(x):
-            found.add(_functorch.maybe_get_level(x))
-        x = _functorch.get_unwrapped(x)
+    while is_wrapped(x):
+        if is_batched(x):
+            found.add(level_of(x))
+        x = unwrapped(x)
     return found
 
 

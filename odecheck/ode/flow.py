@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from odecheck.compat import forward_mode
+
 from .fields import Adjoint, Batched, Field, Leaves, Rescaled, Tangent
 from .stepping import Pace, Steps, integrate
 
@@ -68,7 +70,7 @@ class _Solve(torch.autograd.Function):
     def jvp(ctx: Any, _: None, dt: Tensor | None, *dtensors: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         # torch calls this with forward mode switched off, at every level: the tangents of an enclosing jvp would
         # silently be lost. So switch it on, and take this level's own tangents off the saved tensors.
-        with forward_ad._set_fwd_grad_enabled(True):
+        with forward_mode(True):
             saved = [forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors]
             return _push_forward(ctx.flow, saved[0], saved[1 : 1 + ctx.inputs], saved[1 + ctx.inputs :], dt, dtensors)
 

@@ -9,12 +9,12 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
-from ..tally import Times
+from odecheck.instruments.step_counts import Times
+from odecheck.solvers import ADAPTIVE, ONE_STEP
+
 from .fields import Adjoint, Field, Leaves
 from .user_field import UserField
 
-ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
-ONE_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
 CAUTION = 0.5  # a derivative's step, to begin with, in units of the longest step of the solve before it
 CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 

@@ -5,10 +5,11 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 
-from .closure import Substitute, modules_of, swapped, tensors_of
+from odecheck.compat import is_batched, is_forward_mode, is_transforming, is_wrapped, unwrapped
+
+from .captured_tensors import Substitute, modules_of, swapped, tensors_of
 from .fields import Field, Leaves, Rates, batch_levels
 
 # the same operations may round differently twice on a GPU: that much of a rate's size is no change, in units of eps
@@ -158,23 +159,23 @@ def _check_rates(rates: Leaves, y: Leaves) -> None:
 
 def is_plain(*tensors: Tensor) -> bool:
     """Whether these are tensors with numbers of their own, outside of every transform."""
-    outside = forward_ad._current_level < 0 and _functorch.peek_interpreter_stack() is None
-    return outside and not any(_functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+    outside = not is_forward_mode() and not is_transforming()
+    return outside and not any(is_wrapped(x) for x in tensors)
 
 
 def is_differentiating() -> bool:
     """Whether anybody could ask for a derivative, or batch, what is computed now."""
-    return torch.is_grad_enabled() or forward_ad._current_level >= 0 or _functorch.peek_interpreter_stack() is not None
+    return torch.is_grad_enabled() or is_forward_mode() or is_transforming()
 
 
 def _is_tracked(x: Tensor) -> bool:
     """Whether x carries a reverse history or a tangent, at any level of torch.func."""
     while True:
-        batch = _functorch.is_batchedtensor(x)
+        batch = is_batched(x)
         if not batch and x.requires_grad:
             return True
-        if not batch and forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:
+        if not batch and is_forward_mode() and forward_ad.unpack_dual(x).tangent is not None:
             return True
-        if not _functorch.is_functorch_wrapped_tensor(x):
+        if not is_wrapped(x):
             return False
-        x = _functorch.get_unwrapped(x)
+        x = unwrapped(x)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..door import BadInput
+from odecheck.errors import BadInput
 
 # A step changes T − t0 by this factor at most: the expansion is local, and a time before t0 would turn the solve round.
 LARGEST_CHANGE = 2.0

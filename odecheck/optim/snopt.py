@@ -15,11 +15,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..curvature import CurvatureError, Eigenbasis, Factors, Gather, KroneckerSums
-from ..curvature.factors import Reduction
-from ..curvature.gather import Which
-from ..curvature.layers import Layer, Shape, reparametrized
-from ..curvature.samples import Told
+from odecheck.compat import own_parameters
+from odecheck.curvature import Eigenbasis, Factors, Gather, KroneckerSums
+from odecheck.curvature.collector import Which
+from odecheck.curvature.factors import Reduction
+from odecheck.curvature.layers import Layer, Shape, reparametrized
+from odecheck.curvature.samples import Told
+from odecheck.errors import CurvatureError
 
 
 class SNOpt(torch.optim.Optimizer):
@@ -125,7 +127,7 @@ class SNOpt(torch.optim.Optimizer):
         changed: list[Tensor] = []
         products: list[Tensor] = []
         for layer in self._layers:
-            weight, bias = layer.weight, layer._parameters.get("bias")
+            weight, bias = layer.weight, own_parameters(layer).get("bias")
             state = self.state.get(weight)
             if not state or "columns" not in state or weight.grad is None or not weight.requires_grad:
                 continue

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .blocks import Report
+from .reader import Found, read_all
 from .stories import stories
-from .tables import Found, read_all
+from .text import Report
 
 __all__ = ["Report", "build"]
 
@@ -18,16 +18,16 @@ MOST_DAMAGE = 20
 
 
 def build(folders: Sequence[str | os.PathLike[str]]) -> Report:
-    """The report of everything in these folders, see `tables.read_all`.
+    """The report of everything in these folders, see `reader.read_all`.
 
     Raises BadInput where a folder holds nothing.
     """
-    from .sections import ORDER
+    from .sections import sections
     from .sections.verdict import headline
 
     found = read_all(folders)
     words, good, counts = headline(found)
-    made = [section for make in ORDER if (section := make(found)) is not None]
+    made = [section for make in sections() if (section := make(found)) is not None]
     return Report(_title(found), words, good, counts, made, _damage(found.damaged), stories(found))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .blocks import Chart, Explorer, Grid, Panel
+from .text import Chart, Explorer, Grid, Panel
 
 
 def caption(block: Chart | Grid | Explorer) -> str:

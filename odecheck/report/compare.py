@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..door import BadInput
-from .blocks import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip
+from odecheck.errors import BadInput
+
+from .reader import Found, read_all
 from .sections.cost import IDENTITY
-from .sections.made import command
+from .sections.provenance import command
 from .stories import stories
-from .tables import Found, read_all, tidy
+from .text import Axis, Caption, Chart, Column, Panel, Report, Section, Series, Table, clip, tidy
 
 LEVEL = 0.05
 EXACT = ("nfe", "nfe_forward", "nfe_backward", "saved_bytes")  # the same in every run of the same program
@@ -64,10 +65,24 @@ def build(before: str | os.PathLike[str], after: str | os.PathLike[str]) -> Repo
         )
     words, good = _headline(a, b)
     names = [*both.facts, "", ""]
-    told = {str(anchor) for section in sections for block in section.blocks if isinstance(block, Table)
-            for column in block.columns if column.kind == "record" for anchor in block.frame[column.name]}  # fmt: skip
-    return Report(f"odecheck: {clip(names[0])} → {clip(names[1])}", words, good, (),
-                  [*sections[1:], sections[0]], [*both.damaged], stories(both, told))  # fmt: skip
+    told = {
+        str(anchor)
+        for section in sections
+        for block in section.blocks
+        if isinstance(block, Table)
+        for column in block.columns
+        if column.kind == "record"
+        for anchor in block.frame[column.name]
+    }
+    return Report(
+        f"odecheck: {clip(names[0])} → {clip(names[1])}",
+        words,
+        good,
+        (),
+        [*sections[1:], sections[0]],
+        [*both.damaged],
+        stories(both, told),
+    )
 
 
 def _pairs(a: Found, b: Found) -> Any:
@@ -128,8 +143,8 @@ def _costs(a: Found, b: Found) -> list[Section]:
         for quantity in ("nfe", "seconds"):
             for claim, mine in both.groupby("claim", sort=False):
                 rows += _row(str(claim), quantity, mine[f"{quantity}_before"], mine[f"{quantity}_after"])
-    if "cost" in a.frames and "cost" in b.frames:
-        keys = [frame.drop_duplicates(MEASURE) for frame in (a.frames["cost"], b.frames["cost"])]
+    if "cost" in a.tables and "cost" in b.tables:
+        keys = [frame.drop_duplicates(MEASURE) for frame in (a.tables["cost"], b.tables["cost"])]
         both = keys[0].merge(keys[1], on=MEASURE, suffixes=("_before", "_after"))
         for quantity in ("nfe_forward", "nfe_backward", "achieved_error", "saved_bytes", "peak_bytes", "cpu_seconds"):
             for group, mine in both.groupby(["library", "engine", "method", "quantity"], sort=False):
@@ -169,10 +184,17 @@ def _row(what: str, quantity: str, before: Any, after: Any) -> list[dict[str, An
     logs = np.log(y[good] / x[good])
     low, high = interval(logs)
     return [
-        {"what": clip(what), "quantity": quantity, "pairs": float(good.sum()), "changed": float((logs != 0).sum()),
-         "ratio": float(np.exp(np.median(logs))), "low": math.exp(low), "high": math.exp(high),
-         "p": math.nan if quantity in EXACT else sign_test(logs)}
-    ]  # fmt: skip
+        {
+            "what": clip(what),
+            "quantity": quantity,
+            "pairs": float(good.sum()),
+            "changed": float((logs != 0).sum()),
+            "ratio": float(np.exp(np.median(logs))),
+            "low": math.exp(low),
+            "high": math.exp(high),
+            "p": math.nan if quantity in EXACT else sign_test(logs),
+        }
+    ]
 
 
 def sign_test(logs: Sequence[float] | Any) -> float:
@@ -223,9 +245,11 @@ def _chart(rows: Any) -> tuple[Chart, ...]:
         panels.append(Panel(str(quantity), Axis(""), Axis("after / before", log=True), (series,), (guide,)))
     caption = Caption(
         "Median ratio of every row that changed at all, with its 95 % interval where there are pairs enough. Below 1 "
-        "is cheaper than before.", "ratio", f"{len(rows)} rows, {int(rows['pairs'].sum()):,} pairs",
+        "is cheaper than before.",
+        "ratio",
+        f"{len(rows)} rows, {int(rows['pairs'].sum()):,} pairs",
         "odecheck report --compare BEFORE AFTER",
-    )  # fmt: skip
+    )
     return (Chart("ratios", "What became cheaper and what dearer", caption, tuple(panels)),)
 
 
@@ -236,11 +260,15 @@ def _made(both: Found) -> Section:
     facts = list(both.facts.items())[:2]
     flat = [_flat(mine) for _, mine in facts]
     names = list(dict.fromkeys(key for mine in flat for key in mine))
-    rows = [
-        {"what": name, "before": flat[0].get(name, ""), "after": flat[-1].get(name, "")}
-        for name in names
-        if flat[0].get(name) != flat[-1].get(name)
-    ] if len(flat) == 2 else []  # fmt: skip
+    rows = (
+        [
+            {"what": name, "before": flat[0].get(name, ""), "after": flat[-1].get(name, "")}
+            for name in names
+            if flat[0].get(name) != flat[-1].get(name)
+        ]
+        if len(flat) == 2
+        else []
+    )
     columns = Column("what", "what"), Column("before", "before"), Column("after", "after")
     table = Table("made", "What differs", columns, pd.DataFrame(rows, columns=[c.name for c in columns]))
     alike = "" if rows else "Versions, machine and commit are the same, or not known."

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .blocks import COLOURS, Axis, Chart, Column, Explorer, Grid, GridPanel, Panel, Series, Table, clip
+from .text import COLOURS, Axis, Chart, Column, Explorer, Grid, GridPanel, Panel, Series, Table, clip
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
@@ -31,16 +31,22 @@ def _chart(panel: Panel) -> dict[str, Any]:
     shapes, notes = [], []
     for axis, where, label in panel.guides:
         at = math.log10(where) if (panel.x if axis == "x" else panel.y).log else where
-        across = {"x": {"x0": where, "x1": where, "y0": 0, "y1": 1, "yref": "paper"},
-                  "y": {"y0": where, "y1": where, "x0": 0, "x1": 1, "xref": "paper"}}[axis]  # fmt: skip
+        across = {
+            "x": {"x0": where, "x1": where, "y0": 0, "y1": 1, "yref": "paper"},
+            "y": {"y0": where, "y1": where, "x0": 0, "x1": 1, "xref": "paper"},
+        }[axis]
         shapes.append({"type": "line", "line": {"dash": "dash", "width": 1, "color": "#888888"}, **across})
         place = {"x": at, "y": 1, "yref": "paper"} if axis == "x" else {"y": at, "x": 1, "xref": "paper"}
         notes.append({**place, "text": _safe(label), "showarrow": False, "xanchor": "right", "yanchor": "bottom"})
     layout = {
-        "xaxis": _axis(panel.x), "yaxis": _axis(panel.y), "shapes": shapes, "annotations": notes,
-        "showlegend": len(names) > 1, "height": 400 + 18 * max(0, len(names) - 6),
+        "xaxis": _axis(panel.x),
+        "yaxis": _axis(panel.y),
+        "shapes": shapes,
+        "annotations": notes,
+        "showlegend": len(names) > 1,
+        "height": 400 + 18 * max(0, len(names) - 6),
         "scattermode": "group" if panel.beside else "overlay",
-    }  # fmt: skip
+    }
     return {"data": data, "layout": layout, "title": panel.title}
 
 
@@ -53,11 +59,15 @@ def _traces(series: Series, number: int, panel: Panel) -> list[dict[str, Any]]:
     colour, dash, symbol = look(number)
     x = [_safe(v) if isinstance(v, str) else v for v in series.x]
     own = {
-        "type": "scatter", "name": _safe(series.name), "x": x, "y": list(series.y), "legendgroup": str(number),
+        "type": "scatter",
+        "name": _safe(series.name),
+        "x": x,
+        "y": list(series.y),
+        "legendgroup": str(number),
         "mode": "+".join(w for w, on in (("lines", series.line), ("markers", series.marks)) if on),
         "line": {"color": colour, "dash": dash, "width": 2},
         "marker": {"color": colour, "symbol": symbol, "size": 7 if len(x) < 400 else 4},
-    }  # fmt: skip
+    }
     if series.hover:
         own |= {
             "text": [_safe(h) for h in series.hover],
@@ -68,11 +78,24 @@ def _traces(series: Series, number: int, panel: Panel) -> list[dict[str, Any]]:
     if not series.band:
         above = [h - y for h, y in zip(series.high, series.y, strict=True)]
         below = [y - w for w, y in zip(series.low, series.y, strict=True)]
-        own["error_y"] = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": colour,
-                          "thickness": 1.2}  # fmt: skip
+        own["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": above,
+            "arrayminus": below,
+            "color": colour,
+            "thickness": 1.2,
+        }
         return [own]
-    edge = {"type": "scatter", "x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False,
-            "legendgroup": str(number)}  # fmt: skip
+    edge = {
+        "type": "scatter",
+        "x": x,
+        "mode": "lines",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "legendgroup": str(number),
+    }
     fill = {"fill": "tonexty", "fillcolor": colour + "30"}
     return [{**edge, "y": list(series.low)}, {**edge, "y": list(series.high), **fill}, own]
 
@@ -85,23 +108,47 @@ def _grid(grid: Grid, panel: GridPanel) -> dict[str, Any]:
     text = [[_safe(note) for note in row] for row in panel.notes]
     names = [[_safe(grid.levels[c][0]) if c is not None else "" for c in row] for row in panel.cells]
     heat = {
-        "type": "heatmap", "x": columns, "y": rows, "z": [list(row) for row in panel.cells], "text": text,
-        "customdata": names, "texttemplate": "%{text}", "colorscale": steps, "zmin": -0.5, "zmax": last + 0.5,
-        "showscale": False, "xgap": 1, "ygap": 1, "hoverongaps": False,
+        "type": "heatmap",
+        "x": columns,
+        "y": rows,
+        "z": [list(row) for row in panel.cells],
+        "text": text,
+        "customdata": names,
+        "texttemplate": "%{text}",
+        "colorscale": steps,
+        "zmin": -0.5,
+        "zmax": last + 0.5,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hoverongaps": False,
         "hovertemplate": "%{y}<br>%{x}<br>%{customdata} %{text}<extra></extra>",
-    }  # fmt: skip
+    }
     key = [
-        {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": _safe(name), "showlegend": True,
-         "marker": {"color": colour, "symbol": "square", "size": 11, "line": {"color": "#888888", "width": 1}}}
+        {
+            "type": "scatter",
+            "x": [None],
+            "y": [None],
+            "mode": "markers",
+            "name": _safe(name),
+            "showlegend": True,
+            "marker": {"color": colour, "symbol": "square", "size": 11, "line": {"color": "#888888", "width": 1}},
+        }
         for name, colour in grid.levels
-    ]  # fmt: skip
+    ]
     layout = {
         "xaxis": {"automargin": True, "tickangle": -60, "type": "category", "constrain": "domain"},
         "yaxis": {"automargin": True, "autorange": "reversed", "type": "category"},
-        "showlegend": True, "height": 220 + 24 * len(rows),
-    }  # fmt: skip
-    return {"data": [heat, *key], "layout": layout, "title": panel.title, "wide": len(columns) > 7,
-            "columns": len(columns)}  # fmt: skip
+        "showlegend": True,
+        "height": 220 + 24 * len(rows),
+    }
+    return {
+        "data": [heat, *key],
+        "layout": layout,
+        "title": panel.title,
+        "wide": len(columns) > 7,
+        "columns": len(columns),
+    }
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:
@@ -144,10 +191,19 @@ def explorer(block: Explorer) -> dict[str, Any]:
         return [{"name": c.name, "title": c.title} for c in columns]
 
     return {
-        "table": block.table.id, "quantities": named(block.quantities), "by": named(block.by),
-        "joined": list(block.joined), "along": block.along, "x": block.x, "y": block.y, "colour": block.colour,
-        "filters": dict(block.filters), "colours": COLOURS, "dashes": DASHES, "symbols": SYMBOLS,
-    }  # fmt: skip
+        "table": block.table.id,
+        "quantities": named(block.quantities),
+        "by": named(block.by),
+        "joined": list(block.joined),
+        "along": block.along,
+        "x": block.x,
+        "y": block.y,
+        "colour": block.colour,
+        "filters": dict(block.filters),
+        "colours": COLOURS,
+        "dashes": DASHES,
+        "symbols": SYMBOLS,
+    }
 
 
 def plain(value: Any) -> Any:

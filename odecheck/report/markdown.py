@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .blocks import Explorer, Report, Section, Table, Text, clip, shown
 from .captions import caption
+from .text import Explorer, Report, Section, Table, Text, clip, shown
 
 MOST_ROWS = 60
 MOST_STORIES = 100

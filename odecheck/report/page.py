@@ -14,10 +14,11 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
-from ..door import BadInput
+from odecheck.errors import BadInput
+
 from . import interactive
-from .blocks import Chart, Explorer, Grid, Report, Table, Text, shown
 from .captions import caption
+from .text import Chart, Explorer, Grid, Report, Table, Text, shown
 
 # tables of more rows are drawn by the page's script, page by page
 WRITTEN_OUT = 150
@@ -46,9 +47,11 @@ def to_html(report: Report) -> str:
         style=_asset("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        parts={name: base64.b64encode(gzip.compress(part.encode("utf-8", "replace"), 9, mtime=0)).decode()
-               for name, part in parts.items()},
-    )  # fmt: skip
+        parts={
+            name: base64.b64encode(gzip.compress(part.encode("utf-8", "replace"), 9, mtime=0)).decode()
+            for name, part in parts.items()
+        },
+    )
     return text
 
 
@@ -97,7 +100,7 @@ def payload(report: Report) -> Any:
 
 
 def _joined(block: Explorer) -> tuple[Any, ...]:
-    from .blocks import Column
+    from .text import Column
 
     return tuple(Column(name, name) for name in block.joined)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..door import BadInput
-from .blocks import COLOURS, Axis, Chart, Explorer, Grid, GridPanel, Panel, Report, Series, clip
+from odecheck.errors import BadInput
+
+from .text import COLOURS, Axis, Chart, Explorer, Grid, GridPanel, Panel, Report, Series, clip
 
 LINES = ("-", "--", ":", "-.")
 MARKS = ("o", "s", "D", "^", "P", "X", "*", "v")
@@ -24,9 +25,10 @@ def needs_figures() -> None:
         import matplotlib as _  # noqa: F401
     except ImportError:
         raise BadInput(
-            "the package matplotlib is not installed", "odecheck was installed without what its figures need",
+            "the package matplotlib is not installed",
+            "odecheck was installed without what its figures need",
             'pip install "odecheck[figures]"',
-        ) from None  # fmt: skip
+        ) from None
 
 
 def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:
@@ -61,8 +63,9 @@ def _save(block: Chart | Grid, folder: Path) -> None:
     else:
         across = n
         size = (2.4 + n * (1.2 + 0.36 * len(block.columns)), 1.8 + 0.3 * len(block.rows))
-    figure, axes = plt.subplots(math.ceil(n / across), across, figsize=size, layout="constrained", squeeze=False,
-                                sharey=isinstance(block, Grid))  # fmt: skip
+    figure, axes = plt.subplots(
+        math.ceil(n / across), across, figsize=size, layout="constrained", squeeze=False, sharey=isinstance(block, Grid)
+    )
     for axis in axes.flat[n:]:
         axis.set_visible(False)
     for axis, panel in zip(axes.flat, block.panels, strict=False):
@@ -91,8 +94,14 @@ def _panel(axis: Any, panel: Panel) -> None:
     for which, where, label in panel.guides:
         (axis.axvline if which == "x" else axis.axhline)(where, color="#666666", linewidth=0.8, linestyle="--")
         at = {"x": (where, 1), "y": (1, where)}[which]
-        axis.annotate(label, at, xycoords=("data", "axes fraction") if which == "x" else ("axes fraction", "data"),
-                      ha="right", va="bottom", fontsize=7)  # fmt: skip
+        axis.annotate(
+            label,
+            at,
+            xycoords=("data", "axes fraction") if which == "x" else ("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=7,
+        )
     axis.set_title(panel.title, fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     if len(names) > 1:
@@ -121,10 +130,13 @@ def _series(axis: Any, series: Series, number: int, words: Sequence[str], names:
     y: Any = np.array(series.y, dtype=float)
     good = np.isfinite(x) & np.isfinite(y)
     style = {
-        "color": colour, "linestyle": LINES[number // len(COLOURS) % len(LINES)] if series.line else "none",
-        "marker": MARKS[number % len(MARKS)] if series.marks else "", "markersize": 4 if len(x) < 400 else 1.5,
-        "linewidth": 1.4, "label": series.name.lstrip("_") or " ",
-    }  # fmt: skip
+        "color": colour,
+        "linestyle": LINES[number // len(COLOURS) % len(LINES)] if series.line else "none",
+        "marker": MARKS[number % len(MARKS)] if series.marks else "",
+        "markersize": 4 if len(x) < 400 else 1.5,
+        "linewidth": 1.4,
+        "label": series.name.lstrip("_") or " ",
+    }
     if series.low is None or series.high is None:
         axis.plot(x[good], y[good], **style)
         return

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..judge import Verdict
-from ..story import story
-from ..summary import identifier, outcome
-from .blocks import shown
+from odecheck.judge import Verdict
+from odecheck.records.story import story
+from odecheck.records.summary import identifier, outcome
+
+from .reader import Found
 from .sections.conformance import TOLD
 from .sections.verdict import READ_FIRST
-from .tables import WORDS, Found, anchor, tidy
+from .tables.records import WORDS, anchor
+from .text import shown, tidy
 
 # more than anybody reads; of the rest the page shows the columns
 MOST = 5_000
@@ -35,7 +37,7 @@ def stories(found: Found, also: Collection[str] = ()) -> dict[str, str]:
             brief = dataclasses.replace(record, **{**short, "verdict": record.verdict, "budget": record.budget})
             commands = again + (alone if record.verdict == Verdict.REFUTED else "")
             made[name] = story(brief, facts) + commands.format(identifier(record))
-    rows = found.frames.get("conformance")
+    rows = found.tables.get("conformance")
     if rows is not None:
         told = rows[rows["verdict"].isin(TOLD)].head(MOST - len(made))
         made |= {row["record"]: _of_a_library(row) for row in told.to_dict("records")}

@@ -10,19 +10,30 @@ import torch
 from odecheck_reference import Problem
 from odecheck_reference.fields import Switched
 
-from ..claim import Claim
-from ..door import BadInput
-from ..engines.base import Unsupported
-from ..subject import Subject, tensor
-from . import fields, libraries
+from odecheck.claim import Claim
+from odecheck.engines.script_call import Call
+from odecheck.errors import BadInput, Unsupported
+from odecheck.subject import Subject, tensor
+
+from . import fields
+from .library_call import call as call_of
 from .question import Question, bar_text
-from .questions import ask
+from .registry import ask
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float, expected: float, bar: float,
-           worst: str = "", library: str = "") -> str:  # fmt: skip
+def script(
+    claim: Claim,
+    subject: Subject,
+    problem: Problem,
+    *,
+    observed: float,
+    expected: float,
+    bar: float,
+    worst: str = "",
+    library: str = "",
+) -> str:
     """Python text that asks the claim's question of the subject's library alone, and exits with 1 where it is off.
 
     observed, expected, bar, worst: of the row. The script's bar lies half way between the row's bar and its gap.
@@ -42,9 +53,11 @@ def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float,
     variables = _variables(question)
     of_row = bar_text(observed, expected, bar, relative=question.relative)
     variables |= {
-        "title": _shortened(claim.text), "library": library or subject.engine.name, "torch": torch.__version__,
+        "title": _shortened(claim.text),
+        "library": library or subject.engine.name,
+        "torch": torch.__version__,
         "bar": question.bar or (variables["granted"] if question.granted else of_row),
-    }  # fmt: skip
+    }
     text = environment.get_template(f"{question.kind}.py.j2").render(**variables)
     if variables["call"].language != "torch" and "torch." in text:
         raise Unsupported(f"{subject.engine.name} has no solution in torch's graph")
@@ -52,7 +65,7 @@ def script(claim: Claim, subject: Subject, problem: Problem, *, observed: float,
 
 
 def _variables(question: Question) -> dict[str, Any]:
-    asked, call = question.problem, libraries.call(question.subject, tensor(question.problem.ts))
+    asked, call = question.problem, call_of(question.subject, tensor(question.problem.ts))
     body, y0 = fields.lines(asked.field), asked.y0
     if question.carried:
         body, y0 = fields.with_cost(body, asked.running), np.c_[y0, np.zeros(len(y0))]
@@ -62,12 +75,18 @@ def _variables(question: Question) -> dict[str, Any]:
     elif call.language == "jax":
         rate = f"np.array({rate})"
     found = {
-        "call": call, "field": [fields.in_language(line, call.language) for line in body], "rate": rate,
-        "granted": _granted(question, call), "what": question.what, "beside": question.beside,
+        "call": call,
+        "field": [fields.in_language(line, call.language) for line in body],
+        "rate": rate,
+        "granted": _granted(question, call),
+        "what": question.what,
+        "beside": question.beside,
         "jump": asked.field.at if isinstance(asked.field, Switched) else "",
-        "y0": y0.tolist(), "p": asked.theta.tolist(), "ts": asked.ts.tolist(),
+        "y0": y0.tolist(),
+        "p": asked.theta.tolist(),
+        "ts": asked.ts.tolist(),
         **{name: value(call) if callable(value) else value for name, value in question.variables.items()},
-    }  # fmt: skip
+    }
     for name in ("loss", "constants", "value"):
         if name in found and call.language != "torch":
             numbers = found[name].replace("torch.tensor", "")
@@ -75,7 +94,7 @@ def _variables(question: Question) -> dict[str, Any]:
     return found
 
 
-def _granted(question: Question, call: libraries.Call) -> str:
+def _granted(question: Question, call: Call) -> str:
     """The bar of an error that is granted to each evaluation. A compiled field cannot count: a thousandth will do."""
     if not question.granted:
         return ""

@@ -23,17 +23,27 @@ from odecheck_reference.fields import (
 from odecheck_reference.fields.coefficients import Fixed, Free, Learnt
 from odecheck_reference.losses import QuadraticCost
 
-from ..door import BadInput
-from .libraries import Language
+from odecheck.engines.script_call import Language
+from odecheck.errors import BadInput
 
-ACTIVATIONS = {"tanh": "torch.tanh({})", "sine": "torch.sin({})", "sigmoid": "torch.sigmoid({})", "identity": "{}",
-               "softplus": "torch.nn.functional.softplus({})", "gelu": "torch.nn.functional.gelu({})"}  # fmt: skip
+ACTIVATIONS = {
+    "tanh": "torch.tanh({})",
+    "sine": "torch.sin({})",
+    "sigmoid": "torch.sigmoid({})",
+    "identity": "{}",
+    "softplus": "torch.nn.functional.softplus({})",
+    "gelu": "torch.nn.functional.gelu({})",
+}
 OTHERS: dict[Language, tuple[tuple[str, str], ...]] = {
     "torch": (),
-    "jax": (("torch.cat", "jnp.concatenate"), ("torch.sigmoid", "jax.nn.sigmoid"),
-            ("torch.nn.functional.softplus", "jax.nn.softplus"), ("torch.", "jnp.")),
+    "jax": (
+        ("torch.cat", "jnp.concatenate"),
+        ("torch.sigmoid", "jax.nn.sigmoid"),
+        ("torch.nn.functional.softplus", "jax.nn.softplus"),
+        ("torch.", "jnp."),
+    ),
     "numpy": (("torch.cat", "np.concatenate"), ("torch.", "np.")),
-}  # fmt: skip
+}
 ONLY_TORCH = ("torch.nn", "torch.sigmoid", "torch.log_softmax")
 
 
@@ -63,11 +73,17 @@ def with_cost(body: list[str], cost: object) -> list[str]:
     """The body of the field whose state has the running cost as one more component."""
     if not isinstance(cost, QuadraticCost):
         raise BadInput(f"no text is known for the running cost {type(cost).__name__}", "a cost of your own", SHOW)
-    integrand = (f"0.5 * ({cost.state_weight!r} * (y * y).sum(-1) + {cost.theta_weight!r} * (p * p).sum()) "
-                 f"+ {cost.time_weight!r} * t * y[..., 0]")  # fmt: skip
+    integrand = (
+        f"0.5 * ({cost.state_weight!r} * (y * y).sum(-1) + {cost.theta_weight!r} * (p * p).sum()) "
+        f"+ {cost.time_weight!r} * t * y[..., 0]"
+    )
     rate = body[-1].removeprefix("return ")
-    return ["y = y[..., :-1]", *body[:-1], f"cost = {integrand}  # one more component of the state is its integral",
-            f"return torch.cat([{rate}, cost[..., None]], -1)"]  # fmt: skip
+    return [
+        "y = y[..., :-1]",
+        *body[:-1],
+        f"cost = {integrand}  # one more component of the state is its integral",
+        f"return torch.cat([{rate}, cost[..., None]], -1)",
+    ]
 
 
 def _inside(field: object, part: str) -> tuple[list[str], str]:
@@ -98,8 +114,10 @@ def _(field: Mlp) -> list[str]:
 
 @lines.register
 def _(field: Pendulum) -> list[str]:
-    return ["q, v = y[..., :1], y[..., 1:]",
-            "return torch.cat([v, p[2] * torch.cos(p[3] * t) - p[1] * v - p[0] * torch.sin(q)], -1)"]  # fmt: skip
+    return [
+        "q, v = y[..., :1], y[..., 1:]",
+        "return torch.cat([v, p[2] * torch.cos(p[3] * t) - p[1] * v - p[0] * torch.sin(q)], -1)",
+    ]
 
 
 @lines.register
@@ -124,8 +142,10 @@ def _(field: VanDerPol) -> list[str]:
 
 @lines.register
 def _(field: Lorenz) -> list[str]:
-    return ["u, v, w = y[..., :1], y[..., 1:2], y[..., 2:]",
-            "return torch.cat([p[0] * (v - u), u * (p[1] - w) - v, u * v - p[2] * w], -1)"]  # fmt: skip
+    return [
+        "u, v, w = y[..., :1], y[..., 1:2], y[..., 2:]",
+        "return torch.cat([p[0] * (v - u), u * (p[1] - w) - v, u * v - p[2] * w], -1)",
+    ]
 
 
 @lines.register
@@ -161,8 +181,11 @@ def _(field: HeavyBall) -> list[str]:
     gamma, xi = _coefficient(field.gamma, n), _coefficient(field.xi, n + field.gamma.params)
     velocity = ACTIVATIONS[field.activation].format(f"{sign}m")
     spring = "" if xi == "0.0" else f" {'+' if sign else '-'} {xi} * h"
-    return [f"h, m = y[..., :{d}], y[..., {d}:]", *body,
-            f"return torch.cat([{velocity}, {rate} - {gamma} * m{spring}], -1)"]  # fmt: skip
+    return [
+        f"h, m = y[..., :{d}], y[..., {d}:]",
+        *body,
+        f"return torch.cat([{velocity}, {rate} - {gamma} * m{spring}], -1)",
+    ]
 
 
 @lines.register
@@ -173,5 +196,9 @@ def _(field: Adam) -> list[str]:
     root = f"(v + {field.epsilon!r}) ** 0.5"
     if field.denominator == "code":
         root = f"(torch.nn.functional.softplus(v) ** 0.5 + {field.epsilon!r})"
-    return [f"h, m, v = y[..., :{d}], y[..., {d}:{2 * d}], y[..., {2 * d}:]", *body, f"force = {rate}",
-            f"return torch.cat([-m / {root}, {alpha} * (-force - m), {beta} * (force**2 - v)], -1)"]  # fmt: skip
+    return [
+        f"h, m, v = y[..., :{d}], y[..., {d}:{2 * d}], y[..., {2 * d}:]",
+        *body,
+        f"force = {rate}",
+        f"return torch.cat([-m / {root}, {alpha} * (-force - m), {beta} * (force**2 - v)], -1)",
+    ]

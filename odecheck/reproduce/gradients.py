@@ -11,17 +11,25 @@ from odecheck_reference import Problem
 from odecheck_reference import solution as exact_solution
 from odecheck_reference.losses import Linear as LinearLoss
 
-from ..claims import derivatives, tolerance, use
-from ..claims.parameters import float32_problem, loosened
-from ..engines.base import jumps_of
-from ..solvers import Adaptive, FixedStep
-from ..subject import Subject
-from .libraries import Call
+from odecheck.claims.libraries import derivatives, tolerance
+from odecheck.claims.libraries import usage as use
+from odecheck.claims.libraries.parameters import float32_problem, loosened
+from odecheck.engines.base import jumps_of
+from odecheck.engines.script_call import Call
+from odecheck.solvers import Stepped, Toleranced
+from odecheck.subject import Subject
+
 from .question import Question, finest, index_of, loss_text, worst_part
 from .solutions import parts_of
 
-WANTED = {"NODE-1": ("start",), "NODE-2": ("field.p",), "NODE-3": ("times",), "DER-2": ("times",),
-          "DER-3": ("times",), "DER-6": ("times",)}  # fmt: skip
+WANTED = {
+    "NODE-1": ("start",),
+    "NODE-2": ("field.p",),
+    "NODE-3": ("times",),
+    "DER-2": ("times",),
+    "DER-3": ("times",),
+    "DER-6": ("times",),
+}
 EXACT = "loss(torch.tensor(exact(y, theta, times)))"
 
 
@@ -35,7 +43,7 @@ def _parts(claim_id: str, subject: Subject, problem: Problem) -> Sequence[Proble
         case "DER-2" | "DER-17":
             return derivatives.all_seen(problem)
         case "DER-3":
-            assert isinstance(subject.solver, FixedStep)
+            assert isinstance(subject.solver, Stepped)
             return derivatives.on_grid(problem, subject.solver.step)
         case "DER-4":
             return derivatives.interior_only(problem)
@@ -63,7 +71,7 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
 
     granted = 0.0
     if claim_id == "DER-17":
-        assert isinstance(subject.solver, Adaptive)
+        assert isinstance(subject.solver, Toleranced)
         rung = index_of(worst, 2)
         at = [subject, subject.refined(), at][rung]
         granted = tolerance.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
@@ -72,35 +80,48 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
     def lines(call: Call) -> list[str]:
         if call.language == "jax":
             places = tuple({"start": 0, "field.p": 1, "times": 2}[name] for name in wanted)
-            return [f"value = lambda y0, p, ts: loss(solve(y0, p, ts, {call.how}))",
-                    f"found = {call.differentiate}(value, {places})(jnp.array(y0), jnp.array(p), jnp.array(ts))",
-                    "observed = np.concatenate([np.ravel(g) for g in found])"]  # fmt: skip
+            return [
+                f"value = lambda y0, p, ts: loss(solve(y0, p, ts, {call.how}))",
+                f"found = {call.differentiate}(value, {places})(jnp.array(y0), jnp.array(p), jnp.array(ts))",
+                "observed = np.concatenate([np.ravel(g) for g in found])",
+            ]
         if call.differentiate == "discrete.gradient":
-            named = {"start": "g.y0.ravel()", "times": "g.times",
-                     "field.p": "*(x.ravel() for x in g.theta.values())"}  # fmt: skip
-            return [f"record = discrete.record(Field(p), torch.tensor(y0), torch.tensor(ts), {call.how})",
-                    "g = discrete.gradient(record, loss, times=True)",
-                    f"observed = torch.cat([{', '.join(named[name] for name in wanted)}]).numpy()"]  # fmt: skip
+            named = {"start": "g.y0.ravel()", "times": "g.times", "field.p": "*(x.ravel() for x in g.theta.values())"}
+            return [
+                f"record = discrete.record(Field(p), torch.tensor(y0), torch.tensor(ts), {call.how})",
+                "g = discrete.gradient(record, loss, times=True)",
+                f"observed = torch.cat([{', '.join(named[name] for name in wanted)}]).numpy()",
+            ]
         leaves, none = ", ".join(wanted), [sizes[name] for name in wanted]
         moving = ", requires_grad=True" if "times" in wanted else ""
-        return [f"field, start, times = Field(p), torch.tensor(y0, requires_grad=True), torch.tensor(ts{moving})",
-                f"value = loss(solve(field, start, times, {call.how}))",
-                f"found = torch.autograd.grad(value, [{leaves}], allow_unused=True)",
-                f"observed = np.concatenate([np.zeros(n) if g is None else g.numpy().ravel() "
-                f"for g, n in zip(found, {none})])"]  # fmt: skip
+        return [
+            f"field, start, times = Field(p), torch.tensor(y0, requires_grad=True), torch.tensor(ts{moving})",
+            f"value = loss(solve(field, start, times, {call.how}))",
+            f"found = torch.autograd.grad(value, [{leaves}], allow_unused=True)",
+            f"observed = np.concatenate([np.zeros(n) if g is None else g.numpy().ravel() "
+            f"for g, n in zip(found, {none})])",
+        ]
 
     loss, constants = loss_text(part.loss, carried=carried)
     indices = [first[name] + i for name in wanted for i in range(sizes[name])]
-    return Question("gradient", f"derivative in {', '.join(wanted)}", part, at,
-                    {"loss": loss, "constants": constants, "lines": lines, "indices": indices, "value": EXACT,
-                     "more": ""}, carried=carried, granted=granted)  # fmt: skip
+    return Question(
+        "gradient",
+        f"derivative in {', '.join(wanted)}",
+        part,
+        at,
+        {"loss": loss, "constants": constants, "lines": lines, "indices": indices, "value": EXACT, "more": ""},
+        carried=carried,
+        granted=granted,
+    )
 
 
 _START = "start = torch.tensor(y0, requires_grad=True)"
 _OF = "[np.zeros(x.numel()) if x.grad is None else x.grad.numpy().ravel() for x in (start, {})]"
-_TWICE = ["class Twice(torch.nn.Module):  # one module, and so its parameters, in two places",
-          "    def __init__(self, inner): super().__init__(); self.first = self.second = inner",
-          "    def forward(self, t, y): return (self.first(t, y) + 3 * self.second(t, y)) / 4"]  # fmt: skip
+_TWICE = [
+    "class Twice(torch.nn.Module):  # one module, and so its parameters, in two places",
+    "    def __init__(self, inner): super().__init__(); self.first = self.second = inner",
+    "    def forward(self, t, y): return (self.first(t, y) + 3 * self.second(t, y)) / 4",
+]
 
 
 def graph(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -122,41 +143,63 @@ def graph(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
         how, begin = call.how, ["field, start = Field(p), torch.tensor(y0, requires_grad=True)"]
         match claim_id:
             case "DER-10":
-                return [f"class Frozen(torch.nn.Module):  # the first {frozen} parameters are frozen",
-                        "    def __init__(self):",
-                        f"        super().__init__(); self.a = torch.nn.Parameter(torch.tensor(p[:{frozen}]), False)",
-                        f"        self.b = torch.nn.Parameter(torch.tensor(p[{frozen}:]))",
-                        f"    def forward(self, t, y): return f({call.time}, y, torch.cat([self.a, self.b]))",
-                        "field = Frozen()", _START, f"loss({solved('field', how)}).backward()",
-                        f"touched, found = field.a.grad is not None, {_OF.format('field.b')}",
-                        "observed = np.concatenate([*found, [touched]])"]  # fmt: skip
+                return [
+                    f"class Frozen(torch.nn.Module):  # the first {frozen} parameters are frozen",
+                    "    def __init__(self):",
+                    f"        super().__init__(); self.a = torch.nn.Parameter(torch.tensor(p[:{frozen}]), False)",
+                    f"        self.b = torch.nn.Parameter(torch.tensor(p[{frozen}:]))",
+                    f"    def forward(self, t, y): return f({call.time}, y, torch.cat([self.a, self.b]))",
+                    "field = Frozen()",
+                    _START,
+                    f"loss({solved('field', how)}).backward()",
+                    f"touched, found = field.a.grad is not None, {_OF.format('field.b')}",
+                    "observed = np.concatenate([*found, [touched]])",
+                ]
             case "DER-11":
-                return ["class Spare(torch.nn.Module):  # with two parameters that it does not use",
-                        "    def __init__(self):",
-                        "        super().__init__(); self.inner = Field(p)",
-                        "        self.spare = torch.nn.Parameter(torch.ones(2).double())",
-                        "    def forward(self, t, y): return self.inner(t, y)",
-                        "field = Spare()", _START, f"loss({solved('field', how)}).backward()",
-                        f"observed = np.concatenate({_OF.format('field.inner.p, field.spare')})"]  # fmt: skip
+                return [
+                    "class Spare(torch.nn.Module):  # with two parameters that it does not use",
+                    "    def __init__(self):",
+                    "        super().__init__(); self.inner = Field(p)",
+                    "        self.spare = torch.nn.Parameter(torch.ones(2).double())",
+                    "    def forward(self, t, y): return self.inner(t, y)",
+                    "field = Spare()",
+                    _START,
+                    f"loss({solved('field', how)}).backward()",
+                    f"observed = np.concatenate({_OF.format('field.inner.p, field.spare')})",
+                ]
             case "DER-12":
-                return [*_TWICE, *begin, f"loss({solved('Twice(field)', how)}).backward()",
-                        f"observed = np.concatenate({_OF.format('field.p')})"]  # fmt: skip
+                return [
+                    *_TWICE,
+                    *begin,
+                    f"loss({solved('Twice(field)', how)}).backward()",
+                    f"observed = np.concatenate({_OF.format('field.p')})",
+                ]
             case "DER-15" | "DER-16":
                 form = {"DER-15": "tuple", "DER-16": "complex"}[claim_id]
-                return [*parts_of(form), *begin,
-                        f"loss(whole({solved('Parts(field)', how, 'cut(start)')})).backward()",
-                        f"observed = np.concatenate({_OF.format('field.p')})"]  # fmt: skip
+                return [
+                    *parts_of(form),
+                    *begin,
+                    f"loss(whole({solved('Parts(field)', how, 'cut(start)')})).backward()",
+                    f"observed = np.concatenate({_OF.format('field.p')})",
+                ]
             case _:  # USE-1
-                return [*begin, f"first = loss({solved('field', how)})",
-                        f"(first + loss({solved('field', how, 'torch.tensor(0.5 * y0 - 0.25)')})).backward()",
-                        f"observed = np.concatenate({_OF.format('field.p')})"]  # fmt: skip
+                return [
+                    *begin,
+                    f"first = loss({solved('field', how)})",
+                    f"(first + loss({solved('field', how, 'torch.tensor(0.5 * y0 - 0.25)')})).backward()",
+                    f"observed = np.concatenate({_OF.format('field.p')})",
+                ]
 
     if claim_id == "USE-1":
         use.elsewhere(problem)  # raises for a problem that has no such second start
     loss, constants = loss_text(problem.loss)
-    return Question("gradient", "derivative in start, parameters", problem, finest(subject),
-                    {"loss": loss, "constants": constants, "lines": lines, "indices": indices, "value": value,
-                     "more": more})  # fmt: skip
+    return Question(
+        "gradient",
+        "derivative in start, parameters",
+        problem,
+        finest(subject),
+        {"loss": loss, "constants": constants, "lines": lines, "indices": indices, "value": value, "more": more},
+    )
 
 
 def single(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -174,9 +217,20 @@ def single(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Que
         ]
 
     loss, constants = loss_text(asked.loss)
-    return Question("gradient", "derivative in float32", asked, loosened(subject),
-                    {"loss": loss, "constants": constants, "lines": lines, "value": EXACT, "more": "",
-                     "indices": list(range(asked.y0.size + len(asked.theta)))})  # fmt: skip
+    return Question(
+        "gradient",
+        "derivative in float32",
+        asked,
+        loosened(subject),
+        {
+            "loss": loss,
+            "constants": constants,
+            "lines": lines,
+            "value": EXACT,
+            "more": "",
+            "indices": list(range(asked.y0.size + len(asked.theta))),
+        },
+    )
 
 
 def invariant(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -186,31 +240,37 @@ def invariant(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
     asked = problem.with_(loss=LinearLoss(np.zeros(problem.observations)), running=None)
 
     def adjoint_times_tangent(call: Call) -> list[str]:
-        return [f"v, w = np.array({v.tolist()}), np.array({w.tolist()})",
-                "class Tangent(torch.nn.Module):  # of state and direction",
-                "    def forward(self, t, s):",
-                "        y, d = s.chunk(2, -1); at = lambda y: f(t, y, torch.tensor(p))",
-                "        return torch.cat([at(y), torch.autograd.functional.jvp(at, y, d)[1]], -1)",
-                f"both = solve(Tangent(), torch.tensor(np.concatenate([y0, v], 1)), torch.tensor(ts), {call.how})",
-                "def adjoint(i, y):",
-                f"    end = solve(Field(p), y, torch.tensor(ts[i:]), {call.how})[-1]",
-                "    return torch.autograd.grad((torch.tensor(w) * end).sum(), y)[0].numpy()",
-                "y, d = both.detach()[:-1].chunk(2, -1)",
-                "pairs = [(adjoint(i, y[i].clone().requires_grad_()), d[i].numpy()) for i in range(len(y))]",
-                "observed = np.stack([(a * b).sum(1) for a, b in pairs])",
-                "end = lambda h: (w * exact(y0 + h * v, p, ts)[-1]).sum(1)",
-                "slope = (8 * (end(1e-3) - end(-1e-3)) - end(2e-3) + end(-2e-3)) / 12e-3",
-                "true = np.stack([slope] * len(y))"]  # fmt: skip
+        return [
+            f"v, w = np.array({v.tolist()}), np.array({w.tolist()})",
+            "class Tangent(torch.nn.Module):  # of state and direction",
+            "    def forward(self, t, s):",
+            "        y, d = s.chunk(2, -1); at = lambda y: f(t, y, torch.tensor(p))",
+            "        return torch.cat([at(y), torch.autograd.functional.jvp(at, y, d)[1]], -1)",
+            f"both = solve(Tangent(), torch.tensor(np.concatenate([y0, v], 1)), torch.tensor(ts), {call.how})",
+            "def adjoint(i, y):",
+            f"    end = solve(Field(p), y, torch.tensor(ts[i:]), {call.how})[-1]",
+            "    return torch.autograd.grad((torch.tensor(w) * end).sum(), y)[0].numpy()",
+            "y, d = both.detach()[:-1].chunk(2, -1)",
+            "pairs = [(adjoint(i, y[i].clone().requires_grad_()), d[i].numpy()) for i in range(len(y))]",
+            "observed = np.stack([(a * b).sum(1) for a, b in pairs])",
+            "end = lambda h: (w * exact(y0 + h * v, p, ts)[-1]).sum(1)",
+            "slope = (8 * (end(1e-3) - end(-1e-3)) - end(2e-3) + end(-2e-3)) / 12e-3",
+            "true = np.stack([slope] * len(y))",
+        ]
 
     def volume(call: Call) -> list[str]:
-        return ["start = torch.tensor(y0, requires_grad=True)",
-                f"end = solve(Field(p), start, torch.tensor(ts), {call.how})[-1]",
-                "rows = [torch.autograd.grad(x.sum(), start, retain_graph=True)[0].numpy() for x in end.T]",
-                "observed = np.linalg.det(np.stack(rows, 1))",
-                "move = lambda j, h: exact(y0 + h * np.eye(y0.shape[1])[j], p, ts)[-1]",
-                "slope = lambda j, h: (8 * (move(j, h) - move(j, -h)) - move(j, 2 * h) + move(j, -2 * h)) / (12 * h)",
-                "true = np.linalg.det(np.stack([slope(j, 1e-3) for j in range(y0.shape[1])], 2))"]  # fmt: skip
+        return [
+            "start = torch.tensor(y0, requires_grad=True)",
+            f"end = solve(Field(p), start, torch.tensor(ts), {call.how})[-1]",
+            "rows = [torch.autograd.grad(x.sum(), start, retain_graph=True)[0].numpy() for x in end.T]",
+            "observed = np.linalg.det(np.stack(rows, 1))",
+            "move = lambda j, h: exact(y0 + h * np.eye(y0.shape[1])[j], p, ts)[-1]",
+            "slope = lambda j, h: (8 * (move(j, h) - move(j, -h)) - move(j, 2 * h) + move(j, -2 * h)) / (12 * h)",
+            "true = np.linalg.det(np.stack([slope(j, 1e-3) for j in range(y0.shape[1])], 2))",
+        ]
 
-    lines, what = {"NODE-4": (adjoint_times_tangent, "adjoint times tangent"),
-                   "NODE-5": (volume, "determinant of dy(T)/dy0")}[claim_id]  # fmt: skip
+    lines, what = {
+        "NODE-4": (adjoint_times_tangent, "adjoint times tangent"),
+        "NODE-5": (volume, "determinant of dy(T)/dy0"),
+    }[claim_id]
     return Question("solution", what, asked, finest(subject), {"lines": lines, "needs_truth": True})

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from odecheck_reference import Problem, losses
 
-from ..door import BadInput
-from ..subject import Subject
+from odecheck.errors import BadInput
+from odecheck.subject import Subject
 
 Variables = dict[str, Any]
 SHOW = "odecheck show ROW, which runs the case again with odecheck"

@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 from odecheck_reference import Problem
 
-from ..claims import solution, steps
-from ..claims import tolerance as tolerances
-from ..claims.parameters import float32_problem, loosened
-from ..solvers import Adaptive, FixedStep, GivenSteps
-from ..subject import Subject
-from .libraries import Call
+from odecheck.claims.libraries import grids as steps
+from odecheck.claims.libraries import tolerance as tolerances
+from odecheck.claims.libraries.parameters import float32_problem, loosened
+from odecheck.claims.papers import solution
+from odecheck.claims.shared import tolerances as shared
+from odecheck.engines.script_call import Call
+from odecheck.errors import NotApplicable
+from odecheck.solvers import FixedStep, GivenSteps, Stepped
+from odecheck.subject import Subject
+
 from .question import Question, Variables, finest, index_of, worst_part
 
 
@@ -36,18 +40,24 @@ def consistency(claim_id: str, subject: Subject, problem: Problem, worst: str) -
     ends = problem.with_(ts=problem.ts[[0, -1]], loss=solution.silent(problem, 2), running=None)
 
     def there_and_back(call: Call) -> list[str]:
-        return [f"arrived = {call.states()}[-1]",
-                f"observed, true = {call.states('arrived', 'ts[::-1].copy()')}[-1], y0"]  # fmt: skip
+        return [
+            f"arrived = {call.states()}[-1]",
+            f"observed, true = {call.states('arrived', 'ts[::-1].copy()')}[-1], y0",
+        ]
 
     def in_pieces(call: Call) -> list[str]:
-        return ["middle = ts[0] + 0.4 * (ts[1] - ts[0])",
-                f"half = {call.states('y0', 'np.array([ts[0], middle])')}[-1]",
-                f"observed = {call.states('half', 'np.array([middle, ts[1]])')}[-1]",
-                f"true = {call.states()}[-1]"]  # fmt: skip
+        return [
+            "middle = ts[0] + 0.4 * (ts[1] - ts[0])",
+            f"half = {call.states('y0', 'np.array([ts[0], middle])')}[-1]",
+            f"observed = {call.states('half', 'np.array([middle, ts[1]])')}[-1]",
+            f"true = {call.states()}[-1]",
+        ]
 
     def row_by_row(call: Call) -> list[str]:
-        return [f"observed = np.concatenate([{call.states('y0[i:i + 1]')} for i in range(len(y0))], 1)",
-                f"true = {call.states()}"]  # fmt: skip
+        return [
+            f"observed = np.concatenate([{call.states('y0[i:i + 1]')} for i in range(len(y0))], 1)",
+            f"true = {call.states()}",
+        ]
 
     def twice(call: Call) -> list[str]:
         return [f"observed, true = {call.states()}, {call.states()}"]
@@ -66,7 +76,8 @@ def consistency(claim_id: str, subject: Subject, problem: Problem, worst: str) -
 def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-3, SOL-4, SOL-10, SOL-11: the order of a fixed-step method."""
     solver = subject.solver
-    assert isinstance(solver, FixedStep)
+    if not isinstance(solver, FixedStep):
+        raise NotApplicable("a script is known for the orders of fixed-step methods that have a name")
     cells, at, stated = solution.cells_of(problem), -1, solver.order
     ts = problem.ts[[0, -1]]
     remainder = steps.REMAINDER if claim_id == "SOL-10" else 0.0
@@ -78,32 +89,32 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
         subject, more = replace(subject, solver=GivenSteps(solver.method)), {"uneven": 1 - 2 * steps.UNEVEN}
     length = 1.0 if more["uneven"] else abs(float(ts[-1] - ts[0]))
     more["steps"] = [length / (cells * 2**j + remainder) for j in range(4)]
-    torchdiffeq = subject.engine.name.startswith(("torchdiffeq", "odecheck"))
-    more["step_key"] = "['options']['step_size']" if torchdiffeq else "['step_size']"
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
     return Question("order", "order of convergence", asked, subject, {"at": at, "order": stated, **more})
 
 
 def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-5: how the error follows the tolerance."""
-    solver = subject.solver
-    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
-    lands = solver.land or getattr(subject.engine, "lands", False)
-    ts = np.linspace(problem.ts[0], problem.ts[-1], 2 if lands else 21)
-    tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[4:]
-    ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
+    solver = shared.adaptive_of(subject)
+    ts = np.linspace(problem.ts[0], problem.ts[-1], 2 if shared.lands(subject) else 21)
+    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[4:]
+    ratio = shared.ratio_of(solver)
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)
-    return Question("tolerance", "power of the tolerance", asked, subject,
-                    {"tolerances": [float(f"{x:.3g}") for x in tight], "ratio": ratio})  # fmt: skip
+    return Question(
+        "tolerance",
+        "power of the tolerance",
+        asked,
+        subject,
+        {"tolerances": [float(f"{x:.3g}") for x in tight], "ratio": ratio},
+    )
 
 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
-    solver = subject.solver
-    assert isinstance(solver, Adaptive) and solver.order in solution.TOLERANCES
-    tight = np.geomspace(*solution.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
-    ratio = 0.01 if solver.atol is None else solver.atol / solver.rtol
-    at = replace(subject, solver=replace(solver, rtol=float(tight), atol=float(ratio * tight)))
+    solver = shared.adaptive_of(subject)
+    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
+    ratio = shared.ratio_of(solver)
+    at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)
     granted = tolerances.SAFETY * tolerances.of_states(solver, asked, tight) / tolerances.stages_of(solver)
 
@@ -117,7 +128,7 @@ def decay(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
     """SOL-12: a solution that decays and must not grow."""
     d = problem.field.state
     solver = subject.solver
-    if isinstance(solver, FixedStep):
+    if isinstance(solver, Stepped):
         size = float(np.linalg.norm(problem.theta[: d * d].reshape(d, d), 2))
         subject = replace(subject, solver=solver.with_step(0.025 / size))
     return Question("decay", "growth of a solution that decays", steps.long_decay(problem), subject, {})
@@ -128,13 +139,20 @@ def single(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Que
 
     def lines(call: Call) -> list[str]:
         solved = f"solve(Field(p).float(), torch.tensor(y0).float(), torch.tensor(ts).float(), {call.how}).detach()"
-        return [f"states = {solved}",
-                "other = np.full(states.shape, np.nan)  # for another number type",
-                "observed = states.double().numpy() if states.dtype == torch.float32 else other",
-                "true = exact(y0, p, ts)"]  # fmt: skip
+        return [
+            f"states = {solved}",
+            "other = np.full(states.shape, np.nan)  # for another number type",
+            "observed = states.double().numpy() if states.dtype == torch.float32 else other",
+            "true = exact(y0, p, ts)",
+        ]
 
-    return Question("solution", "state in float32", float32_problem(problem), loosened(subject),
-                    {"lines": lines, "needs_truth": True})  # fmt: skip
+    return Question(
+        "solution",
+        "state in float32",
+        float32_problem(problem),
+        loosened(subject),
+        {"lines": lines, "needs_truth": True},
+    )
 
 
 def parts_of(form: str) -> list[str]:
@@ -143,10 +161,12 @@ def parts_of(form: str) -> list[str]:
         "tuple": ("(y[..., 0], y[..., 1:])", "torch.cat([y[0][..., None], y[1]], -1)"),
         "complex": ("torch.view_as_complex(y.reshape(*y.shape[:-1], -1, 2))", "torch.view_as_real(y).flatten(-2)"),
     }[form]
-    return [f"class Parts(torch.nn.Module):  # the state {'is a tuple' if form == 'tuple' else 'is complex'}",
-            "    def __init__(self, inner): super().__init__(); self.inner = inner",
-            "    def forward(self, t, y): return cut(self.inner(t.real, whole(y)))",
-            f"cut, whole = lambda y: {cut}, lambda y: {whole}"]  # fmt: skip
+    return [
+        f"class Parts(torch.nn.Module):  # the state {'is a tuple' if form == 'tuple' else 'is complex'}",
+        "    def __init__(self, inner): super().__init__(); self.inner = inner",
+        "    def forward(self, t, y): return cut(self.inner(t.real, whole(y)))",
+        f"cut, whole = lambda y: {cut}, lambda y: {whole}",
+    ]
 
 
 def form(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -154,9 +174,16 @@ def form(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Quest
     kind = {"SOL-16": "tuple", "SOL-17": "complex"}[claim_id]
 
     def lines(call: Call) -> list[str]:
-        return [*parts_of(kind),
-                f"states = solve(Parts(Field(p)), cut(torch.tensor(y0)), torch.tensor(ts), {call.how})",
-                "observed, true = whole(states).detach().numpy(), exact(y0, p, ts)"]  # fmt: skip
+        return [
+            *parts_of(kind),
+            f"states = solve(Parts(Field(p)), cut(torch.tensor(y0)), torch.tensor(ts), {call.how})",
+            "observed, true = whole(states).detach().numpy(), exact(y0, p, ts)",
+        ]
 
-    return Question("solution", f"state, as {'a tuple' if kind == 'tuple' else 'complex numbers'}", problem,
-                    finest(subject), {"lines": lines, "needs_truth": True})  # fmt: skip
+    return Question(
+        "solution",
+        f"state, as {'a tuple' if kind == 'tuple' else 'complex numbers'}",
+        problem,
+        finest(subject),
+        {"lines": lines, "needs_truth": True},
+    )

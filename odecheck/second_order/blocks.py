@@ -7,8 +7,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..ode.fields import Field, Leaves
-from ..ode.stepping import integrate
+from odecheck.ode.fields import Field, Leaves
+from odecheck.ode.stepping import integrate
+
 from .samples import Samples, curvature_of_loss
 
 Form = Literal["exact", "gauss-newton"]

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ode.fields import Field, Leaves
-from ..ode.stepping import integrate
+from odecheck.ode.fields import Field, Leaves
+from odecheck.ode.stepping import integrate
+
 from .samples import Samples
 
 

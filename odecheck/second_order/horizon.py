@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ode.start import start
+from odecheck.ode.arguments import start
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ode.fields import Adjoint, Leaves, Tangent, vector_jacobian
-from ..ode.start import Start, start
-from ..ode.stepping import integrate
+from odecheck.ode.arguments import Start, start
+from odecheck.ode.fields import Adjoint, Leaves, Tangent, vector_jacobian
+from odecheck.ode.stepping import integrate
 
 
 @dataclass(frozen=True)

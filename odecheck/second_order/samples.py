@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..ode.fields import Field, Leaves
-from ..ode.start import Start, start
+from odecheck.ode.arguments import Start, start
+from odecheck.ode.fields import Field, Leaves
 
 
 class Samples:

@@ -47,14 +47,30 @@ from .journal import Piece
 from .journal import Row as JournalRow
 
 CLOSED: tuple[Field, ...] = (
-    Linear(1), Linear(1, time=True), Linear(2), Linear(2, time=True), Linear(3),
-    Mlp(1, 1, (), time=True), Mlp(2, 2), Logistic(), Logistic(),
-)  # fmt: skip
+    Linear(1),
+    Linear(1, time=True),
+    Linear(2),
+    Linear(2, time=True),
+    Linear(3),
+    Mlp(1, 1, (), time=True),
+    Mlp(2, 2),
+    Logistic(),
+    Logistic(),
+)
 CURVED: tuple[Field, ...] = (
-    Mlp(1, 1, (1,), time=True), Mlp(1, 1, (2,), "softplus"), Mlp(1, 1, (1, 1), "sine"), Mlp(2, 2, (1,), "gelu"),
-    SecondOrder(Mlp(1, 1, (1,), time=True)), HeavyBall(Mlp(1, 1, (1,))), GeneralisedHeavyBall(Mlp(1, 1, (), time=True)),
-    Adam(Mlp(1, 1)), LotkaVolterra(), VanDerPol(), Pendulum(), Lorenz(),
-)  # fmt: skip
+    Mlp(1, 1, (1,), time=True),
+    Mlp(1, 1, (2,), "softplus"),
+    Mlp(1, 1, (1, 1), "sine"),
+    Mlp(2, 2, (1,), "gelu"),
+    SecondOrder(Mlp(1, 1, (1,), time=True)),
+    HeavyBall(Mlp(1, 1, (1,))),
+    GeneralisedHeavyBall(Mlp(1, 1, (), time=True)),
+    Adam(Mlp(1, 1)),
+    LotkaVolterra(),
+    VanDerPol(),
+    Pendulum(),
+    Lorenz(),
+)
 # the share of fields with a closed form: the others take a hundred times as long, in mpmath
 CLOSED_SHARE = 0.99
 # how long the window may be, as a multiple of 1 / Lipschitz constant of the start
@@ -146,8 +162,20 @@ def _loss(problem: Problem, rng: np.random.Generator) -> Loss:
 QUANTITIES = ("solution", "loss", "transition", "gradient", "adjoint states", "volume", "hessian", "gauss-newton")
 # Each problem is asked for its solution and loss, every other one for some of the rest in turn: most of the cost is the
 # reference's own five runs of each kind of equation, and other problems tell more than other quantities of one.
-TURNS = (("transition", "gradient"), (), ("adjoint states",), (), ("volume",), (),
-         ("transition", "gradient"), (), ("adjoint states", "volume"), (), ("hessian", "gauss-newton"), ())  # fmt: skip
+TURNS = (
+    ("transition", "gradient"),
+    (),
+    ("adjoint states",),
+    (),
+    ("volume",),
+    (),
+    ("transition", "gradient"),
+    (),
+    ("adjoint states", "volume"),
+    (),
+    ("hessian", "gauss-newton"),
+    (),
+)
 ORDER = {"solution": 0, "loss": 0, "hessian": 2, "gauss-newton": 2}
 
 
@@ -155,10 +183,15 @@ def pairs(problem: Problem, quantities: tuple[str, ...] = QUANTITIES) -> Iterato
     """(name, what the reference says, the truth) for each of the quantities."""
     truth = exact.solve(problem, order=max(ORDER.get(q, 1) for q in quantities))
     size, n = problem.y0.size, problem.field.params
-    simple = {"solution": (solution, truth.solution), "loss": (loss, truth.loss),
-              "transition": (transition, truth.transition), "adjoint states": (adjoint_states, truth.adjoint_states),
-              "volume": (volume, truth.volume), "hessian": (hessian, truth.hessian),
-              "gauss-newton": (gauss_newton, truth.gauss_newton)}  # fmt: skip
+    simple = {
+        "solution": (solution, truth.solution),
+        "loss": (loss, truth.loss),
+        "transition": (transition, truth.transition),
+        "adjoint states": (adjoint_states, truth.adjoint_states),
+        "volume": (volume, truth.volume),
+        "hessian": (hessian, truth.hessian),
+        "gauss-newton": (gauss_newton, truth.gauss_newton),
+    }
     for quantity in quantities:
         if quantity != "gradient":
             reference, right = simple[quantity]
@@ -190,8 +223,10 @@ def rows(seed: int, quantities: tuple[str, ...] | None = None) -> list[Row]:
         quantities = ("solution", "loss", *TURNS[seed % len(TURNS)])
     try:
         problem = drawn(seed)
-        return [Row(seed, name, *measured(observed, truth), problem.name)
-                for name, observed, truth in pairs(problem, quantities)]  # fmt: skip
+        return [
+            Row(seed, name, *measured(observed, truth), problem.name)
+            for name, observed, truth in pairs(problem, quantities)
+        ]
     except (flow.FlowError, ExactError):
         return []
 
@@ -213,12 +248,25 @@ def summary(found: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
         of = [row for row in everything if row["quantity"] == quantity]
         slack = [row["slack"] for row in of if np.isfinite(row["slack"])]
         low, middle, high = (float(x) for x in np.percentile(slack, [1, 50, 99]))
-        table.append({"quantity": quantity, "rows": len(of), "outside": sum(row["score"] > 1 for row in of),
-                      "largest_error_over_bar": max(row["score"] for row in of), "bar_over_error_1_percent": low,
-                      "bar_over_error_median": middle, "bar_over_error_99_percent": high})  # fmt: skip
+        table.append(
+            {
+                "quantity": quantity,
+                "rows": len(of),
+                "outside": sum(row["score"] > 1 for row in of),
+                "largest_error_over_bar": max(row["score"] for row in of),
+                "bar_over_error_1_percent": low,
+                "bar_over_error_median": middle,
+                "bar_over_error_99_percent": high,
+            }
+        )
     slack = [row["slack"] for row in everything if np.isfinite(row["slack"])]
-    return {"drawn": len(found), "problems": sum(bool(one) for one in found), "rows": len(everything),
-            "outside": sum(row["score"] > 1 for row in everything),
-            "outside_rows": [dict(row) for row in everything if row["score"] > 1],
-            "problems_outside": sum(any(row["score"] > 1 for row in one) for one in found),
-            "median": float(np.median(slack)) if slack else None, "quantities": table}  # fmt: skip
+    return {
+        "drawn": len(found),
+        "problems": sum(bool(one) for one in found),
+        "rows": len(everything),
+        "outside": sum(row["score"] > 1 for row in everything),
+        "outside_rows": [dict(row) for row in everything if row["score"] > 1],
+        "problems_outside": sum(any(row["score"] > 1 for row in one) for one in found),
+        "median": float(np.median(slack)) if slack else None,
+        "quantities": table,
+    }

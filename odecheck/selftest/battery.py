@@ -18,15 +18,18 @@ import torch
 from odecheck_reference import Problem, catalogue, flow, losses
 from odecheck_reference.fields import Mlp
 
-from ..claim import Claim, NotApplicable
-from ..claims import ALL, CONFORMANCE, posed
-from ..drawn import draw
-from ..engines.own import Closed, Discrete
-from ..judge import Verdict
-from ..record import evaluate
-from ..solvers import Adaptive, FixedStep
-from ..subject import SHIPPED, Subject
-from . import asked_here
+from odecheck.claim import Claim
+from odecheck.claims import ALL, CONFORMANCE
+from odecheck.engines.own import Closed, Discrete
+from odecheck.errors import NotApplicable
+from odecheck.judge import Verdict
+from odecheck.problem_sets import conformance as posed
+from odecheck.problem_sets.families import draw
+from odecheck.record import evaluate
+from odecheck.solvers import Adaptive, FixedStep
+from odecheck.subject import SHIPPED, Subject
+
+from . import claims as asked_here
 
 Change = Callable[[Subject], Subject]
 OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
@@ -37,8 +40,13 @@ NOT_LANDING = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-7), Closed())
 FIXED = Subject(SHIPPED, FixedStep("rk4", step=1 / 16), Discrete())
 ENOUGH = 5
 # asked by the battery alone
-HERE = (asked_here.step_is_a_dense_solve, asked_here.samples_add_up, asked_here.steps_of_the_last_time,
-        asked_here.change_is_the_volume, asked_here.derivatives_of_the_very_steps)  # fmt: skip
+HERE = (
+    asked_here.step_is_a_dense_solve,
+    asked_here.samples_add_up,
+    asked_here.steps_of_the_last_time,
+    asked_here.change_is_the_volume,
+    asked_here.derivatives_of_the_very_steps,
+)
 CLAIMS = (*ALL, *CONFORMANCE, *HERE)
 # measured in bytes and in time: the mutants that these two refute keep what they need not, or do less than they say
 UNASKED = ("SNOPT-12",)
@@ -55,15 +63,28 @@ PLAN: Plan = (
     (CLOSED, "entropy backwards", ("NODE-1", "NODE-2", "NODE-3")),
     (CLOSED, "on the grid", ("SNOPT-6", "SNOPT-7", "SNOPT-8", "SNOPT-9")),
     *((DISCRETE, name, ("SOL-1", "SOL-2", "NODE-2")) for name in TEXTBOOK),
-    *((DISCRETE, name, FIELDS) for name in (
-        "second order", "gradient", "heavy ball, signs of the code", "heavy ball of a gradient",
-        "generalised heavy ball, all of time", "Adam", "Adam, denominator of the code", "Adam, equal rates",
-        "Adam, published rates")),
-)  # fmt: skip
+    *(
+        (DISCRETE, name, FIELDS)
+        for name in (
+            "second order",
+            "gradient",
+            "heavy ball, signs of the code",
+            "heavy ball of a gradient",
+            "generalised heavy ball, all of time",
+            "Adam",
+            "Adam, denominator of the code",
+            "Adam, equal rates",
+            "Adam, published rates",
+        )
+    ),
+)
 # what a library has to meet beyond that: of each kind of question one that costs no more than a second or two
 OF_LIBRARIES: Plan = (
-    (CLOSED, "small tanh network", ("DER-1", "DER-2", "DER-4", "DER-5", "DER-10", "DER-12", "SOL-13", "SOL-14",
-                                    "SOL-15", "SOL-16", "USE-2")),
+    (
+        CLOSED,
+        "small tanh network",
+        ("DER-1", "DER-2", "DER-4", "DER-5", "DER-10", "DER-12", "SOL-13", "SOL-14", "SOL-15", "SOL-16", "USE-2"),
+    ),
     (FIXED, "small tanh network", ("SOL-10", "SOL-11", "DER-3")),
     (CLOSED, "pendulum at rest", ("DER-7",)),
     (CLOSED, "switched", ("DER-9",)),
@@ -72,7 +93,7 @@ OF_LIBRARIES: Plan = (
     (CLOSED, "on the grid", ("OPT-1", "OPT-2")),
     (FIXED, "on the grid", ("STEP-1",)),
     (FIXED, "small tanh network", ("STEP-1",)),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -112,11 +133,24 @@ def problems() -> dict[str, Problem]:
     entropy = losses.CrossEntropy(np.array([[0.0], [0.5], [1.0]]), np.array([[0], [1], [1]]))
     found = {
         "clocked": Problem("clocked", field, y0, theta, ts, square),
-        "on the grid": Problem("on the grid", field, np.vstack([y0, -y0 / 2]), theta, np.array([0.0, 0.5, 1.0]),
-                               losses.SquaredError(0.9 * np.ones((3, 2, 2)), np.zeros((3, 2, 2)))),
-        "entropy backwards": Problem("entropy backwards", field, y0, theta, np.array([1.25, 0.5, 0.0]), entropy,
-                                     losses.QuadraticCost(0.5, 0.25, 0.125)),
-    }  # fmt: skip
+        "on the grid": Problem(
+            "on the grid",
+            field,
+            np.vstack([y0, -y0 / 2]),
+            theta,
+            np.array([0.0, 0.5, 1.0]),
+            losses.SquaredError(0.9 * np.ones((3, 2, 2)), np.zeros((3, 2, 2))),
+        ),
+        "entropy backwards": Problem(
+            "entropy backwards",
+            field,
+            y0,
+            theta,
+            np.array([1.25, 0.5, 0.0]),
+            entropy,
+            losses.QuadraticCost(0.5, 0.25, 0.125),
+        ),
+    }
     posed_ = posed.network(), posed.at_rest(), posed.switched(), posed.curved()
     found |= {problem.name: problem for problem in (*posed_, *catalogue.full()) if _named(problem.name)}
     for _, name, _ in PLAN:
@@ -139,10 +173,14 @@ def units(known: dict[str, Problem]) -> list[list[Case]]:
 
 def cases(known: dict[str, Problem]) -> list[Case]:
     """All cases of the plan."""
-    return [Case(claim, subject, known[name])
-            for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, (*CONFORMANCE, *HERE)))
-            for subject, name, ids in plan if name in known
-            for claim in claims if among(claim.id, ids) and claim.id not in UNASKED]  # fmt: skip
+    return [
+        Case(claim, subject, known[name])
+        for plan, claims in ((PLAN, ALL), (OF_LIBRARIES, (*CONFORMANCE, *HERE)))
+        for subject, name, ids in plan
+        if name in known
+        for claim in claims
+        if among(claim.id, ids) and claim.id not in UNASKED
+    ]
 
 
 def asks(claim: str) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..report.static import needs_figures
+from odecheck.report.static import needs_figures
+
 from . import discernment
 from .journal import Row
 
@@ -36,9 +37,11 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             if mine:
                 style = ("-", "--", "-.", ":")[number]
                 (lines[engine],) = axes.plot(*zip(*mine, strict=True), style, color=f"C{number}", marker=".")
-        levels = {r["test"]: r["smallest_refuted"] for r in rows
-                  if r["test"] in discernment.OTHERS and r["part"] == PARTS[claim]
-                  and math.isfinite(r["smallest_refuted"])}  # fmt: skip
+        levels = {
+            r["test"]: r["smallest_refuted"]
+            for r in rows
+            if r["test"] in discernment.OTHERS and r["part"] == PARTS[claim] and math.isfinite(r["smallest_refuted"])
+        }
         above = 0.0
         for name, level in sorted(levels.items(), key=lambda item: item[1]):
             axes.axhline(level, color="0.6", linewidth=0.8)

@@ -18,23 +18,35 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..claims import ALL
-from ..engines.own import Closed, Discrete
-from ..engines.torchdiffeq import Adjoint, Backprop
-from ..judge import Verdict
-from ..record import evaluate
-from ..solvers import Adaptive
-from ..subject import SHIPPED, Subject
+from odecheck.claims import ALL
+from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.judge import Verdict
+from odecheck.record import evaluate
+from odecheck.solvers import Adaptive
+from odecheck.subject import SHIPPED, Subject
+
 from . import battery, operators
 from .journal import Piece, Row
 
 SMALLEST, LARGEST = 1e-14, 10.0
-ENGINES = {"torchdiffeq backprop": Backprop, "torchdiffeq adjoint": Adjoint, "odecheck.odeint": Closed,
-           "odecheck.discrete": Discrete}  # fmt: skip
+ENGINES = {
+    "torchdiffeq backprop": Backprop,
+    "torchdiffeq adjoint": Adjoint,
+    "odecheck.odeint": Closed,
+    "odecheck.discrete": Discrete,
+}
 TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
 # what is multiplied by 1 + ε, for each claim that is asked
-DEFECTS = {"SOL-2": "last state", "NODE-1": "y0", "NODE-2": "theta", "NODE-3": "last time", "SNOPT-1": "Q_thetatheta",
-           "SNOPT-4": "q", "SNOPT-10": "Q_TT"}  # fmt: skip
+DEFECTS = {
+    "SOL-2": "last state",
+    "NODE-1": "y0",
+    "NODE-2": "theta",
+    "NODE-3": "last time",
+    "SNOPT-1": "Q_thetatheta",
+    "SNOPT-4": "q",
+    "SNOPT-10": "Q_TT",
+}
 # second derivatives of the flow are dear: at these tolerances only
 SECOND_ORDER = (1e-6, 1e-8)
 
@@ -59,11 +71,10 @@ def smallest(refutes: Callable[[float], bool]) -> float:
 
 
 def _scaled(part: str, by: float) -> Callable[[Subject], Subject]:
-    class Scaled(operators.Altered):
-        def _of(self, x: Tensor) -> Tensor:
-            return by * x
+    def change(subject: Subject) -> Subject:
+        return replace(subject, engine=operators.altered(subject.engine, part, f"times {by!r}", lambda x: by * x))
 
-    return lambda subject: replace(subject, engine=Scaled(subject.engine, part, f"times {by!r}"))
+    return change
 
 
 def ours(argument: tuple[str, float]) -> list[Row]:
@@ -74,7 +85,7 @@ def ours(argument: tuple[str, float]) -> list[Row]:
     subject = operators.kept(Subject(SHIPPED, Adaptive("dopri8", rtol=rtol, land=True), ENGINES[name]()))
     rows: list[Row] = []
     for claim in ALL:
-        dear = claim.id.startswith("SNOPT") and name == "odecheck.odeint" and rtol not in SECOND_ORDER
+        dear = claim.family.speaks_of == "second derivatives" and name == "odecheck.odeint" and rtol not in SECOND_ORDER
         if claim.id not in DEFECTS or dear:
             continue
         right = evaluate(claim, subject, problem)
@@ -85,8 +96,17 @@ def ours(argument: tuple[str, float]) -> list[Row]:
         def refutes(by: float, claim: Any = claim, part: str = part) -> bool:
             return evaluate(claim, _scaled(part, 1 + by)(subject), problem).verdict == Verdict.REFUTED
 
-        rows.append({"test": claim.id, "engine": name, "rtol": rtol, "part": part, "verdict": str(right.verdict),
-                     "resolved": right.resolved, "smallest_refuted": smallest(refutes)})  # fmt: skip
+        rows.append(
+            {
+                "test": claim.id,
+                "engine": name,
+                "rtol": rtol,
+                "part": part,
+                "verdict": str(right.verdict),
+                "resolved": right.resolved,
+                "smallest_refuted": smallest(refutes),
+            }
+        )
     return rows
 
 
@@ -159,8 +179,14 @@ def gradcheck_defaults(part: str, by: float) -> bool:
         parts = theta.split([s.numel() for _, s in shapes])
         given = {n: x.reshape(s) for (n, s), x in zip(shapes, parts, strict=True)}
         field = _Bound(module, given)
-        return torchdiffeq.odeint(field, y0, ts, rtol=1e-9, atol=1e-11,  # pyright: ignore[reportReturnType]
-                                  method="dopri5")  # fmt: skip
+        return torchdiffeq.odeint(
+            field,
+            y0,
+            ts,
+            rtol=1e-9,
+            atol=1e-11,  # pyright: ignore[reportReturnType]
+            method="dopri5",
+        )
 
     given = {"y0": problem.y0, "theta": problem.theta, "ts": problem.ts}
     inputs = {name: torch.tensor(value, requires_grad=True) for name, value in given.items()}
@@ -285,8 +311,17 @@ def theirs(name: str) -> list[Row]:
             verdict, least = "holds", smallest(lambda by, part=part: test(part, by))
         except ArithmeticError:  # a test that refutes the right derivative discerns nothing
             verdict, least = "refuted", math.nan
-        rows.append({"test": name, "engine": "", "rtol": math.nan, "part": part, "verdict": verdict,
-                     "resolved": math.nan, "smallest_refuted": least})  # fmt: skip
+        rows.append(
+            {
+                "test": name,
+                "engine": "",
+                "rtol": math.nan,
+                "part": part,
+                "verdict": verdict,
+                "resolved": math.nan,
+                "smallest_refuted": least,
+            }
+        )
     return rows
 
 

@@ -16,16 +16,18 @@ from typing import Any
 import torch
 from odecheck_reference import Problem
 
-from ..claim import Claim
-from ..claims import ALL
-from ..door import BadInput
-from ..engines.own import Closed, Discrete
-from ..engines.torchdiffeq import Adjoint, Backprop
-from ..judge import Verdict
-from ..record import Record, evaluate
-from ..shipped import STEP_TIMES
-from ..solvers import Adaptive, FixedStep
-from ..subject import SHIPPED, Subject, metered
+from odecheck.claim import Claim, family_of
+from odecheck.claims import ALL
+from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.errors import BadInput
+from odecheck.instruments.metering import metered
+from odecheck.judge import Verdict
+from odecheck.record import Record, evaluate
+from odecheck.runner.presets import STEP_TIMES
+from odecheck.solvers import Adaptive, FixedStep
+from odecheck.subject import SHIPPED, Subject
+
 from .battery import KeptRuns
 from .journal import Piece, Row
 
@@ -45,7 +47,7 @@ CORRECT = (
     Subject(SHIPPED, Adaptive("dopri8", rtol=1e-8, land=True), Backprop()),
 )
 # many solves, and second derivatives of the flow in the reference: asked of every fourth and of every 32nd pair
-DEAR, DEAREST = ("SOL-5", "NODE-1", "NODE-4", "NODE-5"), "SNOPT"
+DEAR = ("SOL-5", "NODE-1", "NODE-4", "NODE-5")
 WRONG = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
 
@@ -56,7 +58,7 @@ def unseen(record: Record, subject: Subject, problem: Problem) -> bool:
     Backpropagation through an adaptive solve differentiates steps that were chosen for the solution alone. Where the
     solution is easier than its sensitivities, at rest for one, no tolerance makes the derivative right.
     """
-    if not record.claim.startswith(("NODE", "HB", "ADAM", "SNOPT")) or subject.engine.target != "steps":
+    if family_of(record.claim).speaks_of == "solution" or subject.engine.target != "steps":
         return False
     spent: list[int] = []
     for rung in (subject, subject.refined().refined()):
@@ -74,7 +76,11 @@ def false_alarm(record: Record, subject: Subject, problem: Problem) -> bool:
 
 def asked(claim: Claim, problem: Problem) -> bool:
     """Whether a claim is asked of a problem: for their cost, Hessians of the flow are up to `LARGEST_HESSIAN` rows."""
-    return not claim.id.startswith(DEAREST) or size(problem) <= LARGEST_HESSIAN
+    return not _dearest(claim) or size(problem) <= LARGEST_HESSIAN
+
+
+def _dearest(claim: Claim) -> bool:
+    return claim.family.speaks_of == "second derivatives"
 
 
 def size(problem: Problem) -> int:
@@ -84,7 +90,7 @@ def size(problem: Problem) -> int:
 
 def _turn(claim: Claim, number: int, pair: int) -> bool:
     """Whether it is a claim's turn at one pair of one batch."""
-    if claim.id.startswith(DEAREST):
+    if _dearest(claim):
         return pair == number // 4 % (PROBLEMS * SUBJECTS) and number % 4 == 0
     return not claim.id.startswith(DEAR) or pair % SUBJECTS == number % SUBJECTS
 
@@ -101,14 +107,19 @@ def batch(seed: int, number: int, drawn: int = PROBLEMS) -> list[tuple[Problem, 
             "the package without its extras",
             "pip install 'odecheck[properties]'",
         ) from None
-    from ..strategies import problems
+    from odecheck.problem_sets.strategies import problems
 
     found: list[tuple[Problem, list[Subject]]] = []
 
     # the first example of hypothesis is the simplest there is, the same in every batch: it is left out
     @seeded(hash((seed, number)))
-    @settings(max_examples=drawn + 1, phases=(Phase.generate,), database=None, deadline=None,
-              suppress_health_check=tuple(HealthCheck))  # fmt: skip  # pyright: ignore[reportArgumentType]
+    @settings(
+        max_examples=drawn + 1,
+        phases=(Phase.generate,),
+        database=None,
+        deadline=None,
+        suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType]
+    )  # pyright: ignore[reportArgumentType]
     @given(problem=problems().filter(lambda p: size(p) <= LARGEST), subjects=st.permutations(CORRECT))
     def collect(problem: Problem, subjects: list[Subject]) -> None:
         found.append((problem, subjects[:SUBJECTS]))
@@ -134,17 +145,29 @@ def judged(argument: tuple[int, int]) -> list[Row]:
     for i, (problem, subject) in enumerate(batch(*argument)):
         if i % SUBJECTS == 0:
             runs.clear()
-        rows += [_row(argument[1], i, evaluate(claim, subject, problem), subject, problem) for claim in ALL
-                 if asked(claim, problem) and _turn(claim, argument[1], i)]  # fmt: skip
+        rows += [
+            _row(argument[1], i, evaluate(claim, subject, problem), subject, problem)
+            for claim in ALL
+            if asked(claim, problem) and _turn(claim, argument[1], i)
+        ]
     return rows
 
 
 def _row(number: int, pair: int, record: Record, subject: Subject, problem: Problem) -> Row:
     alarm = false_alarm(record, subject, problem)
     unexpected = record.verdict in (str(WRONG[Verdict(record.expected_verdict)]), str(Verdict.ERROR))
-    return {"batch": number, "pair": pair, "problem": digest(problem), "subject": subject.name, "claim": record.claim,
-            "verdict": str(record.verdict), "resolved": record.resolved, "alarm": alarm,
-            "known": unexpected and not alarm, "message": str(record) if alarm else ""}  # fmt: skip
+    return {
+        "batch": number,
+        "pair": pair,
+        "problem": digest(problem),
+        "subject": subject.name,
+        "claim": record.claim,
+        "verdict": str(record.verdict),
+        "resolved": record.resolved,
+        "alarm": alarm,
+        "known": unexpected and not alarm,
+        "message": str(record) if alarm else "",
+    }
 
 
 def pieces(seed: int, first: int, count: int) -> list[Piece]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..door import BadInput
-from ..store import about
+from odecheck.errors import BadInput
+from odecheck.records.journal import Journal as Lines
+from odecheck.records.run_folder import about, taken
+from odecheck.runner.pool import Failure, Job, in_processes
 
 Row = dict[str, Any]
 Work = Callable[[Any], list[Row]]
@@ -31,45 +31,33 @@ def done(path: Path, facts: Mapping[str, Any]) -> dict[str, list[Row]]:
 
     Raises BadInput when the journal was begun with other facts (a seed, a version): its rows do not belong together.
     """
-    if not path.exists():
-        return {}
-    found: dict[str, list[Row]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if number == 0:
-            if entry != json.loads(json.dumps(facts)):
-                raise BadInput(
-                    f"{path} was begun with {entry}, not {dict(facts)}",
-                    "another --seed or another version of odecheck than before",
-                    "the same command as before, or another --run",
-                )
-        else:
-            found[entry["key"]] = entry["rows"]
-    return found
+    begun, entries = _read(path)
+    if begun and begun != json.loads(json.dumps(facts)):
+        raise BadInput(
+            f"{path} was begun with {begun}, not {dict(facts)}",
+            "another --seed or another version of odecheck than before",
+            "the same command as before, or another --run",
+        )
+    return {entry["key"]: entry["rows"] for entry in entries}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The facts that a journal was begun with, and its pieces. Its first line has the facts."""
+    facts, *pieces = Lines(path).entries or [{}]
+    return facts, pieces
 
 
 def so_far(path: Path) -> tuple[list[Row], dict[str, Any]]:
     """All rows that a journal holds, and the facts that it was begun with; none when there is no journal."""
-    if not path.exists():
-        return [], {}
-    facts = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])
-    return [row for rows in done(path, facts).values() for row in rows], facts
+    facts, pieces = _read(path)
+    return [row for entry in {entry["key"]: entry for entry in pieces}.values() for row in entry["rows"]], facts
 
 
 def spent(path: Path) -> dict[str, Any]:
     """What the pieces of a journal cost of processor time, child processes included, and the commits they are of."""
-    seconds, commits = 0.0, dict[str, None]()
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        seconds += entry.get("cpu_seconds", 0.0)
-        commits |= {entry["commit"]: None} if entry.get("commit") else {}
-    return {"cpu_seconds": seconds, "commits": list(commits)}
+    _, pieces = _read(path)
+    commits = dict.fromkeys(entry["commit"] for entry in pieces if entry.get("commit"))
+    return {"cpu_seconds": sum(entry.get("cpu_seconds", 0.0) for entry in pieces), "commits": list(commits)}
 
 
 def _cpu() -> float:
@@ -85,27 +73,24 @@ class Journal:
 
     def __init__(self, path: Path, facts: Mapping[str, Any], *, resume: bool) -> None:
         if path.exists() and not resume:
-            raise BadInput(f"{path} already holds a run", "the same --run twice", f"--resume, or rm {path}")
+            raise taken(path, "rm")
         self.known = done(path, facts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
-        if path.stat().st_size == 0:
-            print(json.dumps(facts), file=self._file, flush=True)
-        elif path.read_bytes()[-1:] != b"\n":
-            print(file=self._file)
+        self._lines = Lines(path)
+        if not self._lines.entries:
+            self._lines.add(facts)
         self._spent, self._commit = _cpu(), (about({}, seed=0)["commit"] or "")[:10]
 
     def add(self, key: str, rows: list[Row]) -> None:
         before, self._spent = self._spent, _cpu()
         entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "commit": self._commit, "rows": rows}
-        print(json.dumps(entry), file=self._file, flush=True)
+        self._lines.add(entry)
         self.known[key] = rows
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._lines.close()
 
 
 def through(
@@ -132,11 +117,7 @@ def _rows(pieces: Sequence[Piece], work: Work, workers: int) -> Iterator[tuple[s
         for piece in pieces:
             yield piece.key, work(piece.argument)
         return
-    # not forked: torch's threads do not survive it
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        running: dict[Future[list[Row]], str] = {pool.submit(work, piece.argument): piece.key for piece in pieces}
-        try:
-            for future in as_completed(running):
-                yield running[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    for key, found in in_processes([Job(piece.key, work, (piece.argument,)) for piece in pieces], workers):
+        if isinstance(found, Failure):
+            raise found.error or RuntimeError(f"{key}: {found.message}")
+        yield key, found

@@ -20,15 +20,23 @@ from typing import Any
 
 from odecheck_reference import Problem
 
-from ..claims import ALL
-from . import battery, loading, operators, source
+from odecheck.claims import ALL
+from odecheck.runner.limits import Limits
+from odecheck.runner.pool import Failure, Job, in_processes
+
+from . import battery, loading, operators, rooms, source
 from .battery import Case, KeptRuns, Outcome
 from .journal import Journal, Row
-from .processes import Job, forked
 
 REFUTED, SURVIVED, ERROR, HUNG, UNDECIDED, VOID = "refuted", "survived", "error", "hung", "undecided", "void"
 GRACE = 20.0
 SLOWER = 6.0
+PATIENCE = 40  # seconds on the clock for each of the processor, on a machine that others use too
+
+
+def _job(key: str, cpu: float, work: Callable[..., Any], *arguments: Any) -> Job:
+    """A job for a forked process, that ends after `cpu` seconds of processor time, or of waiting instead of working."""
+    return Job(key, work, arguments, Limits(seconds=PATIENCE * (int(cpu) + 1), cpu=cpu))
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Baseline:
         """The sound cases that execute a mutant's line."""
         place = mutant.file, mutant.line
         return [key for key in self.right if key in self.sound and place in self.lines[key]]
+
+    def rooms(self) -> list[str]:
+        """The rooms that are mutated: those that some case executes, and that do not judge."""
+        return rooms.executed({file for lines in self.lines.values() for file, _ in lines})
 
 
 @dataclass
@@ -76,9 +88,17 @@ class Verdicts:
 
 def row(name: str, family: str, part: str, found: Verdicts, status: str = "", message: str = "") -> Row:
     """One mutant as a flat row."""
-    return {"mutant": name, "family": family, "part": part, "status": status or found.status,
-            "killers": ",".join(found.killers), "holds": ",".join(found.holds),
-            "undecided": ",".join(found.undecided), "errors": ",".join(found.errors), "message": message}  # fmt: skip
+    return {
+        "mutant": name,
+        "family": family,
+        "part": part,
+        "status": status or found.status,
+        "killers": ",".join(found.killers),
+        "holds": ",".join(found.holds),
+        "undecided": ",".join(found.undecided),
+        "errors": ",".join(found.errors),
+        "message": message,
+    }
 
 
 # --- the right source --------------------------------------------------------------------------------------------
@@ -88,7 +108,7 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
     """In a forked process: judge the cases of one unit, see which lines each executes and what it costs."""
     kept = KeptRuns()
     kept.install()
-    prefixes = tuple(str(source.ROOT / package) for package in source.PACKAGES)
+    files = {str(source.path_of(module)) for module in source.modules()}
     base = Baseline({}, {}, set())
     for case in battery.units(problems)[number]:
         seen: set[tuple[str, int]] = set()
@@ -98,9 +118,8 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
             return local
 
         def trace(frame: Any, _event: str, _arg: Any, local: Any = local) -> Any:
-            return local if frame.f_code.co_filename.startswith(prefixes) else None
+            return local if frame.f_code.co_filename in files else None
 
-        _forget()
         sys.settrace(trace)
         try:
             base.right[case.key] = battery.outcome(case)
@@ -112,26 +131,20 @@ def _measured(number: int, problems: dict[str, Problem]) -> tuple[Baseline, Kept
     return base, kept
 
 
-def _forget() -> None:
-    """Subjects keep what they observed for other claims: without it each case executes all its lines."""
-    from .. import subject
-
-    for kept in (subject._kept_solution, subject._kept_gradient, subject._kept_hessian):
-        kept.cache_clear()
-
-
-def baseline(problems: dict[str, Problem], folder: Path, *, workers: int = 1,
-             progress: Callable[[str], None] | None = None) -> tuple[Baseline, KeptRuns]:  # fmt: skip
+def baseline(
+    problems: dict[str, Problem], folder: Path, *, workers: int = 1, progress: Callable[[str], None] | None = None
+) -> tuple[Baseline, KeptRuns]:
     """Outcomes, lines and reference runs of the right source, by units in processes of their own, kept in a folder.
 
     torch's automatic differentiation, once used, does not survive a fork: this process never uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {str(n): folder / f"{source.digest()}-{n}.pickle" for n in range(len(battery.units(problems)))}
-    jobs: list[Job] = [(n, 3600.0, _measured, (int(n), problems)) for n, file in files.items() if not file.exists()]
-    for n, result in forked(jobs, workers):
-        if not isinstance(result, tuple):
-            raise result or RuntimeError("the battery on the right source ended without an answer")
+    jobs = [_job(n, 3600.0, _measured, int(n), problems) for n, file in files.items() if not file.exists()]
+    for n, result in in_processes(jobs, workers, start="fork"):
+        if isinstance(result, Failure):
+            said = f"the battery on the right source ended without an answer: {result.message}"
+            raise RuntimeError(f"{said}\n{result.trace}") from result.error
         files[n].write_bytes(pickle.dumps(result))
         if progress:
             progress(f"the right source, {n}")
@@ -154,7 +167,7 @@ def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMuta
     Modules come in turn, and of each the family of which the fewest were drawn so far: every module and every family
     is drawn from, however large the others are.
     """
-    everything = [mutant for module in source.modules() for mutant in source.mutants(module)]
+    everything = [mutant for module in source.modules(base.rooms()) for mutant in source.mutants(module)]
     reached: dict[str, list[source.SourceMutant]] = {}
     unreached: Counter[str] = Counter()
     for mutant in everything:
@@ -178,8 +191,9 @@ def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMuta
     return taken, many, dict(unreached)
 
 
-def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float,
-                  right: dict[str, Outcome]) -> list[Row]:  # fmt: skip
+def _judge_source(
+    mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float, right: dict[str, Outcome]
+) -> list[Row]:
     """In a forked process: load odecheck with the change, and judge the cases that execute its line."""
     loading.load(mutant)
     anew = importlib.import_module("odecheck.selftest.battery")
@@ -196,12 +210,17 @@ def _judge_source(mutant: source.SourceMutant, keys: list[str], problems: dict[s
 # --- mutants of subjects -----------------------------------------------------------------------------------------
 
 # the claims that ask for each part of an engine's answers
-ASKED = {"solution": ("SOL", "NODE-4"), "last state": ("SOL", "NODE-4"),
-         **dict.fromkeys(("y0", "theta", "start time", "interior times", "last time"), ("NODE",)),
-         **dict.fromkeys(("q", "p"), ("SNOPT-4",)), **dict.fromkeys(("Q_T", "Q_TT", "Q_Ttheta"), ("SNOPT-10",)),
-         **dict.fromkeys(("Q_xx", "Q_xtheta", "Q_thetatheta"), ("SNOPT-1",)),
-         **dict.fromkeys(("Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta"),
-                         ("SNOPT-2", "SNOPT-3"))}  # fmt: skip
+ASKED = {
+    "solution": ("SOL", "NODE-4"),
+    "last state": ("SOL", "NODE-4"),
+    **dict.fromkeys(("y0", "theta", "start time", "interior times", "last time"), ("NODE",)),
+    **dict.fromkeys(("q", "p"), ("SNOPT-4",)),
+    **dict.fromkeys(("Q_T", "Q_TT", "Q_Ttheta"), ("SNOPT-10",)),
+    **dict.fromkeys(("Q_xx", "Q_xtheta", "Q_thetatheta"), ("SNOPT-1",)),
+    **dict.fromkeys(
+        ("Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta"), ("SNOPT-2", "SNOPT-3")
+    ),
+}
 
 
 def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
@@ -211,8 +230,9 @@ def _judge_part(part: str, problems: dict[str, Problem]) -> list[Row]:
     posed = ("clocked", "on the grid") if part in ("solution", "last state", "y0") else ("clocked",)
     for subject in (battery.DISCRETE, battery.CLOSED):
         kept = operators.kept(subject)
-        cases = [Case(claim, kept, problems[name]) for name in posed for claim in ALL
-                 if battery.among(claim.id, ASKED[part])]  # fmt: skip
+        cases = [
+            Case(claim, kept, problems[name]) for name in posed for claim in ALL if battery.among(claim.id, ASKED[part])
+        ]
         right = {case.key: battery.outcome(case) for case in cases}
         cases = [case for case in cases if battery.sound(case, right[case.key])]
         if not cases:
@@ -237,8 +257,15 @@ def _judge_named(name: str, problems: dict[str, Problem], base: Baseline, budget
     return [found]
 
 
-def _judge_subject(name: str, family: str, part: str, change: battery.Change, cases: Sequence[Case],
-                   right: dict[str, Outcome], budget: float) -> Row:  # fmt: skip
+def _judge_subject(
+    name: str,
+    family: str,
+    part: str,
+    change: battery.Change,
+    cases: Sequence[Case],
+    right: dict[str, Outcome],
+    budget: float,
+) -> Row:
     """The row of a mutant that wraps a right subject; cases that it does not apply to are left out."""
     found = Verdicts()
     for one in battery.judged(cases, right, change, budget=budget):
@@ -250,29 +277,39 @@ def _judge_subject(name: str, family: str, part: str, change: battery.Change, ca
 # --- the run -----------------------------------------------------------------------------------------------------
 
 
-def run(journal: Journal, problems: dict[str, Problem], base: Baseline, sources: Sequence[source.SourceMutant], *,
-        workers: int = 1, budget: float = 1.0, progress: Callable[[str], None] | None = None) -> list[Row]:  # fmt: skip
+def run(
+    journal: Journal,
+    problems: dict[str, Problem],
+    base: Baseline,
+    sources: Sequence[source.SourceMutant],
+    *,
+    workers: int = 1,
+    budget: float = 1.0,
+    progress: Callable[[str], None] | None = None,
+) -> list[Row]:
     """The rows of all mutants: of the source, of every part of the answers, and those that claims name.
 
     budget: seconds of cases that are judged after the first refutation of a mutant.
     """
     jobs: list[Job] = []
     for part in operators.PARTS:
-        jobs.append((part, 600.0, _judge_part, (part, problems)))
+        jobs.append(_job(part, 600.0, _judge_part, part, problems))
     for mutant in sources:
         keys = base.reached(mutant)
         limit = GRACE + SLOWER * sum(base.right[key].seconds for key in keys)
-        jobs.append((mutant.key, limit, _judge_source, (mutant, keys, problems, budget, base.right)))
+        jobs.append(_job(mutant.key, limit, _judge_source, mutant, keys, problems, budget, base.right))
     asked = {base.right[key].claim for key in base.sound}
     for name in operators.of_claims(asked):
-        jobs.append((name, 300.0, _judge_named, (name, problems, base, budget)))
+        jobs.append(_job(name, 300.0, _judge_named, name, problems, base, budget))
     families = {mutant.key: (mutant.family, mutant.module.split(".")[1]) for mutant in sources}
-    for key, result in forked([job for job in jobs if job[0] not in journal.known], workers):
-        if not isinstance(result, list):
+    left = [job for job in jobs if job.key not in journal.known]
+    for key, result in in_processes(left, workers, start="fork"):
+        if isinstance(result, Failure):
             family, part = families.get(key, ("", ""))
-            why = (HUNG, "ended by its limit of processor time") if result is None else (ERROR, str(result)[-300:])
+            raised = result.why == "raised"
+            why = (ERROR, result.trace[-300:]) if raised else (HUNG, "ended by its limit of processor time")
             result = [row(key, family, part, Verdicts(), *why)]
         journal.add(key, result)
         if progress:
             progress(key)
-    return [one for job in jobs for one in journal.known[job[0]]]
+    return [one for job in jobs for one in journal.known[job.key]]

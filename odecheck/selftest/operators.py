@@ -6,22 +6,26 @@ The right answers are computed once and kept, so that a mutant costs no solve of
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..claim import Mutant
-from ..engines.base import Derivatives, LossFn, factors_of, second_order_of
-from ..solvers import Solver
-from ..subject import Meter, Subject, charge
+from odecheck.claim import Mutant
+from odecheck.engines.base import Engine, LossFn
+from odecheck.errors import Unsupported
+from odecheck.instruments.metering import Meter, charge
+from odecheck.instruments.step_counts import evaluations
+from odecheck.mutants.base import OPERATIONS, Operation, WrongEngine
+from odecheck.solvers import Solver
+from odecheck.subject import Subject
+
 from . import battery
+from .named import by_name
 from .source import SCALE
 
-PARTS = ("solution", "last state", "y0", "theta", "start time", "interior times", "last time", "Q_xx", "Q_xtheta",
-         "Q_thetatheta", "Gauss-Newton Q_xx", "Gauss-Newton Q_xtheta", "Gauss-Newton Q_thetatheta", "q", "p", "Q_T",
-         "Q_TT", "Q_Ttheta")  # fmt: skip
 Change = Callable[[Tensor], Tensor]
 
 
@@ -42,49 +46,6 @@ FAMILIES: dict[str, Change] = {
 }
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An engine that computes each answer once, for as long as the process lives."""
-
-    right: Any
-
-    @property
-    def name(self) -> str:
-        return self.right.name
-
-    @property
-    def target(self) -> Literal["flow", "steps"]:
-        return self.right.target
-
-    @property
-    def lands(self) -> bool:
-        return getattr(self.right, "lands", False)
-
-    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        return _kept((self, "solution", *_posed(module, solver, y0, ts)),
-                     lambda: self.right.solution(module, solver, y0, ts), module).clone()  # fmt: skip
-
-    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        return _kept((self, "gradient", *_posed(module, solver, y0, ts, loss)),
-                     lambda: self.right.gradient(module, solver, y0, ts, loss), module)  # fmt: skip
-
-    def hessian(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *,
-                curved: bool = True) -> Tensor:  # fmt: skip
-        engine = second_order_of(self.right)
-        return _kept((self, curved, *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.hessian(module, solver, y0, ts, loss, curved=curved), module).clone()  # fmt: skip
-
-    def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
-        engine = factors_of(self.right)
-        return _kept((self, "factors", *_posed(module, solver, y0, ts)),
-                     lambda: engine.factors(module, solver, y0, ts, rows), module)  # fmt: skip
-
-    def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
-        engine = factors_of(self.right)
-        return _kept((self, "horizon", *_posed(module, solver, y0, ts, loss)),
-                     lambda: engine.horizon(module, solver, y0, ts, loss), module)  # fmt: skip
-
-
 _ANSWERS: dict[Any, tuple[Any, Meter]] = {}
 
 
@@ -93,17 +54,9 @@ def _kept(key: Any, answer: Callable[[], Any], module: nn.Module) -> Any:
     if key in _ANSWERS:
         charge(_ANSWERS[key][1])
         return _ANSWERS[key][0]
-    cost = Meter()
-
-    def count(_module: nn.Module, _arguments: Any) -> None:
-        cost.nfe += 1
-
-    handle = module.register_forward_pre_hook(count)
-    try:
+    with evaluations(module) as counted:
         value = answer()
-    finally:
-        handle.remove()
-    _ANSWERS[key] = value, cost
+    _ANSWERS[key] = value, Meter(counted.nfe)
     return value
 
 
@@ -115,67 +68,111 @@ def _posed(module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Loss
     return str(module), repr(solver), tuple(numbers), y0.shape, told
 
 
-@dataclass(frozen=True)
-class Altered(Kept):
-    """An engine one part of whose answers is changed."""
+def _remembered(operation: str) -> Operation:
+    """The operation of the right engine, each answer of which is computed once, for as long as the process lives."""
 
-    part: str = ""
-    family: str = ""
+    def answer(engine: Any, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, *more: Any, **how: Any) -> Any:
+        loss = None if operation == "factors" else next(iter(more), None)
+        value = _kept(
+            (engine, operation, *how.values(), *_posed(module, solver, y0, ts, loss)),
+            lambda: getattr(engine, operation)(module, solver, y0, ts, *more, **how),
+            module,
+        )
+        return value.clone() if isinstance(value, Tensor) else value
 
-    @property
-    def name(self) -> str:
-        return f"{self.right.name} [{self.part}: {self.family}]"
+    return answer
 
-    def _of(self, x: Tensor) -> Tensor:
-        return FAMILIES[self.family](x)
 
-    def solution(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
-        y = self.right.solution(module, solver, y0, ts)
-        if self.part == "solution":
-            return self._of(y)
-        if self.part == "last state":
-            y[-1] = self._of(y[-1].clone())
-        return y
+def _refused(operation: str) -> Operation:
+    def refuse(engine: Engine, *_: Any) -> Any:
+        raise Unsupported(f"{engine.name}: what {operation} gives cannot be kept")
 
-    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
-        got = self.right.gradient(module, solver, y0, ts, loss)
-        if self.part in ("y0", "theta"):
-            return replace(got, **{self.part: self._of(getattr(got, self.part))})
-        times = {"start time": slice(0, 1), "interior times": slice(1, -1), "last time": slice(-1, None)}
-        if self.part in times:
-            dts = got.ts.clone()
-            dts[times[self.part]] = self._of(dts[times[self.part]].clone())
-            return replace(got, ts=dts)
-        return got
+    return refuse
 
-    def hessian(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn, *,
-                curved: bool = True) -> Tensor:  # fmt: skip
-        h = self.right.hessian(module, solver, y0, ts, loss, curved=curved)
-        block = self.part.removeprefix("Gauss-Newton ")
-        if curved == (block != self.part):
-            return h
-        d, n = slice(0, y0.numel()), slice(y0.numel(), None)
-        for name, rows, columns in (("Q_xx", d, d), ("Q_xtheta", d, n), ("Q_thetatheta", n, n)):
-            if name == block:
-                h[rows, columns] = self._of(h[rows, columns].clone())
-        return h
 
-    def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
-        q, p = self.right.factors(module, solver, y0, ts, rows)
-        return (self._of(q) if self.part == "q" else q), (self._of(p) if self.part == "p" else p)
-
-    def horizon(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> tuple[Tensor, Tensor]:
-        exact, rough = self.right.horizon(module, solver, y0, ts, loss)
-        places = {"Q_T": slice(0, 1), "Q_TT": slice(1, 2), "Q_Ttheta": slice(2, None)}
-        if self.part in places:
-            exact = exact.clone()
-            exact[places[self.part]] = self._of(exact[places[self.part]].clone())
-        return exact, rough
+REMEMBERED = ("solution", "gradient", "hessian", "factors", "horizon")
+KEEPS = tuple((name, _remembered(name) if name in REMEMBERED else _refused(name)) for name in OPERATIONS)
 
 
 def kept(subject: Subject) -> Subject:
-    """The same subject, whose engine computes each answer once."""
-    return replace(subject, engine=Kept(subject.engine))
+    """The same subject, whose engine computes each answer once, and has nothing that is attached to a graph."""
+    return replace(subject, engine=WrongEngine(subject.engine, "", KEEPS))
+
+
+# --- the parts of the answers --------------------------------------------------------------------------------------
+
+# (answer, change, entries of y0, whether the Hessian is the full one) → the answer with a part of it changed
+Alter = Callable[[Any, Change, int, bool], Any]
+
+
+def _entries(where: int | slice) -> Alter:
+    def alter(x: Tensor, change: Change, _d: int, _curved: bool) -> Tensor:
+        x = x.clone()
+        x[where] = change(x[where].clone())
+        return x
+
+    return alter
+
+
+def _named(part: str) -> Alter:
+    return lambda got, change, *_: replace(got, **{part: change(getattr(got, part))})
+
+
+def _times(where: slice) -> Alter:
+    return lambda got, *rest: replace(got, ts=_entries(where)(got.ts, *rest))
+
+
+def _block(rows: str, columns: str, curved: bool) -> Alter:
+    def alter(h: Tensor, change: Change, d: int, asked: bool) -> Tensor:
+        if asked == curved:
+            at = {"x": slice(0, d), "theta": slice(d, None)}
+            h[at[rows], at[columns]] = change(h[at[rows], at[columns]].clone())
+        return h
+
+    return alter
+
+
+def _of_pair(index: int, alter: Alter) -> Alter:
+    return lambda pair, *rest: tuple(alter(x, *rest) if i == index else x for i, x in enumerate(pair))
+
+
+PLACES: dict[str, tuple[str, Alter]] = {
+    "solution": ("solution", lambda y, change, *_: change(y)),
+    "last state": ("solution", _entries(-1)),
+    "y0": ("gradient", _named("y0")),
+    "theta": ("gradient", _named("theta")),
+    "start time": ("gradient", _times(slice(0, 1))),
+    "interior times": ("gradient", _times(slice(1, -1))),
+    "last time": ("gradient", _times(slice(-1, None))),
+    **{
+        f"{form}Q_{rows}{columns}": ("hessian", _block(rows, columns, not form))
+        for form in ("", "Gauss-Newton ")
+        for rows, columns in (("x", "x"), ("x", "theta"), ("theta", "theta"))
+    },
+    "q": ("factors", _of_pair(0, lambda q, change, *_: change(q))),
+    "p": ("factors", _of_pair(1, lambda p, change, *_: change(p))),
+    "Q_T": ("horizon", _of_pair(0, _entries(slice(0, 1)))),
+    "Q_TT": ("horizon", _of_pair(0, _entries(slice(1, 2)))),
+    "Q_Ttheta": ("horizon", _of_pair(0, _entries(slice(2, None)))),
+}
+"""Part of the answers → the operation that gives it, and how it is changed there."""
+PARTS = tuple(PLACES)
+
+
+def altered(engine: Engine, part: str, family: str, change: Change | None = None) -> WrongEngine:
+    """The engine with one part of its answers changed, by the change of a family, or by one of no family."""
+    return WrongEngine(engine, f"{part}: {family}", (_altering(part, change or FAMILIES[family]),))
+
+
+@cache  # so that engines that are altered alike are equal
+def _altering(part: str, change: Change) -> tuple[str, Operation]:
+    operation, alter = PLACES[part]
+
+    def wrong(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, *more: Any, **how: Any) -> Any:
+        answer = getattr(engine, operation)(module, solver, y0, ts, *more, **how)
+        return alter(answer, change, y0.numel(), how.get("curved", True))
+
+    return operation, wrong
 
 
 # a turn or a roll of these does nothing, or next to nothing: numbers alone, and symmetric blocks
@@ -195,10 +192,9 @@ def mutants() -> Iterator[tuple[str, str, Callable[[Subject], Subject]]]:
 
 
 def _change(part: str, family: str) -> Callable[[Subject], Subject]:
-    return lambda subject: replace(subject, engine=Altered(subject.engine, part, family))
+    return lambda subject: replace(subject, engine=altered(subject.engine, part, family))
 
 
 def of_claims(asked: Container[str] | None = None) -> dict[str, Mutant]:
     """Every mutant that a claim names, by name; of these claims alone, where they are given."""
-    return {mutant.name: mutant for claim in battery.CLAIMS if asked is None or claim.id in asked
-            for mutant in claim.mutants}  # fmt: skip
+    return by_name(claim for claim in battery.CLAIMS if asked is None or claim.id in asked)

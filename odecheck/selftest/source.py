@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("ode", "discrete", "second_order", "fields", "curvature", "optim")
+from . import rooms
+from .rooms import ROOT
+
 SCALE = 1 + 1e-6
 # helpers put into a mutated module; they change floating-point tensors, and nothing else
 ROUND, SCALED = "_odecheck_float32", "_odecheck_scaled"
@@ -52,10 +53,9 @@ def path_of(module: str) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-def modules() -> list[str]:
-    """The modules of odecheck that are mutated."""
-    return [f"odecheck.{package}.{file.stem}" for package in PACKAGES for file in sorted((ROOT / package).glob("*.py"))
-            if file.stem != "__init__"]  # fmt: skip
+def modules(chosen: Iterable[str] | None = None) -> list[str]:
+    """The modules of these rooms; of all that may be mutated, where none are given."""
+    return [module for room in (rooms.mutable() if chosen is None else chosen) for module in rooms.modules(room)]
 
 
 def digest() -> str:
@@ -194,8 +194,16 @@ def mutants(module: str) -> list[SourceMutant]:
         if isinstance(node, ast.stmt):
             changes = [(STALE, ast.Pass())]
         for variant, (family, change) in enumerate(changes):
-            mutant = SourceMutant(module, function, getattr(node, "lineno", 0), places[id(node)], variant, family,
-                                  ast.unparse(node), ast.unparse(ast.fix_missing_locations(change)))  # fmt: skip
+            mutant = SourceMutant(
+                module,
+                function,
+                getattr(node, "lineno", 0),
+                places[id(node)],
+                variant,
+                family,
+                ast.unparse(node),
+                ast.unparse(ast.fix_missing_locations(change)),
+            )
             found.setdefault(mutant.key, mutant)
     return list(found.values())
 
@@ -236,8 +244,12 @@ def _renews(statement: ast.stmt, around: ast.AST) -> bool:
         return False
     name = statement.targets[0].id
     before = [s for s in getattr(around, "body", []) if s.lineno < statement.lineno]
-    return any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name
-               for s in before if not isinstance(s, ast.For | ast.While) for n in ast.walk(s))  # fmt: skip
+    return any(
+        isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name
+        for s in before
+        if not isinstance(s, ast.For | ast.While)
+        for n in ast.walk(s)
+    )
 
 
 def mutated(mutant: SourceMutant) -> ast.Module:

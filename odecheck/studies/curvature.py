@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..curvature import Blocks, Eigenbasis, exact_blocks
-from ..ode import odeint
+from odecheck.curvature import Blocks, Eigenbasis, exact_blocks
+from odecheck.ode import odeint
 
 D = torch.float64
 SAMPLES, STEPS = 3, 40
@@ -115,16 +115,27 @@ def peers(end: float = 1.0) -> list[Peer]:
 
 def to_markdown(found: Sequence[Peer]) -> str:
     names = list(found[0].ratios)
-    lines = ["# Curvature of a layer inside an ODE solve", "", (__doc__ or "").split("\n\n    python")[0].strip(), "",
-             f"## Traces over the exact trace, curvlinops {version('curvlinops-for-pytorch')}", "",
-             "| layer | exact trace | " + " | ".join(names) + " |",
-             "|---|---|" + "---|" * len(names)]  # fmt: skip
+    lines = [
+        "# Curvature of a layer inside an ODE solve",
+        "",
+        (__doc__ or "").split("\n\n    python")[0].strip(),
+        "",
+        f"## Traces over the exact trace, curvlinops {version('curvlinops-for-pytorch')}",
+        "",
+        "| layer | exact trace | " + " | ".join(names) + " |",
+        "|---|---|" + "---|" * len(names),
+    ]
     lines += [f"| {p.layer} | {p.exact:.4g} | " + " | ".join(f"{p.ratios[n]:.3g}" for n in names) + " |" for p in found]
-    lines += ["", "## Where the error of A ⊗ B comes from", "",
-              "Frobenius norms relative to the exact block: of one sample the error is that of time alone, and falls",
-              "with the square of the length T of the solve.", "",
-              "| layer | samples | T | error | decorrelated in time | decorrelated over samples |",
-              "|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "",
+        "## Where the error of A ⊗ B comes from",
+        "",
+        "Frobenius norms relative to the exact block: of one sample the error is that of time alone, and falls",
+        "with the square of the length T of the solve.",
+        "",
+        "| layer | samples | T | error | decorrelated in time | decorrelated over samples |",
+        "|---|---|---|---|---|---|",
+    ]
     for samples in (1, SAMPLES):
         field, y0 = made(samples)
         for end in (2.0, 1.0, 0.5, 0.25):

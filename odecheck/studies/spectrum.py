@@ -72,8 +72,15 @@ def horizon(model: str, seed: int, *, end: float = END, points: int = POINTS) ->
 
     forward: Any = solve_ivp(value, (0.0, end), y0, method="DOP853", rtol=1e-10, atol=1e-12, dense_output=True)
     times = np.linspace(end, 0.0, points)
-    backward: Any = solve_ivp(lambda t, a: -jacobian(t, forward.sol(t)).T @ a, (end, 0.0), slope, method="DOP853",
-                              rtol=1e-8, atol=1e-24, t_eval=times)  # fmt: skip
+    backward: Any = solve_ivp(
+        lambda t, a: -jacobian(t, forward.sol(t)).T @ a,
+        (end, 0.0),
+        slope,
+        method="DOP853",
+        rtol=1e-8,
+        atol=1e-24,
+        t_eval=times,
+    )
     eigenvalues = np.stack([np.linalg.eigvals(jacobian(t, forward.sol(t))) for t in times])
     return Horizon(model, seed, end - times, np.linalg.norm(backward.y[:d], axis=0), eigenvalues)
 
@@ -87,10 +94,16 @@ def to_markdown(found: Sequence[Horizon]) -> str:
     """Quartiles over the networks of the norm at a quarter, a half and all of the horizon."""
     end = found[0].back[-1]
     marks = [end / 4, end / 2, end]
-    lines = ["# Gradients over long horizons", "", EXPLANATION, "",
-             "Norm of ∂L/∂h(t), which is 1 at t = T: lower quartile, median and upper quartile over the networks.", "",
-             "| model | networks | " + " | ".join(f"T − t = {m:g}" for m in marks) + " |",
-             "|---|---|" + "---|" * len(marks)]  # fmt: skip
+    lines = [
+        "# Gradients over long horizons",
+        "",
+        EXPLANATION,
+        "",
+        "Norm of ∂L/∂h(t), which is 1 at t = T: lower quartile, median and upper quartile over the networks.",
+        "",
+        "| model | networks | " + " | ".join(f"T − t = {m:g}" for m in marks) + " |",
+        "|---|---|" + "---|" * len(marks),
+    ]
     for model in dict.fromkeys(f.model for f in found):
         norms = np.stack([f.norms for f in found if f.model == model])
         at = [int(np.argmin(np.abs(found[0].back - m))) for m in marks]

@@ -26,9 +26,9 @@ import torch
 from odecheck_reference.fields import Adam, Fixed, GeneralisedHeavyBall, HeavyBall, Linear, Mlp
 from torch import Tensor, nn
 
-from ..engines.torchdiffeq import Adjoint, Backprop
-from ..fields.twin import torch_twin
-from ..solvers import Adaptive, FixedStep, Solver
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.fields.from_reference import torch_twin
+from odecheck.solvers import Adaptive, FixedStep, Solver
 
 # a bounded and an unbounded force, alike for all models
 INNER: Mapping[str, Any] = MappingProxyType({"tanh network": Mlp(2, 2, (8,), time=True), "linear": Linear(2)})
@@ -130,9 +130,17 @@ def _finding(
 ) -> Finding:
     outcomes, smallest, largest, messages = zip(*runs, strict=True)
     return Finding(
-        model, inner, _named(solver), what, max(outcomes), sum(o == 4 for o in outcomes), len(runs),
-        float(np.fmin.reduce(smallest)), float(np.fmax.reduce(largest)), next((m for m in messages if m), ""),
-    )  # fmt: skip
+        model,
+        inner,
+        _named(solver),
+        what,
+        max(outcomes),
+        sum(o == 4 for o in outcomes),
+        len(runs),
+        float(np.fmin.reduce(smallest)),
+        float(np.fmax.reduce(largest)),
+        next((m for m in messages if m), ""),
+    )
 
 
 def _named(solver: Solver) -> str:
@@ -143,15 +151,22 @@ def _named(solver: Solver) -> str:
 
 def to_markdown(findings: Sequence[Finding]) -> str:
     """The table, worst outcome of each row's runs."""
-    lines = ["# Where v turns negative and h blows up", "", EXPLANATION, "",
-             "| model | force | solver | pass | worst outcome | no result | smallest v evaluated | largest abs(h) |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "# Where v turns negative and h blows up",
+        "",
+        EXPLANATION,
+        "",
+        "| model | force | solver | pass | worst outcome | no result | smallest v evaluated | largest abs(h) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for f in findings:
         v = "" if np.isnan(f.smallest_v) else f"{f.smallest_v:.2g}"
         why = f" ({f.message})" if f.message else ""
         h = "" if np.isnan(f.largest_h) else f"{f.largest_h:.2g}"
-        lines.append(f"| {f.model} | {f.inner} | {f.solver} | {f.what} | {OUTCOMES[f.outcome]}{why} "
-                     f"| {f.failed} of {f.runs} | {v} | {h} |")  # fmt: skip
+        lines.append(
+            f"| {f.model} | {f.inner} | {f.solver} | {f.what} | {OUTCOMES[f.outcome]}{why} "
+            f"| {f.failed} of {f.runs} | {v} | {h} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -10,9 +10,9 @@ CPU time is that of training alone, without evaluations, of one thread on a mach
 Seeds of 100 and more chose the learning rates and judge nothing.
 A verdict is about the run that is named, its task, epochs and rate: what is refuted in one epoch may hold after many.
 
-SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping, radius and
-period of `odecheck.tasks.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius bounds its
-step; that of the others is bounded where gradients are clipped.
+SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping, radius
+and period of `odecheck.training.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius
+bounds its step; that of the others is bounded where gradients are clipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..benchmark_claims import (
+from odecheck.errors import BadInput
+from odecheck.ledger.training_claims import (
     CLAIMS,
     EQUAL_TIME,
     TUNING,
@@ -39,24 +40,38 @@ from ..benchmark_claims import (
     judge_rows,
     verdict,
 )
-from ..door import BadInput
-from ..report.blocks import COLOURS
-from ..tasks.rows import last
+from odecheck.report.text import COLOURS
+from odecheck.training.rows import last
 
 FOLDER = "training"
 # tables of asv_bench/ beside the runs: their file, title, and columns
 MEASURED: dict[str, tuple[str, dict[str, str]]] = {
-    "snopt_step": ("What a step of SNOpt costs", {
-        "task": "", "sgd_seconds": "SGD's step, CPU s", "ordinary_over_sgd": "ordinary / SGD",
-        "ordinary_over_sgd_whole": "the same, whole steps", "refresh_over_ordinary": "refresh / ordinary",
-        "amortised_over_sgd": "amortised over 100 / SGD", "ordinary_peak_over_sgd": "peak / SGD's",
-        "refresh_peak_over_sgd": "peak of a refresh / SGD's",
-    }),
-    "task_defaults": ("What the defaults of the tasks take", {
-        "task": "task", "models": "models", "steps": "steps of each", "cpu_seconds": "CPU s", "wall_seconds": "wall s",
-        "begin": "loss at the start", "end": "at the end",
-    }),
-}  # fmt: skip
+    "snopt_step": (
+        "What a step of SNOpt costs",
+        {
+            "task": "",
+            "sgd_seconds": "SGD's step, CPU s",
+            "ordinary_over_sgd": "ordinary / SGD",
+            "ordinary_over_sgd_whole": "the same, whole steps",
+            "refresh_over_ordinary": "refresh / ordinary",
+            "amortised_over_sgd": "amortised over 100 / SGD",
+            "ordinary_peak_over_sgd": "peak / SGD's",
+            "refresh_peak_over_sgd": "peak of a refresh / SGD's",
+        },
+    ),
+    "task_defaults": (
+        "What the defaults of the tasks take",
+        {
+            "task": "task",
+            "models": "models",
+            "steps": "steps of each",
+            "cpu_seconds": "CPU s",
+            "wall_seconds": "wall s",
+            "begin": "loss at the start",
+            "end": "at the end",
+        },
+    ),
+}
 # beside the colours, for who does not see them
 DASHES = ("-", "--", ":", "-.")
 
@@ -168,28 +183,56 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
         ]
     if found:
         header = ("claim", "quantity", "", "against", "n", "ratio", "interval", "verdict", "")
-        lines += _table(header, (
-            (o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", _interval(o), o.verdict,
-             _noted(o)) for o in found
-        ))  # fmt: skip
+        lines += _table(
+            header,
+            (
+                (o.claim, o.quantity, o.subject, o.rival, o.n, f"{o.ratio:.3g}", _interval(o), o.verdict, _noted(o))
+                for o in found
+            ),
+        )
     return lines
 
 
 def _ends(rows: Any, kind: str) -> list[str]:
     """A row for each model or optimizer at the end of its trainings."""
-    header = (kind, "rate", "n", "parameters", "loss", "test loss", "test accuracy", "forward NFE", "backward NFE",
-              "accepted", "rejected", "CPU s", "peak kB", "stopped")  # fmt: skip
+    header = (
+        kind,
+        "rate",
+        "n",
+        "parameters",
+        "loss",
+        "test loss",
+        "test accuracy",
+        "forward NFE",
+        "backward NFE",
+        "accepted",
+        "rejected",
+        "CPU s",
+        "peak kB",
+        "stopped",
+    )
     lines = []
     for (name, rate), mine in last(rows).groupby([kind, "learning_rate"], sort=False):
         peak = rows[(rows[kind] == name) & (rows["learning_rate"] == rate)]["peak_bytes"].max()
         m = mine.mean(numeric_only=True)
-        lines.append((
-            name, f"{rate:g}", len(mine), f"{m.parameters:.0f}", f"{geometric(mine['loss']):.3g}",
-            f"{geometric(mine['test_loss']):.3g}", "–" if math.isnan(m.test_accuracy) else f"{m.test_accuracy:.3f}",
-            f"{m.nfe_forward:.1f}", f"{m.nfe_backward:.1f}", f"{m.accepted_forward + m.accepted_backward:.1f}",
-            f"{m.rejected_forward + m.rejected_backward:.1f}", f"{m.cpu_seconds:.1f}", f"{peak / 1e3:.0f}",
-            int((mine["message"] != "").sum()),
-        ))  # fmt: skip
+        lines.append(
+            (
+                name,
+                f"{rate:g}",
+                len(mine),
+                f"{m.parameters:.0f}",
+                f"{geometric(mine['loss']):.3g}",
+                f"{geometric(mine['test_loss']):.3g}",
+                "–" if math.isnan(m.test_accuracy) else f"{m.test_accuracy:.3f}",
+                f"{m.nfe_forward:.1f}",
+                f"{m.nfe_backward:.1f}",
+                f"{m.accepted_forward + m.accepted_backward:.1f}",
+                f"{m.rejected_forward + m.rejected_backward:.1f}",
+                f"{m.cpu_seconds:.1f}",
+                f"{peak / 1e3:.0f}",
+                int((mine["message"] != "").sum()),
+            )
+        )
     return _table(header, lines)
 
 
@@ -286,7 +329,7 @@ def main(*arguments: str) -> None:
     measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
     (folder / "training.md").write_text(to_markdown(kept, measured), encoding="utf-8")
     if (folder / "ledger.json").exists():
-        from .. import ledger
+        from odecheck.ledger import build as ledger
 
         ledger.write(ledger.from_json((folder / "ledger.json").read_text(encoding="utf-8")), folder)
 

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
-from torch.utils._pytree import tree_leaves
+
+from odecheck.compat import tree_leaves
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-11}
 CLOSE = 1e-5
@@ -214,8 +215,17 @@ def diffrax_column(adjoint: str) -> dict[str, str]:
 
     def f(y0: Any, matrix: Any, end: Any) -> Any:
         how = diffrax.PIDController(**TOLERANCE)
-        got = diffrax.diffeqsolve(term, diffrax.Dopri5(), 0.0, end, 0.01, y0, matrix, stepsize_controller=how,
-                                  adjoint=getattr(diffrax, adjoint)())  # fmt: skip
+        got = diffrax.diffeqsolve(
+            term,
+            diffrax.Dopri5(),
+            0.0,
+            end,
+            0.01,
+            y0,
+            matrix,
+            stepsize_controller=how,
+            adjoint=getattr(diffrax, adjoint)(),
+        )
         return (got.ys[-1] ** 3).sum()
 
     def batch(x: Any) -> Any:

@@ -1,7 +1,7 @@
 """Training tasks with real data: one file each, found by itself.
 
 from odecheck import tasks
-from odecheck.tasks.loop import Trial, train
+from odecheck.training.loop import Trial, train
 
 task = tasks.find("spheres")
 setting = task.setting()
@@ -16,7 +16,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .task import Task
+    from odecheck.training.task import Task
 
 
 def every() -> dict[str, Task]:
@@ -29,7 +29,7 @@ def find(name: str) -> Task:
     """A task by its name. Raises BadInput for one that is not there."""
     known = every()
     if name not in known:
-        from ..door import BadInput
+        from odecheck.errors import BadInput
 
         raise BadInput(f"there is no task {name!r}", "a misspelt name", f"one of: {', '.join(sorted(known))}")
     return known[name]

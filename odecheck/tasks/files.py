@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..door import BadInput
+from odecheck.errors import BadInput
 
 VARIABLE = "ODECHECK_DATA"
 

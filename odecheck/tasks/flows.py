@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..door import BadInput
-from ..fields.cnf import CNF, ConcatSquash, Divergence, standard_normal
+from odecheck.errors import BadInput
+from odecheck.fields.cnf import CNF, ConcatSquash, Divergence, standard_normal
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
+
 from .tabular import GAS, MINIBOONE, Table
-from .task import Batch, Data, Outcome, Setting, Task
 
 # the divergence of a model: exact, or Hutchinson's estimate, with signs as noise
 DIVERGENCE: Mapping[str, Divergence] = {"CNF": "exact", "CNF-Hutchinson": "rademacher"}
@@ -103,30 +104,80 @@ def sizes(width: int) -> Mapping[str, int]:
 
 
 PLANE = Setting(
-    "default", sizes(64), batch=256, epochs=40, tolerance=1e-4, rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02},
-    evaluate_every=40, test_batch=1000, more={"layers": 4, "activation": "tanh", "flows": 1},
-)  # fmt: skip
+    "default",
+    sizes(64),
+    batch=256,
+    epochs=40,
+    tolerance=1e-4,
+    rate={"adam": 0.01, "sgd": 0.02, "snopt": 0.02},
+    evaluate_every=40,
+    test_batch=1000,
+    more={"layers": 4, "activation": "tanh", "flows": 1},
+)
 TIGHT = replace(PLANE, name="long", epochs=300, tolerance=1e-6)
 BOONE = Setting(
-    "published", sizes(860), batch=128, epochs=20, tolerance=1e-6, rate={"adam": 3e-3, "sgd": 0.01, "snopt": 0.005},
-    evaluate_every=200, test_batch=1000, needs_data=True, more={"layers": 3, "activation": "softplus", "flows": 1},
-)  # fmt: skip
+    "published",
+    sizes(860),
+    batch=128,
+    epochs=20,
+    tolerance=1e-6,
+    rate={"adam": 3e-3, "sgd": 0.01, "snopt": 0.005},
+    evaluate_every=200,
+    test_batch=1000,
+    needs_data=True,
+    more={"layers": 3, "activation": "softplus", "flows": 1},
+)
 FIVE = Setting(
-    "published", sizes(160), batch=1000, epochs=30, tolerance=1e-6, rate={"adam": 2e-3, "sgd": 0.01, "snopt": 0.01},
-    evaluate_every=500, test_batch=1000, needs_data=True,
+    "published",
+    sizes(160),
+    batch=1000,
+    epochs=30,
+    tolerance=1e-6,
+    rate={"adam": 2e-3, "sgd": 0.01, "snopt": 0.01},
+    evaluate_every=500,
+    test_batch=1000,
+    needs_data=True,
     more={"layers": 4, "activation": "tanh", "flows": 5, "share": 0.1},
-)  # fmt: skip
+)
 SNOPT = "arXiv:2109.14158, continuous normalizing flows"
 MODELS = tuple(DIVERGENCE)
 ESTIMATED = tuple(reversed(MODELS))  # an exact divergence takes a pullback for each of many dimensions
 TASKS = (
     Density("moons", "the density of two moons", SNOPT, (PLANE, TIGHT), models=MODELS, points=moons),
-    Density("gaussians", "the density of eight normal densities on a circle", "arXiv:1810.01367, in the plane",
-            (replace(PLANE, epochs=30), TIGHT), models=MODELS, points=gaussians),
-    Density("miniboone", "the density of particle physics events, 43 features, from a data directory", SNOPT,
-            (replace(BOONE, name="small", size=sizes(64), epochs=1, tolerance=1e-3), BOONE), MINIBOONE.how, ESTIMATED,
-            table=MINIBOONE),
-    Density("gas", "the density of readings of 8 gas sensors, from a data directory", SNOPT,
-            (replace(FIVE, name="small", size=sizes(32), epochs=1, tolerance=1e-3,
-                     more={**FIVE.more, "flows": 1, "share": 0.01}), FIVE), GAS.how, ESTIMATED, table=GAS),
-)  # fmt: skip
+    Density(
+        "gaussians",
+        "the density of eight normal densities on a circle",
+        "arXiv:1810.01367, in the plane",
+        (replace(PLANE, epochs=30), TIGHT),
+        models=MODELS,
+        points=gaussians,
+    ),
+    Density(
+        "miniboone",
+        "the density of particle physics events, 43 features, from a data directory",
+        SNOPT,
+        (replace(BOONE, name="small", size=sizes(64), epochs=1, tolerance=1e-3), BOONE),
+        MINIBOONE.how,
+        ESTIMATED,
+        table=MINIBOONE,
+    ),
+    Density(
+        "gas",
+        "the density of readings of 8 gas sensors, from a data directory",
+        SNOPT,
+        (
+            replace(
+                FIVE,
+                name="small",
+                size=sizes(32),
+                epochs=1,
+                tolerance=1e-3,
+                more={**FIVE.more, "flows": 1, "share": 0.01},
+            ),
+            FIVE,
+        ),
+        GAS.how,
+        ESTIMATED,
+        table=GAS,
+    ),
+)

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..door import BadInput
+from odecheck.errors import BadInput
+from odecheck.training.task import Data
+
 from .files import whole
-from .task import Data
 
 Pair = tuple[np.ndarray, np.ndarray]  # images (n, channels, height, width) in 0 … 255, labels (n,)
 

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ..door import BadInput
-from ..fields import NODELayer
-from ..fields.conv import ConvWithTime
+from odecheck.errors import BadInput
+from odecheck.fields import NODELayer
+from odecheck.fields.conv import ConvWithTime
+from odecheck.training.models import OdeNet
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
+
 from .image_files import CIFAR10, MNIST, SVHN, Images
-from .models import OdeNet
-from .task import Batch, Data, Outcome, Setting, Task
 
 DIGITS = (1, 8, 8)
 
@@ -119,9 +120,7 @@ LARGE = replace(SMALL, name="large", size=sizes(72, 69, 49, 49), epochs=20)
 GREY_SMALL = replace(SMALL, size=sizes(67, 13, 22, 22))
 GREY = replace(SMALL, name="published", size=sizes(92, 64, 50, 50), epochs=20, tolerance=1e-3)
 # colour: 135,900, and published 172,700
-COLOUR = replace(
-    GREY, size=sizes(125, 64, 50, 51), batch=256, epochs=40, more={"augmented": 13, "position": 12}
-)  # fmt: skip
+COLOUR = replace(GREY, size=sizes(125, 64, 50, 51), batch=256, epochs=40, more={"augmented": 13, "position": 12})
 COLOUR_SMALL = replace(COLOUR, size=sizes(107, 16, 25, 25), batch=64)
 CONV = Setting("default", {"ConvNODE": 16}, batch=64, epochs=8, tolerance=1e-3, evaluate_every=23)
 WIDE = replace(CONV, name="published", size={"ConvNODE": 64}, evaluate_every=None)

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..fields import ODERNN, Autonomous, LinearJump
-from ..fields.layer import pick
+from odecheck.fields import ODERNN, Autonomous, LinearJump
+from odecheck.fields.layer import pick
+from odecheck.training.models import field_of, parts_of
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
+
 from .files import table
 from .generated import duffing, resonances
-from .models import field_of, parts_of
-from .task import Batch, Data, Outcome, Setting, Task
 
 # standardised rows, and the share of them for training, validation and testing
 SHARES = (0.5, 0.25, 0.25)
@@ -126,15 +127,27 @@ def settings(published: Mapping[str, int], small: Mapping[str, int], rate: Mappi
     """Generated, a light form on the real series, and that of the paper."""
     wide, narrow = states(21, 27, 19, 20, 16), states(8, 10, 7, 7, 6)
     paper = Setting(
-        "published", published, batch=64, epochs=500, tolerance=1e-7, rate=rate, clip=1.0, needs_data=True,
+        "published",
+        published,
+        batch=64,
+        epochs=500,
+        tolerance=1e-7,
+        rate=rate,
+        clip=1.0,
+        needs_data=True,
         more={"seen": 64, "ahead": 8, "state": wide},
-    )  # fmt: skip
+    )
     light = replace(paper, name="light", epochs=20, tolerance=1e-5, more={"seen": 16, "ahead": 8, "state": wide})
     default = replace(
-        light, name="default", size=small, batch=32, epochs=5, needs_data=False,
+        light,
+        name="default",
+        size=small,
+        batch=32,
+        epochs=5,
+        needs_data=False,
         rate={**rate, "adam": 0.01},  # nothing is learnt in 30 steps at the published rate
         more={"seen": 16, "ahead": 4, "state": narrow, "rows": 6000},
-    )  # fmt: skip
+    )
     return default, light, paper
 
 

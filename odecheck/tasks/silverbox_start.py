@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..fields.layer import pick
+from odecheck.fields.layer import pick
+from odecheck.training.models import Begin, Network, field_of, parts_of
+from odecheck.training.task import MODELS, Batch, Data, Outcome, Setting, Task
+
 from .files import table
 from .generated import duffing
-from .models import Begin, Network, field_of, parts_of
 from .series import TASKS as SERIES
-from .task import MODELS, Batch, Data, Outcome, Setting, Task
 
 END = 63
 SCALE = 100.0  # of the first state

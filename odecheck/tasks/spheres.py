@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..fields import Autonomous
-from .models import OdeNet
-from .task import Batch, Data, Outcome, Setting, Task
+from odecheck.fields import Autonomous
+from odecheck.training.models import OdeNet
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
 
 SIZE = {"NODE": 20, "ANODE": 20, "SONODE": 13, "HBNODE": 14, "GHBNODE": 14, "AdamNODE": 14}
 

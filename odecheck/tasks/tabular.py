@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from pandas.compat import pickle_compat  # pyright: ignore[reportAttributeAccessIssue]
 
-from ..door import BadInput
+from odecheck.errors import BadInput
+from odecheck.training.task import Data
+
 from .files import found
-from .task import Data
 
 ARCHIVE = (
     "It is in data.tar.gz of the record 1161203 of Zenodo (817 MB), 'preprocessed datasets for masked autoregressive "

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..door import BadInput
-from ..fields import ODERNN, Autonomous, GRUJump
-from ..fields.layer import pick
-from ..fields.node import stack
+from odecheck.errors import BadInput
+from odecheck.fields import ODERNN, Autonomous, GRUJump
+from odecheck.fields.layer import pick
+from odecheck.fields.node import stack
+from odecheck.training.models import field_of, parts_of
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
+
 from .files import found
-from .models import field_of, parts_of
-from .task import Batch, Data, Outcome, Setting, Task
 
 HOW = (
     "The folder {name} with {name}_TRAIN.ts and {name}_TEST.ts is in Multivariate2018_ts.zip of "
@@ -150,9 +151,11 @@ class SeriesTask(Task):
             raise BadInput(f"task {self.name} has no model {model!r}", "a model of another task", "--model NODE")
         state, layers = setting.size[model], setting.more["layers"]
         field = field_of(
-            model, lambda i, o: Autonomous(stack((i, *[state] * (layers - 1), o), nn.Tanh())), state,
+            model,
+            lambda i, o: Autonomous(stack((i, *[state] * (layers - 1), o), nn.Tanh())),
+            state,
             activation=nn.Hardtanh(-5.0, 5.0),
-        )  # fmt: skip
+        )
         part = field.parts.names[0]
         rnn = ODERNN(
             field,
@@ -185,9 +188,15 @@ def sizes(node: int, sonode: int) -> Mapping[str, int]:
 SNOPT = "arXiv:2109.14158, time series"
 RATE = {"adam": 1e-3, "sgd": 1e-3, "snopt": 3e-3}
 LIGHT = Setting(
-    "default", sizes(16, 15), batch=54, epochs=4, tolerance=1e-3, rate={"adam": 0.01, "sgd": 0.05, "snopt": 0.01},
-    evaluate_every=10, more={"layers": 2},
-)  # fmt: skip
+    "default",
+    sizes(16, 15),
+    batch=54,
+    epochs=4,
+    tolerance=1e-3,
+    rate={"adam": 0.01, "sgd": 0.05, "snopt": 0.01},
+    evaluate_every=10,
+    more={"layers": 2},
+)
 LARGE = replace(LIGHT, name="large", size=sizes(32, 30), epochs=60, more={"layers": 4})
 PAPER = Setting(
     "published", sizes(32, 30), batch=512, epochs=400, tolerance=1e-3, rate=RATE, needs_data=True, more={"layers": 4}
@@ -203,12 +212,25 @@ def real(series: Series, name: str, summary: str, paper: Setting) -> SeriesTask:
 
 TASKS = (
     SeriesTask(
-        "vowels", "who of nine speakers says two Japanese vowels: series that come with aeon",
-        f"{SNOPT}, in place of spoken digits", (LIGHT, LARGE), models=MODELS, series=VOWELS, with_aeon=True,
+        "vowels",
+        "who of nine speakers says two Japanese vowels: series that come with aeon",
+        f"{SNOPT}, in place of spoken digits",
+        (LIGHT, LARGE),
+        models=MODELS,
+        series=VOWELS,
+        with_aeon=True,
     ),
     real(CHARACTERS, "characters", "handwritten letters from a pen's path", PAPER),
-    real(WORDS, "words", "spoken words from sensors on tongue and lips",
-         replace(PAPER, size=sizes(64, 60), batch=256, epochs=600, rate={"adam": 1e-3, "sgd": 3e-3, "snopt": 3e-3})),
-    real(DIGITS, "spoken-digits", "spoken Arabic digits",
-         replace(PAPER, batch=128, epochs=10, rate={"adam": 3e-3, "sgd": 0.01, "snopt": 5e-3})),
-)  # fmt: skip
+    real(
+        WORDS,
+        "words",
+        "spoken words from sensors on tongue and lips",
+        replace(PAPER, size=sizes(64, 60), batch=256, epochs=600, rate={"adam": 1e-3, "sgd": 3e-3, "snopt": 3e-3}),
+    ),
+    real(
+        DIGITS,
+        "spoken-digits",
+        "spoken Arabic digits",
+        replace(PAPER, batch=128, epochs=10, rate={"adam": 3e-3, "sgd": 0.01, "snopt": 5e-3}),
+    ),
+)

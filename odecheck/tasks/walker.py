@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..door import BadInput
-from ..fields import ODERNN, Autonomous
-from ..fields.layer import pick
+from odecheck.errors import BadInput
+from odecheck.fields import ODERNN, Autonomous
+from odecheck.fields.layer import pick
+from odecheck.training.models import field_of, parts_of
+from odecheck.training.task import Batch, Data, Outcome, Setting, Task
+
 from .files import found
 from .generated import resonances
-from .models import field_of, parts_of
-from .task import Batch, Data, Outcome, Setting, Task
 
 FEATURES, SEEN, FRAMES = 17, 64, 1000
 HOW = (
@@ -124,20 +125,35 @@ class Walker(Task):
 SIZE = {"NODE": 72, "ANODE": 64, "SONODE": 55, "HBNODE": 58, "GHBNODE": 58, "AdamNODE": 47}
 SMALL = {"NODE": 46, "ANODE": 42, "SONODE": 40, "HBNODE": 41, "GHBNODE": 41, "AdamNODE": 36}
 PAPER = Setting(
-    "published", SIZE, batch=256, epochs=500, tolerance=1e-7, rate={"adam": 3e-3, "sgd": 0.02, "snopt": 0.02}, clip=1.0,
-    needs_data=True, more={"state": 24, "augmented": 32},
-)  # fmt: skip
+    "published",
+    SIZE,
+    batch=256,
+    epochs=500,
+    tolerance=1e-7,
+    rate={"adam": 3e-3, "sgd": 0.02, "snopt": 0.02},
+    clip=1.0,
+    needs_data=True,
+    more={"state": 24, "augmented": 32},
+)
 TASKS = (
     Walker(
         "walker2d",
         "the next frame of a simulated walker, from irregular frames",
         "arXiv:2110.04840, section 5.4; data: arXiv:2006.04418",
         (
-            replace(PAPER, name="default", size=SMALL, batch=32, epochs=3, tolerance=1e-4, needs_data=False,
-                    more={"state": 8, "augmented": 12, "walks": 6}),
+            replace(
+                PAPER,
+                name="default",
+                size=SMALL,
+                batch=32,
+                epochs=3,
+                tolerance=1e-4,
+                needs_data=False,
+                more={"state": 8, "augmented": 12, "walks": 6},
+            ),
             replace(PAPER, name="light", epochs=20, tolerance=1e-5),
             PAPER,
         ),
         HOW,
     ),
-)  # fmt: skip
+)

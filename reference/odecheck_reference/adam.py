@@ -82,9 +82,11 @@ def pieces(problem: Problem) -> Pieces:
 def _adjoint_rate(p: Pieces, t: float, y: Array, a: Array) -> tuple[Array, Array, Array]:
     (a_h, a_m, a_v), (_, m, v) = p.split(a), p.split(y)
     (f, jacobian), (alpha1, alpha2), (r, slope) = p.force(t, y), p.rates(t), p.reciprocal(v)
-    return ((alpha1 * a_m - 2 * alpha2 * f[:, None] * a_v) @ jacobian,
-            r[:, None] * a_h + alpha1 * a_m,
-            (m * slope)[:, None] * a_h + alpha2 * a_v)  # fmt: skip
+    return (
+        (alpha1 * a_m - 2 * alpha2 * f[:, None] * a_v) @ jacobian,
+        r[:, None] * a_h + alpha1 * a_m,
+        (m * slope)[:, None] * a_h + alpha2 * a_v,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -142,8 +144,13 @@ def one_driver(problem: Problem) -> Bounded:
         right = _adjoint_rate(p, t, y, a[:, None])
         return np.concatenate([*(part[:, 0] for part in right), -alpha2 * (g * g - literal)], axis=-1)
 
-    return carried(problem, rate, start, backwards=True,
-                   quantity=lambda w: np.concatenate([w[..., d : 2 * d], w[..., 3 * d :]], axis=-1))  # fmt: skip
+    return carried(
+        problem,
+        rate,
+        start,
+        backwards=True,
+        quantity=lambda w: np.concatenate([w[..., d : 2 * d], w[..., 3 * d :]], axis=-1),
+    )
 
 
 def last_slope(problem: Problem) -> Array:

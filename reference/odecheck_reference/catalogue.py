@@ -62,9 +62,20 @@ def _loss(kind: str, times: int, batch: int, state: int) -> Loss:
             return CrossEntropy(weight[..., 0], label)
 
 
-def _problem(name: str, source: str, field: Field, loss: str, *, batch: int = 2, seed: int = 0, scale: float = 0.7,
-             theta: Array | None = None, y0: Array | None = None, ts: tuple[float, ...] = TIMES,
-             running: QuadraticCost | None = None) -> Problem:  # fmt: skip
+def _problem(
+    name: str,
+    source: str,
+    field: Field,
+    loss: str,
+    *,
+    batch: int = 2,
+    seed: int = 0,
+    scale: float = 0.7,
+    theta: Array | None = None,
+    y0: Array | None = None,
+    ts: tuple[float, ...] = TIMES,
+    running: QuadraticCost | None = None,
+) -> Problem:
     start = drawn(seed + 100, batch, field.state, scale=0.8) if y0 is None else y0
     parameters = drawn(seed, field.params, scale=scale) if theta is None else theta
     losses = _loss(loss, len(ts), len(start), field.state)
@@ -77,12 +88,20 @@ def quick() -> tuple[Problem, ...]:
     the field, interior observations, several rows, an integral term, decreasing times, named parts."""
     return (
         _problem("linear with time", TEXTBOOK, Linear(2, time=True), "linear", seed=1),
-        _problem("tanh network", NODE, Mlp(2, 2, (4,), "tanh", time=True), "squared error", seed=2,
-                 running=QuadraticCost()),
+        _problem(
+            "tanh network", NODE, Mlp(2, 2, (4,), "tanh", time=True), "squared error", seed=2, running=QuadraticCost()
+        ),
         _problem("heavy ball", HBNODE, HeavyBall(Mlp(2, 2, (3,), "tanh", time=True)), "log-cosh", seed=3),
-        _problem("forced pendulum, backwards", TEXTBOOK, Pendulum(), "squared error", y0=np.array([[1.0, -0.5]]),
-                 theta=np.array([2.0, 0.25, 0.5, 1.5]), ts=(1.5, 0.75, 0.25)),
-    )  # fmt: skip
+        _problem(
+            "forced pendulum, backwards",
+            TEXTBOOK,
+            Pendulum(),
+            "squared error",
+            y0=np.array([[1.0, -0.5]]),
+            theta=np.array([2.0, 0.25, 0.5, 1.5]),
+            ts=(1.5, 0.75, 0.25),
+        ),
+    )
 
 
 @cache
@@ -98,14 +117,29 @@ def full() -> tuple[Problem, ...]:
         _problem("second order", SONODE, SecondOrder(Mlp(4, 2, (4,), "tanh", time=True)), "squared error", seed=8),
         _problem("generalised heavy ball", HBNODE, GeneralisedHeavyBall(Mlp(2, 2, (3,), "tanh")), "linear", seed=9),
         _problem("adam", ADAMNODE, Adam(Mlp(2, 2, (3,), "tanh")), "squared error", seed=10, y0=adam_start),
-        _problem("logistic", TEXTBOOK, Logistic(), "squared error", y0=np.array([[0.25], [0.5]]),
-                 theta=np.array([1.5, 2.0])),
-        _problem("Lotka-Volterra", TEXTBOOK, LotkaVolterra(), "linear", y0=np.array([[1.0, 0.5]]),
-                 theta=np.array([1.5, 1.0, 1.0, 0.75]), running=QuadraticCost()),
+        _problem(
+            "logistic", TEXTBOOK, Logistic(), "squared error", y0=np.array([[0.25], [0.5]]), theta=np.array([1.5, 2.0])
+        ),
+        _problem(
+            "Lotka-Volterra",
+            TEXTBOOK,
+            LotkaVolterra(),
+            "linear",
+            y0=np.array([[1.0, 0.5]]),
+            theta=np.array([1.5, 1.0, 1.0, 0.75]),
+            running=QuadraticCost(),
+        ),
         _problem("Van der Pol", TEXTBOOK, VanDerPol(), "log-cosh", y0=np.array([[1.0, 0.5]]), theta=np.array([1.5])),
-        _problem("Lorenz", TEXTBOOK, Lorenz(), "linear", y0=np.array([[1.0, 2.0, 20.0]]),
-                 theta=np.array([10.0, 28.0, 8 / 3]), ts=(0.0, 0.1, 0.3)),
-    )  # fmt: skip
+        _problem(
+            "Lorenz",
+            TEXTBOOK,
+            Lorenz(),
+            "linear",
+            y0=np.array([[1.0, 2.0, 20.0]]),
+            theta=np.array([10.0, 28.0, 8 / 3]),
+            ts=(0.0, 0.1, 0.3),
+        ),
+    )
 
 
 TIERS = {"quick": quick, "full": full}

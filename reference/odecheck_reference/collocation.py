@@ -129,8 +129,10 @@ class _Elements:
                 if float(np.max(np.abs(fine - coarse))) <= AGREEMENT * size:
                     return 2 * elements
             elements, coarse = 2 * elements, fine
-        raise ExactError(f"no agreement to {AGREEMENT:g} between t = {float(a):g} and {float(b):g} with {MAX_ELEMENTS} "
-                         "elements: the solution ends there, or it is too stiff")  # fmt: skip
+        raise ExactError(
+            f"no agreement to {AGREEMENT:g} between t = {float(a):g} and {float(b):g} with {MAX_ELEMENTS} "
+            "elements: the solution ends there, or it is too stiff"
+        )
 
     def _attempt(self, a: Any, b: Any, y: AnyArray, elements: int) -> AnyArray | None:
         try:

@@ -127,8 +127,9 @@ def adjoint(problem: Problem) -> Bounded:
 def momentum_adjoint(problem: Problem, *, with_rate_of_damping: bool) -> Bounded:
     """a_m'' − γ a_m' (− γ' a_m) = c Jᵀ a_m and a_h = c (γ a_m − a_m'): (times, batch, state, state)."""
     p = pieces(problem)
-    end = np.concatenate([p.unit[..., p.d :], p.gamma(problem.ts[-1])[0] * p.unit[..., p.d :]
-                          - p.sign * p.unit[..., : p.d]], axis=-1)  # fmt: skip
+    end = np.concatenate(
+        [p.unit[..., p.d :], p.gamma(problem.ts[-1])[0] * p.unit[..., p.d :] - p.sign * p.unit[..., : p.d]], axis=-1
+    )
 
     def rate(t: float, y: Array, w: Array) -> Array:
         (gamma, change), a_m, a_m_t = p.gamma(t), w[..., : p.d], w[..., p.d :]

@@ -7,9 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ...summary import by_claim
-from ..blocks import Axis, Caption, Chart, Column, Grid, GridPanel, Panel, Section, Series, Table, clip
-from ..tables import WORDS, Found
+from odecheck.records.summary import by_claim
+from odecheck.report.reader import Found
+from odecheck.report.tables.records import WORDS
+from odecheck.report.text import Axis, Caption, Chart, Column, Grid, GridPanel, Panel, Section, Series, Table, clip
+
+PLACE = 20
 
 COLUMNS = (
     Column("claim", "claim"),
@@ -34,11 +37,17 @@ def section(found: Found) -> Section | None:
     statements = {r.claim: r.message for r in records if r.verdict in ("holds", "refuted", "inconclusive")}
     table: Any = pd.DataFrame(
         [
-            {**{kind: float(row.counts[kind]) for kind in row.counts}, "claim": row.claim, "nfe": row.nfe,
-             "statement": clip(statements.get(row.claim, ""), 200), "resolved": row.resolved, "seconds": row.seconds}
+            {
+                **{kind: float(row.counts[kind]) for kind in row.counts},
+                "claim": row.claim,
+                "nfe": row.nfe,
+                "statement": clip(statements.get(row.claim, ""), 200),
+                "resolved": row.resolved,
+                "seconds": row.seconds,
+            }
             for row in rows
         ]
-    ).reindex(columns=[c.name for c in COLUMNS])  # fmt: skip
+    ).reindex(columns=[c.name for c in COLUMNS])
     silent = len({r.claim for r in records}) - len(rows)
     note = f"{silent} more claims have no case among these subjects and problems." if silent else ""
     lead = "Would have seen: the smallest relative defect that each that holds would have refuted for certain."
@@ -65,11 +74,20 @@ def margins(judged: Any) -> Chart:
     asked = judged.drop_duplicates("claim")
     limit = Series("asked for", [*asked["claim"]], [*asked["resolution"]], line=False)
     panels = (
-        Panel("gap / bar: refuted above 1", Axis("claim"), Axis("gap / bar", log=True), series("score"),
-              (("y", 1.0, "refuted above"),)),
-        Panel("smallest relative defect that would have been refuted", Axis("claim"),
-              Axis("relative defect", log=True), (*series("resolved"), limit)),
-    )  # fmt: skip
+        Panel(
+            "gap / bar: refuted above 1",
+            Axis("claim"),
+            Axis("gap / bar", log=True),
+            series("score"),
+            (("y", 1.0, "refuted above"),),
+        ),
+        Panel(
+            "smallest relative defect that would have been refuted",
+            Axis("claim"),
+            Axis("relative defect", log=True),
+            (*series("resolved"), limit),
+        ),
+    )
     caption = Caption(
         "Left: how much of its bar each gap between observed and expected fills. Right: the defect each could have "
         "seen; a verdict above what was asked for is inconclusive. Gaps of exactly zero are not drawn.",

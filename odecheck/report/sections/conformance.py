@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Caption, Column, Grid, GridPanel, Section, Table, clip
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip
+
+PLACE = 50
 
 # from the harmless to the grave: a cell has the colour of its gravest row
 LEVELS = (
@@ -41,7 +43,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("conformance")
+    rows = found.tables.get("conformance")
     if rows is None or rows.empty:
         return None
     judged = rows[rows["claim"] != ""]  # a row of a whole version, that it could not be installed, has no claim

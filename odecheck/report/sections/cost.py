@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ..blocks import Caption, Column, Explorer, Section, Table, slug
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Explorer, Section, Table, slug
+
+PLACE = 60
 
 IDENTITY = ("model", "problem", "library", "engine", "method", "device", "dtype")
 QUANTITIES = (
@@ -26,7 +28,7 @@ WORDS = {"solution": "the solution", "gradient": "the gradient", "hvp": "a Hessi
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("cost")
+    rows = found.tables.get("cost")
     if rows is None or rows.empty:
         return None
     rows = rows.copy()
@@ -38,13 +40,21 @@ def section(found: Found) -> Section | None:
     costs = [q for q in ("nfe", "cpu_seconds", "peak_bytes", "saved_bytes") if any(m.name == q for m in measured)]
     explorers = tuple(
         Explorer(
-            f"work-precision-{slug(number, quantity)}", f"Work and precision of {WORDS.get(quantity, quantity)}",
-            _caption(quantity, int((rows["quantity"] == quantity).sum())), table, measured, by or names,
-            ("run", "quantity", *IDENTITY), "rtol", costs[0] if costs else "rtol", "achieved_error",
-            _colour([c.name for c in by]), {"quantity": quantity},
+            f"work-precision-{slug(number, quantity)}",
+            f"Work and precision of {WORDS.get(quantity, quantity)}",
+            _caption(quantity, int((rows["quantity"] == quantity).sum())),
+            table,
+            measured,
+            by or names,
+            ("run", "quantity", *IDENTITY),
+            "rtol",
+            costs[0] if costs else "rtol",
+            "achieved_error",
+            _colour([c.name for c in by]),
+            {"quantity": quantity},
         )
         for number, quantity in enumerate(dict.fromkeys(rows["quantity"]), start=1)
-    )  # fmt: skip
+    )
     lead = (
         "A point is one solve at one tolerance, a line one method of one engine from loose to tight. Lower left is "
         "better: less error for less work."

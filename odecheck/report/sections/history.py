@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..blocks import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip
+
+PLACE = 110
 
 MOST = 8
 COLUMNS = (
@@ -22,7 +24,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("history")
+    rows = found.tables.get("history")
     if rows is None or not np.isfinite(rows["value"]).any():
         return None
     rows = rows[np.isfinite(rows["value"])]

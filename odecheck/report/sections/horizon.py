@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ..blocks import Axis, Caption, Chart, Panel, Section, Series
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series
+
+PLACE = 80
 
 AGAIN = "python -m odecheck.studies.spectrum reports"
 
 
 def section(found: Found) -> Section | None:
-    norms, eigenvalues = found.frames.get("gradient_norms"), found.frames.get("eigenvalues")
+    norms, eigenvalues = found.tables.get("gradient_norms"), found.tables.get("eigenvalues")
     charts = [
         make(rows) for rows, make in ((norms, _norms), (eigenvalues, _eigenvalues)) if rows is not None and len(rows)
     ]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Axis, Caption, Chart, Panel, Section, Series
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series
+
+PLACE = 100
 
 PARTS = {"total": "whole error", "time": "of time, sample by sample", "samples": "of pairing the samples"}
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("kronecker_split")
+    rows = found.tables.get("kronecker_split")
     if rows is None or rows.empty:
         return None
-    panels = tuple(_panel(f"{layer}, {count:.0f} sample{'s' * (count != 1)}", mine)
-                   for (count, layer), mine in rows.groupby(["count", "layer"], sort=False))  # fmt: skip
+    panels = tuple(
+        _panel(f"{layer}, {count:.0f} sample{'s' * (count != 1)}", mine)
+        for (count, layer), mine in rows.groupby(["count", "layer"], sort=False)
+    )
     caption = Caption(
         "A ⊗ B against the exact block of a layer, over the length of the solve. With one sample all of the error is "
         "that of time and falls with its square; with several, what pairing them costs need not fall with it.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..blocks import Column, Section, Table
-from ..tables import Found, tidy
+from odecheck.report.reader import Found
+from odecheck.report.text import Column, Section, Table, tidy
+
+PLACE = 30
 
 COLUMNS = (
     Column("claim", "claim"),
@@ -23,12 +25,13 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    if not found.ledger:
+    kept = found.tables.get("ledger", ())
+    if not kept:
         return None
     import numpy as np
     import pandas as pd
 
-    rows = pd.DataFrame([{k: tidy(v) if isinstance(v, str) else v for k, v in asdict(r).items()} for r in found.ledger])
+    rows = pd.DataFrame([{k: tidy(v) if isinstance(v, str) else v for k, v in asdict(r).items()} for r in kept])
     for column in COLUMNS:
         if column.kind in ("number", "count"):
             rows[column.name] = np.asarray(pd.to_numeric(rows[column.name], errors="coerce"), dtype=float)

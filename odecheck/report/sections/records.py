@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ..blocks import Caption, Column, Explorer, Section, Table
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Explorer, Section, Table
+
+PLACE = 130
 
 COLUMNS = (
     Column("record", "story", "record"),
@@ -45,8 +47,16 @@ def section(found: Found) -> Section | None:
         "odecheck verify, then odecheck report RUN",
     )
     explorer = Explorer(
-        "verdicts-explorer", "Verdicts: any quantity against any", caption, table,
-        tuple(by_name[name] for name in QUANTITIES), tuple(by_name[n] for n in BY if n != "run" or len(found.runs) > 1),
-        (), "", "nfe", "resolved", "outcome",
-    )  # fmt: skip
+        "verdicts-explorer",
+        "Verdicts: any quantity against any",
+        caption,
+        table,
+        tuple(by_name[name] for name in QUANTITIES),
+        tuple(by_name[n] for n in BY if n != "run" or len(found.runs) > 1),
+        (),
+        "",
+        "nfe",
+        "resolved",
+        "outcome",
+    )
     return Section("records", "All records", "Sort by a column's title, filter below it.", (table, explorer))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..blocks import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip
-from ..tables import Found, tidy
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Block, Caption, Chart, Column, Panel, Section, Series, Table, clip, tidy
+
+PLACE = 120
 
 SCORES = (Column("measured", "measured"), Column("n", "n", "count"), Column("found", "found"), Column("aim", "aim"))
 CLAIMS = (
@@ -24,7 +26,7 @@ SURVIVORS = (
 
 
 def section(found: Found) -> Section | None:
-    made = found.selftest
+    made = found.tables.get("selftest", {})
     if not made:
         return None
     lead = "odecheck measured with the means that it measures others with. Made again by: odecheck selftest" + (

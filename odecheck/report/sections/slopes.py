@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Axis, Caption, Chart, Panel, Section, Series, clip
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Panel, Section, Series, clip
+
+PLACE = 40
 
 # claims whose observed value is a slope: what it is the slope of
 SLOPES = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Caption, Column, Grid, GridPanel, Section, Table, clip, shown
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip, shown
+
+PLACE = 90
 
 LEVELS = (
     ("none of these", "#e8f0f6"),
@@ -29,7 +31,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("stability")
+    rows = found.tables.get("stability")
     if rows is None or rows.empty:
         return None
     models = list(dict.fromkeys(zip(rows["model"], rows["inner"], strict=False)))

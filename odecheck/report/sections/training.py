@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..blocks import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip, slug
-from ..tables import Found
+from odecheck.report.reader import Found
+from odecheck.report.text import Axis, Caption, Chart, Column, Panel, Section, Series, Table, clip, slug
+
+PLACE = 70
 
 IDENTITY = ("model", "optimizer", "learning_rate")
 COLUMNS = (
@@ -26,7 +28,7 @@ COLUMNS = (
 
 
 def section(found: Found) -> Section | None:
-    rows = found.frames.get("training")
+    rows = found.tables.get("training")
     if rows is None or rows.empty:
         return None
     tasks = enumerate(dict.fromkeys(rows["task"]), start=1)
@@ -56,8 +58,13 @@ def _of_task(name: str, task: str, rows: Any) -> list[Chart]:
     split = next(iter(dict.fromkeys(rows["split"])))
     panels = [_panel(rows[rows["split"] == split], _abscissa(rows), c, split) for c in counted]
     if panels:
-        caption = Caption("How many evaluations of the field a step takes as training goes on: a model whose field "
-                          "grows stiff shows here first.", "evaluations of the field", number, again)  # fmt: skip
+        caption = Caption(
+            "How many evaluations of the field a step takes as training goes on: a model whose field "
+            "grows stiff shows here first.",
+            "evaluations of the field",
+            number,
+            again,
+        )
         charts.append(Chart(f"nfe-{name}", f"{task}: evaluations as training goes on", caption, tuple(panels)))
     return charts
 
@@ -81,9 +88,22 @@ def _panel(rows: Any, x: str, y: str, split: str) -> Panel:
         at = groups[x].median()
         low, middle, high = groups[y].min(), groups[y].median(), groups[y].max()
         several = mine["seed"].nunique() > 1
-        made.append(Series(clip(name), [*at], [*middle], marks=len(at) < 40, band=True,
-                           low=[*low] if several else None, high=[*high] if several else None))  # fmt: skip
+        made.append(
+            Series(
+                clip(name),
+                [*at],
+                [*middle],
+                marks=len(at) < 40,
+                band=True,
+                low=[*low] if several else None,
+                high=[*high] if several else None,
+            )
+        )
     low, high = rows[y].min(), rows[y].max()
     title = TITLES.get(y, y)
-    return Panel(f"{title}, {split}" if split else title, Axis(TITLES.get(x, x)),
-                 Axis(title, log=y == "loss" and bool(0 < 5 * low < high)), tuple(made))  # fmt: skip
+    return Panel(
+        f"{title}, {split}" if split else title,
+        Axis(TITLES.get(x, x)),
+        Axis(title, log=y == "loss" and bool(0 < 5 * low < high)),
+        tuple(made),
+    )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..blocks import Column, Section, Table
-from ..tables import WORDS, Found
+from odecheck.report.reader import Found
+from odecheck.report.tables.records import WORDS
+from odecheck.report.text import Column, Section, Table
+
+PLACE = 10
 
 # in the order in which they are to be read; the rest is as expected
 READ_FIRST = ("failed", "inconclusive", "known failure", "false as read")
@@ -46,9 +49,9 @@ def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]
 
 def _of_tables(found: Found) -> str:
     """What tables without records say of verdicts: those of the ledger and of the libraries."""
-    verdicts = {"statements of the papers": [row.verdict for row in found.ledger]}
-    if "conformance" in found.frames:
-        verdicts["rows of libraries"] = [*found.frames["conformance"]["verdict"]]
+    verdicts = {"statements of the papers": [row.verdict for row in found.tables.get("ledger", ())]}
+    if "conformance" in found.tables:
+        verdicts["rows of libraries"] = [*found.tables["conformance"]["verdict"]]
     told = [
         f"{len(given):,} {what}: " + ", ".join(f"{n:,} {verdict}" for verdict, n in Counter(given).most_common())
         for what, given in verdicts.items()

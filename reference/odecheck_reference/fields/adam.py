@@ -9,9 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from .assembly import Assembly, Index, Map, OwnRate, span
-from .coefficients import RATE, Coefficient
+from .coefficients import EXAMPLES as OF_TIME
+from .coefficients import RATE, Coefficient, Fixed, Free
 from .field import AnyArray, Jet
 from .functions import sigmoid, softplus, sqrt
+from .mlp import Mlp
 
 Denominator = Literal["paper", "code"]
 
@@ -132,3 +134,13 @@ def _filter(
         out.add_mixed(rows, of_rate, of_source, c_p[:, None] * source.first[:, :, None, :])
         out.add_mixed_rowwise(rows, of_u, of_rate, -c_p)
         out.add_second(rows, of_rate, of_rate, gap[:, :, None, None] * c_pq)
+
+
+_NET = Mlp(2, 2, (3,), time=True)
+EXAMPLES: Mapping[str, Adam] = {
+    "adam": Adam(_NET),
+    "adam, denominator of the code": Adam(_NET, denominator="code"),
+    "adam, free rates": Adam(_NET, Free(), Free(), epsilon=0.1),
+    "adam, fixed rates": Adam(_NET, Fixed(0.3), Fixed(0.9)),
+    "adam, rates of time": Adam(_NET, OF_TIME["of time"], OF_TIME["affine in time"]),
+}

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .assembly import Map, OwnRate
+from .classical import Pendulum
 from .field import AnyArray, Jet
+from .mlp import Mlp
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,9 @@ class Augmented(OwnRate):
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         return self.inner.jet(t, y, theta, order)
+
+
+EXAMPLES: Mapping[str, Augmented] = {
+    "augmented": Augmented(Mlp(3, 3, (4,), time=True), extra=1),
+    "augmented pendulum": Augmented(Pendulum(), extra=1),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from .functions import cos, exp, sin
 
 
 @dataclass(frozen=True)
-class Classical(OwnRate):
+class Classical(OwnRate, ABC):
     """A field of fixed size: the state is one part, `names` are the components of theta."""
 
     size: ClassVar[int]
@@ -32,8 +33,9 @@ class Classical(OwnRate):
     def parts(self) -> Mapping[str, slice]:
         return {"h": slice(0, self.state)}
 
+    @abstractmethod
     def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
-        raise NotImplementedError
+        """Value, first and second derivatives, see `from_table`."""
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         return from_table(t, y, theta, order, self.table)
@@ -183,3 +185,12 @@ class Lorenz(Classical):
             (2, 3, 6): -1,
         }
         return value, first, second
+
+
+EXAMPLES: Mapping[str, Classical] = {
+    "logistic": Logistic(),
+    "lotka-volterra": LotkaVolterra(),
+    "van der pol": VanDerPol(),
+    "pendulum": Pendulum(),
+    "lorenz": Lorenz(),
+}

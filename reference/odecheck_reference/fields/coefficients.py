@@ -6,6 +6,7 @@ first (1 + params,), second (1 + params, 1 + params).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 from .assembly import Map
 from .field import AnyArray
 from .functions import ACTIVATIONS
+from .mlp import Mlp
 
 Scalars = tuple[Any, AnyArray, AnyArray]
 
@@ -107,3 +109,12 @@ class OfTime:
 RATE = Learnt("sigmoid")
 WEIGHT = Learnt("softplus")
 NONE = Fixed(0.0)
+
+EXAMPLES: Mapping[str, Coefficient] = {
+    "fixed": Fixed(0.7),
+    "free": Free(),
+    "learnt": Learnt(scale=0.5),
+    "learnt softplus": WEIGHT,
+    "of time": OfTime(Mlp(0, 1, (2,), time=True), scale=0.8),
+    "affine in time": OfTime(Mlp(0, 1, time=True), activation="softplus"),
+}

@@ -90,3 +90,9 @@ class GradientFlow:
             for j in range(d):
                 pull = -(slope * weight[:, k])[:, None, :, None]
                 out.add_mixed(rows[k : k + 1], of_weight[:, j], out.of_state(rows[j : j + 1]), pull)
+
+
+EXAMPLES: Mapping[str, GradientFlow] = {
+    "gradient": GradientFlow(2, 3),
+    "gradient of softplus": GradientFlow(3, 2, "softplus"),
+}

@@ -9,9 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from .assembly import Assembly, Index, Map, OwnRate, span
-from .coefficients import NONE, RATE, WEIGHT, Coefficient
+from .coefficients import EXAMPLES as OF_TIME
+from .coefficients import NONE, RATE, WEIGHT, Coefficient, Fixed, Free, Learnt
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
+from .gradient_flow import GradientFlow
+from .linear import Linear
+from .mlp import Mlp
 
 Signs = Literal["paper", "code"]
 
@@ -106,3 +110,21 @@ class GeneralisedHeavyBall(HeavyBall):
 
     xi: Coefficient = WEIGHT
     activation: str = "tanh"
+
+
+_NET = Mlp(2, 2, (3,), time=True)
+_CLOCK, _AFFINE_CLOCK = OF_TIME["of time"], OF_TIME["affine in time"]
+EXAMPLES: Mapping[str, HeavyBall] = {
+    "heavy ball": HeavyBall(_NET),
+    "heavy ball, free damping": HeavyBall(_NET, Free()),
+    "heavy ball, fixed damping": HeavyBall(_NET, Fixed(0.7)),
+    "heavy ball, damping of time": HeavyBall(Mlp(2, 2, (3,)), _CLOCK),
+    "heavy ball, affine damping of time": HeavyBall(_NET, _AFFINE_CLOCK),
+    "heavy ball, signs of the code": HeavyBall(_NET, Learnt(scale=0.5), signs="code"),
+    "heavy ball of a gradient": HeavyBall(GradientFlow(2, 3), Free()),
+    "heavy ball of a linear field": HeavyBall(Linear(2), Free()),
+    "generalised heavy ball": GeneralisedHeavyBall(_NET),
+    "generalised, signs of the code": GeneralisedHeavyBall(_NET, Free(), Free(), "gelu", "code"),
+    "generalised, fixed spring": GeneralisedHeavyBall(_NET, xi=Fixed(1.5), activation="softplus"),
+    "generalised, everything of time": GeneralisedHeavyBall(_NET, _CLOCK, _AFFINE_CLOCK),
+}

@@ -65,3 +65,6 @@ class Linear:
             if self.time:
                 out.add_mixed_diagonal(rows, 0 * rows, of_c, 1)
         return out.jet()
+
+
+EXAMPLES: Mapping[str, Linear] = {"linear": Linear(3), "linear in time": Linear(2, time=True)}

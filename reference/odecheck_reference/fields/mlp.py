@@ -147,3 +147,10 @@ def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
     if net.time:
         dx[:, net.inputs, 0] += 1
     return x, dx
+
+
+EXAMPLES: Mapping[str, Mlp] = {
+    "affine network": Mlp(2, 2),
+    "deep network": Mlp(2, 2, (4, 3, 2)),
+    **{f"network {name}": Mlp(2, 2, (3, 4), name, time=True) for name in ACTIVATIONS},
+}

@@ -10,6 +10,7 @@ import numpy as np
 
 from .assembly import Assembly, Map, OwnRate, indices, span
 from .field import AnyArray, Jet
+from .mlp import Mlp
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,9 @@ class SecondOrder(OwnRate):
         if f.second is not None:
             out.add_second(v, of_f, of_f, f.second)
         return out.jet()
+
+
+EXAMPLES: Mapping[str, SecondOrder] = {
+    "second order in x": SecondOrder(Mlp(2, 2, (3,), time=True)),
+    "second order in x and v": SecondOrder(Mlp(4, 2, (3,), "softplus", time=True)),
+}

@@ -11,6 +11,7 @@ import numpy as np
 from ..bounded import Array
 from .assembly import Assembly, OwnRate, indices
 from .field import AnyArray, Jet
+from .functions import positive
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Switched(OwnRate):
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, 1, order)
-        which = 0 if t < self.at else 1
+        which = int(positive(np.asarray(out.t - self.at)))
         rate, rows = out.theta[which], indices(1)
         out.add(rows, rate * out.y)
         if order == 0:
@@ -56,3 +57,6 @@ class Switched(OwnRate):
     def solution(self, start: float, t: float, y0: Array, theta: Array) -> Array:
         """y(t) = y0 exp(a · (time before the jump) + b · (time after it)): (batch, 1)."""
         return y0 * np.exp(self.spent(start, t) @ theta)
+
+
+EXAMPLES: Mapping[str, Switched] = {"before the switch": Switched(at=9.0), "after the switch": Switched(at=-9.0)}

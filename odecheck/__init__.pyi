@@ -1,0 +1,33 @@
+from .claim import Bounded as Bounded
+from .claim import Claim as Claim
+from .claim import Mutant as Mutant
+from .claim import Problem as Problem
+from .claims import ALL as ALL
+from .engines import Engine as Engine
+from .engines.own import Closed as Closed
+from .engines.own import Discrete as Discrete
+from .engines.torchdiffeq import Adjoint as Adjoint
+from .engines.torchdiffeq import Backprop as Backprop
+from .errors import BadInput as BadInput
+from .errors import NotApplicable as NotApplicable
+from .errors import Unsupported as Unsupported
+from .judge import HOLDS as HOLDS
+from .judge import INCONCLUSIVE as INCONCLUSIVE
+from .judge import REFUTED as REFUTED
+from .judge import Verdict as Verdict
+from .ode import odeint as odeint
+from .pytest_plugin import parametrize as parametrize
+from .record import Record as Record
+from .runner.presets import problems as problems
+from .runner.presets import subjects as subjects
+from .runner.run import check as check
+from .runner.targets import module_pairs as module_pairs
+from .runner.targets import pairs as pairs
+from .solvers import Adaptive as Adaptive
+from .solvers import FixedStep as FixedStep
+from .solvers import Solver as Solver
+from .subject import SHIPPED as SHIPPED
+from .subject import Subject as Subject
+from .watching.step import watch as watch
+
+__version__: str

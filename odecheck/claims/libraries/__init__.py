@@ -1,0 +1,1 @@
+"""What a solver library has to meet beyond that: run by `odecheck conformance`."""

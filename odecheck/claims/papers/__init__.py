@@ -1,0 +1,1 @@
+"""What the papers state, and what any solve has to meet: run by `odecheck verify`."""

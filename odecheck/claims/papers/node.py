@@ -1,0 +1,136 @@
+"""First-order adjoint identities of any neural ODE (claims NODE-1 to NODE-5).
+
+y' = F(t, y, theta), L = Φ(y(ts)) + ∫ ℓ(t, y, theta) dt, a(t) = dL/dy(t). All of them speak of the derivative of the
+*flow*: of a backpropagated solver they ask that its limit of small steps be that derivative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from odecheck_reference import Bounded, Problem, adjoint_states, gradient, solution, transition, volume
+from odecheck_reference.bounded import Array
+from odecheck_reference.losses import Linear
+
+from odecheck.claim import claim, family
+from odecheck.claims.shared.families import ANY_FIELD
+from odecheck.errors import NotApplicable
+from odecheck.mutants import derivatives as wrong
+from odecheck.refinement import ladder
+from odecheck.subject import Subject
+
+WRONG_ADJOINTS = (
+    wrong.TRANSPOSED_JACOBIAN,
+    wrong.FORGOTTEN_OBSERVATION,
+    wrong.OFF_BY_ONE,
+    wrong.WRONG_INTERVAL,
+)
+PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
+NODE = family("NODE", title="Neural ODEs: the first derivative (arXiv:1806.07366)", order=20, drawn=ANY_FIELD)
+
+
+@claim(
+    "NODE-1",
+    source=f"{PONTRYAGIN}: the adjoint equation",
+    resolution=1e-5,
+    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS],
+)
+def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """a(t) = dL/dy(t) solves −a' = F_yᵀ a + ℓ_y with a(T) = Φ_y and a jump of Φ_y at every observation.
+
+    The subject gives dL/dy at each observed time by starting there; the reference solves the adjoint equation.
+    """
+    states = solution(problem).value
+    parts = [problem.restarted(i, states[i]) if i else problem for i in range(len(problem.ts) - 1)]
+
+    def observe(s: Subject) -> Array:
+        return np.stack([s.gradient(part).y0 for part in parts])
+
+    truth = adjoint_states(problem)
+    kept = {name: term[:-1] for name, term in truth.budget.items()}
+    # the subject starts from the reference's states, which are themselves known only up to their bar
+    return ladder(subject, observe), Bounded(truth.value[:-1], kept)
+
+
+@claim(
+    "NODE-2",
+    source=f"{PONTRYAGIN}: the gradient in the parameters",
+    resolution=1e-5,
+    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS],
+)
+def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """dL/dtheta = ∫ (F_thetaᵀ a + ℓ_theta) dt; the reference has it from forward sensitivities instead."""
+    if problem.field.params == 0:
+        raise NotApplicable("the field has no parameters")
+    return ladder(subject, lambda s: s.gradient(problem).theta), gradient(problem).theta
+
+
+@claim(
+    "NODE-3",
+    source=f"{PONTRYAGIN}: the gradient in the times",
+    of_libraries=True,
+    resolution=1e-5,
+    mutants=[
+        wrong.scaled("ts", 1.0002),
+        wrong.FORGOTTEN_START_TIME,
+        wrong.FORGOTTEN_END_TIME,
+        wrong.FLIPPED_START_TIME,
+        wrong.FORGOTTEN_OBSERVATION,
+        wrong.WRONG_INTERVAL,
+    ],
+)
+def time_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """dL/dT = Φ_yᵀF(T) + ℓ(T), dL/dt0 = −aᵀF(t0) − ℓ(t0), and dL/dt_i = Φ_{y_i}ᵀF(t_i) at interior observations."""
+    return ladder(subject, lambda s: s.gradient(problem).ts), gradient(problem).ts
+
+
+@claim(
+    "NODE-4",
+    source="bilinear invariant of an adjoint and a tangent",
+    resolution=1e-5,
+    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), wrong.TRANSPOSED_JACOBIAN, wrong.WRONG_INTERVAL],
+)
+def adjoint_times_tangent(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """aᵀδ is the same at all times, where δ' = F_y δ is the tangent and a the adjoint of a loss at the last time only.
+
+    Adjoint and tangent come from the subject; the one value that they must have at all times is Φ_yᵀ dy(T)/dy0 δ(t0).
+    """
+    rng = np.random.default_rng(0)
+    direction, slope = rng.standard_normal(problem.y0.shape), rng.standard_normal(problem.y0.shape)
+    weight = np.zeros(problem.observations)
+    weight[-1] = slope
+    ended = problem.with_(loss=Linear(weight), running=None)
+
+    def observe(s: Subject) -> Array:
+        states, tangent = s.solution(ended), s.tangent(ended, direction)
+        last = len(ended.ts) - 1
+        adjoints = [s.gradient(ended.restarted(i, states[i]) if i else ended).y0 for i in range(last)]
+        return np.stack([np.sum(a * tangent[i], axis=1) for i, a in enumerate([*adjoints, slope])])
+
+    matrix = transition(ended)
+    value = np.einsum("bi,bij,bj->b", slope, matrix.value[-1], direction)
+    radius = np.einsum("bi,bij,bj->b", np.abs(slope), matrix.radius[-1], np.abs(direction))
+    times = (len(ended.ts), 1)
+    scale = float(np.max(np.abs(slope)[:, :, None] * np.abs(matrix.value[-1]) * np.abs(direction)[:, None, :]))
+    return (
+        ladder(subject, observe, scale=scale),
+        Bounded(np.tile(value, times), {"transition matrix": np.tile(radius, times)}),
+    )
+
+
+@claim(
+    "NODE-5",
+    source="Liouville's formula; instantaneous change of variables: Chen et al., arXiv:1806.07366",
+    resolution=1e-4,
+    mutants=[wrong.scaled("y0", 1.0002), wrong.SCALED_FIELD, wrong.WRONG_INTERVAL],
+)
+def volume_formula(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """det dy(T)/dy(t0) = exp ∫ tr F_y dt for every row: the change of a density along a normalizing flow."""
+    d = problem.field.state
+    weights = np.zeros((d, *problem.observations))
+    weights[np.arange(d), -1, :, np.arange(d)] = 1.0
+    rows = [problem.with_(loss=Linear(weight), running=None) for weight in weights]
+
+    def observe(s: Subject) -> Array:
+        return np.linalg.det(np.stack([s.gradient(row).y0 for row in rows], axis=1))
+
+    return ladder(subject, observe), volume(problem)

@@ -1,0 +1,343 @@
+"""What any solver of an initial value problem promises, before anything is differentiated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference.bounded import Array
+from odecheck_reference.losses import Linear
+from scipy import stats
+
+from odecheck.claim import claim
+from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
+from odecheck.errors import NotApplicable
+from odecheck.instruments.metering import charge, metered
+from odecheck.mutants import derivatives as wrong
+from odecheck.mutants.base import wrong_field
+from odecheck.refinement import ladder
+from odecheck.solvers import Solver, Stepped
+from odecheck.subject import Subject, tensor
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@claim(
+    "SOL-1",
+    source="the field's own definition",
+    resolution=1e-9,
+    mutants=[
+        wrong.SCALED_FIELD,
+        wrong.FLIPPED_FIELD,
+        wrong.TRANSPOSED_JACOBIAN,
+        wrong.FROZEN_TIME,
+        wrong.FLOAT32_FIELD,
+    ],
+)
+def twins_agree(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """The subject's field and its first derivatives are those of the reference's own formula.
+
+    Compared at the observed states of the reference: F, F_t, F_y and F_theta, each relative to its own size.
+    """
+    if not problem.independent:
+        raise NotApplicable("the problem's field is the subject's own, called back: there is no second formula")
+    states = solution(problem).value
+    module = subject.module(problem)
+    jets = [problem.field.jet(t, y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
+    observed = np.stack([module_jet(module, float(t), y) for t, y in zip(problem.ts, states, strict=True)])
+    expected = np.stack([np.concatenate([j.value[..., None], j.first], axis=-1) for j in jets if j.first is not None])
+    d = problem.field.state
+    blocks = (slice(0, 1), slice(1, 2), slice(2, 2 + d), slice(2 + d, None))
+    size = np.ones(expected.shape[-1])
+    for block in blocks:
+        size[block] = max(np.max(np.abs(expected[..., block]), initial=0.0), np.max(np.abs(expected[..., 0])), 1e-300)
+    # a field is a few dozen rounded operations, each at the size of what it adds up
+    return Bounded(observed / size), Bounded(expected / size, {"roundoff": 1e3 * EPS})
+
+
+def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
+    """[F, F_t, F_y, F_theta] of a module at one time: (batch, state, 1 + 1 + state + params), by reverse mode."""
+    time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+    state = tensor(y).requires_grad_()
+    params = [p for p in module.parameters() if p.requires_grad]
+    value = module(time, state)
+    result = np.zeros((*y.shape, 2 + y.shape[1] + sum(p.numel() for p in params)))
+    result[..., 0] = value.detach().numpy()
+    for row, component in np.ndindex(*y.shape):
+        inputs = [time, state, *params]
+        got = (
+            torch.autograd.grad(value[row, component], inputs, retain_graph=True, allow_unused=True)
+            if value.requires_grad
+            else [None] * len(inputs)
+        )
+        g = [torch.zeros_like(x) if d is None else d for x, d in zip(inputs, got, strict=True)]
+        g[1] = g[1][row]
+        result[row, component, 1:] = torch.cat([x.reshape(-1) for x in g]).numpy()
+    return result
+
+
+@claim(
+    "SOL-2",
+    source="definition of the flow",
+    of_libraries=True,
+    resolution=1e-5,
+    mutants=[wrong.SCALED_SOLUTION, wrong.SCALED_FIELD, wrong.WRONG_INTERVAL, wrong.OFF_BY_ONE, wrong.FROZEN_TIME],
+)
+def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """In the limit of small tolerances or steps the observed states are those of the exact flow."""
+    return ladder(subject, lambda s: s.solution(problem)), solution(problem)
+
+
+def _lipschitz(problem: Problem) -> float:
+    """The largest ‖F_y‖₂ at the observed states: the scale on which steps are large or small."""
+    states = solution(problem).value
+    jets = [problem.field.jet(t, y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
+    d = problem.field.state
+    return max(
+        float(np.max(np.linalg.norm(j.first[..., 1 : 1 + d], 2, axis=(1, 2)))) for j in jets if j.first is not None
+    )
+
+
+def cells_of(problem: Problem) -> int:
+    """How many steps a fixed-step method begins with: four to each of the field's own time scales, eight at least.
+
+    Raises NotApplicable for more than 400: the finest of four grids would cost too much.
+    """
+    length = abs(problem.ts[-1] - problem.ts[0])
+    cells = max(8, int(np.ceil(4 * length * _lipschitz(problem))))
+    cells += cells % 3 == 0  # then L/3 lies at 1/3 or 2/3 of its cell at every level, where an interpolant errs alike
+    if cells > 400:
+        raise NotApplicable(f"steps would have to be shorter than 1/400 of the interval ({cells})")
+    return cells
+
+
+def observed_order(
+    subject: Subject, problem: Problem, where: float, stated: int, remainder: float = 0.0
+) -> tuple[Bounded, Bounded]:
+    """Observed order of a fixed-step method at t0 + where · (T − t0), from four step sizes, each about half the last.
+
+    remainder: the interval is so many steps longer than a whole number of them. A solver whose step cannot be chosen is
+    asked at its own step and three refinements, at the end alone.
+    """
+    solver = subject.solver
+    if solver.stepping != "fixed":
+        raise NotApplicable("an adaptive solver has no order in its step; see SOL-5")
+    start, end = problem.ts[0], problem.ts[-1]
+    if not isinstance(solver, Stepped):
+        if where != 1.0 or remainder:
+            raise NotApplicable("the solver's step cannot be chosen: it has no `step` and `with_step`")
+        return _order_of_refinements(subject, problem, stated)
+    cells = cells_of(problem)
+    times = np.unique([start, start + where * (end - start), end])
+    times = times if end > start else times[::-1]
+    asked = problem.with_(ts=times, loss=silent(problem, len(times)))
+    truth = solution(asked)
+    at = int(np.argmin(np.abs(times - (start + where * (end - start)))))
+    steps = [abs(end - start) / (cells * 2**j + remainder) for j in range(4)]
+    errors = np.array([_error(subject, solver.with_step(h), asked, truth.value, at) for h in steps])
+    return slope_of(np.array(steps), errors, at_time(truth, at), stated)
+
+
+def _order_of_refinements(subject: Subject, problem: Problem, stated: int) -> tuple[Bounded, Bounded]:
+    """The order that the solver itself and three refinements show at the last time."""
+    asked = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
+    truth = solution(asked)
+    rungs = [subject.solver]
+    while len(rungs) < 4:
+        rungs.append(rungs[-1].refined())
+    errors = np.array([_error(subject, rung, asked, truth.value, -1) for rung in rungs])
+    return slope_of(np.array([1.0, 0.5, 0.25, 0.125]), errors, at_time(truth, -1), stated)
+
+
+def at_time(truth: Bounded, at: int) -> Bounded:
+    """One of the observed times of a solution."""
+    return Bounded(truth.value[at], {name: term[at] for name, term in truth.budget.items()})
+
+
+def slope_of(steps: Array, errors: Array, truth: Bounded, stated: int) -> tuple[Bounded, Bounded]:
+    """The order that the errors of four steps show, each about half the last.
+
+    With E = c hᵖ (1 + O(h)) the slopes log(E_j / E_{j+1}) / log(h_j / h_{j+1}) approach p geometrically with ratio ½
+    and the last one is off by |s3 − s2|; three times that, or 1.5 times the distance before it, is the bar. A slope
+    above the stated order is no defect and counts as the stated order; below zero means divergence, counted as zero.
+    """
+    known = float(np.max(truth.radius)) + EPS * float(np.max(np.abs(truth.value)))
+    if np.isfinite(errors).all() and (errors < 100 * known).any():
+        spread = np.inf  # the errors are as small as the reference's own: nothing is seen of the order
+        slopes = np.full(3, float(stated))
+    else:
+        with np.errstate(all="ignore"):
+            raw = np.nan_to_num(
+                np.log(errors[:-1] / errors[1:]) / np.log(steps[:-1] / steps[1:]), nan=0.0, neginf=0.0, posinf=0.0
+            )
+        slopes = np.clip(raw, 0.0, stated)
+        spread = 3 * max(abs(slopes[2] - slopes[1]), abs(slopes[1] - slopes[0]) / 2)
+    return Bounded(slopes[-1], {"not yet asymptotic": spread}), Bounded(float(stated), {"band": 0.1})
+
+
+def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
+    """A loss that looks at nothing, for questions about the solution alone."""
+    return Linear(np.zeros((times, batch or problem.batch, problem.field.state)))
+
+
+def _error(subject: Subject, solver: Solver, problem: Problem, truth: Array, at: int) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
+
+
+_OTHER_FLOW = wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
+
+
+@claim(
+    "SOL-3",
+    source="the order that the solver states",
+    of_libraries=True,
+    resolution=0.6,
+    scale=1.0,
+    mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
+)
+def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A fixed-step method converges at step ends with its stated order, within 0.1."""
+    return observed_order(subject, problem, 1.0, subject.solver.order)
+
+
+@claim(
+    "SOL-4",
+    source="the order that the solver states, or that of its interpolant",
+    of_libraries=True,
+    resolution=0.6,
+    scale=1.0,
+    mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
+)
+def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A fixed-step method converges between step ends with the order of its steps or of its interpolant, within 0.1."""
+    stated = getattr(subject.solver, "dense_order", None)
+    if stated is None and subject.solver.stepping == "fixed":
+        raise NotApplicable("the solver states no order between the ends of its steps: it has no `dense_order`")
+    return observed_order(subject, problem, 1 / 3, stated or 0)
+
+
+@lru_cache(maxsize=64)
+def seen_evenly(problem: Problem, outputs: int) -> Problem:
+    """The problem at equidistant times. One object, so that what a subject solved of it is kept for other claims."""
+    times = np.linspace(problem.ts[0], problem.ts[-1], 1 + outputs)
+    return problem.with_(ts=times, loss=silent(problem, 1 + outputs), running=None)
+
+
+def _fit(x: Array, y: Array) -> Any:
+    """Least-squares line: slope and stderr."""
+    return stats.linregress(x, y)
+
+
+@claim(
+    "SOL-5",
+    source="error per step control with local extrapolation: Hairer, Nørsett & Wanner I, section II.4",
+    of_libraries=True,
+    resolution=0.6,
+    scale=1.0,
+    mutants=[ROOT_TOLERANCE, _OTHER_FLOW],
+)
+def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """The error of an adaptive solver at its outputs falls in proportion to its tolerance, over nine tolerances.
+
+    E(tolerance), the root mean square over twenty equidistant outputs (or the last, where steps land on outputs), is a
+    power of the tolerance, in the limit the first. Of a method of order p that is one order short somewhere it is the
+    power 1 − 1/p. The observed value is the slope over the tighter five tolerances; nothing is said where
+    something else than the tolerance chooses the steps. Its bar: what the slope over the looser five differs from it
+    (not yet asymptotic), and 3.5 standard errors of the fit (99 % for nine points). The band around 1 is 1/6, half of
+    what a method of order three loses with one order; a slope above 1 is no defect and counts as 1.
+    """
+    solver = adaptive_of(subject)
+    ratio = ratio_of(solver)
+    tolerances = np.geomspace(*TOLERANCES[solver.order], 9)
+    outputs = 1 if lands(subject) else 20  # a solver that lands on its outputs would take its steps from them
+    asked = seen_evenly(problem, outputs)
+    truth = solution(asked)
+    errors, evaluations = np.zeros(9), np.zeros(9)
+    for i, tolerance in enumerate(tolerances):
+        rung = replace(subject, solver=solver.with_tolerance(float(tolerance), float(ratio * tolerance)))
+        with metered() as cost:
+            errors[i] = np.sqrt(np.mean((rung.solution(asked) - truth.value)[1:] ** 2))
+        charge(cost)
+        evaluations[i] = cost.nfe
+    if np.count_nonzero(np.diff(evaluations) > 0) < 4:  # most tolerances take the very steps of the one before
+        return Bounded(1.0, {"steps that the tolerance does not choose": np.inf}), Bounded(1.0)
+    known = float(np.max(truth.radius)) + 1e3 * EPS * float(np.max(np.abs(truth.value)))
+    if not float(np.min(errors)) > 10 * known:
+        return Bounded(1.0, {"errors at the level of the reference": np.inf}), Bounded(1.0)
+    x, y = np.log(tolerances), np.log(errors)
+    fit, loose, tight = (_fit(x[part], y[part]) for part in (slice(0, 9), slice(0, 5), slice(4, 9)))
+    noise = float(stats.t.ppf(0.995, df=7)) * float(fit.stderr)
+    budget = {"fit": noise, "not yet asymptotic": abs(float(tight.slope) - float(loose.slope))}
+    return Bounded(min(float(tight.slope), 1.0), budget), Bounded(1.0, {"half an order": 1 / 6})
+
+
+@claim(
+    "SOL-6",
+    source="uniqueness of solutions",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.BACKWARDS_SLOWER, wrong.SCALED_SOLUTION],
+)
+def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving forwards and then backwards from where one arrived returns to the start."""
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
+
+    def observe(s: Subject) -> Array:
+        arrived = s.solution(whole)[-1]
+        return s.solution(whole.with_(ts=whole.ts[::-1], y0=arrived))[-1]
+
+    return ladder(subject, observe), Bounded(problem.y0)
+
+
+@claim(
+    "SOL-7",
+    source="the flow is a group",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.LOCAL_TIME, wrong.WRONG_INTERVAL],
+)
+def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving over an interval at once or in two pieces gives the same end."""
+    start, end = problem.ts[0], problem.ts[-1]
+    whole = problem.with_(ts=np.array([start, end]), loss=silent(problem, 2))
+    middle = start + 0.4 * (end - start)
+
+    def pieces(s: Subject) -> Array:
+        half = s.solution(whole.with_(ts=np.array([start, middle])))[-1]
+        return s.solution(whole.with_(ts=np.array([middle, end]), y0=half))[-1]
+
+    return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
+
+
+@claim(
+    "SOL-8",
+    source="rows of a batch are separate problems",
+    of_libraries=True,
+    resolution=1e-4,
+    mutants=[wrong.MIXED_ROWS],
+)
+def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """A batch is solved as each of its rows alone."""
+    if problem.batch < 2:
+        raise NotApplicable("the batch has one row")
+    unseen = silent(problem, len(problem.ts), batch=1)
+    alone = [problem.with_(y0=problem.y0[i : i + 1], loss=unseen, running=None) for i in range(problem.batch)]
+    rows = ladder(subject, lambda s: np.concatenate([s.solution(p) for p in alone], axis=1))
+    return rows, ladder(subject, lambda s: s.solution(problem))
+
+
+@claim(
+    "SOL-9",
+    source="a solver is a function of its arguments",
+    of_libraries=True,
+    resolution=1e-12,
+    mutants=[wrong.RANDOM_FIELD],
+)
+def deterministic(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """Solving twice gives the same, bit for bit."""
+    return Bounded(subject.solution_again(problem, 2)), Bounded(subject.solution_again(problem, 1))

@@ -1,0 +1,1 @@
+"""What several claims share: working within torch's graph, conditions, integrals along the reference's solution."""

@@ -1,0 +1,113 @@
+"""What a subject gathers along its adjoint solves, and its factors as one flat row of numbers (SNOPT-6 to SNOPT-9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+from odecheck_reference import Problem, solution
+from odecheck_reference.bounded import Array
+from torch import Tensor, nn
+
+from odecheck.claims.papers.layers import only_in_layers
+from odecheck.claims.papers.snopt import factor_rows, terminal
+from odecheck.curvature import Factors, Gather
+from odecheck.curvature.collector import Sink
+from odecheck.curvature.recipe import RIGHT, Method
+from odecheck.errors import CurvatureError, NotApplicable, Unsupported
+from odecheck.subject import Subject, tensor
+
+LARGEST = 400  # rows of a layer's block
+
+
+def method_of(subject: Subject) -> Method:
+    return cast(Method, getattr(subject.engine, "curvature", RIGHT))
+
+
+def layers_of(module: nn.Module) -> list[nn.Linear]:
+    found = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    if not found:
+        raise NotApplicable("the field has no linear layer")
+    size = max((m.in_features + 1) * m.out_features for m in found)
+    if size > LARGEST:
+        raise NotApplicable(f"a layer's block has {size} rows; blocks are compared up to {LARGEST}")
+    return found
+
+
+Change = Callable[[nn.Module], None]
+
+
+def gather(subject: Subject, ended: Problem, sink: Sink, change: Change = lambda _: None) -> list[nn.Linear]:
+    """Fill a sink along one adjoint solve for each factor of the loss's Hessian; the layers, in their order."""
+    if subject.engine.target != "flow":
+        raise Unsupported(f"{subject.engine.name} differentiates its steps: there is no adjoint solve")
+    rows = factor_rows(ended.loss, solution(ended).value[-1])
+    if method_of(subject).last_interval and len(ended.ts) > 2:
+        ended = ended.with_(y0=solution(ended).value[-2], ts=ended.ts[-2:], loss=ended.loss.tail(len(ended.ts) - 2))
+
+    def run(module: nn.Module, y0: Tensor, ts: Tensor, _: object) -> list[nn.Linear]:
+        layers = layers_of(module)
+        change(module)
+        gathering = Gather(module, sink)
+        with gathering:
+            for i in range(rows.shape[1]):
+                row = tensor(rows[:, i].copy())
+                subject.engine.gradient(module, subject.solver, y0, ts, lambda y, row=row: (row * y[-1]).sum())
+        gathering.finish()
+        return layers
+
+    try:
+        return subject.observe(ended, run)
+    except CurvatureError as reason:
+        raise Unsupported(str(reason)) from None
+
+
+def factors_of_layers(subject: Subject, ended: Problem, change: Change = lambda _: None) -> list[Factors]:
+    method = method_of(subject)
+    sums = method.sums()
+    layers = gather(subject, ended, sums, change)
+    rank = factor_rows(ended.loss, solution(ended).value[-1]).shape[1]
+    found = sums.factors(along=set(layers), reduction="sum", rank=rank)
+    return [method.factors(found[layer], ended.batch) for layer in layers if layer in found]
+
+
+def flat(factors: list[Factors]) -> Array:
+    return np.concatenate([m.numpy().ravel() for f in factors for m in (f.A, f.B)])
+
+
+def unflat(subject: Subject, ended: Problem, flat: Array) -> list[Factors]:
+    sizes = [(m.in_features + (m.bias is not None), m.out_features) for m in layers_of(subject.module(ended))]
+    if sum(a * a + b * b for a, b in sizes) != len(flat):
+        raise NotApplicable("a layer takes no part in the field")
+    found: list[Factors] = []
+    for a, b in sizes:
+        parts, flat = (flat[: a * a].reshape(a, a), flat[a * a : a * a + b * b].reshape(b, b)), flat[a * a + b * b :]
+        found.append(Factors(*(tensor(p.copy()) for p in parts)))
+    return found
+
+
+def units(subject: Subject, ended: Problem, flat: Array) -> Array:
+    """Each factor's norm, at each of its numbers: what is off in a small factor counts as in a large one."""
+    norms: list[Array] = []
+    for f in unflat(subject, ended, flat):
+        norms += [np.full(m.numel(), max(float(m.norm()), 1e-300)) for m in (f.A, f.B)]
+    return np.concatenate(norms)
+
+
+@lru_cache(maxsize=32)
+def ended_problem(problem: Problem) -> Problem:
+    ended = terminal(problem)
+    if not factor_rows(ended.loss, solution(ended).value[-1]).any():
+        raise NotApplicable("the loss does not look at the last time")
+    return ended
+
+
+def of_layers_alone(subject: Subject, problem: Problem) -> Problem:
+    """The ended problem of a field whose weights act through their layers alone: others have more in their blocks."""
+    ended = ended_problem(problem)
+    module = replace(subject, around=()).module(ended)
+    only_in_layers(module, layers_of(module), ended)
+    return ended

@@ -1,0 +1,128 @@
+"""odecheck watch: verify the ODE solves of a training script's first step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import interrupted, needs_to_write, new_run, number, refuse
+
+if TYPE_CHECKING:
+    from odecheck.record import Record
+    from odecheck.watching.script import Watched
+
+
+def watch(
+    context: typer.Context,
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A training script; what follows is its own.")],
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How many of its training steps.")] = 1,
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="What judging one step may take, of the process.")
+    ] = 120.0,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+) -> None:
+    """Verify the ODE solves that a training script makes, as it makes them.
+
+    The script runs as with `python SCRIPT ...` until an optimizer is about to
+    make its first step (or its Nth). Each solve is a line: how far off it and
+    its gradients are, what its tolerance promises, and what is wrong with it.
+
+    Exit status 0: nothing is wrong; 1: a promise is broken, or a mistake was
+    found; 2: bad input; 130: interrupted.
+
+    \b
+    odecheck watch train.py
+    odecheck watch --steps 3 --run runs/watched train.py --epochs 1 --lr 1e-3
+    """
+    from odecheck.errors import BadInput
+    from odecheck.watching.script import watch_script
+
+    folder = run or new_run()
+    try:
+        _check(script)
+        needs_to_write(folder, "--run")
+        needs_to_write(json or None, "--json", folder=False)
+        if (folder / "run.json").exists():
+            raise BadInput(
+                f"the folder {folder} already holds a run", "the same --run twice", "--run with another folder"
+            )
+        seen = watch_script(script, context.args, steps=steps, budget=budget)
+        if not seen.steps:
+            raise _nothing_seen(script, seen)
+    except BadInput as refused:
+        refuse(refused)
+    except KeyboardInterrupt:
+        interrupted(None)
+    out = sys.stderr if json == "-" else sys.stdout
+    records = _report(seen, script, context.args, folder, json, out)
+    from odecheck.records.summary import exit_status
+
+    raise typer.Exit(exit_status(records, strict=strict) or int(bool(seen.failure)))
+
+
+watch.context_settings = {  # pyright: ignore[reportFunctionMemberAccess]
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+}
+
+
+def _check(script: Path) -> None:
+    """Raises BadInput where there is no such script."""
+    from odecheck.errors import BadInput
+
+    if not script.is_file():
+        raise BadInput(
+            f"there is no script {script}",
+            "another folder, or an option of odecheck after the script",
+            "odecheck watch [its options] path/to/train.py [the script's arguments]",
+        )
+
+
+def _nothing_seen(script: Path, seen: Watched) -> Exception:
+    from odecheck.errors import BadInput
+
+    last = seen.failure.strip().splitlines()[-1] if seen.failure else ""
+    return BadInput(
+        f"{script} made no ODE solve" + (f" before it raised {last}\n{seen.failure}" if last else ""),
+        "arguments of the script that are missing" if last else "a solver of another library, or of another process",
+        "the arguments of the script after its name; torchdiffeq, torchdyn, torchode and odecheck.odeint are watched",
+    )
+
+
+def _report(
+    seen: Watched, script: Path, arguments: list[str], folder: Path, json: str | None, out: Any
+) -> list[Record]:
+    """Print every step, and keep the records in the run folder."""
+    from dataclasses import asdict, replace
+
+    from odecheck.records.export import write_json
+    from odecheck.records.run_folder import Store, about
+
+    records: list[Record] = []
+    for i, step in enumerate(seen.steps, start=1):
+        if len(seen.steps) > 1:
+            print(f"\nstep {i} of {len(seen.steps)}", file=out)
+        print(step, file=out)
+        one = step.check()
+        records += [replace(r, problem=f"step {i}: {r.problem}") for r in one] if len(seen.steps) > 1 else one
+    if seen.failure:
+        print(f"\nthe script ended with an exception:\n{seen.failure}", file=out)
+    pairs = list(dict.fromkeys((r.subject, r.problem) for r in records))
+    cases = {"claims": sorted({r.claim for r in records}), "pairs": [[*pair, ""] for pair in pairs]}
+    facts = about(cases, seed=0, watched={"script": str(script), "arguments": arguments})
+    store = Store.open(folder, facts, resume=False)
+    for record in records:
+        store.add(record)
+    store.finish(records)
+    print(f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}", file=out)
+    if json:
+        write_json(json, map(asdict, records), facts)
+    return records

@@ -1,0 +1,124 @@
+"""Every name of torch and torchdiffeq that their documentation does not promise, and that odecheck needs all the same.
+
+The names of the table are used here and nowhere else; a new version of either library is tried by running the tests,
+and then written below and as a ceiling into pyproject.toml. Tried with torch 2.13.0 and torchdiffeq 0.2.5.
+
+| name | why | here |
+|---|---|---|
+| `torch._C._functorch.peek_interpreter_stack` | whether a transform of torch.func is active | `interpreter` |
+| `torch._C._functorch.is_functorch_wrapped_tensor` | whether a transform has wrapped a tensor | `is_wrapped` |
+| `torch._C._functorch.get_unwrapped` | the tensor that a transform has wrapped | `unwrapped` |
+| `torch._C._functorch.is_batchedtensor` | whether vmap hides a batch in a tensor | `is_batched` |
+| `torch._C._functorch.maybe_get_level` | which vmap that is | `level_of` |
+| `torch._C._current_graph_task_id` | which call of backward() is on, −1 outside of any | `backward_pass` |
+| `torch._C._current_autograd_node` | which node of the graph is differentiated | `autograd_node` |
+| `torch.autograd.forward_ad._current_level` | whether forward mode is on | `is_forward_mode` |
+| `torch.autograd.forward_ad._set_fwd_grad_enabled` | forward mode on or off in a block | `forward_mode` |
+| `torch.utils._python_dispatch.TorchDispatchMode` | to see every tensor that is made | `TorchDispatchMode` |
+| `torch.utils._pytree.tree_map` | nested arguments, as torch nests them | `tree_map` |
+| `torch.utils._pytree.tree_leaves` | nested results, as torch nests them | `tree_leaves` |
+| `torch.multiprocessing.reductions.StorageWeakRef` | whether a storage is still alive | `StorageWeakRef` |
+| `torch._dynamo.reset` | to forget what was compiled | `compiling` |
+| `torch._functorch.config` | not to donate buffers that a second backward pass needs | `compiling` |
+| `_parameters` of a module | those of its own, to look at or to swap, without a copy | `own_parameters` |
+| `_buffers` of a module | the same of its buffers | `own_buffers` |
+| `_reversed_padding_repeated_twice` of a convolution | how it pads where "same" is asked for | `padding` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch.autograd import forward_ad
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+__all__ = [
+    "TRIED",
+    "StorageWeakRef",
+    "TorchDispatchMode",
+    "autograd_node",
+    "backward_pass",
+    "compiling",
+    "forward_mode",
+    "interpreter",
+    "is_batched",
+    "is_forward_mode",
+    "is_transforming",
+    "is_wrapped",
+    "level_of",
+    "own_buffers",
+    "own_parameters",
+    "padding",
+    "physical",
+    "tree_leaves",
+    "tree_map",
+    "unwrapped",
+]
+
+TRIED = {"torch": ("2.13.0",), "torchdiffeq": ("0.2.5",)}
+"""Package → the versions that the whole test suite was run with. pyproject.toml ends at the minor version after."""
+
+# the functions themselves and no wrappers: some are asked at every evaluation of a field
+interpreter = _functorch.peek_interpreter_stack
+is_wrapped = _functorch.is_functorch_wrapped_tensor
+unwrapped = _functorch.get_unwrapped
+is_batched = _functorch.is_batchedtensor
+level_of = _functorch.maybe_get_level
+backward_pass = torch._C._current_graph_task_id
+autograd_node = torch._C._current_autograd_node
+forward_mode = forward_ad._set_fwd_grad_enabled
+
+
+def is_transforming() -> bool:
+    """Whether a transform of torch.func is active."""
+    return interpreter() is not None
+
+
+def is_forward_mode() -> bool:
+    """Whether a level of forward-mode differentiation is open."""
+    return forward_ad._current_level >= 0
+
+
+def physical(x: torch.Tensor) -> torch.Tensor:
+    """The tensor that torch.func's transforms have wrapped, with the batch that vmap hides."""
+    while is_wrapped(x):
+        x = unwrapped(x)
+    return x
+
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
+    """The parameters of this module itself, by name: what it looks into, not a copy."""
+    return module._parameters
+
+
+def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:
+    """The buffers of this module itself, by name: what it looks into, not a copy."""
+    return module._buffers
+
+
+def padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
+    """The padding of a convolution in the form that `torch.nn.functional.pad` takes."""
+    return layer._reversed_padding_repeated_twice
+
+
+@contextmanager
+def compiling() -> Generator[None]:
+    """Around everything that a compiled field does, its compilation included.
+
+    What was compiled before is forgotten: after eight modules of one class torch would silently run the ninth as it is.
+    Buffers are not donated: torchdiffeq's adjoint asks for derivatives with `retain_graph`, which they forbid.
+    """
+    import torch._dynamo as dynamo
+    import torch._functorch.config as config
+
+    settings: Any = config
+    dynamo.reset()
+    with settings.patch(**({"donated_buffer": False} if hasattr(settings, "donated_buffer") else {})):
+        yield

@@ -1,0 +1,273 @@
+"""Whether a module is a function of (t, y, theta): the same question again in other circumstances.
+
+What is true is what an object says that was never asked before. A cache that all objects of a class share answers
+alike everywhere: there the module gives itself away by a parameter whose value does not matter (`without_influence`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .line import EPS
+from .points import AROUND, Path, strata
+
+# the same operations on the same numbers, some in other kernels
+ROUNDING = 1e4 * EPS
+# matrix products of other sizes are blocked otherwise, and a field that cancels shows it
+ROWS = 1e-9
+PLACES = 8
+# rules by which parameters are set anew: p ↦ a p + b of its own size
+CHANGES = ((1.3, 0.05), (-0.7, 0.1))
+# what a parameter is multiplied by to see whether it matters at all: large, small, of the other sign
+FACTORS = (-1.0, 0.0, 1e-4, 1e4)
+
+Place = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that was compared. question: in which circumstances. gap: its relative distance from that of an object
+    that was never asked before, the largest of all places. t: the time there."""
+
+    question: str
+    gap: float
+    t: float
+
+    @property
+    def bar(self) -> float:
+        return ROWS if self.question == "a row by itself" else ROUNDING
+
+    @property
+    def off(self) -> bool:
+        return not self.gap <= self.bar
+
+
+# each question with what usually makes its answer another one; the first that is off names the mistake
+CAUSES = {
+    "of the same point at once": "dropout or noise inside forward, or a count of calls that enters the value",
+    "its input afterwards": "an operation in place (y.mul_, y[...] = ...) on the state that was given",
+    "its output afterwards": "an output written into a tensor that the next call writes into as well",
+    "after other points": "a value kept from an earlier call: a time frozen at the first call, a cached weight",
+    "in another order": "a value kept from an earlier call, or a count of calls that enters the value",
+    "at the same time, another state": "values kept by their time alone",
+    "at the same state, another time": "values kept by their state alone",
+    "with gradients": "a branch on torch.is_grad_enabled() or on requires_grad",
+    "a row by itself": "batch normalisation in training mode, or a sum or an attention over the batch axis",
+    "with changed parameters": "a weight, or something made of it, that was cached at the first call",
+    "with replaced parameters": "the numbers of a parameter that were kept: .data, a view, a numpy array",
+    "by functional_call": "a weight that was cached at the first call, or is reached by another way than its name",
+    "after thousands of calls": "a count of calls, or statistics that move with every call",
+}
+
+
+def ask_function(
+    make: Callable[[], nn.Module],
+    path: Path,
+    features: tuple[int, ...],
+    *,
+    seed: int = 0,
+) -> tuple[Answer, ...]:
+    """Ask the same points in other circumstances.
+
+    Args:
+        make: a float64 module, made anew at each call as it was before anything was asked.
+        path: states to ask at and around.
+        features: the shape of one row of the state.
+        seed: of the places.
+
+    Returns:
+        One answer to each question, in the order of `CAUSES`.
+    """
+    rng = np.random.default_rng(seed)
+    places = list(_places(path, features, rng))
+    compare = _Compared()
+    fresh = [_value(make(), p) for p in places]
+    module = make()
+    for place, true in zip(places, fresh, strict=True):
+        compare("after other points", place, _value(module, place), true)
+    for i in rng.permutation(len(places)):
+        compare("in another order", places[i], _value(module, places[i]), fresh[i])
+    for i, place in enumerate(places):
+        _circumstances(module, make, place, places[i - 1], fresh[i], compare)
+    for change in CHANGES:
+        _changed_parameters(module, make, places[:3], change, compare)
+    return compare.answers
+
+
+def ask_again(
+    make: Callable[[], nn.Module], used: nn.Module, path: Path, features: tuple[int, ...], *, seed: int = 0
+) -> Answer:
+    """The same points of a module that has been asked many times.
+
+    Args:
+        make: as in `ask_function`.
+        used: the module, with the parameters of `make()`.
+        path: states to ask at and around.
+        features: the shape of one row of the state.
+        seed: of the places.
+    """
+    compare = _Compared()
+    for place in _places(path, features, np.random.default_rng(seed)):
+        compare("after thousands of calls", place, _value(used, place), _value(make(), place))
+    return compare.answers[0]
+
+
+class _Compared:
+    """The largest distance of each question."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Answer] = {}
+
+    def __call__(self, question: str, place: Place, seen: Tensor, true: Tensor) -> None:
+        gap = _distance(seen, true)
+        if question not in self.found or not gap <= self.found[question].gap:
+            self.found[question] = Answer(question, gap, float(place[0]))
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return tuple(self.found[q] for q in CAUSES if q in self.found)
+
+
+def _places(path: Path, features: tuple[int, ...], rng: np.random.Generator) -> Iterator[Place]:
+    for t in strata(path.times, PLACES, rng):
+        on = path.at(float(t))
+        y = on + rng.choice(AROUND[1:5], size=(len(on), 1)) * path.size * rng.standard_normal(on.shape)
+        yield torch.tensor(float(t), dtype=torch.float64), torch.tensor(y).reshape(len(y), *features)
+
+
+def _value(module: nn.Module, place: Place) -> Tensor:
+    with torch.no_grad():
+        return module(place[0].clone(), place[1].clone()).detach().clone()
+
+
+def _distance(seen: Tensor, true: Tensor) -> float:
+    """The largest difference, in the size of the field there; of NaN where the other is NaN too, none."""
+    if seen.shape != true.shape:
+        return float("inf")
+    if torch.equal(seen, true):
+        return 0.0
+    both = torch.isfinite(true) & torch.isfinite(seen)
+    if not torch.equal(torch.isfinite(true), torch.isfinite(seen)):
+        return float("inf")
+    size = float(true[both].abs().max()) if both.any() else 0.0
+    return float((seen - true)[both].abs().max()) / size if size else float(bool((seen - true)[both].any()))
+
+
+def _circumstances(
+    module: nn.Module, make: Callable[[], nn.Module], place: Place, other: Place, true: Tensor, compare: _Compared
+) -> None:
+    """The questions about one point; `other` is the one that was asked before it."""
+    (t, y), (time, state) = place, other
+    first = _value(module, place)
+    for _ in range(3):  # of a small state dropout can take the same part twice
+        compare("of the same point at once", place, _value(module, place), first)
+    for question, then in (
+        ("at the same time, another state", (t, state)),
+        ("at the same state, another time", (time, y)),
+    ):
+        asked = make()
+        _value(asked, place)
+        compare(question, then, _value(asked, then), _value(make(), then))
+    with torch.enable_grad():
+        live = module(t.clone().requires_grad_(), y.clone().requires_grad_() * 1.0)
+    compare("with gradients", place, live.detach(), true)
+    with torch.no_grad():
+        given, clock = y.clone(), t.clone()
+        kept = module(clock, given)
+        after = torch.cat([given.reshape(-1), clock[None]])
+        compare("its input afterwards", place, after, torch.cat([y.reshape(-1), t[None]]))
+        before = kept.clone()
+        module(time.clone(), state.clone())
+        compare("its output afterwards", place, kept, before)
+        if len(y) > 1:
+            compare("a row by itself", place, _value(module, (t, y[:1])), true[:1])
+        beside = torch.cat([y, y.flip(0) * 1.25 + 0.25 * y.abs().max()])
+        compare("a row by itself", place, _value(module, (t, beside))[: len(y)], true)
+
+
+def _changed_parameters(
+    module: nn.Module,
+    make: Callable[[], nn.Module],
+    places: Sequence[Place],
+    change: tuple[float, float],
+    compare: _Compared,
+) -> None:
+    """The answer of a changed module is that of a module that had these parameters from the start."""
+    named = {k: p for k, p in module.named_parameters() if p.requires_grad}
+    if not named:
+        return
+    a, b = change
+    with torch.no_grad():
+        old = {k: p.detach().clone() for k, p in named.items()}
+        new = {k: a * p + b * (p.square().mean().sqrt() + (0 if p.any() else 1)) for k, p in old.items()}
+
+        def anew(target: nn.Module) -> nn.Module:
+            for k, p in target.named_parameters():
+                if k in new:
+                    p.copy_(new[k])
+            return target
+
+        true = [_value(anew(make()), place) for place in places]
+        for place, expected in zip(places, true, strict=True):
+            called = functional_call(module, new, (place[0].clone(), place[1].clone()))
+            compare("by functional_call", place, called.detach().clone(), expected)
+        anew(module)
+        for place, expected in zip(places, true, strict=True):
+            compare("with changed parameters", place, _value(module, place), expected)
+        replaced = make()
+        _value(replaced, places[0])
+        for k, p in replaced.named_parameters():
+            if k in new:
+                p.data = new[k].clone()
+        for place, expected in zip(places, true, strict=True):
+            compare("with replaced parameters", place, _value(replaced, place), expected)
+        for k, p in named.items():
+            p.copy_(old[k])
+
+
+def without_influence(
+    module: nn.Module, path: Path, features: tuple[int, ...], names: Sequence[str], *, seed: int = 0
+) -> tuple[str, ...]:
+    """Which of these parameters can take any value without a bit of any output changing.
+
+    Args:
+        module: a float64 module; a copy of it is asked.
+        path: states to ask at and around.
+        features: the shape of one row of the state.
+        names: parameters whose gradient was zero wherever it was looked at.
+        seed: of the places and of the other parameters' values.
+
+    Returns:
+        The names of those, of `names`. Saturated units are no such case: a factor of 1e-4 brings them back.
+    """
+    rng = np.random.default_rng(seed)
+    places = list(_places(path, features, rng))[:4]
+    own, found = copy.deepcopy(module), list[str]()
+    named = dict(own.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            p, matters = named[name], False
+            before = p.detach().clone()
+            typical = float(before.square().mean().sqrt()) or 1.0
+            noise = torch.from_numpy(rng.standard_normal(tuple(before.shape))) * typical
+            for others in (False, True):  # a factor of zero elsewhere hides a parameter: every other one moves too
+                kept = {k: q.detach().clone() for k, q in named.items()}
+                if others:
+                    for q in named.values():
+                        q += 0.5 * torch.from_numpy(rng.standard_normal(tuple(q.shape))) * (float(q.abs().max()) or 1.0)
+                here = [_value(own, place) for place in places]
+                for factor in FACTORS:
+                    p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))
+                    matters |= any(not torch.equal(_value(own, x), v) for x, v in zip(places, here, strict=True))
+                for k, q in named.items():
+                    q.copy_(kept[k])
+            if not matters:
+                found.append(name)
+    return tuple(found)

@@ -1,0 +1,115 @@
+"""The words in which a field is refused: what was seen, its usual cause, what to type."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from odecheck_reference.bounded import Array
+from odecheck_reference.fields import Field
+
+from odecheck.fields.callback import CallbackField
+
+from .function import CAUSES, Answer
+from .jets import ask_jets
+from .line import NoBackward
+from .look import FieldSeen, look
+from .points import rough_path
+from .seen import Defect, DerivativesSeen
+
+Words = tuple[str, str, str]
+
+
+def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | None:
+    """Why the derivatives of a problem's field cannot be taken for true.
+
+    Args:
+        field: a module that is called back, or a numpy field with derivatives made by hand.
+        theta: (params,).
+        ts: (times,), monotone.
+        knots: (times, batch, state), states at ts.
+
+    Returns:
+        What was seen, its usual cause and what to type; None of a field that nothing speaks against. Fields of the
+        reference's own package are not asked: its tests hold their formulas against their values.
+    """
+    if isinstance(field, CallbackField):
+        try:
+            return refusal(look(lambda: copy.deepcopy(field.module), ts, knots, features=field.features))
+        except NoBackward as error:
+            return (
+                f"the backward pass of the field raised {error}",
+                "an operation in place on something that the backward pass needs, or a custom backward that fails",
+                "out-of-place operations in forward: y = y * 2 for y.mul_(2)",
+            )
+    return None if type(field).__module__.startswith("odecheck_reference.") else _of_jets(field, theta, ts, knots)
+
+
+def refusal(seen: FieldSeen) -> Words | None:
+    """What was seen, its usual cause and what to type; None of a field that nothing speaks against."""
+    off = [answer for answer in seen.answers if answer.off]
+    if off:
+        return _not_a_function(off[0], [answer.question for answer in off[1:]])
+    if seen.without_influence:
+        return _kept(seen.without_influence)
+    if seen.derivatives.worst is None:
+        return None
+    return _coarse(seen.derivatives.worst) if seen.derivatives.worst.flat else _another_derivative(seen.derivatives)
+
+
+def _of_jets(field: Field, theta: Array, ts: Array, knots: Array) -> Words | None:
+    path = rough_path(lambda t, y: np.asarray(field.jet(t, y, theta, 0).value, dtype=np.float64), ts, knots)
+    seen = ask_jets(field, theta, path)
+    if seen.worst is None:
+        return None
+    worst = seen.worst.sample
+    return (
+        f"the {worst.mode} in the jet of {type(field).__name__} is off by {worst.defect:.2g} of its size "
+        f"(±{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}; seen at {len({s.t for s in seen.off})} of "
+        f"{len(seen.judged)} random times",
+        "a slip in a derivative that was derived by hand, or in the order of its axes: t, y, theta",
+        "the derivative mended in jet(t, y, theta, order); jet(...).first has axes (batch, component, t + y + theta)",
+    )
+
+
+def _not_a_function(answer: Answer, questions: list[str]) -> Words:
+    others = f" (and {', '.join(questions)})" if questions else ""
+    return (
+        f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its answer "
+        f"{answer.question}{others} is another one, by {answer.gap:.2g} of its size",
+        CAUSES[answer.question],
+        "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "
+        "self.weight in forward, and write into new tensors",
+    )
+
+
+def _kept(names: tuple[str, ...]) -> Words:
+    return (
+        f"no number that the parameters {', '.join(names)} are given changes the field, though they take part in it",
+        "a weight that was cached at an earlier call, on the module or in a global, beside a zero times the true one",
+        f"self.{names[0]} itself in forward, or {names[0]}.requires_grad_(False) if it is unused",
+    )
+
+
+def _another_derivative(seen: DerivativesSeen) -> Words:
+    assert seen.worst is not None
+    worst, off = seen.worst.sample, [s.t for s in seen.off]
+    along = f" in the direction of {', '.join(seen.worst.along[:4])}" if seen.worst.along else ""
+    return (
+        f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
+        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{along}; seen at {len(set(off))} of "
+        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}",
+        "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that "
+        "is not the derivative of its forward; rounding or float32 inside",
+        "forward without these, torch.autograd.gradcheck for a custom backward; or Problem(...) with a numpy formula "
+        "of the field, to have it judged",
+    )
+
+
+def _coarse(worst: Defect) -> Words:
+    return (
+        f"at t = {worst.sample.t:.6g} the values of the field do not change when {(worst.along or ('everything',))[0]} "
+        "changes in its tenth digit",
+        "float32 inside, t.float() or y.float() with a cast back, or rounding",
+        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() or round() inside it",
+    )

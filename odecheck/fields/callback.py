@@ -1,0 +1,149 @@
+"""A torch module in the place of a numpy field, for a model without a hand-derived twin.
+
+The reference's own solvers and sensitivities then run on values and derivatives that torch computed: what is verified
+is the solve and its gradient, not the field. A problem with such a field says `independent=False`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from odecheck_reference.bounded import Array
+from odecheck_reference.fields import Jet
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+class Flattened(nn.Module):
+    """A module on states (batch, *features), seen as a module on states (batch, state)."""
+
+    def __init__(self, inner: nn.Module, features: tuple[int, ...]) -> None:
+        super().__init__()
+        self.inner, self.features = inner, features
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        value = self.inner(t, y.reshape(len(y), *self.features))
+        # another shape than the state's is left alone, for validation to see
+        return value.reshape(y.shape) if value.shape == (len(y), *self.features) else value
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleFactory:
+    """theta (params,) → a copy of a module with theta as its trainable parameters; what a `Subject` calls its field."""
+
+    module: nn.Module
+
+    @property
+    def __name__(self) -> str:
+        inner = self.module.inner if isinstance(self.module, Flattened) else self.module
+        return type(inner).__name__
+
+    def __call__(self, theta: Tensor) -> nn.Module:
+        made = copy.deepcopy(self.module)
+        nn.utils.vector_to_parameters(theta.detach().clone(), trainable(made).values())
+        return made
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that require a gradient, by name, in the order of `parameters()`."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def flat_parameters(module: nn.Module) -> Array:
+    """theta: (params,)"""
+    return np.concatenate([np.zeros(0), *(p.detach().double().numpy().ravel() for p in trainable(module).values())])
+
+
+@dataclass(frozen=True, eq=False)
+class CallbackField:
+    """The reference's `Field` by calls into a float64 module: module(t, y) with y (batch, *features).
+
+    Derivatives are torch's, by reverse mode, of all rows at once: rows may not see each other.
+    """
+
+    module: nn.Module
+    features: tuple[int, ...]
+
+    @property
+    def state(self) -> int:
+        return prod(self.features)
+
+    @property
+    def params(self) -> int:
+        return sum(p.numel() for p in trainable(self.module).values())
+
+    @property
+    def parts(self) -> Mapping[str, slice]:
+        return {"y": slice(0, self.state)}
+
+    def jet(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
+        """The jet at (t, y, theta); y: (batch, state) float64. order: 0, 1 or 2."""
+        with torch.enable_grad():
+            z = self._variables(t, y, theta, order)
+            value = self._call(*z)
+            first = _rows(value, z, keep=order > 1) if order else None
+            second = None if first is None or order < 2 else _second(first, z)
+        return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
+
+    def _variables(self, t: Any, y: Any, theta: Any, order: int) -> tuple[Tensor, Tensor, Tensor]:
+        def variable(x: Any) -> Tensor:
+            return torch.tensor(x, dtype=torch.float64, requires_grad=order > 0)
+
+        return variable(float(t)), variable(np.asarray(y)), variable(np.asarray(theta))
+
+    def _call(self, t: Tensor, y: Tensor, theta: Tensor) -> Tensor:
+        named = trainable(self.module)
+        pieces = theta.split([p.numel() for p in named.values()])
+        at = {name: piece.reshape(p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
+        value = functional_call(self.module, at, (t, y.reshape(len(y), *self.features)))
+        return value.reshape(y.shape)
+
+
+def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:
+    """d value[b, i] / d (t, y[b], theta): (batch, state, N)."""
+    t, y, theta = z
+    batch, d = y.shape
+    got_t, got_y, got_theta = _pulled(value.reshape(-1), (t, y, theta), keep=keep)
+    own = torch.arange(batch)
+    blocks = (
+        got_t.reshape(batch, d, 1),
+        got_y.reshape(batch, d, batch, d)[own, :, own],
+        got_theta.reshape(batch, d, -1),
+    )
+    return torch.cat(blocks, dim=-1)
+
+
+def _second(first: Tensor, z: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """(batch, state, N, N), one component of the first derivative after another."""
+    columns = [_rows(first[:, :, n], z, keep=False) for n in range(first.shape[-1])]
+    both = torch.stack(columns, dim=2)
+    return (both + both.transpose(-1, -2)) / 2
+
+
+def _pulled(outputs: Tensor, z: tuple[Tensor, ...], *, keep: bool) -> tuple[Tensor, ...]:
+    """Derivatives of every output (m,) in every variable: (m, *shape), zero where there is no dependence."""
+    m = len(outputs)
+    zeros = tuple(x.new_zeros(m, *x.shape) for x in z)
+    if not outputs.requires_grad:
+        return zeros
+    basis = torch.eye(m, dtype=outputs.dtype)
+    try:
+        got = torch.autograd.grad(
+            outputs, z, basis, retain_graph=True, create_graph=keep, allow_unused=True, is_grads_batched=True
+        )
+    except RuntimeError:  # an operation without a batching rule: one output after another
+        rows = [
+            torch.autograd.grad(outputs, z, e, retain_graph=True, create_graph=keep, allow_unused=True) for e in basis
+        ]
+        got = [None if any(r is None for r in column) else torch.stack(column) for column in zip(*rows, strict=True)]
+    return tuple(zero if g is None else g for g, zero in zip(got, zeros, strict=True))
+
+
+def _numpy(x: Tensor) -> Array:
+    return x.detach().double().numpy().copy()

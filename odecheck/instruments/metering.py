@@ -1,0 +1,40 @@
+"""What the solves of one claim cost: evaluations of the field, solves, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass
+class Meter:
+    """What the solves of one claim cost: evaluations of the field, solves, seconds."""
+
+    nfe: int = 0
+    solves: int = 0
+    seconds: float = 0.0
+
+
+_METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
+
+
+@contextmanager
+def metered() -> Generator[Meter]:
+    """Count what the subject does within this block. An observation that was kept from before counts as done again."""
+    meter = Meter()
+    token = _METER.set(meter)
+    try:
+        yield meter
+    finally:
+        _METER.reset(token)
+
+
+def charge(cost: Meter) -> None:
+    """Count a cost, measured in a block of its own, in the enclosing block of `metered` as well."""
+    meter = _METER.get()
+    if meter is not None:
+        meter.nfe += cost.nfe
+        meter.solves += cost.solves
+        meter.seconds += cost.seconds

@@ -1,0 +1,1 @@
+"""One row for each claim of the papers, with the verdict that drawn problems give it."""

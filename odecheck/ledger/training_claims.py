@@ -1,0 +1,281 @@
+"""Benchmark claims: statements of the papers about cost and training, as tests of significance on rows of training.
+
+A claim says that one model (or optimizer) has less of a quantity than each of its rivals. Both are trained with equal
+seeds, so that for seed i there is a log ratio r_i = log(q_i / q'_i), and rows of different seeds are independent. The
+claim about one rival is
+
+    holds          when the upper end of the interval of the mean of r is below 0,
+    refuted        when its lower end is 0 or above it,
+    inconclusive   otherwise, and with fewer than three pairs.
+
+The interval is Student's, r̄ ± t_{n−1} s/√n, each end wrong with probability α/k at most, for a model's k comparisons
+(Bonferroni): a wrong "refuted" about any of them has a probability of at most α = 0.05, a wrong "holds" less. A task's
+verdict is "holds" when every comparison's is, "refuted" when one is. What did not get to its end (NaN, a solver that
+gave up) has lost: see `compared`.
+
+Rows of models whose parameter counts differ by more than a tenth are not compared: the verdict is inconclusive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from odecheck.judge import Verdict
+
+ALPHA = 0.05
+FEWEST = 3  # pairs
+SPREAD = 1.1  # largest ratio of parameter counts
+EQUAL_TIME = "loss at equal CPU time"
+TUNING = 100  # seeds from here on choose learning rates, and judge nothing
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair: the ratio of the geometric means, subject to rival, and its interval. n: pairs of seeds. lost,
+    rival_lost: trainings that did not get to their end. The verdict is that of "the subject has less"."""
+
+    n: int
+    ratio: float
+    low: float
+    high: float
+    verdict: Verdict
+    lost: int = 0
+    rival_lost: int = 0
+    note: str = ""
+    claim: str = ""
+    task: str = ""
+    quantity: str = ""
+    subject: str = ""
+    rival: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkClaim:
+    """subjects, rivals: values of the column `kind`, model or optimizer. quantities: name → the number of one training,
+    from its rows; less is better. tuned: each at its best learning rate, and at equal CPU time."""
+
+    id: str
+    statement: str
+    source: str
+    kind: str
+    subjects: tuple[str, ...]
+    rivals: tuple[str, ...]
+    quantities: Mapping[str, Callable[[Any], float]]
+    tuned: bool = False
+
+
+def of_steps(column: str) -> Callable[[Any], float]:
+    """The mean of a column over the training steps."""
+
+    def value(rows: Any) -> float:
+        return float(rows.loc[rows["split"] == "train", column].mean())
+
+    return value
+
+
+def final_loss(rows: Any) -> float:
+    """The mean training loss of the last tenth of the steps, five at least; NaN for a training that was stopped."""
+    steps = rows[rows["split"] == "train"].sort_values("step")
+    if (steps["message"] != "").any():
+        return math.nan
+    return float(steps["loss"].tail(max(5, len(steps) // 10)).mean())
+
+
+def instability(rows: Any) -> float:
+    """How far the loss jumps up: the mean rise of log loss over the steps where it rises (0 elsewhere), plus 1e-6.
+
+    A loss that falls at every step has none. NaN for a training that was stopped."""
+    steps = rows[rows["split"] == "train"].sort_values("step")
+    if (steps["message"] != "").any():
+        return math.nan
+    rises = np.diff(np.log(np.maximum(steps["loss"].to_numpy(float), 1e-12)))
+    return float(np.maximum(rises, 0).mean() + 1e-6)
+
+
+HB9 = BenchmarkClaim(
+    "HB-9",
+    "Fewer function evaluations, forward and backward, than NODE, ANODE and SONODE at equal tolerance and parameter "
+    "count.",
+    "arXiv:2110.04840: experiments",
+    "model",
+    ("HBNODE", "GHBNODE"),
+    ("NODE", "ANODE", "SONODE"),
+    {"forward NFE": of_steps("nfe_forward"), "backward NFE": of_steps("nfe_backward")},
+)
+ADAM7 = BenchmarkClaim(
+    "ADAM-7",
+    "Lower training loss and more stable training than NODE, ANODE, SONODE, HBNODE and GHBNODE.",
+    "arXiv:2207.06066: experiments",
+    "model",
+    ("AdamNODE",),
+    ("NODE", "ANODE", "SONODE", "HBNODE", "GHBNODE"),
+    {"training loss": final_loss, "rises of the loss": instability},
+)
+SNOPT13 = BenchmarkClaim(
+    "SNOPT-13",
+    "Converges faster than SGD and Adam: a lower loss at equal CPU time, each at its best learning rate of a grid.",
+    "arXiv:2109.14158: experiments",
+    "optimizer",
+    ("snopt",),
+    ("sgd", "adam"),
+    {EQUAL_TIME: final_loss},
+    tuned=True,
+)
+CLAIMS = (SNOPT13, HB9, ADAM7)
+
+
+def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = ALPHA) -> tuple[float, float, float]:
+    """Mean and both ends of its interval; each end is wrong with probability alpha / comparisons at most."""
+    r = np.asarray(log_ratios, float)
+    mean, n = float(r.mean()), len(r)
+    half = float(stats.t.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
+    return mean, mean - half, mean + half
+
+
+def decide(low: float, high: float, n: int) -> Verdict:
+    """The verdict of an interval of a mean log ratio, which is negative where the subject has less."""
+    if n < FEWEST or not (math.isfinite(low) and math.isfinite(high)):
+        return Verdict.INCONCLUSIVE
+    if high < 0:
+        return Verdict.HOLDS
+    return Verdict.REFUTED if low >= 0 else Verdict.INCONCLUSIVE
+
+
+def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons: int = 1) -> Comparison:
+    """Compare the numbers of each seed. A training without a number has lost its pair: it counts as twice the largest
+    ratio that was seen, in favour of the other; where both have none the pair says nothing."""
+    seeds = sorted(set(mine) & set(theirs))
+    lost = {s for s in seeds if not math.isfinite(mine[s])}
+    rival_lost = {s for s in seeds if not math.isfinite(theirs[s])}
+    ratios = {s: math.log(mine[s] / theirs[s]) for s in seeds if s not in lost | rival_lost}
+    worst = max((abs(r) for r in ratios.values()), default=0.0) + math.log(2)
+    pairs = [ratios.get(s, worst if s in lost else -worst) for s in seeds if s not in lost & rival_lost]
+    n = len(pairs)
+    mean, low, high = interval(pairs, comparisons) if n > 1 else (sum(pairs) if n else math.nan, -math.inf, math.inf)
+    return Comparison(
+        n=n,
+        ratio=math.exp(mean),
+        low=math.exp(low),
+        high=math.exp(min(high, 700.0)),
+        verdict=decide(low, high, n),
+        lost=len(lost),
+        rival_lost=len(rival_lost),
+        note="" if n >= FEWEST else f"{n} pairs, fewer than {FEWEST}",
+    )
+
+
+def judge_rows(rows: Any) -> list[Comparison]:
+    """All comparisons that rows of training.parquet allow: each task by itself, models with the same optimizer and
+    rate, optimizers on the same model. A claim none of whose subjects was trained has no comparison."""
+    found = list[Comparison]()
+    for claim in CLAIMS:
+        apart = ["task", "optimizer", "learning_rate"] if claim.kind == "model" else ["task", "model"]
+        for _, part in rows.groupby(apart, sort=False):
+            judging = part[part["seed"] < TUNING]
+            if set(claim.subjects) & set(judging[claim.kind]):
+                found += _judge(claim, part if claim.tuned else judging)
+    return found
+
+
+def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
+    if claim.tuned:
+        rows = at_equal_time(best_rates(rows, claim.kind))
+    names = (*claim.subjects, *claim.rivals)
+    counts = rows[rows[claim.kind].isin(names)]["parameters"]
+    unequal = f"{counts.min():.0f} to {counts.max():.0f} parameters" if counts.max() > SPREAD * counts.min() else ""
+    found = []
+    for quantity, measure in claim.quantities.items():
+        numbers = {
+            name: {int(seed): measure(one) for seed, one in rows[rows[claim.kind] == name].groupby("seed")}
+            for name in names
+        }
+        for subject in claim.subjects:
+            for rival in claim.rivals:
+                one = compared(numbers[subject], numbers[rival], len(claim.rivals) * len(claim.quantities))
+                if unequal:
+                    one = replace(one, verdict=Verdict.INCONCLUSIVE, note=unequal)
+                found.append(
+                    replace(
+                        one,
+                        claim=claim.id,
+                        task=str(rows["task"].iloc[0]),
+                        quantity=quantity,
+                        subject=subject,
+                        rival=rival,
+                    )
+                )
+    return found
+
+
+def verdict(found: Sequence[Comparison]) -> Verdict:
+    """Of a task: "holds" when all of its comparisons do, "refuted" when one is."""
+    seen = {one.verdict for one in found}
+    if Verdict.REFUTED in seen:
+        return Verdict.REFUTED
+    return Verdict.HOLDS if seen == {Verdict.HOLDS} else Verdict.INCONCLUSIVE
+
+
+def ledger_row(claim: BenchmarkClaim, found: Sequence[Comparison]) -> dict[str, Any]:
+    """What the ledger says of a claim: `Row`'s fields. problems: tasks. A claim without a comparison: none."""
+    tasks = {task: verdict([o for o in found if o.task == task]) for task in dict.fromkeys(o.task for o in found)}
+    seen = set(tasks.values())
+    whole = next((v for v in (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in seen), None)
+    told = "; ".join(f"{task}: {one}" for task, one in tasks.items())
+    return {
+        "claim": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "verdict": str(whole or Verdict.NOT_APPLICABLE),
+        "note": f"{told} (training.md)" if tasks else "benchmark claim: no training kept",
+    }
+
+
+def best_rates(rows: Any, kind: str) -> Any:
+    """The rows at each one's best learning rate, by the mean final loss over the tuning seeds, which are then left out.
+
+    Tuning seeds are 100 and more: trainings that choose a rate do not also judge it. A rate at which one of them was
+    stopped is not chosen. Without tuning seeds: all rows, where each has one rate. Raises ValueError otherwise.
+    """
+    judged = rows[rows["seed"] < TUNING]
+    kept = []
+    for name, mine in judged.groupby(kind, sort=False):
+        tried = rows[(rows[kind] == name) & (rows["seed"] >= TUNING)]
+        rates = list(mine["learning_rate"].unique())
+        if len(rates) > 1 and not len(tried):
+            raise ValueError(f"{name} has the rates {rates} and no tuning seed ({TUNING} and more) to choose by")
+        best = best_rate(tried) if len(tried) else rates[0]
+        kept.append(mine[mine["learning_rate"] == best])
+    import pandas as pd
+
+    return pd.concat(kept, ignore_index=True) if kept else judged
+
+
+def best_rate(tried: Any) -> float | None:
+    """The learning rate with the least mean final loss over the seeds, among those at which no training was stopped;
+    None where there is none."""
+    losses = {
+        float(rate): float(np.mean([final_loss(one) for _, one in at.groupby("seed")]))
+        for rate, at in tried.groupby("learning_rate")
+    }
+    finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+    return min(finite, key=lambda rate: finite[rate]) if finite else None
+
+
+def at_equal_time(rows: Any) -> Any:
+    """The training rows up to the CPU time that every training of the same seed has reached."""
+    import pandas as pd
+
+    trained = rows[rows["split"] == "train"]
+    kept = []
+    for _, pair in trained.groupby("seed"):
+        key = ["model", "optimizer", "learning_rate"]
+        ends = [one["cpu_seconds"].max() for _, one in pair.groupby(key) if (one["message"] == "").all()]
+        end = min(ends, default=math.inf)
+        kept.append(pair[pair["cpu_seconds"] <= end])
+    return pd.concat(kept, ignore_index=True)

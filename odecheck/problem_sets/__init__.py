@@ -1,0 +1,1 @@
+"""Problems for one purpose: drawn families, hypothesis strategies, the problems of conformance."""

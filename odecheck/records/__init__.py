@@ -1,0 +1,1 @@
+"""Records on disk and for other programs: the run folder, summaries, stories, exports."""

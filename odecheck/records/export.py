@@ -1,0 +1,167 @@
+"""Records for other programs: JSON, JUnit XML, and the summary of a step of GitHub Actions."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from .summary import COLUMNS, by_claim, identifier, outcome
+
+if TYPE_CHECKING:
+    from odecheck.record import Record
+
+SCHEMA = 1
+# what GitHub takes as the summary of one step
+SUMMARY_BYTES = 1024 * 1024
+LONGEST_FAILURE = 20_000
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of what `write_json` writes, of version SCHEMA: the file records.schema.json of this package."""
+    return json.loads((resources.files("odecheck") / "records.schema.json").read_text(encoding="utf-8"))
+
+
+def write_json(file: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+    """{"schema", "facts", "records"} to a file, or to the standard output for "-".
+
+    JSON has no infinity and no NaN: they are "Infinity", "-Infinity" and null.
+    """
+    text = json.dumps(
+        {"schema": SCHEMA, "facts": facts, "records": [_finite(row) for row in rows]}, indent=1, allow_nan=False
+    )
+    if file == "-":
+        sys.stdout.write(text + "\n")
+    else:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(text + "\n")
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    def one(value: Any) -> Any:
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+    return {name: one(value) for name, value in row.items()}
+
+
+def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -> None:
+    """One test case for each record. What is inconclusive, not applicable or known to fail is skipped."""
+    suite = ElementTree.Element("testsuite", name="odecheck")
+    counts = {"failed": 0, "skipped": 0, "error": 0}
+    for record in records:
+        name = f"{record.problem} - {record.subject}"
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=_text(record.claim), name=_text(name), time=f"{record.seconds:.3f}"
+        )
+        _properties(case, record)
+        kind = outcome(record, strict=strict)
+        if kind == "failed":
+            tag = "error" if record.verdict == "error" else "failure"
+            counts["error" if tag == "error" else "failed"] += 1
+            ElementTree.SubElement(case, tag, message=_text(next(iter(record.message.splitlines()), ""))).text = _text(
+                str(record)
+            )
+        elif kind not in ("passed", "refuted as stated"):
+            counts["skipped"] += 1
+            reason = record.expected_failure if kind == "expected failure" else record.message
+            ElementTree.SubElement(case, "skipped", type=kind, message=_text(f"{kind}: {reason}"))
+    totals = {
+        "tests": len(records),
+        "failures": counts["failed"],
+        "errors": counts["error"],
+        "skipped": counts["skipped"],
+    }
+    for key, count in totals.items():
+        suite.set(key, str(count))
+    suite.set("time", f"{sum(r.seconds for r in records):.3f}")
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _properties(case: ElementTree.Element, record: Record) -> None:
+    properties = ElementTree.SubElement(case, "properties")
+    for name, value in asdict(record).items():
+        ElementTree.SubElement(properties, "property", name=name, value=_text(str(value)))
+
+
+def _text(text: str) -> str:
+    """Without the control characters that XML does not allow."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+def write_summary(
+    file: str, records: Sequence[Record], facts: Mapping[str, Any], *, strict: bool = False, run: str = ""
+) -> None:
+    """Markdown for people who look at a CI run, added to the file, which in all stays below SUMMARY_BYTES."""
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = SUMMARY_BYTES - 1 - (path.stat().st_size if path.exists() else 0)
+    with path.open("a", encoding="utf-8", errors="replace") as opened:
+        opened.write(to_summary(records, facts, strict=strict, room=room, run=run))
+
+
+def to_summary(
+    records: Sequence[Record],
+    facts: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    room: int = SUMMARY_BYTES,
+    run: str = "",
+) -> str:
+    """Verdict, one row for each claim, then every failure in full for as long as there is room, in bytes."""
+    kinds = [outcome(record, strict=strict) for record in records]
+    failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
+    judged = len(records) - kinds.count("not applicable")
+    head = f"all {judged:,} verdicts are as expected"
+    if failed:
+        head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
+    elif "inconclusive" in kinds:
+        head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
+    versions = facts.get("versions") or {}
+    made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
+    parts += [f"\n{_failure(record, run)}" for record in failed]
+    text, left = "", room
+    for i, part in enumerate(parts):
+        more = f"\nAnd {len(parts) - i:,} more that did not fit here.\n"
+        size = len(part.encode("utf-8", "replace"))
+        if size + len(more) > left:
+            return text + (more if len(more) <= left else "")
+        text, left = text + part, left - size
+    return text
+
+
+def _by_claim(records: Sequence[Record]) -> str:
+    titles = [title for title, _, _ in COLUMNS]
+    lines = ["| claim | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
+    for row in by_claim(records):
+        counts = (str(row.counts.get(kind, "")) for _, kind, _ in COLUMNS)
+        lines.append(f"| {_cell(row.claim)} | " + " | ".join(counts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _failure(record: Record, run: str) -> str:
+    """One failure, folded; names of users are no Markdown, and no tags."""
+    story = str(record)[:LONGEST_FAILURE]
+    fence = "```"
+    while fence in story:
+        fence += "`"
+    title = _cell(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
+    show = f"odecheck show {identifier(record)}" + (f" --run {run}" if run else "")
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n\n{show}\n{fence}\n\n</details>\n"
+
+
+def _cell(text: str) -> str:
+    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,137 @@
+"""What many records say together: outcome, exit status, one row for each claim, and the table of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from odecheck.record import Record
+
+Outcome = Literal["passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable"]
+
+
+def outcome(record: Record, *, strict: bool = False) -> Outcome:
+    """What a record means to somebody who waits for green or red. strict: inconclusive counts as failed.
+
+    "refuted as stated": a sentence that is false when read literally, and was found to be.
+    """
+    if record.verdict in ("not applicable", "unsupported"):
+        return "not applicable"
+    if record.ok:
+        if record.expected_failure:
+            return "expected failure"
+        return "refuted as stated" if record.verdict == "refuted" else "passed"
+    if record.verdict == "inconclusive" and not strict:
+        return "inconclusive"
+    return "failed"
+
+
+def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
+    """0, or 1 when a record is refuted, an error, or holds although it is known to fail."""
+    return int(any(outcome(record, strict=strict) == "failed" for record in records))
+
+
+def identifier(record: Record) -> str:
+    """Six characters by which `odecheck show` finds a record: the same for the same case in every run."""
+    return hashlib.sha256("\0".join(record.key).encode()).hexdigest()[:6]
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim over all subjects and problems. resolved: the largest relative defect that a "holds" may hide."""
+
+    claim: str
+    counts: dict[str, int]
+    resolved: float
+    nfe: int
+    seconds: float
+
+    @property
+    def failed(self) -> int:
+        return self.counts.get("failed", 0)
+
+
+def by_claim(records: Sequence[Record]) -> list[ClaimRow]:
+    """One row for each claim, in the order of the records."""
+    rows: list[ClaimRow] = []
+    for claim in dict.fromkeys(record.claim for record in records):
+        mine = [record for record in records if record.claim == claim]
+        counts: dict[str, int] = {}
+        for record in mine:
+            counts[outcome(record)] = counts.get(outcome(record), 0) + 1
+        seen = [record.resolved for record in mine if outcome(record) == "passed" and record.verdict == "holds"]
+        resolved = max(seen, default=math.nan)
+        rows.append(ClaimRow(claim, counts, resolved, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
+    return rows
+
+
+COLUMNS: tuple[tuple[str, Outcome, str], ...] = (
+    ("holds", "passed", "green"),
+    ("false as read", "refuted as stated", "green"),
+    ("failed", "failed", "bold red"),
+    ("inconclusive", "inconclusive", "yellow"),
+    ("known failure", "expected failure", "magenta"),
+    ("not applicable", "not applicable", "dim"),
+)
+
+
+def table(records: Sequence[Record]) -> Any:
+    """A rich table: claims, verdicts, what each could have seen, cost."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("claim", no_wrap=True)
+    for title, _, _ in COLUMNS:
+        made.add_column(title, justify="right")
+    for title in ("would have seen", "NFE", "seconds"):
+        made.add_column(title, justify="right")
+    rows = by_claim(records)
+    silent = [row.claim for row in rows if set(row.counts) <= {"not applicable"}]
+    for row in rows:
+        if row.claim in silent:
+            continue
+        cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
+        seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
+        style = "bold red" if row.failed else ""
+        made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+    if silent:
+        made.caption = f"No case for: {', '.join(silent)}."
+        made.caption_justify = "left"
+    return made
+
+
+def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
+    """What has to be read, in words: failures in full, then what is inconclusive and what is known to fail."""
+    lines: list[str] = []
+    for record in records:
+        if outcome(record, strict=strict) == "failed":
+            unexpected = record.expected_failure and record.verdict == "holds"
+            note = f"\n  known to fail, and holds: {record.expected_failure}" if unexpected else ""
+            lines.append(f"[{identifier(record)}] {record}{note}\n")
+    for record in records:
+        if outcome(record, strict=strict) == "inconclusive":
+            where = f"{record.subject}; {record.problem}"
+            lines.append(f"[{identifier(record)}] {record.claim} inconclusive: {_why(record)}: {where}")
+    known: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        if outcome(record) == "expected failure":
+            key = record.claim, record.subject, record.expected_failure
+            known[key] = known.get(key, 0) + 1
+    lines += [
+        f"{claim} known to fail ({n} of its problems): {why}: {subject}" for (claim, subject, why), n in known.items()
+    ]
+    return lines
+
+
+def _why(record: Record) -> str:
+    if math.isnan(record.resolved):
+        return record.message
+    return (
+        f"would have seen {record.resolved:.1e}, asked for {record.resolution:.1e}, "
+        f"largest term of the bar: {record.largest_term}"
+    )

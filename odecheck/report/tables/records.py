@@ -1,0 +1,106 @@
+"""Runs of `odecheck verify`: their records, every column of its type."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from odecheck.judge import Verdict
+from odecheck.record import Record
+from odecheck.records.run_folder import frame, read_facts, read_records
+from odecheck.records.summary import COLUMNS as OUTCOMES
+from odecheck.records.summary import identifier, outcome
+from odecheck.report.schemas import Kind, Piece
+from odecheck.report.text import tidy
+
+# an outcome in the words of the terminal's table
+WORDS: Mapping[str, str] = {kind: title for title, kind, _ in OUTCOMES}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with records. name: short, different for every run of a report."""
+
+    name: str
+    folder: Path
+    facts: Mapping[str, Any]
+    records: Sequence[Record]
+
+
+class Records(Kind):
+    """A run that is given twice is two runs: it may be compared with itself."""
+
+    name = "records"
+    held = "run.json beside records.parquet or journal.jsonl"
+    again = True
+
+    def places(self, folder: Path) -> list[Path]:
+        held = any((folder / name).exists() for name in ("records.parquet", "journal.jsonl"))
+        return [folder] if held and (folder / "run.json").exists() else []
+
+    def read(self, place: Path, run: str) -> Piece:
+        """Raises BadInput for a run of another version of the format."""
+        facts = read_facts(place)
+        records, torn = read_records(place)
+        damaged = [f"{run}: {tidy(what)}" for what in torn]
+        return Piece(Run(run, place, facts, [sound(r) for r in records]), run, facts, damaged)
+
+    def joined(self, contents: Sequence[Run]) -> list[Run]:
+        return list(contents)
+
+
+KIND = Records()
+
+
+def anchor(number: int, record: Record) -> str:
+    """Where the story of a record of the run of this number is found on the page."""
+    return f"record-{number}-{identifier(record)}"
+
+
+def rows(runs: Sequence[Run]) -> Any:
+    """The records of runs as a frame: the columns of a record, run, record (its anchor), outcome in words."""
+    import pandas as pd
+
+    return pd.concat([_frame(i, run) for i, run in enumerate(runs)], ignore_index=True)
+
+
+def _frame(number: int, run: Run) -> Any:
+    made = frame(run.records)
+    for name in ("claim", "subject", "problem", "message", "source", "expected_failure"):
+        made[name] = [tidy(text) for text in made[name]]
+    made.insert(0, "run", run.name)
+    made.insert(1, "record", [anchor(number, r) for r in run.records])
+    made.insert(2, "outcome", [WORDS[outcome(r)] for r in run.records])
+    return made
+
+
+def sound(record: Record) -> Record:
+    """The record with every column of its type: words where words belong, and NaN for what is no number."""
+    changed: dict[str, Any] = {}
+    for column in fields(record):
+        value = getattr(record, column.name)
+        if column.type in ("str", "Verdict"):
+            right: Any = "" if value is None or value != value else str(value).encode("utf-8", "replace").decode()
+            right = Verdict(right) if column.type == "Verdict" else right
+        elif column.type == "bool":
+            right = bool(value)
+        else:
+            right = _number(value)
+            right = int(right) if column.type == "int" and math.isfinite(right) else right
+        changed[column.name] = right
+    try:
+        terms = {str(k): _number(v) for k, v in json.loads(changed["budget"]).items()}
+    except (ValueError, AttributeError):
+        terms = {}
+    return type(record)(**{**changed, "budget": json.dumps(terms)})
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,1 @@
+"""From what a user types to records: targets, validation, cases, limits, processes."""

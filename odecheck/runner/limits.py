@@ -1,0 +1,142 @@
+"""What a case may take, seconds and memory, and what it prints: for workers, whose library may be anybody's."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import math
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+GIB = 2**30
+SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one case may take. seconds: of the clock; memory: bytes of a whole worker; cpu: seconds of processor time,
+    at the end of which its process is ended. None: without limit.
+
+    grace: seconds more, in which Python is interrupted again and again, before the process is ended.
+    The memory is enforced where the system can (`RLIMIT_DATA`, Linux); elsewhere it is not.
+    Raises BadInput, a ValueError, for a limit that is not positive.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    grace: float = 5.0
+    cpu: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "memory", "cpu"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                from odecheck.errors import BadInput
+
+                option, one = {"memory": ("--memory", 6)}.get(name, ("--timeout", 120))
+                raise BadInput(
+                    f"the limit of {name} is {value}; it has to be positive",
+                    "0 or a negative number that was meant as no limit",
+                    f"{option} {one}, or no {option}; in Python None is no limit",
+                )
+
+
+UNLIMITED = Limits()
+
+
+class OutOfTime(BaseException):
+    """The time of a case is up. No Exception, so that a library does not catch it with its own errors."""
+
+
+@contextmanager
+def within(seconds: float | None, grace: float = 5.0) -> Generator[None]:
+    """Raise OutOfTime in this block after so many seconds; in the main thread of a process only.
+
+    A block that swallows it is told again every second. One that never comes back to Python, or goes on all the same,
+    ends the process after `grace` more seconds, which whoever waits for it sees as its death.
+    """
+    if seconds is None:
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, stop)
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds + grace, exit=True, file=nowhere)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            faulthandler.cancel_dump_traceback_later()
+            signal.signal(signal.SIGALRM, before)
+
+
+def limit_memory(memory: int | None) -> None:
+    """From now on this process gets no more than so many bytes; more is a MemoryError or a RuntimeError of torch."""
+    if memory is None:
+        return
+    with suppress(ImportError, ValueError, OSError):  # no such limit on this system, or a lower one is in force
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+
+
+def limit_cpu(seconds: float | None) -> None:
+    """From now on this process gets so many more seconds of processor time; then the system ends it."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        end = hard if seconds is None else math.ceil(usage.ru_utime + usage.ru_stime + seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (end, hard))
+
+
+class Printed:
+    """Catches what this process prints to its standard output, Python's and that of native code."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        self.seen = 0
+
+    def __enter__(self) -> Printed:
+        _flush()
+        self.kept = os.dup(1)
+        os.dup2(self.file.fileno(), 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _flush()
+        os.dup2(self.kept, 1)
+        os.close(self.kept)
+        self.file.close()
+
+    def take(self) -> str:
+        """What was printed since the last call: its beginning, on one line."""
+        _flush()
+        size = os.fstat(self.file.fileno()).st_size
+        if size == self.seen:
+            return ""
+        self.file.seek(self.seen)
+        text = self.file.read(4 * SHOWN).decode(errors="replace")
+        self.file.seek(size)
+        self.seen = size
+        shown = " ".join(text.split())
+        return shown if len(shown) <= SHOWN else shown[:SHOWN] + " …"
+
+
+def _flush() -> None:
+    with suppress(Exception):  # a library may have closed or replaced it
+        sys.stdout.flush()
+    with suppress(Exception):
+        ctypes.CDLL(None).fflush(None)

@@ -1,0 +1,291 @@
+"""Training: one step after another, each a row, from a state that can be saved and gone on from bit for bit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.linalg import LinAlgError  # pyright: ignore[reportAttributeAccessIssue]
+
+from odecheck.errors import CurvatureError
+from odecheck.instruments.live_bytes import LiveBytes
+from odecheck.ode import SolveError
+
+from .meter import Meter
+from .optimizers import Stepper
+from .rows import NAN, Row, Unit
+from .task import Batch, Data, Setting, Task
+
+# seconds of training between two checkpoints: what a killed process has to do again
+EVERY = 20.0
+# steps, at least, between two looks at the memory, which are slow
+LOOK = 50
+# what torchdiffeq says of a solution that it cannot follow
+GIVEN_UP = ("underflow in dt", "max_num_steps", "non-finite values in state")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: a task at a setting, a model, an optimizer with its learning rate (None: the setting's), a seed."""
+
+    task: Task
+    setting: Setting
+    model: str
+    optimizer: str
+    seed: int
+    rate: float | None = None
+
+    @property
+    def learning_rate(self) -> float:
+        return self.setting.rate[self.optimizer] if self.rate is None else self.rate
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}-{self.seed}"
+
+
+def steps_of(setting: Setting, data: Data) -> int:
+    return setting.epochs * math.ceil(len(data.train[0]) / setting.batch)
+
+
+class Training:
+    """A trial under way. `rows()` goes on from where it is until the last step of the setting.
+
+    The order of the training rows is a function of seed and epoch alone; all other random numbers are torch's, whose
+    state is saved: a training that was interrupted gives the numbers of one that was not, bit for bit.
+    """
+
+    def __init__(self, trial: Trial, data: Data, device: str = "cpu") -> None:
+        self.trial, self.device = trial, torch.device(device)
+        self.data = Data(*(tuple(part.to(self.device) for part in split) for split in data))
+        torch.manual_seed(trial.seed)
+        self.module: nn.Module = trial.task.build(trial.model, trial.setting, data).to(self.device)
+        # a twin without hooks, for what is looked at on the side
+        self.twin: nn.Module = trial.task.build(trial.model, trial.setting, data).to(self.device)
+        torch.manual_seed(trial.seed)
+        self.parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        # first the meter: what is hooked on later sees the same evaluations
+        self.meter = Meter(self.module)
+        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate)
+        self.step, self.cpu, self.wall = 0, 0.0, 0.0
+
+        self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
+        self.steps = steps_of(trial.setting, data)
+
+    @property
+    def evaluate_every(self) -> int:
+        return self.trial.setting.evaluate_every or self.steps_per_epoch
+
+    @property
+    def evaluation_due(self) -> bool:
+        return self.step % self.evaluate_every == 0 or self.step == self.steps
+
+    def rows(self) -> Iterator[Row]:
+        """The rows of the steps that are left; after one that diverged, no more."""
+        while self.step < self.steps:
+            self.step += 1
+            epoch = (self.step - 1) // self.steps_per_epoch + 1
+            look = self.step == 1 or self.step % max(self.evaluate_every, LOOK) == 0
+            batch = self._batch(epoch)
+            peak = self._peak(batch) if look else NAN
+            row = self._train(batch, epoch, peak)
+            yield row
+            if row.message:
+                return
+            if self.evaluation_due:
+                yield self._test(epoch)
+
+    def _batch(self, epoch: int) -> Batch:
+        count, size = len(self.data.train[0]), self.trial.setting.batch
+        if size >= count:
+            return self.data.train
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(1_000_003 * self.trial.seed + epoch))
+        begin = (self.step - 1) % self.steps_per_epoch * size
+        chosen = order[begin : begin + size].to(self.device)
+        return tuple(part[chosen] for part in self.data.train)
+
+    def _train(self, batch: Batch, epoch: int, peak: float) -> Row:
+        self.module.train()
+        cuda = self.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+            torch.cuda.synchronize(self.device)
+        cpu, wall = time.process_time(), time.perf_counter()
+        loss, accuracy, message = NAN, NAN, ""
+        try:
+            self.stepper.zero()
+            with self.meter.phase("forward"):
+                outcome = self.trial.task.loss(self.module, batch)
+            loss = float(outcome.loss.detach())
+            accuracy = NAN if outcome.right is None else float(outcome.right)
+            if math.isfinite(loss):
+                with self.meter.phase("backward"):
+                    outcome.loss.backward()
+                message = self._apply()
+            else:
+                message = f"the loss is {loss}"
+        except (AssertionError, SolveError, ArithmeticError, LinAlgError, CurvatureError) as error:
+            message = given_up(error)
+        if cuda:
+            torch.cuda.synchronize(self.device)
+            peak = float(torch.cuda.max_memory_allocated(self.device))
+        self.cpu += time.process_time() - cpu
+        self.wall += time.perf_counter() - wall
+        return self._row("train", epoch, loss, accuracy, peak, message, self.meter.taken())
+
+    def _apply(self) -> str:
+        """The optimizer's step, unless the gradient is not finite: in words why not."""
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not bool(torch.isfinite(norm)):
+            return f"the norm of the gradient is {float(norm)}"
+        clip = self.trial.setting.clip
+        if clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._trained(), clip, norm)
+        self.stepper.step()
+        return ""
+
+    def _trained(self) -> list[Tensor]:
+        return [p for p in self.module.parameters() if p.grad is not None]
+
+    @torch.no_grad()
+    def _test(self, epoch: int) -> Row:
+        self.module.eval()
+        kept = self._random()
+        losses, rights, message = list[float](), list[float](), ""
+        sizes, batch = list[int](), self.trial.setting.test_batch
+        try:
+            for begin in range(0, len(self.data.test[0]), batch):
+                part = tuple(x[begin : begin + batch] for x in self.data.test)
+                with self.meter.phase("forward"):
+                    outcome = self.trial.task.loss(self.module, part)
+                sizes.append(len(part[0]))
+                losses.append(float(outcome.loss))
+                rights.append(NAN if outcome.right is None else float(outcome.right))
+        except (AssertionError, SolveError, ArithmeticError) as error:
+            message = given_up(error)
+        counts = self.meter.taken()
+        self._set_random(kept)
+        if message:
+            return self._row("test", epoch, NAN, NAN, NAN, message, {})
+        mean = {name: value / len(sizes) for name, value in counts.items() if name.endswith("forward")}
+        return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", mean)
+
+    def _peak(self, batch: Batch) -> float:
+        """Bytes of live tensors of one forward and backward pass, of a twin of the model: nothing of it stays."""
+        if self.device.type != "cpu":
+            return NAN
+        kept = self._random()
+        self.twin.load_state_dict(self.module.state_dict())
+        try:
+            with LiveBytes() as live:
+                self.trial.task.loss(self.twin, batch).loss.backward()
+        except (AssertionError, SolveError, ArithmeticError):
+            return NAN  # the step itself says so in its row
+        finally:
+            self.twin.zero_grad(set_to_none=True)
+            self._set_random(kept)
+        return float(live.peak)
+
+    def _row(
+        self, split: str, epoch: int, loss: float, accuracy: float, peak: float, message: str, counts: dict[str, Any]
+    ) -> Row:
+        t = self.trial
+        return Row(
+            t.task.name,
+            t.model,
+            t.optimizer,
+            t.learning_rate,
+            t.seed,
+            self.parameters,
+            self.step,
+            epoch,
+            split,
+            loss,
+            accuracy,
+            **{k: float(v) for k, v in counts.items()},
+            cpu_seconds=self.cpu,
+            wall_seconds=self.wall,
+            peak_bytes=peak,
+            message=message,
+        )
+
+    def _random(self) -> list[Tensor]:
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
+
+    def _set_random(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for state in states[1:]:
+            torch.cuda.set_rng_state(state, self.device)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "name": self.trial.name,
+            "step": self.step,
+            "module": self.module.state_dict(),
+            "stepper": self.stepper.state(),
+            "random": self._random(),
+            "cpu": self.cpu,
+            "wall": self.wall,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same trial."""
+        self.step, self.cpu, self.wall = state["step"], state["cpu"], state["wall"]
+        self.module.load_state_dict(state["module"])
+        self.stepper.load(state["stepper"])
+        self._set_random(state["random"])
+
+
+def given_up(error: BaseException) -> str:
+    """What a row says of a solve or a factorisation that failed. Raises the error again if it is another one."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if isinstance(error, AssertionError) and not any(reason in said for reason in GIVEN_UP):
+        raise error
+    return f"{type(error).__name__}: {said}"[:200]
+
+
+def _mean(values: list[float], weights: list[int]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def train(
+    trial: Trial, data: Data, folder: Path | None = None, device: str = "cpu", every: float = EVERY
+) -> Iterator[Row]:
+    """Train, each row as it comes.
+
+    folder: where rows and checkpoints are written, one each `every` seconds, and gone on from where there are any.
+    A trial that has ended gives the rows that it has.
+    """
+    if folder is None:
+        yield from Training(trial, data, device).rows()
+        return
+    unit = Unit(folder)
+    if unit.ended:
+        yield from unit.rows
+        return
+    training = Training(trial, data, device)
+    saved = unit.checkpoint()
+    if saved is not None:
+        training.load(saved)
+    yield from list(unit.rows)
+    last = training.wall
+    try:
+        for row in training.rows():
+            unit.add(row)
+            yield row
+            # a state is whole when its step and the evaluation after it are
+            if training.wall - last >= every and (row.split == "test" or not training.evaluation_due):
+                unit.save(training.state())
+                last = training.wall
+        unit.save(training.state())
+        unit.finish()
+    finally:
+        unit.close()

@@ -1,0 +1,166 @@
+"""A run: trials of one task one after another, in a folder that survives an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from odecheck.errors import BadInput
+from odecheck.ledger.training_claims import TUNING, best_rate
+from odecheck.records.journal import write_table
+from odecheck.records.run_folder import RunFolder, about
+
+from .loop import EVERY, Trial, train
+from .rows import Row, Unit, frame, read
+from .task import Data, Setting, Task
+
+# of run.json: what its trainings have in common
+BELONGS = ("cases", "versions", "device", "threads")
+
+
+def trials(
+    task: Task,
+    setting: Setting,
+    models: Sequence[str],
+    optimizers: Sequence[str],
+    seeds: Sequence[int],
+    rates: Sequence[float] = (),
+) -> list[Trial]:
+    """Every model with every optimizer, learning rate and seed; the seed outermost, so that pairs are run together.
+
+    rates: by default the setting's one for each optimizer. Raises BadInput for an unknown model or optimizer.
+    """
+    for model in models:
+        if model not in task.models:
+            raise BadInput(
+                f"task {task.name} has no model {model!r}",
+                "a misspelt name",
+                f"--model with one of: {', '.join(task.models)}",
+            )
+    for optimizer in optimizers:
+        if optimizer not in setting.rate:
+            raise BadInput(
+                f"there is no optimizer {optimizer!r}",
+                "a misspelt name",
+                f"--optimizer with one of: {', '.join(setting.rate)}",
+            )
+    return [
+        Trial(task, setting, model, optimizer, seed, rate)
+        for seed in seeds
+        for model in models
+        for optimizer in optimizers
+        for rate in (rates or (None,))
+    ]
+
+
+def tuning(
+    task: Task,
+    setting: Setting,
+    models: Sequence[str],
+    optimizers: Sequence[str],
+    count: int,
+    rates: Sequence[float],
+) -> list[Trial]:
+    """Every model with every optimizer at every learning rate, on `count` seeds that choose among the rates.
+
+    Raises BadInput as `trials` does, and where there is nothing to choose from.
+    """
+    if count < 1 or len(rates) < 2:
+        raise BadInput(
+            f"{count} seeds choose among the learning rates {list(rates)}",
+            "no grid of rates to choose from",
+            "--tune 2 --rate 0.01,0.03,0.1",
+        )
+    return trials(task, setting, models, optimizers, range(TUNING, TUNING + count), rates)
+
+
+def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) -> list[Trial]:
+    """The models and optimizers that were tried, each at its best learning rate, on other seeds; the seed outermost.
+
+    Raises BadInput where a model and an optimizer were stopped at every rate.
+    """
+    rows, best = read(folder), dict[tuple[str, str], float]()
+    rows = rows[rows["seed"] >= TUNING]
+    for trial in tried:
+        pair = trial.model, trial.optimizer
+        mine = rows[(rows["model"] == pair[0]) & (rows["optimizer"] == pair[1])]
+        rate = best.get(pair) or best_rate(mine)
+        if rate is None:
+            said = next((message for message in mine["message"] if message), "")
+            raise BadInput(
+                f"every training of {pair[0]} with {pair[1]} was stopped ({said})",
+                "learning rates that are all too large",
+                "--rate with smaller ones",
+            )
+        best[pair] = rate
+    first = tried[0]
+    return [
+        Trial(first.task, first.setting, model, optimizer, seed, rate)
+        for seed in seeds
+        for (model, optimizer), rate in best.items()
+    ]
+
+
+def run(
+    todo: Sequence[Trial],
+    data: Data,
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    every: float = EVERY,
+) -> Iterator[Row]:
+    """Train each of the trials, which are of one task and setting, and write training.parquet after each.
+
+    Raises BadInput for a folder that holds a run when resume is False, or one of another task, setting, device or
+    versions. More models, optimizers, rates and seeds may be added to a run; run.json has the last command.
+    """
+    first = todo[0]
+    facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
+    facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
+    opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
+    for trial in todo:
+        yield from train(trial, data, folder / "units" / trial.name, device, every)
+        write(folder)
+    opened.finish()
+
+
+def write(folder: Path) -> None:
+    """training.parquet, of all units that have ended."""
+    import pandas as pd
+
+    units = [Unit(path) for path in sorted((folder / "units").glob("*"))]
+    tables = [frame(unit.rows) for unit in units if unit.ended]
+    write_table(folder / "training.parquet", pd.concat(tables, ignore_index=True), compression="zstd")
+
+
+def _plain(setting: Setting) -> Any:
+    return json.loads(json.dumps(asdict(replace(setting, size=dict(setting.size), rate=dict(setting.rate)))))
+
+
+def _same(folder: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
+    for what in BELONGS:
+        if differ := _differences(known.get(what), facts[what], what):
+            raise BadInput(
+                f"the run in {folder} began with another {'; '.join(differ)}",
+                "another task, setting or library than when the run began",
+                f"the command as before ({' '.join(known['command'])}), or another --run",
+            )
+
+
+def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a run to which trials were added."""
+    trials = [*known["trials"], *(name for name in facts["trials"] if name not in known["trials"])]
+    return {**known, "command": [part for part in facts["command"] if part != "--resume"], "trials": trials}
+
+
+def _differences(before: Any, now: Any, name: str) -> list[str]:
+    """What differs between two values of JSON, one by one: "epochs: 300, and not 3"."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [one for key in {**before, **now} for one in _differences(before.get(key), now.get(key), str(key))]
+    return [] if before == now else [f"{name}: {before}, and not {now}"]

@@ -1,0 +1,177 @@
+"""What is kept of one solve of a training step: as it was called, what it gave, and what came back through it."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .held import Held, Memo
+from .solver_calls import Posed, name_of
+
+# frames of these folders are libraries, and not the place where a user called a solver
+_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib")})
+_OWN = __file__.rpartition("/watch/")[0]
+
+
+@dataclass
+class Call:
+    """One solve: number n of the step, called at `where`.
+
+    start: y0 as it was, detached. solution: what the step got, detached. cotangent: dL/dy(ts) that backward()
+    brought, summed over the backward passes; None where none came. real: by tensor, what the step's own backward
+    solve gave, where that is one node of the graph; `real_y0` flat, `real_t`. moved: what had changed when that
+    backward solve began. problem: why the solve cannot be judged, or nothing.
+    """
+
+    number: int
+    where: str
+    posed: Posed
+    start: list[Tensor]
+    times: Tensor
+    times_ask: bool
+    starts_ask: list[bool]
+    random: Tensor
+    grad_mode: bool
+    held: Held | None = None
+    solution: list[Tensor] | None = None
+    cotangent: list[Tensor] | None = None
+    real: dict[int, Tensor] = field(default_factory=dict)
+    real_y0: Tensor | None = None
+    real_t: Tensor | None = None
+    backward_seconds: float = float("nan")
+    seconds: float = float("nan")
+    moved: list[str] = field(default_factory=list)
+    start_moved: bool = False
+    unreached: list[str] = field(default_factory=list)
+    raised: str = ""
+    problem: str = ""
+
+    @property
+    def field_name(self) -> str:
+        return name_of(self.posed.field if self.posed.named is None else self.posed.named)
+
+    def arrived(self, i: int, cotangent: Tensor) -> None:
+        """A cotangent of output i."""
+        if self.solution is None:
+            return
+        if self.cotangent is None:
+            self.cotangent = [torch.zeros_like(y) for y in self.solution]
+        self.cotangent[i] = self.cotangent[i] + cotangent.detach()
+
+
+def kept(number: int, posed: Posed, memo: Memo) -> Call:
+    """A call as it stands before the solver runs. Raises NotKept, or whatever a user's objects raise when looked at."""
+    call = Call(
+        number=number,
+        where=_where(),
+        posed=posed,
+        start=[y.detach().clone() for y in posed.y0],
+        times=posed.t.detach().clone(),
+        times_ask=posed.t.requires_grad,
+        starts_ask=[y.requires_grad for y in posed.y0],
+        random=torch.get_rng_state(),
+        grad_mode=torch.is_grad_enabled(),
+    )
+    call.held = Held((posed.field, posed.others), memo)
+    return call
+
+
+def _where() -> str:
+    """file:line of the innermost frame that is no library's."""
+    frame, first = sys._getframe(1), ""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        name = f"{file.rsplit('/', 1)[-1]}:{frame.f_lineno}"
+        if not file.startswith(_OWN):
+            first = first or name
+            if not file.startswith(_LIBRARIES):
+                return name
+        frame = frame.f_back
+    return first
+
+
+def listen_backward(call: Call, result: Any) -> None:
+    """Hooks on what a solver gave: for the cotangents, and for the result of a backward solve that is one node."""
+    ys = call.posed.outputs(result)
+    arranged = call.posed.arranged
+    call.solution = [arranged(y.detach()).clone() for y in ys]
+    call.start_moved = any(not torch.equal(a, b.detach()) for a, b in zip(call.start, call.posed.y0, strict=True))
+    for i, y in enumerate(ys):
+        if y.requires_grad:
+            y.register_hook(_harmless(lambda g, i=i: call.arrived(i, arranged(g))))
+    node = _backward_solve(ys[0].grad_fn)
+    if node is None:
+        return
+    began, owners = [0.0], _owners(node, call)
+
+    def before(_: Any) -> None:
+        began[0] = time.process_time()
+        call.moved = call.held.moved() if call.held else []
+
+    def after(given: tuple[Tensor | None, ...], _: Any) -> None:
+        call.backward_seconds = time.process_time() - began[0]
+        _keep_real(call, given, owners)
+
+    node.register_prehook(_harmless(before))
+    node.register_hook(_harmless(after))
+
+
+def _backward_solve(node: Any) -> Any:
+    """The node that solves backwards, behind the views that a tuple is made of; None where every step is a node."""
+    while node is not None and len(node.next_functions) == 1 and not _is_solve(node):
+        node = node.next_functions[0][0]
+    return node if node is not None and _is_solve(node) else None
+
+
+def _is_solve(node: Any) -> bool:
+    return node.name() in ("OdeintAdjointMethodBackward", "_SolveBackward")
+
+
+def _owners(node: Any, call: Call) -> list[int | None]:
+    """For each input of a node the identity of the held tensor that it is; None for what is not held."""
+    held = [kept.tensor for kept in call.held.tensors.values()] if call.held else []
+    asked = [x for x in (*held, *(call.posed.told or ())) if x.requires_grad]
+    inner = [(x.grad_fn, x.output_nr, id(x)) for x in asked if x.grad_fn is not None]
+    leaves = {id(x) for x in asked if x.grad_fn is None}
+    owners: list[int | None] = []
+    for source, number in node.next_functions:
+        leaf = id(getattr(source, "variable", None))
+        same = [key for made, n, key in inner if made is source and n == number]
+        owners.append(leaf if leaf in leaves else same[0] if same else None)
+    return owners
+
+
+def _keep_real(call: Call, given: tuple[Tensor | None, ...], owners: list[int | None]) -> None:
+    """What the step's own backward solve gave, added to what it gave before."""
+    first = 1 if call.posed.library == "odecheck" else 0  # its first input is the times
+    y0 = given[first : first + len(call.start)] if first else given[:1]
+    if all(g is not None for g in y0):
+        flat = torch.cat([g.detach().reshape(-1) for g in y0 if g is not None])
+        call.real_y0 = flat.clone() if call.real_y0 is None else call.real_y0 + flat
+    t = given[0 if first else 1]
+    if t is not None and call.times_ask:
+        # torchdiffeq solves decreasing times as increasing ones, with the sign turned
+        sign = -1.0 if not first and call.times[0] > call.times[-1] else 1.0
+        call.real_t = sign * t.detach() + (0.0 if call.real_t is None else call.real_t)
+    for key, g in zip(owners, given, strict=False):
+        if key is not None and g is not None:
+            call.real[key] = g.detach() + call.real.get(key, 0.0)
+
+
+def _harmless(hook: Any) -> Any:
+    """A hook that changes nothing and never raises."""
+
+    def called(*args: Any) -> None:
+        try:
+            with torch.no_grad():
+                hook(*args)
+        except Exception:  # the user's backward() goes on
+            return None
+
+    return called

@@ -1,0 +1,191 @@
+"""Is a field a function of (t, y, parameters) alone? The same question asked again in other circumstances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .call import Call
+from .precision import InDouble
+from .repeat import posed_again
+from .row import Finding
+
+# of a value: differences below this are rounding of differently ordered sums
+ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+@dataclass
+class Circumstances:
+    """What was found. deterministic: whether the field gives one value, so that there is an ODE to compare with."""
+
+    deterministic: bool = True
+    said: list[Finding] = field(default_factory=list)
+
+
+def circumstances(call: Call) -> Circumstances:
+    """Ask the field of a call at the same points: twice, after other calls, with changed parameters, without a graph.
+
+    Each question begins with the field in the state that it had before the solve, and with the same random numbers.
+    Raises whatever the field raises.
+    """
+    out = Circumstances()
+    t0, t1 = call.times[0], call.times[-1]
+    inside = t0 + 0.3717 * (t1 - t0)
+    with posed_again(call) as (f, _, _):
+        random = _random(call, f, inside)
+    if random:
+        out.deterministic = False
+        out.said.append(random)
+        return out
+    out.said += [x for x in (_changes_its_input(call, inside), _remembers(call, inside), _caches(call, inside)) if x]
+    out.deterministic = not any(x.kind == "remembers its first call" for x in out.said)
+    if call.start[0].dtype == torch.float64:
+        rounded = _rounds(call, inside)
+        out.said += [rounded] if rounded else []
+    return out
+
+
+def _ask(call: Call, f: Any, t: Tensor) -> Tensor:
+    """The value at t and the start, flat, with a graph as a solver that differentiates has it."""
+    with torch.enable_grad():
+        out = f(t.clone(), call.posed.packed([y.clone() for y in call.start]))
+    return torch.cat([x.detach().reshape(-1) for x in call.posed.parts(out)])
+
+
+def _far(a: Tensor, b: Tensor) -> float:
+    """The largest difference over the largest value."""
+    if a.shape != b.shape:
+        return float("inf")
+    a, b = a.double(), b.double()
+    return float((a - b).abs().max() / (b.abs().max() + 1e-300)) if not torch.equal(a, b) else 0.0
+
+
+def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
+    _ask(call, f, t)
+    before = torch.get_rng_state()
+    values = [_ask(call, f, t) for _ in range(3)]
+    far = max(_far(v, values[0]) for v in values[1:])
+    if far <= ROUNDING.get(values[0].dtype, 1e-2):
+        return None
+    if torch.equal(before, torch.get_rng_state()):
+        return Finding(
+            "depends on the number of calls",
+            f"the same call of the field gives values that differ by {far:.1e}, without random numbers: it counts or "
+            "remembers its calls, and a solver calls it as often as it likes; keep no state between calls",
+        )
+    modules = dict(f.named_modules()) if isinstance(f, nn.Module) else {}
+    on = [name or type(m).__name__ for name, m in modules.items() if m.training and "Dropout" in type(m).__name__]
+    if on or _dropout_in_graph(call, f, t):
+        names = f" ({', '.join(on)} in training mode)" if on else ""
+        return Finding(
+            "dropout active",
+            f"dropout is active in the field{names}: each evaluation has a mask of its own and values differ by "
+            f"{far:.1e}, so there is no ODE to solve; draw one mask for each solve, or field.eval()",
+        )
+    return Finding(
+        "noise in every evaluation",
+        f"the field draws random numbers in every evaluation: values at the same point differ by {far:.1e}, so there "
+        "is no ODE to solve; draw the noise once for each solve, before it begins",
+    )
+
+
+def _dropout_in_graph(call: Call, f: Any, t: Tensor) -> bool:
+    """Whether torch's dropout is called, by a module that is held elsewhere or as a function."""
+    seen: list[str] = []
+
+    class Listen(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    with Listen():
+        _ask(call, f, t)
+    return any("dropout" in name for name in seen)
+
+
+def _changes_its_input(call: Call, t: Tensor) -> Finding | None:
+    with posed_again(call) as (f, _, _), torch.no_grad():
+        y = [x.clone() for x in call.start]
+        try:
+            f(t.clone(), call.posed.packed(y))
+        except Exception:  # a field that differentiates inside wants a graph
+            return None
+    if all(torch.equal(a, b) or bool(a.isnan().any()) for a, b in zip(y, call.start, strict=True)):
+        return None
+    return Finding(
+        "changes its input",
+        "the field writes into the state that it is called with (y += ..., y[...] = ..., an in-place activation): the "
+        "solver goes on from a state that is not its own; write into a new tensor",
+    )
+
+
+def _remembers(call: Call, t: Tensor) -> Finding | None:
+    with posed_again(call) as (f, _, _):
+        fresh = _ask(call, f, t)
+    with posed_again(call) as (f, _, _):
+        _ask(call, f, call.times[0])
+        _ask(call, f, call.times[-1])
+        later = _ask(call, f, t)
+    far = _far(later, fresh)
+    if far <= ROUNDING.get(fresh.dtype, 1e-2):
+        return None
+    return Finding(
+        "remembers its first call",
+        f"the field's value at t = {float(t):.4g} is another one after a call at t = {float(call.times[0]):.4g} than "
+        f"before ({far:.1e}): it keeps the time or something made from it (an `if self.x is None:`); compute it anew "
+        "in every call",
+    )
+
+
+def _caches(call: Call, t: Tensor) -> Finding | None:
+    """Whether what was computed in the first call from the parameters is used after they have changed."""
+
+    def changed(leaves: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for x in leaves.values():
+                x.mul_(1.01).add_(1e-3 * (x.abs().mean() + 1e-3) if x.is_floating_point() and x.numel() else 0.0)
+
+    with posed_again(call) as (f, _, leaves):
+        changed(leaves)
+        fresh = _ask(call, f, t)
+    with posed_again(call) as (f, _, leaves):
+        _ask(call, f, t)
+        changed(leaves)
+        later = _ask(call, f, t)
+    far = _far(later, fresh)
+    if far <= ROUNDING.get(fresh.dtype, 1e-2):
+        return None
+    return Finding(
+        "caches its weights",
+        f"the field goes on with weights of its first call after its parameters have changed (values are off by "
+        f"{far:.1e} where parameters moved by 1 %): a tensor made from parameters is kept in an attribute; make it "
+        "anew in every call",
+    )
+
+
+def _rounds(call: Call, t: Tensor) -> Finding | None:
+    """Whether a float64 field makes float32 of its time or of its state."""
+    short = t.float().double()  # outside of promotion, which would undo it
+    with posed_again(call) as (f, _, _):
+        _ask(call, f, call.times[0])
+        own, rounded = _ask(call, f, t), _ask(call, f, short)
+    with posed_again(call) as (f, _, _), InDouble():
+        _ask(call, f, call.times[0])
+        whole, moved = _ask(call, f, t), _ask(call, f, short)
+    far = _far(own, whole)
+    if far <= 1e-11:
+        return None
+    if torch.equal(own, rounded) and not torch.equal(whole, moved):
+        return Finding(
+            "float32 clock",
+            f"the field rounds t to float32 although the state is float64 (values are off by {far:.1e}): "
+            "torch.ones(...) * t is float32; write torch.ones(..., dtype=y.dtype) * t, or t.expand(...)",
+        )
+    return Finding(
+        "float32 inside",
+        f"the field makes float32 of a float64 state (values are off by {far:.1e}): a constant without dtype or a "
+        ".float(); write dtype=y.dtype",
+    )

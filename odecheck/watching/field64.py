@@ -1,0 +1,129 @@
+"""The field of a solve as a function of numpy vectors in float64, with its vector-Jacobian products."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .call import Call
+from .precision import cheapest
+from .repeat import posed_again
+
+Array = NDArray[np.float64]
+
+
+class OutOfBudget(Exception):
+    """The seconds or the evaluations granted were used up before an answer was there."""
+
+
+class NoField(Exception):
+    """The field cannot be asked in float64: the message says what happened."""
+
+
+class Field64:
+    """f(t, y) and its derivatives, everything flat: y (states,), float64.
+
+    leaves: by name, the tensors that require grad. mode: how the field was brought to float64, see `precision`.
+    evaluations: so far. deadline: process time, in seconds, at which OutOfBudget is raised.
+    """
+
+    def __init__(self, call: Call, f: Any, leaves: dict[str, Tensor]) -> None:
+        self.call, self.leaves, self._f = call, leaves, f
+        self.shapes = [y.shape for y in call.start]
+        self.sizes = [y.numel() for y in call.start]
+        self.times: Array = call.times.double().numpy().copy()
+        self.start: Array = self.flat([y.double() for y in call.start]).numpy().copy()
+        self.evaluations, self.deadline, self.most = 0, float("inf"), float("inf")
+        self.mode, self._mode, self.quiet = "nothing", None, False
+        self._choose()
+
+    @property
+    def states(self) -> int:
+        """How many numbers a state is."""
+        return sum(self.sizes)
+
+    def flat(self, parts: list[Tensor]) -> Tensor:
+        """Parts of a state as one vector."""
+        return torch.cat([x.reshape(-1) for x in parts])
+
+    def parts(self, y: Tensor) -> list[Tensor]:
+        """A vector as parts of a state."""
+        return [x.reshape(s) for x, s in zip(y.split(self.sizes), self.shapes, strict=True)]
+
+    def value(self, t: Tensor, y: list[Tensor]) -> Tensor:
+        """The field's value as one vector, with its graph. Raises OutOfBudget."""
+        self.evaluations += 1
+        if self.evaluations > self.most or time.process_time() > self.deadline:
+            raise OutOfBudget(f"after {self.evaluations:,} evaluations of the field")
+        if self._mode is None:
+            return self._call(t, y)
+        with self._mode():
+            return self._call(t, y)
+
+    def _call(self, t: Tensor, y: list[Tensor]) -> Tensor:
+        out = self.flat(self.call.posed.parts(self._f(t, self.call.posed.packed(y))))
+        return out.double() if out.dtype != torch.float64 else out
+
+    def f(self, t: float, y: Array) -> Array:
+        """f(t, y), (states,)."""
+        with torch.set_grad_enabled(not self.quiet):
+            out = self.value(torch.tensor(float(t), dtype=torch.float64), self.parts(torch.from_numpy(np.array(y))))
+        return out.detach().numpy()
+
+    def vjp(self, t: float, y: Array, a: Array, leaves: bool = False) -> tuple[Array, Array, list[Tensor | None]]:
+        """f(t, y), aᵀ ∂f/∂y, and where asked aᵀ ∂f/∂leaf for each leaf; None for one that the graph does not reach."""
+        with torch.enable_grad():
+            parts = [x.requires_grad_() for x in self.parts(torch.from_numpy(np.array(y)))]
+            out = self.value(torch.tensor(float(t), dtype=torch.float64), [x.view_as(x) for x in parts])
+        wanted = [*parts, *(self.leaves.values() if leaves else ())]
+        if not out.requires_grad:
+            return out.numpy(), np.zeros_like(y), [None] * (len(wanted) - len(parts))
+        cotangent = torch.from_numpy(np.array(a))
+        grads = torch.autograd.grad(out, wanted, cotangent, allow_unused=True)
+        own = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, parts, strict=False)]
+        return out.detach().numpy(), self.flat(own).numpy(), list(grads[len(parts) :])
+
+    def _choose(self) -> None:
+        """The cheapest way to float64, and whether values need no graph."""
+        inside = 0.6283 * self.times[0] + 0.3717 * self.times[-1]
+        y0 = torch.from_numpy(self.start)
+
+        def at(t: float) -> list[Tensor]:
+            y = [x.clone() for x in self.parts(y0)]
+            out = self._f(torch.tensor(t, dtype=torch.float64), self.call.posed.packed(y))
+            return [x.detach() for x in self.call.posed.parts(out)]
+
+        def first_and_inside() -> list[Tensor]:
+            at(float(self.times[0]))
+            return at(float(inside))
+
+        try:
+            with torch.enable_grad():
+                self.mode, mode = cheapest(first_and_inside)
+        except Exception as error:
+            raise NoField(f"in float64 the field raised {type(error).__name__}: {error}") from error
+        self._mode = None if self.mode == "nothing" else mode
+        try:
+            quiet = self._without_graph(inside)
+        except Exception:  # a field that differentiates inside needs the graph
+            quiet = False
+        self.quiet = quiet
+
+    def _without_graph(self, inside: float) -> bool:
+        with_graph = self.f(inside, self.start)
+        self.quiet = True
+        return bool(np.array_equal(with_graph, self.f(inside, self.start), equal_nan=True))
+
+
+@contextmanager
+def in_double(call: Call) -> Generator[Field64]:
+    """The field of a call in float64, in its old state, for a block. Raises NoField."""
+    with posed_again(call, torch.float64) as (f, _, leaves), torch.enable_grad():
+        yield Field64(call, f, leaves)

@@ -1,0 +1,240 @@
+"""Mistakes that users make around a solve, each in plain words: what was seen, the usual cause, what to type."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .call import Call
+from .field64 import Array, Field64
+from .path import Path
+from .promise import Promise
+from .repeat import Repeat
+from .row import Row
+from .values import Lie
+
+# a gradient below this part of the largest one is nothing that can be missed
+NOTHING = 1e-6
+# a backward solve that takes so many times the evaluations of the forward one is worth a note
+DEAR = 5.0
+# a share of the steps granted after which a solve is about to use them up
+NEARLY_ALL = 0.9
+# an error that is worth a note, relative
+COARSE = 1e-2
+# steps limited by stability: length times rate, and how many of them make a stiff problem
+STIFF_LENGTH, STIFF_STEPS = 1.5, 30
+
+
+def of_the_call(call: Call, row: Row) -> None:
+    """What the call itself says: an exception, no gradient, a loss that sees one time, a start that was changed."""
+    if call.raised:
+        _of_the_exception(call, row)
+        return
+    if call.start_moved:
+        row.say(
+            "changes its input",
+            "y0 is another tensor after the solve than before: the field or a callback writes "
+            "into the state that it is called with; write into a new tensor",
+        )
+    asks = any(call.starts_ask) or any(
+        k.tensor.requires_grad for k in (call.held.tensors.values() if call.held else ())
+    )
+    if call.cotangent is None and asks:
+        why = "it runs under no_grad" if not call.grad_mode else "its result does not reach a loss that went backward"
+        row.say("no gradient", f"no gradient came back to this solve: {why}", note=True)
+    if call.cotangent is not None and not call.posed.event:
+        seen = [i for i in range(len(call.times)) if any(bool(c[i].any()) for c in call.cotangent)]
+        if seen == [0]:
+            row.say(
+                "loss sees the start",
+                "the loss sees the solution at its first time alone, which is y0: the solve "
+                "has no effect; index the last time, solution[-1]",
+            )
+        elif len(seen) == 1 and len(call.times) > 2:
+            row.say(
+                "loss sees one time",
+                f"the loss sees time {seen[0]} alone of {len(call.times)}: t[[0, {seen[0]}]] "
+                "would do, and a backward solve takes a start for each",
+                note=True,
+            )
+
+
+def _of_the_exception(call: Call, row: Row) -> None:
+    if "max_num_steps" in call.raised or "max_steps" in call.raised:
+        granted = call.posed.options.get("max_num_steps")
+        row.say(
+            "uses up its steps",
+            f"the solve used up its steps ({granted}): {call.raised}; the field is stiff or has "
+            "grown, or the tolerance is tighter than its precision can do",
+        )
+    elif "underflow" in call.raised or "non-finite" in call.raised:
+        row.say(
+            "step size vanishes",
+            f"the solver's steps became too short ({call.raised}): the solution blows up, the "
+            "field jumps, or the tolerance is below the precision of its numbers",
+        )
+    else:
+        row.say("raised", f"the solve raised {call.raised}", note=True)
+
+
+def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
+    """What the solve posed again says: changed in between, dear backwards, steps nearly used up."""
+    granted = call.posed.options.get("max_num_steps")
+    made = (repeat.steps or 0) + (repeat.rejected or 0)
+    if granted is not None and made >= NEARLY_ALL * float(granted):
+        row.say(
+            "uses up its steps",
+            f"{made} of {granted} steps were used: the next batch may raise; look for a stiff field, or grant more",
+        )
+    if repeat.backward > DEAR * max(repeat.forward, 1):
+        each = (
+            f": one backward solve for each of {len(call.times) - 1} stretches between times"
+            if len(call.times) > 2
+            else ""
+        )
+        row.say(
+            "backward is dear",
+            f"backward takes {repeat.backward} evaluations of the field, forward "
+            f"{repeat.forward}{each}; adjoint_options=dict(norm='seminorm'), or odeint without the adjoint",
+            note=True,
+        )
+    if changed_in_between(call, repeat) > 0:
+        names = ", ".join(call.moved[:4]) or "something that is no attribute"
+        row.say(
+            "changed before backward",
+            f"the field was changed between this solve and its backward pass ({names}): the "
+            "backward solve ran with another field, and the errors of its gradients are of that; keep what a solve "
+            "needs in an object of its own, or in the state",
+        )
+
+
+def changed_in_between(call: Call, repeat: Repeat) -> float:
+    """How far the step's own backward solve is from the same one with the field as it was; 0 where it is the same."""
+    if call.real_y0 is None or repeat.y0 is None or call.held is None:
+        return 0.0
+    pairs = [(call.real_y0.double(), repeat.y0)]
+    pairs += [
+        (call.real[key].double(), g)
+        for key, kept in call.held.tensors.items()
+        if key in call.real and (g := repeat.theta.get(kept.name)) is not None
+    ]
+    rounding = 1e-3 if call.start[0].dtype != torch.float64 else 1e-8
+    top = max(float(g.abs().max()) for _, g in pairs)
+    far = max(
+        float((a - g).abs().max()) / max(float(g.abs().max()), NOTHING * top, 1e-300) for a, g in pairs if g.numel()
+    )
+    return far if far > rounding and call.moved else 0.0
+
+
+def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Path) -> None:
+    """Gradients that are lost, and parameters that the solve does not reach."""
+    assert call.held is not None
+    top = max([float(abs(x).max()) for x in exact.values() if x.size] or [0.0])
+    told = {id(x) for x in call.posed.told or ()}
+    own = {id(p) for p in call.posed.field.parameters()} if isinstance(call.posed.field, nn.Module) else set()
+    reached = _reached(f, along)
+    for key, kept in call.held.tensors.items():
+        if kept.name not in exact:
+            continue
+        size = float(abs(exact[kept.name]).max()) if exact[kept.name].size else 0.0
+        got = repeat.theta.get(kept.name)
+        lost = got is None or not bool(got.any())
+        if call.posed.told is not None and key not in told and size > NOTHING * top and lost:
+            row.say(
+                "captured, gradient lost",
+                f"the gradient of {kept.name} is lost (it is {size:.1e}): {_who(kept.tensor)}, and "
+                f"{call.posed.function} differentiates in y0 and adjoint_params alone; give it in adjoint_params=, put "
+                "it into the state, or use odeint",
+            )
+        elif kept.name not in reached and kept.name in call.unreached and (key in own or key in told):
+            if _has_reached_siblings(kept.name, reached):  # an additive constant of an energy, and the like
+                row.say("constant", f"the solve does not depend on the parameter {kept.name}", note=True)
+                continue
+            row.say(
+                "parameter not reached",
+                f"the solve does not depend on the parameter {kept.name}: it gets no gradient; "
+                "it is overwritten, detached or never used in forward",
+            )
+
+
+def _has_reached_siblings(name: str, reached: set[str]) -> bool:
+    """Whether the solve depends on another parameter of the same part of the field."""
+    part = name.rpartition(".")[0]
+    return bool(part) and any(other.rpartition(".")[0] == part for other in reached)
+
+
+def _who(x: Tensor) -> str:
+    if x.grad_fn is None:
+        return "the field uses it, and it is no registered parameter of the field"
+    return f"it was computed outside the field ({x.grad_fn.name().removesuffix('Backward0')}) and is captured by it"
+
+
+def _reached(f: Field64, along: Path) -> set[str]:
+    """The leaves that the field's graph leads to at one of three times."""
+    names = list(f.leaves)
+    found: set[str] = set()
+    for share in (0.0, 0.4, 0.9):
+        t = float(f.times[0] + share * (f.times[-1] - f.times[0]))
+        y = along(t)
+        found |= {n for n, g in zip(names, f.vjp(t, y, y * 0 + 1.0, leaves=True)[2], strict=True) if g is not None}
+    return found
+
+
+def of_the_values(row: Row, found: list[Lie]) -> None:
+    """Derivatives that autograd gets wrong."""
+    for lie in found:
+        said = (
+            f"differences of the field's values in {lie.name} give {lie.measured:.5g}, its autograd says {lie.said:.5g}"
+        )
+        if lie.own_backward and abs(lie.said + lie.measured) < 0.01 * abs(lie.measured):
+            row.say("wrong backward", f"{said}: the sign of a backward of its own is turned ({lie.own_backward})")
+        elif lie.own_backward:
+            row.say("wrong backward", f"{said}: a backward of its own is wrong ({lie.own_backward})")
+        else:
+            row.say("cut off", f"{said}: a .detach(), .data, .item() or no_grad() inside cuts the gradient off")
+
+
+def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
+    """A stiff solve: its steps are as long as stability allows, and not as long as the tolerance does."""
+    length = abs(float(call.times[-1] - call.times[0])) * promised.rate / max(steps, 1)
+    if row.adaptive and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
+        row.say(
+            "stiff",
+            f"the problem is stiff: {steps:.0f} steps for {length * steps:.0f} time constants, each as long as "
+            "stability allows, whatever the tolerance; a field with smaller weights or a term that decays "
+            "is the cause, and an implicit method the cure",
+        )
+
+
+def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
+    """Errors that people do not expect: of steps that are too coarse, of a gradient smaller than its tolerance."""
+    gradient, worst = row.quantities.get("dL/dy0"), max(row.quantities.values(), key=lambda q: q.error)
+    if not row.adaptive and worst.error > COARSE:
+        row.say(
+            "coarse steps",
+            f"the {row.method} steps are coarse: {worst.name} is off by {worst.error:.1e}, and what is trained is the "
+            "steps and not an ODE; halve step_size, or take a method of higher order",
+            note=True,
+        )
+    if gradient is None or call.cotangent is None or not (row.adaptive and call.posed.adjoint):
+        return
+    atol = float(torch.as_tensor(call.posed.others.get("adjoint_atol") or row.atol).max())
+    size = min(max(float(g.abs().max()) for g in call.cotangent), float(abs(exact["dL/dy0"]).max()))
+    if gradient.error > COARSE and size < atol:
+        row.say(
+            "gradient below atol",
+            f"dL/dy is no larger than {size:.1e} at one end, less than the backward solve's absolute tolerance "
+            f"{atol:.0e}, and dL/dy0 is off by {gradient.error:.0%}: adjoint_atol={size * 1e-3:.0e}, or a sum as the "
+            "loss and no mean",
+            note=True,
+        )
+
+
+def of_the_precision(call: Call, row: Row, error: float, in_double: float) -> None:
+    """float32 where it hurts: the same solve in float64 is much closer to the truth."""
+    if error > 1e-4 and error > 5 * in_double:
+        row.say(
+            "float32 hurts",
+            f"in float32 the solution is off by {error:.1e}, the same solve in float64 by {in_double:.1e}: "
+            "large numbers beside small ones, or times far from 0; shift and scale the state, or solve in float64",
+        )

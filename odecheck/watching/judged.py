@@ -1,0 +1,280 @@
+"""Judges the solves of a step: what is cheap for all of them first, then truths while the budget lasts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from . import findings
+from .call import Call
+from .circumstances import circumstances
+from .field64 import Array, Field64, NoField, OutOfBudget, in_double
+from .path import Path, path
+from .precision import InDouble
+from .promise import STAGES, Promise, growth_rate, kept, promise
+from .random_state import untouched
+from .repeat import Repeat, again
+from .row import Quantity, Row, State
+from .settle import FINEST, SHARP, Truth, settle
+from .values import lies
+
+# a tensor's own scale is not taken smaller than this part of the largest gradient: below lies rounding
+SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+@dataclass
+class _Work:
+    """One solve on its way: posed again, with what was found so far."""
+
+    call: Call
+    row: Row
+    repeat: Repeat | None = None
+    alone: bool = True  # the first of its place and field: the ones that follow are not asked for their field again
+
+
+def judged(calls: list[Call], *, budget: float) -> list[Row]:
+    """A row for each call. Random numbers, the model and its gradients stay as they are.
+
+    Args:
+        calls: the solves of a step.
+        budget: seconds of process time; what does not fit is *not asked*.
+    """
+    deadline = time.process_time() + budget
+    works, met = [], set()
+    with untouched(), torch.enable_grad():
+        for call in calls:
+            work = _Work(call, _row(call))
+            key = (call.where, id(call.posed.field))
+            work.alone = key not in met
+            met.add(key)
+            works.append(work)
+            _guarded(work, lambda work=work: _pose_again(work, deadline))
+        waiting = [w for w in works if w.row.state is State.NOT_ASKED and w.repeat is not None]
+        # those that have shown something already, then one of each place, then the rest
+        waiting.sort(key=lambda w: (not w.row.findings, not w.alone))
+        for work in waiting:
+            left = deadline - time.process_time()
+            if left <= 0:
+                work.row.reason = f"the budget of {budget:g} s was used up by the solves before"
+                continue
+            _guarded(work, lambda work=work, left=left: _compare(work, left))
+    return [work.row for work in works]
+
+
+def _guarded(work: _Work, what: Callable[[], None]) -> None:
+    """Whatever a user's field raises when it is asked again is said in its row."""
+    try:
+        what()
+    except (OutOfBudget, NoField) as reason:
+        work.row.state, work.row.reason = State.NOT_JUDGED, f"no truth within the budget: {reason}"
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [""])[0]
+        work.row.state, work.row.reason = State.NOT_JUDGED, f"asked again it raised {type(error).__name__}: {line}"
+
+
+def _row(call: Call) -> Row:
+    p = call.posed
+    leaves = [k.tensor for k in call.held.tensors.values()] if call.held else []
+    row = Row(
+        call.number,
+        call.where,
+        call.field_name,
+        p.function,
+        p.library,
+        p.method,
+        p.rtol,
+        p.atol,
+        p.adaptive,
+        sum(y.numel() for y in call.start),
+        sum(x.numel() for x in leaves if x.requires_grad),
+        seconds=(call.seconds, call.backward_seconds),
+        call=call,
+    )
+    if call.problem:
+        row.state, row.reason = State.NOT_JUDGED, call.problem
+    return row
+
+
+def _pose_again(work: _Work, deadline: float) -> None:
+    call, row = work.call, work.row
+    if row.state is not State.NOT_ASKED:
+        return
+    if any(y.is_complex() for y in call.start):
+        row.state, row.reason = State.NOT_JUDGED, "a complex state: torch.view_as_real(y) as the state would be judged"
+        return
+    if "StopRecomputation" in call.raised:
+        row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
+        return
+    findings.of_the_call(call, row)
+    if call.raised:
+        row.state, row.reason = State.NOT_JUDGED, "it raised"
+        return
+    if time.process_time() > deadline:
+        row.reason = "the budget was used up"
+        return
+    if work.alone:
+        found = circumstances(call)
+        row.said += [f for f in found.said if f.kind not in {x.kind for x in row.said}]
+        if not found.deterministic:
+            row.state, row.reason = State.NOT_JUDGED, "the field is no function of time and state: there is no truth"
+    work.repeat = repeat = again(call)
+    row.nfe, row.steps, row.rejected = (repeat.forward, repeat.backward), repeat.steps, repeat.rejected
+    row.saved_bytes = repeat.saved_bytes
+    if np.isnan(row.seconds[1]):
+        row.seconds = (row.seconds[0], repeat.backward_seconds)
+    findings.of_the_repeat(call, row, repeat)
+
+
+def _compare(work: _Work, seconds: float) -> None:
+    call, row, repeat = work.call, work.row, work.repeat
+    assert repeat is not None and call.solution is not None and call.held is not None
+    if call.posed.event:
+        row.state, row.reason = State.NOT_JUDGED, "a solve to an event has no truth here; its field was asked"
+        return
+    start = time.process_time()
+    with in_double(call) as f:
+        observed = _observed(work, f)
+        truth = _settled(work, f, observed, seconds)
+        f.deadline = start + max(seconds, 2 * (time.process_time() - start))
+        exact = truth.parts()
+        row.quantities = _quantities(f, truth, observed)
+        row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
+        along = truth.answer.along or _coarse_path(f)
+        if row.adaptive:
+            _on_promises(work, f, along, truth, observed)
+        if work.alone:
+            if repeat.has_gradients:
+                theta = {k: v for k, v in exact.items() if k in f.leaves}
+                findings.of_the_parameters(call, row, repeat, theta, f, along)
+            if call.cotangent is not None:
+                findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
+    findings.of_the_errors(call, row, exact)
+    error = row.quantities["solution"].error
+    if call.start[0].dtype != torch.float64 and error > 1e-4:
+        with InDouble():
+            wide = again(call, torch.float64, gradients=False)
+        flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
+        findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
+    row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
+
+
+def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float) -> Truth:
+    """The truth; where there is none within the budget, a stiff problem is named as one. Raises OutOfBudget."""
+    row, repeat = work.row, work.repeat
+    assert repeat is not None
+    try:
+        return settle(f, lambda t: _aims(t, observed), rtol=row.rtol if row.adaptive else 1e-4, seconds=seconds)
+    except OutOfBudget:
+        rate, decaying = growth_rate(f, lambda _: f.start)
+        findings.of_the_pace(work.call, row, Promise(1.0, rate, decaying, {}), _steps(row, repeat)[0])
+        raise
+
+
+def _on_promises(work: _Work, f: Field64, along: Path, truth: Truth, observed: dict[str, Array]) -> None:
+    """Verdicts on what the tolerance promises; none where the flow's amplification is not to be had."""
+    assert work.repeat is not None
+    forward, backward = _steps(work.row, work.repeat)
+    try:
+        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward)
+    except OutOfBudget as reason:
+        work.row.reason += f"; what the tolerance promises is not known: {reason}"
+        return
+    _keep_promises(work.row, truth, observed, promised.errors)
+    findings.of_the_pace(work.call, work.row, promised, forward)
+
+
+def _steps(row: Row, repeat: Repeat) -> tuple[float, float]:
+    """Steps forwards and backwards, counted by the solver or from evaluations."""
+    stages = STAGES.get(row.method, 1)
+    forward = float(repeat.steps) if repeat.steps else repeat.forward / stages
+    return max(1.0, forward), repeat.backward / stages
+
+
+def _observed(work: _Work, f: Field64) -> dict[str, Array]:
+    """What the step got, by the names of `settle.parts_of`: its own backward result where it is known."""
+    call, repeat = work.call, work.repeat
+    assert repeat is not None and call.solution is not None and call.held is not None
+    flat = torch.cat([y.double().reshape(len(call.times), -1) for y in call.solution], 1)
+    out = {"solution": flat.numpy()}
+    if not repeat.has_gradients:
+        return out
+    assert repeat.y0 is not None
+    y0 = repeat.y0 if call.real_y0 is None else call.real_y0.double()
+    if any(call.starts_ask) or call.real_y0 is not None:
+        out["dL/dy0"] = y0.numpy()
+    if call.times_ask:
+        t = repeat.t if call.real_t is None else call.real_t.double()
+        out["dL/dt"] = np.zeros(len(call.times)) if t is None else t.numpy()
+    for key, kept_ in call.held.tensors.items():
+        if kept_.name in f.leaves:
+            g = call.real.get(key, repeat.theta.get(kept_.name))
+            out[kept_.name] = np.zeros(tuple(kept_.copy.shape)) if g is None else g.double().numpy()
+    return out
+
+
+def _scales(truth: Truth, dtype: torch.dtype) -> dict[str, float]:
+    """The scale of each number's group: its own, and of gradients not below rounding of the largest one."""
+    exact = truth.parts()
+    own = {name: float(np.abs(x).max(initial=0.0)) for name, x in exact.items()}
+    top = max([own[n] for n in truth.answer.theta] or [0.0])
+    smallest = SMALLEST.get(dtype, 1e-4)
+    return {n: max(s, smallest * top if n in truth.answer.theta else 0.0) or 1.0 for n, s in own.items()}
+
+
+def _aims(truth: Truth, observed: dict[str, Array]) -> dict[str, float]:
+    """The bar that is wanted for each name: a tenth of the error that it stands beside."""
+    exact, scales = truth.parts(), _scales(truth, torch.float64)
+    return {
+        n: max(SHARP * float(np.abs(x - exact[n]).max(initial=0.0)), FINEST * scales[n])
+        for n, x in observed.items()
+        if n in exact
+    }
+
+
+def _quantities(f: Field64, truth: Truth, observed: dict[str, Array]) -> dict[str, Quantity]:
+    exact, scales = truth.parts(), _scales(truth, f.call.start[0].dtype)
+    out: dict[str, Quantity] = {}
+    for name in ("solution", "dL/dy0", "dL/dt"):
+        if name in observed and name in exact:
+            off = float(np.abs(observed[name] - exact[name]).max(initial=0.0))
+            out[name] = Quantity(name, off / scales[name], truth.bars[name] / scales[name])
+    each = [
+        (float(np.abs(observed[n] - x).max(initial=0.0)) / scales[n], truth.bars[n] / scales[n], n)
+        for n, x in truth.answer.theta.items()
+        if n in observed
+    ]
+    if each:
+        error, _, worst = max(each)
+        out["dL/dtheta"] = Quantity("dL/dtheta", error, max(bar for _, bar, _ in each), worst)
+    return out
+
+
+def _keep_promises(row: Row, truth: Truth, observed: dict[str, Array], errors: dict[str, float]) -> None:
+    exact = truth.parts()
+    for name, quantity in row.quantities.items():
+        names = [n for n in truth.answer.theta if n in observed] if name == "dL/dtheta" else [name]
+        if name not in errors:
+            continue
+        off = np.concatenate([(observed[n] - exact[n]).ravel() for n in names])
+        if name == "solution":  # at the worst of the times
+            rms = float(np.sqrt((off.reshape(exact[name].shape) ** 2).mean(1)).max())
+        else:
+            rms = float(np.sqrt((off**2).mean()))
+        quantity.used, quantity.judgement = kept(rms, max(truth.bars[n] for n in names), errors[name])
+
+
+def _relative(x: Array, exact: Array) -> float:
+    return float(np.abs(x - exact).max() / (np.abs(exact).max() or 1.0))
+
+
+def _coarse_path(f: Field64) -> Path:
+    """A solution to look along where the truth has none: loose DOP853 steps."""
+    try:
+        f.most = f.evaluations + 2000
+        return path(f.f, f.start, f.times, rtol=1e-3, breaks=f.call.posed.breaks)
+    finally:
+        f.most = float("inf")

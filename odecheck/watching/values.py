@@ -1,0 +1,149 @@
+"""Is a field's automatic differentiation the derivative of its values? Asked of values alone, in directions.
+
+The truth and the solver differentiate through the same field: where its autograd lies, by a detach or a backward of its
+own, both are wrong together and agree. So the field's values are differenced, in float64, at random times along the
+solution, in a direction of everything at once; where that disagrees, each tensor is asked alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .field64 import Array, Field64
+from .path import Path
+
+POINTS = 6
+STEPS = 10.0 ** -np.arange(1, 9)
+# a mismatch is one beyond this many times what differences leave uncertain, and beyond this part of its terms
+SURE, SMALL = 10.0, 1e-6
+
+
+@dataclass
+class Lie:
+    """A derivative that autograd gets wrong: in what (a name), what differences of values say, what autograd says."""
+
+    name: str
+    measured: float
+    said: float
+    own_backward: str
+
+
+@dataclass
+class _Point:
+    """Variables at one time: t and y as leaves, beside the field's; a direction and a random cotangent."""
+
+    ask: dict[str, Tensor]
+    direction: dict[str, Tensor]
+    cotangent: Tensor
+    said: dict[str, float]
+    grain: float
+    own_backward: str
+
+
+def lies(f: Field64, along: Path, *, in_time: bool, seed: int = 0) -> list[Lie]:
+    """Where autograd and differences disagree, the worst three names; nothing for a right field.
+
+    Args:
+        f: the field.
+        along: its solution.
+        in_time: whether derivatives in t matter: a field may cut them off where nobody asks for dL/dt.
+        seed: of times and directions.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    found: list[dict[str, Lie]] = []
+    for i in range(POINTS):
+        share = (i + float(torch.rand((), generator=draw))) / POINTS
+        t = float(f.times[0] + (f.times[-1] - f.times[0]) * share)
+        point = _point(f, t, along(t), draw, in_time, beside=i % 2 == 1)
+        if point is not None and _wrong(f, point, list(point.ask)) is not None:
+            alone = {name: lie for name in point.ask if (lie := _wrong(f, point, [name])) is not None}
+            found.append(alone)
+    if len(found) < 2:  # a kink looks like a lie at one point, and not at another
+        return []
+    names = [n for n in dict.fromkeys(n for alone in found for n in alone) if sum(n in alone for alone in found) > 1]
+    worst = [
+        max((alone[n] for alone in found if n in alone), key=lambda lie: abs(lie.measured - lie.said)) for n in names
+    ]
+    return sorted(worst, key=lambda lie: -abs(lie.measured - lie.said))[:3]
+
+
+def _point(f: Field64, t: float, y: Array, draw: torch.Generator, in_time: bool, *, beside: bool) -> _Point | None:
+    def noise(x: Tensor) -> Tensor:
+        return torch.randn(x.shape, generator=draw, dtype=torch.float64)
+
+    state = torch.from_numpy(np.array(y))
+    size = float(state.abs().max()) or 1.0
+    state = state + (0.1 * size * noise(state) if beside else 0.0)
+    length = abs(float(f.times[-1] - f.times[0]))
+    ask = {"y": state.requires_grad_()}
+    ask |= {"t": torch.tensor(t, dtype=torch.float64, requires_grad=True)} if in_time else {}
+    direction = {"y": noise(state) * (state.detach().abs() + 0.1 * size)}
+    direction |= {"t": torch.tensor(0.1 * length, dtype=torch.float64)} if in_time else {}
+    for name, x in f.leaves.items():
+        if x.is_floating_point():
+            own = x.detach().abs() + 0.1 * float(x.detach().square().mean().sqrt()) if x.numel() else x.detach()
+            ask[name], direction[name] = x, noise(x) * (own + (1e-3 if not bool(x.detach().any()) else 0.0))
+    with torch.enable_grad():
+        out = f.value(ask.get("t", torch.tensor(t, dtype=torch.float64)), f.parts(ask["y"].view_as(ask["y"])))
+    if not bool(torch.isfinite(out).all()):
+        return None
+    cotangent = noise(out)
+    grads = [None] * len(ask)
+    if out.requires_grad:
+        grads = torch.autograd.grad(out, list(ask.values()), cotangent, allow_unused=True)
+    said = {n: 0.0 if g is None else float((g * direction[n]).sum()) for n, g in zip(ask, grads, strict=True)}
+    ask.setdefault("t", torch.tensor(t, dtype=torch.float64))
+    direction.setdefault("t", torch.zeros((), dtype=torch.float64))
+    said.setdefault("t", 0.0)
+    grain = 8 * np.finfo(float).eps * float((cotangent * out.detach()).abs().sum())
+    return _Point(ask, direction, cotangent, said, grain, _own_backwards(out))
+
+
+def _wrong(f: Field64, point: _Point, names: list[str]) -> Lie | None:
+    """The lie in the direction of these names together, or None where autograd says what differences say."""
+    said = sum(point.said[n] for n in names)
+    size = sum(abs(point.said[n]) for n in names)
+    slopes = np.array([(_at(f, point, names, h) - _at(f, point, names, -h)) / (2 * h) for h in STEPS])
+    better = (100 * slopes[1:] - slopes[:-1]) / 99  # one column of Romberg's table, in h²
+    blurs = np.abs(better - slopes[1:]) + point.grain / STEPS[1:]
+    blurs[1:] = np.maximum(blurs[1:], 0.1 * np.abs(better[1:] - better[:-1]))
+    blurs[~np.isfinite(blurs)] = np.inf
+    best = int(np.argmin(blurs))
+    measured, blur = float(better[best]), float(blurs[best])
+    if abs(measured - said) <= SURE * blur + SMALL * max(size, abs(measured)):
+        return None
+    return Lie(names[0], measured, said, point.own_backward)
+
+
+def _at(f: Field64, point: _Point, names: list[str], h: float) -> float:
+    """⟨cotangent, f⟩ with the named variables moved by h along the direction."""
+    with torch.no_grad():
+        kept = {n: point.ask[n].detach().clone() for n in names}
+        try:
+            for n in names:
+                point.ask[n].data.add_(h * point.direction[n])
+            t, y = point.ask["t"].detach().clone(), f.parts(point.ask["y"].detach().clone())
+            with torch.set_grad_enabled(not f.quiet):
+                out = f.value(t, y)
+            return float((out.detach() * point.cotangent).sum())
+        finally:
+            for n, x in kept.items():
+                point.ask[n].data.copy_(x)
+
+
+def _own_backwards(out: Tensor) -> str:
+    """The autograd functions that the field brings along."""
+    seen, todo, names = set(), [out.grad_fn], set()
+    while todo and len(seen) < 10_000:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            names.add(type(node).__name__.removesuffix("Backward"))
+        todo += [n for n, _ in node.next_functions]
+    return ", ".join(sorted(names))

@@ -1,0 +1,87 @@
+"""What the documentation shows runs, page by page in a folder of its own; it builds strictly and has every claim."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from odecheck.claims import ALL
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SOURCES = (DOCS.parent / "odecheck", DOCS.parent / "reference" / "odecheck_reference")
+DOCTESTS = sorted(
+    ".".join((source.name, *path.relative_to(source).with_suffix("").parts)).removesuffix(".__init__")
+    for source in SOURCES
+    for path in source.rglob("*.py")
+    if ">>> " in path.read_text()
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
+    """python runs here, the blocks of a page in one namespace; title="file" saves it instead; bash runs in a shell."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+    names: dict[str, object] = {"__name__": page}
+    tools = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    for language, info, body in FENCE.findall((DOCS / page).read_text()):
+        title, status = re.search(r'title="([^"]+)"', info), re.search(r"exit=(\d+)", info)
+        if title:
+            (tmp_path / title[1]).write_text(body)
+        elif language == "python":
+            exec(compile(body, f"{page}, a block", "exec"), names)
+        else:
+            assert language == "bash", f"{page}: a block of {language} is not run by anybody"
+            done = subprocess.run(["bash", "-euc", body], env=environment, capture_output=True, text=True, timeout=600)
+            assert done.returncode == int(status[1] if status else 0), done.stdout[-3000:] + done.stderr[-3000:]
+    for name in set(sys.modules) - known:
+        if not name.startswith(("odecheck", "torch", "numpy", "scipy")):
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", DOCTESTS)
+def test_the_examples_in_docstrings_run(name):
+    outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+def test_every_claim_has_its_derivation():
+    pages = "".join(path.read_text() for path in (DOCS / "mathematics").glob("*.md"))
+    headings = set(re.findall(r"^## (\S+)$", pages, re.MULTILINE))
+    assert {claim.id for claim in ALL} <= headings
+
+
+def test_every_report_can_be_made_again_by_name():
+    reports = DOCS.parent / "reports"
+    listed = re.findall(
+        r"^\| \[(\S+\.(?:md|html))\].*\| `(\w+)` \|$", (reports / "README.md").read_text(), re.MULTILINE
+    )
+    assert {path.name for path in reports.glob("*.md")} - {"README.md", "report.md"} == {file for file, _ in listed} - {
+        "report.html"
+    }
+    targets = set(re.findall(r"^(\w+):", (reports / "Makefile").read_text(), re.MULTILINE))
+    assert {name for _, name in listed} <= targets
+
+
+def test_the_site_builds_strictly(tmp_path):
+    pytest.importorskip("mkdocs", reason='the site needs pip install -e ".[docs]"')
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "site" / "mathematics" / "snopt.html").read_text()
+    assert page.count("<math") > 50
+    assert "arithmatex" not in page
+    for html in (tmp_path / "site").rglob("*.html"):
+        assert not re.search(r'(?:src|href)="https?://[^"]+\.(?:js|css)', html.read_text()), html

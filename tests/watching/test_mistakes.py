@@ -1,0 +1,35 @@
+"""Each planted mistake of a user is named as what it is."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from odecheck.watching.step import watch
+
+from .mistakes import MISTAKES
+
+NOTES = {"backward is dear", "loss sees one time", "no gradient", "coarse steps", "gradient below atol"}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named(name):
+    torch.manual_seed(0)
+    kinds, make = MISTAKES[name]
+    run = make()
+    with watch(budget=60) as step:
+        refused = kinds == ("changes its input",)  # torch itself refuses the backward solve of this one
+        with pytest.raises(RuntimeError, match="in-place") if refused else nullcontext():
+            run()
+    found = {f.kind for row in step.rows for f in row.findings}
+    notes = {f.kind for row in step.rows for f in row.notes}
+    assert set(kinds) - NOTES <= found, str(step)
+    assert set(kinds) & NOTES <= notes, str(step)
+    assert found <= set(kinds), f"named as something else too: {found - set(kinds)}"
+
+
+def test_there_are_enough_of_them():
+    assert len(MISTAKES) >= 25
+    assert len({kind for kinds, _ in MISTAKES.values() for kind in kinds}) >= 15
