@@ -37,11 +37,13 @@ from itertools import product
 import numpy as np
 
 from .bounded import Array, Bounded
+from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
 from .follow import Followed, Seen, follow
 from .places import marks, numbers
 from .problem import Problem
+from .sizes import Shared
 from .stepping import Equation, FlowError, Restart
 
 __all__ = ["FlowError", "Trajectory", "bounded", "solution", "solve", "trajectories", "transition"]
@@ -89,7 +91,8 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
     system = _System(problem.field, problem.theta, problem.batch, order)
     start = system.start(problem.y0)
     seconds = system.jets.alone(problem.ts[[0, -1]], problem.y0)
-    found = followed(problem, system, system.many, [start] * len(runs), runs, seconds=seconds)
+    shared = Shared(system.groups())
+    found = followed(problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared)
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
     return (replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond))), *others)
@@ -110,6 +113,7 @@ def followed(
     restarts: list[Restart | None] | None = None,
     backwards: bool = False,
     seconds: float = 0.0,
+    shared: Shared | None = None,
 ) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
@@ -122,7 +126,16 @@ def followed(
         return marks(known, ts, k, grid, w[:, :size])
 
     equation = Equation(problem.name, ts, rate, many)
-    return follow(equation, starts, runs, breaks=problem.breaks, restarts=restarts, places=places, seconds=seconds)
+    return follow(
+        equation,
+        starts,
+        runs,
+        breaks=problem.breaks,
+        restarts=restarts,
+        places=places,
+        seconds=seconds,
+        shared=shared,
+    )
 
 
 class _System:
@@ -142,6 +155,19 @@ class _System:
 
     def state(self, w: AnyArray) -> AnyArray:
         return w[..., self.places[0]].reshape(w.shape[:-1] + self.shapes[0])
+
+    def groups(self) -> Index:
+        """Components that share one size: in one component of the state, the slopes in theta, and each kind of second
+        derivative. The state and its slopes in y0 have sizes of their own.
+        """
+        of_theta, number = np.arange(self.p) >= self.d, np.arange(self.places[-1].stop)
+        of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
+        for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
+            kind = sum(np.expand_dims(of_theta, tuple(range(1, order - axis))) for axis in range(order))
+            own = (order < 2) & (np.asarray(kind) == 0)
+            shared = of_state.reshape(-1, *[1] * order) + 3 * order + kind
+            number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
+        return number
 
     def start(self, y0: AnyArray) -> AnyArray:
         zero = np.zeros((self.batch, self.d, self.p))

@@ -13,6 +13,7 @@ from .dense import Mask, Run
 from .jumps import jumps
 from .mesh import Mesh
 from .scan import Integrals, Samples, drawn, rates, unexplained
+from .sizes import Shared
 from .scout import HELD, TOTAL, How, Places, Scout, everything
 from .stepping import Equation, FlowError, Restart
 
@@ -176,6 +177,7 @@ def follow(
     restarts: Sequence[Restart | None] | None = None,
     places: Places | None = None,
     seconds: float = 0.0,
+    shared: Shared | None = None,
 ) -> Followed:
     """Follow an equation in each of several ways, with whatever is narrow looked at, or refuse.
 
@@ -187,6 +189,7 @@ def follow(
         restarts: for each way, what happens to w at an observation; None for nothing.
         places: where to look closer than anywhere, see `Places`.
         seconds: CPU time of one evaluation, where they cannot be had together; 0 where they can.
+        shared: which components share one size; None for none.
 
     Returns:
         The values at all times by every way, and what was seen.
@@ -195,7 +198,14 @@ def follow(
         FlowError: the budget is spent, the solution ends, or something was seen that cutting does not resolve.
     """
     follower = _Follower(
-        equation, starts, restarts or [None] * len(hows), hows, Mesh(equation.ts, breaks), places or _nowhere, seconds
+        equation,
+        starts,
+        restarts or [None] * len(hows),
+        hows,
+        Mesh(equation.ts, breaks),
+        places or _nowhere,
+        seconds,
+        shared or Shared(None),
     )
     return follower.follow()
 

@@ -10,7 +10,7 @@ from .bounded import Array
 from .dense import Run, Squeezed
 from .mesh import Mesh
 from .scan import strata_for
-from .sizes import NATURAL, Sizes, grid_of, power_of_two
+from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
 How = tuple[str, float]
@@ -45,9 +45,10 @@ class Scout:
         mesh: Mesh,
         places: Places,
         seconds: float,
+        shared: Shared,
     ) -> None:
         self.equation, self.starts, self.restarts, self.hows = equation, starts, restarts, list(hows)
-        self.mesh, self.places, self.n = mesh, places, len(starts[0])
+        self.mesh, self.places, self.n, self.shared = mesh, places, len(starts[0]), shared
         self.rng, self.spent, self.stiff = np.random.default_rng(0), 0, False
         self.scanned = self.n <= LARGEST
         self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
@@ -80,7 +81,7 @@ class Scout:
         with np.errstate(all="ignore"):
             rates = np.stack([self.equation.rate(float(one), w) for one in t])
         added = np.nan_to_num(np.abs(rates), posinf=0.0).mean(axis=0) * abs(float(ts[-1] - ts[0]))
-        size = np.maximum(np.abs(w), np.where(np.isfinite(added), added, 0.0))
+        size = self.shared.largest(np.maximum(np.abs(w), np.where(np.isfinite(added), added, 0.0)))
         top = float(np.max(size, initial=0.0)) or 1.0
         self.sizes = Sizes(
             power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)), self.sizes.at_zero
@@ -94,10 +95,11 @@ class Scout:
             grid = grid_of(abs(self.equation.length(k)) / window)
             u, _ = steps.at(grid)
             grids.append(grid)
-            profiles.append(np.maximum(np.abs(u), self._natural(k, grid, u, steps.where(grid)[2])))
+            own = np.maximum(np.abs(u), self._natural(k, grid, u, steps.where(grid)[2]))
+            profiles.append(self.shared.largest(own))
         size = np.max(np.stack([p.max(axis=0) for p in profiles]), axis=0)
         if most is not None:
-            size = np.maximum(size, most)
+            size = np.maximum(size, self.shared.largest(most))
         factor = np.where(size > 0, power_of_two(size), 1.0)
         self.sizes = Sizes(unit * factor, self.sizes.at_zero, grids, [p / factor for p in profiles])
         for k in range(self.equation.segments):

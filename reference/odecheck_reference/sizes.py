@@ -3,6 +3,9 @@
 A quantity that grows from 1e-20 to 1e20 needs its digits early as well as late, one that starts at zero is not as small
 as its start, and a small difference of large numbers is no better known than they are. So the size of a component is
 followed on a grid, with a hundredth of what adds up into it (its *natural* size) as the least.
+
+Components whose bar is one and the same, such as the slopes of a state in all parameters, may share one size: the
+largest of them. To solve each of them to its own last digit would cost steps and make no bar smaller.
 """
 
 from __future__ import annotations
@@ -27,6 +30,23 @@ def power_of_two(x: Array) -> Array:
     """The next power of two above |x|, one for zero: multiplying by it is exact."""
     _, exponent = np.frexp(np.where(x == 0, 1.0, x))
     return np.where(x == 0, 1.0, np.ldexp(1.0, np.clip(exponent, -1020, 1020)))
+
+
+class Shared:
+    """Which components share one size, by the number of their group (n,); None if every one has a size of its own."""
+
+    def __init__(self, groups: NDArray[np.intp] | None) -> None:
+        self.groups = groups
+        if groups is not None:
+            self.order = np.argsort(groups, kind="stable")
+            numbers, self.starts = np.unique(groups[self.order], return_index=True)
+            self.back = np.searchsorted(numbers, groups)
+
+    def largest(self, x: Array) -> Array:
+        """(..., n) → (..., n), each replaced by the largest of its group."""
+        if self.groups is None:
+            return x
+        return np.maximum.reduceat(x[..., self.order], self.starts, axis=-1)[..., self.back]
 
 
 @dataclass(frozen=True, eq=False)

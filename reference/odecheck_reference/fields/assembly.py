@@ -73,14 +73,16 @@ class Assembly:
         self.order = order
         batch, state = self.y.shape
         self.size = 1 + state + len(self.theta)
-        nought: Any = 0 * self.t.flat[0]  # of the kind of mpmath numbers, where they are such
-        self.value: AnyArray = np.full((batch, outputs), nought, dtype=kind)
-        self.first: AnyArray = np.full((batch, outputs, self.size if order > 0 else 0), nought, dtype=kind)
-        self.second: AnyArray = np.full(
-            (batch, outputs, self.size, self.size) if order > 1 else (batch, outputs, 0, 0),
-            nought,
-            dtype=kind,
-        )
+        size, twice = (self.size if order > 0 else 0), (self.size if order > 1 else 0)
+        self.value: AnyArray = self.zeros(batch, outputs)
+        self.first: AnyArray = self.zeros(batch, outputs, size)
+        self.second: AnyArray = self.zeros(batch, outputs, twice, twice)
+
+    def zeros(self, *shape: int) -> AnyArray:
+        """Zeros of the common number type; of the kind of mpmath numbers, where they are such."""
+        if self.t.dtype != object:
+            return np.zeros(shape, dtype=self.t.dtype)
+        return np.full(shape, 0 * self.t.flat[0], dtype=object)
 
     def of_state(self, component: Index) -> Index:
         """Components of y as components of z."""
