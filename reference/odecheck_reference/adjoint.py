@@ -5,6 +5,7 @@ A second route to what the variational equations give: nothing here uses a sensi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -72,7 +73,7 @@ def _backwards(problem: Problem, ys: list[Array], slopes: list[Array], runs: tup
     restarts: list[Restart | None] = [restart(y, slope) for y, slope in zip(ys, slopes, strict=True)]
     seconds = _seconds(problem, jets)
     found = followed(problem, rate, many, starts, runs, restarts=restarts, backwards=True, seconds=seconds)
-    return Followed(tuple(values[::-1] for values in found.values), found.seen)
+    return replace(found, values=tuple(values[::-1] for values in found.values))
 
 
 def _seconds(problem: Problem, jets: Jets) -> float:

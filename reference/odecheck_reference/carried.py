@@ -7,6 +7,7 @@ everything else here. Nothing of it uses the variational equations.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import process_time
 
 import numpy as np
@@ -87,7 +88,7 @@ def _carry(problem: Problem, rate: Rate, given: Array, ys: list[Array], backward
         backwards=backwards,
         seconds=_seconds(rhs, float(problem.ts[begin]), starts[0]),
     )
-    return Followed(tuple(w[::-1] for w in found.values), found.seen) if backwards else found
+    return replace(found, values=tuple(w[::-1] for w in found.values)) if backwards else found
 
 
 def _seconds(rhs: Callable[[float, Array], Array], t: float, w: Array) -> float:

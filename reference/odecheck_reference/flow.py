@@ -19,7 +19,8 @@ bar than its neighbours.
 
 What all runs step over, no distance tells. So every run is scanned (`scan`): its defect is looked at in many strata,
 what a step does not explain is cut out, and all of it is done again (`follow`). Every result says how narrow a feature
-was certainly looked at: `Bounded.looked_at`.
+was certainly looked at: `Bounded.looked_at`. Second derivatives are followed between the cuts that the first ones were
+found to need, and looked at in fewer strata: what is narrow in the field and its first derivatives is cut out already.
 
 A quantity made of the flow, above all a scalar such as a loss, may agree between two runs by accident, or be a small
 difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives do to it: the
@@ -41,6 +42,7 @@ from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
 from .follow import Followed, Seen, follow
+from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
 from .sizes import Shared
@@ -65,7 +67,8 @@ SIGNS = 16
 class Trajectory:
     """One run: y (times, batch, state), S (times, batch, state, P), S2 (times, batch, state, P, P).
 
-    beyond: terms of the bar that no distance between runs shows, in the same blocks; of the sharpest run alone.
+    Of the sharpest run alone: seen, what the scan says; beyond, terms of the bar that no distance between runs shows,
+    in the same blocks; mesh, where the integrations ended.
     """
 
     y: Array
@@ -73,6 +76,7 @@ class Trajectory:
     second: Array | None = None
     seen: Seen | None = None
     beyond: tuple[Array, ...] = ()
+    mesh: Mesh | None = None
 
     @property
     def blocks(self) -> list[Array]:
@@ -92,10 +96,14 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
     start = system.start(problem.y0)
     seconds = system.jets.alone(problem.ts[[0, -1]], problem.y0)
     shared = Shared(system.groups())
-    found = followed(problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared)
+    before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
+    found = followed(
+        problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared, before=before
+    )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
-    return (replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond))), *others)
+    sharp = replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond)), mesh=found.mesh)
+    return (sharp, *others)
 
 
 def _trajectory(blocks: list[Array]) -> Trajectory:
@@ -114,6 +122,7 @@ def followed(
     backwards: bool = False,
     seconds: float = 0.0,
     shared: Shared | None = None,
+    before: Mesh | None = None,
 ) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
@@ -135,6 +144,7 @@ def followed(
         places=places,
         seconds=seconds,
         shared=shared,
+        before=before,
     )
 
 
@@ -144,12 +154,21 @@ class _System:
     def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
-        self.shapes = [(batch, self.d, *(self.p,) * k) for k in range(order + 1)]
+        self.pairs = np.triu_indices(self.p)  # second derivatives are symmetric: one half is followed
+        self.of_pair = np.zeros((self.p, self.p), dtype=np.intp)
+        self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
+        self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
         ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
         self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         self.jets = Jets(field, theta, order)
 
     def blocks(self, w: AnyArray) -> list[AnyArray]:
+        """The state, S and S2, (..., batch, state), (..., batch, state, P) and (..., batch, state, P, P)."""
+        parts = self.parts(w)
+        return [*parts[:2], *(part[..., self.of_pair] for part in parts[2:])]
+
+    def parts(self, w: AnyArray) -> list[AnyArray]:
+        """The same, with the pairs of S2 as they are followed: (..., batch, state, pairs)."""
         before = w.shape[:-1]
         return [w[..., at].reshape(before + shape) for at, shape in zip(self.places, self.shapes, strict=True)]
 
@@ -163,16 +182,16 @@ class _System:
         of_theta, number = np.arange(self.p) >= self.d, np.arange(self.places[-1].stop)
         of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
         for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            kind = sum(np.expand_dims(of_theta, tuple(range(1, order - axis))) for axis in range(order))
-            own = (order < 2) & (np.asarray(kind) == 0)
-            shared = of_state.reshape(-1, *[1] * order) + 3 * order + kind
+            kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
+            own = (order < 2) & (kind == 0)
+            shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
             number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
         return number
 
     def start(self, y0: AnyArray) -> AnyArray:
         zero = np.zeros((self.batch, self.d, self.p))
         zero[:, np.arange(self.d), np.arange(self.d)] = 1.0
-        pieces = [y0, zero, np.zeros((self.batch, self.d, self.p, self.p))][: self.order + 1]
+        pieces = [y0, zero, np.zeros((self.batch, self.d, len(self.pairs[0])))][: self.order + 1]
         return np.concatenate([piece.reshape(-1) for piece in pieces])
 
     def __call__(self, t: float, w: AnyArray) -> AnyArray:
@@ -186,21 +205,18 @@ class _System:
         """The rates of w (..., size) from the jet (..., batch, state, ...) at its state."""
         if self.order == 0:
             return jet.value.reshape(w.shape)
-        blocks = self.blocks(w)
-        rates = [jet.value]
-        if self.order >= 1:
-            assert jet.first is not None
-            f_y, f_theta = jet.first[..., 1 : 1 + self.d], jet.first[..., 1 + self.d :]
-            s_rate = f_y @ blocks[1]
-            s_rate[..., self.d :] += f_theta
-            rates.append(s_rate)
+        parts = self.parts(w)
+        assert jet.first is not None
+        f_y, f_theta = jet.first[..., 1 : 1 + self.d], jet.first[..., 1 + self.d :]
+        s_rate = f_y @ parts[1]
+        s_rate[..., self.d :] += f_theta
+        rates = [jet.value, s_rate]
         if self.order == 2:
-            assert jet.first is not None and jet.second is not None
+            assert jet.second is not None
             rows = np.broadcast_to(self._theta_rows(w), (*w.shape[:-1], self.batch, self.p - self.d, self.p))
-            z = np.concatenate([blocks[1], rows], axis=-2)[..., None, :, :]  # (..., batch, 1, state + params, P)
+            z = np.concatenate([parts[1], rows], axis=-2)[..., None, :, :]  # (..., batch, 1, state + params, P)
             curvature = np.swapaxes(z, -1, -2) @ jet.second[..., 1:, 1:] @ z
-            linear = np.einsum("...ij,...jpq->...ipq", jet.first[..., 1 : 1 + self.d], blocks[2])
-            rates.append(linear + curvature)
+            rates.append(f_y @ parts[2] + curvature[..., self.pairs[0], self.pairs[1]])
         return np.concatenate([rate.reshape(*w.shape[:-1], -1) for rate in rates], axis=-1)
 
     def _theta_rows(self, w: AnyArray) -> AnyArray:

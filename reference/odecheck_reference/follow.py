@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,9 +13,9 @@ from .bounded import Array
 from .dense import Mask, Run
 from .jumps import jumps
 from .mesh import Mesh
-from .scan import Integrals, Samples, drawn, rates, unexplained
-from .sizes import Shared
+from .scan import FEWEST_AGAIN, FEWEST_STRATA, Integrals, Samples, drawn, rates, strata_for, unexplained
 from .scout import HELD, TOTAL, How, Places, Scout, everything
+from .sizes import Shared
 from .stepping import Equation, FlowError, Restart
 
 # rounds of cutting, and cuts
@@ -39,10 +40,11 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """The values at all times, one (times, n) for each way of following, and what was seen."""
+    """The values at all times, one (times, n) for each way of following, what was seen, and where the ways ended."""
 
     values: tuple[Array, ...]
     seen: Seen
+    mesh: Mesh
 
 
 class _Follower(Scout):
@@ -151,14 +153,15 @@ class _Follower(Scout):
             self.mesh.count,
             self.spent,
         )
-        return Followed(tuple(one.w for one in runs), seen)
+        return Followed(tuple(one.w for one in runs), seen, self.mesh)
 
     def _unseen(self) -> Followed:
         """A system too large for a scan: followed as it is, and it says that nothing was looked at."""
         self.guess()
         runs = [self.go(i, how, TOTAL) for i, how in enumerate(self.hows)]
         nothing = np.zeros(self.n)
-        return Followed(tuple(one.w for one in runs), Seen(nothing, nothing, nothing, np.inf, 0, self.spent))
+        seen = Seen(nothing, nothing, nothing, np.inf, 0, self.spent)
+        return Followed(tuple(one.w for one in runs), seen, self.mesh)
 
     def _gave_up(self, left: list[str]) -> FlowError:
         return FlowError(
@@ -178,6 +181,7 @@ def follow(
     places: Places | None = None,
     seconds: float = 0.0,
     shared: Shared | None = None,
+    before: Mesh | None = None,
 ) -> Followed:
     """Follow an equation in each of several ways, with whatever is narrow looked at, or refuse.
 
@@ -190,6 +194,7 @@ def follow(
         places: where to look closer than anywhere, see `Places`.
         seconds: CPU time of one evaluation, where they cannot be had together; 0 where they can.
         shared: which components share one size; None for none.
+        before: where a part of the equation was found to need an end; it was scanned, the rest is in fewer strata.
 
     Returns:
         The values at all times by every way, and what was seen.
@@ -202,9 +207,9 @@ def follow(
         starts,
         restarts or [None] * len(hows),
         hows,
-        Mesh(equation.ts, breaks),
+        deepcopy(before) or Mesh(equation.ts, breaks),
         places or _nowhere,
-        seconds,
+        strata_for(len(starts[0]), seconds, FEWEST_AGAIN if before else FEWEST_STRATA),
         shared or Shared(None),
     )
     return follower.follow()

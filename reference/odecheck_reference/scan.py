@@ -22,6 +22,8 @@ EPS = float(np.finfo(np.float64).eps)
 # numbers (states and sensitivities) looked at in a scan of one kind of equation, and the least and most strata
 NUMBERS = 2**15
 FEWEST_STRATA, MOST_STRATA = 512, 2**16
+# the least strata of a system of which a part was scanned before, or whose evaluations are dear
+FEWEST_AGAIN = 256
 # so many numbers are worked on at a time
 CHUNK = 2**20
 # a defect of so many times the median of its own step is no accident
@@ -187,14 +189,14 @@ def _medians(step: Index, size: Array, counted: Mask) -> tuple[Index, Array]:
     return number, median
 
 
-def strata_for(size: int, seconds: float) -> int:
+def strata_for(size: int, seconds: float, fewest: int = FEWEST_STRATA) -> int:
     """How many strata a system of `size` numbers is looked at in.
 
     seconds: CPU time of one evaluation where they are asked one after another, else 0. In powers of four, so that
     the number does not hang on the accuracy of a clock.
     """
-    number = int(np.clip(NUMBERS // size, FEWEST_STRATA, MOST_STRATA))
+    number = int(np.clip(NUMBERS // size, fewest, MOST_STRATA))
     if seconds <= 0:
         return number
     affordable = 0.3 / max(seconds, 1e-6)
-    return int(np.clip(4.0 ** np.floor(np.log(affordable) / np.log(4.0)), 256, min(8192, 8 * number)))
+    return int(np.clip(4.0 ** np.floor(np.log(affordable) / np.log(4.0)), FEWEST_AGAIN, min(8192, 8 * number)))

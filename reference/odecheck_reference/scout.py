@@ -9,7 +9,6 @@ import numpy as np
 from .bounded import Array
 from .dense import Run, Squeezed
 from .mesh import Mesh
-from .scan import strata_for
 from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
@@ -44,7 +43,7 @@ class Scout:
         hows: Sequence[How],
         mesh: Mesh,
         places: Places,
-        seconds: float,
+        strata: int,
         shared: Shared,
     ) -> None:
         self.equation, self.starts, self.restarts, self.hows = equation, starts, restarts, list(hows)
@@ -52,7 +51,7 @@ class Scout:
         self.rng, self.spent, self.stiff = np.random.default_rng(0), 0, False
         self.scanned = self.n <= LARGEST
         self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
-        self.strata = strata_for(self.n, seconds)
+        self.strata = strata
         self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
 
     def go(self, which: int, how: How, budget: int) -> Run:
