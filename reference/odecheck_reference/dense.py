@@ -58,13 +58,13 @@ class Steps:
         j = np.clip(np.searchsorted(right, x), 0, len(right) - 1)
         return j, left[j], right[j] - left[j]
 
-    def at(self, x: Array) -> tuple[Array, Array]:
-        """Values and slopes, both (m, n), at increasing times x (m,)."""
-        n = self.values[0].shape[1]
+    def at(self, x: Array, first: int | None = None) -> tuple[Array, Array]:
+        """Values and slopes, both (m, n), at increasing times x (m,); first: of so many components only."""
+        n = self.values[0][:, :first].shape[1]
         value, slope = np.empty((len(x), n)), np.empty((len(x), n))
         for rows, j in self._runs(x):
             left, length = self.left[j], self.right[j] - self.left[j]
-            base, inside = self.values[j][0], self.values[j][1:]
+            base, inside = self.values[j][0, :first], self.values[j][1:, :first]
             coefficients = TO_COEFFICIENTS @ (inside - base)
             basis = _chebyshev.chebvander(2 * (x[rows] - left) / length - 1, NODES - 1)
             value[rows] = basis @ coefficients + base

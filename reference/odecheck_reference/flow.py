@@ -128,13 +128,13 @@ def followed(
 
     backwards: from the last time to the first; starts, restarts and values are in the order of the way.
     """
-    ts, size = (problem.ts[::-1] if backwards else problem.ts), problem.y0.size
+    ts = problem.ts[::-1] if backwards else problem.ts
     known = numbers(problem.field, problem.theta)
 
     def places(k: int, grid: Array, w: Array) -> Array:
-        return marks(known, ts, k, grid, w[:, :size])
+        return marks(known, ts, k, grid, w)
 
-    equation = Equation(problem.name, ts, rate, many)
+    equation = Equation(problem.name, ts, rate, many, problem.y0.size)
     return follow(
         equation,
         starts,

@@ -95,8 +95,8 @@ class _Follower(Scout):
         return met
 
     def _look(self, sharp: Run, k: int) -> tuple[Samples, Array, Array]:
-        grid = np.linspace(0, 1, 1025)
-        marks = self.places(k, grid, sharp.steps[k].at(grid)[0] * self.sizes.unit)
+        grid, first = np.linspace(0, 1, 1025), self.equation.state
+        marks = self.places(k, grid, sharp.steps[k].at(grid, first)[0] * self.sizes.unit[:first])
         return drawn(
             self.equation,
             sharp,

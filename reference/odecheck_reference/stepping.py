@@ -39,13 +39,15 @@ class FlowError(ArithmeticError):
 class Equation:
     """w' = rate(t, w), w (n,), observed at ts.
 
-    many: rates at many times, t (m,) and w (m, n) → (m, n). seconds: CPU time of one call of `many` for one time.
+    many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
+    moves by itself; what follows depends on it.
     """
 
     name: str
     ts: Array
     rate: Callable[[float, Array], Array]
     many: Callable[[Array, Array], Array]
+    state: int
 
     @property
     def segments(self) -> int:
