@@ -25,7 +25,7 @@ FEWEST_STRATA, MOST_STRATA = 512, 2**16
 # the least strata of a system of which a part was scanned before, or whose evaluations are dear
 FEWEST_AGAIN = 256
 # so many numbers are worked on at a time
-CHUNK = 2**20
+CHUNK = 2**17
 # a defect of so many times the median of its own step is no accident
 ABOVE_MEDIAN = 30
 # a step's samples whose median is trusted

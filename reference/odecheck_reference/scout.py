@@ -19,7 +19,7 @@ STIFF: dict[How, How] = {
     ("DOP853", 1e-12): ("Radau", 1e-10),
     ("DOP853", 1e-11): ("Radau", 1e-9),
 }
-SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-8), ("Radau", 1e-6), 4_000
+SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 # evaluations of all runs together
 TOTAL = 300_000
 # larger systems are followed without a scan: their dense output would not fit into memory

@@ -26,8 +26,8 @@ METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", 
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
 MAX_JUMPS = 200
-# the multistep family takes at most a hundredth of the window in a step; in a cut-out interval all take a sixteenth
-LONGEST = 1 / 100
+# the multistep family takes at most this share of the window in a step; in a cut-out interval all take a sixteenth
+LONGEST = 1 / 40
 LONGEST_INSIDE = 1 / 16
 
 
