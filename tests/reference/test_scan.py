@@ -12,9 +12,11 @@ from odecheck_reference import (
     Problem,
     ProblemError,
     adjoint_states,
+    catalogue,
     follow,
     gradient,
     hard,
+    hessian,
     loss,
     scan,
     solution,
@@ -23,10 +25,11 @@ from odecheck_reference import (
 from odecheck_reference.fields.shaped import Driven
 from odecheck_reference.shapes import Bump, Pulse, Wave
 
-# draws of the sweep: all families three times, the three that take longest once
+# draws of the sweep: every family once, and some that do not take long once more; a sweep of any
+# length is `odecheck.selftest.bars.over_hard`
 LONG = ("comb", "stiff", "oscillation")
 NAMES = list(hard.FAMILIES)
-SEEDS = [seed for seed in range(3 * len(NAMES)) if seed < len(NAMES) or NAMES[seed % len(NAMES)] not in LONG]
+SEEDS = [seed for seed in range(len(NAMES) * 5 // 4) if seed < len(NAMES) or NAMES[seed % len(NAMES)] not in LONG]
 
 
 def inside(h: hard.Hard) -> bool:
@@ -83,6 +86,26 @@ def test_features_of_the_adjoint_and_of_the_volume_are_seen():
     with mpmath.workdps(30):
         assert abs(back.value[0, 0, 0] - h.y0[0]) <= back.radius[0, 0, 0] <= 1e-8
         assert abs(size.value[0] - h.y0[0]) <= size.radius[0] <= 1e-8
+
+
+def second_derivatives(h: hard.Hard):
+    """(dL²/dy0 da, dL²/da²) of y' = a g(t) y: G e^{aG} and y0 G² e^{aG}, G = ∫ g dt, and what the reference says."""
+    (grown,), (of_theta,), (end,) = h.y0, h.theta, h.solution
+    with mpmath.workdps(30):
+        whole = of_theta / end
+        return hessian(h.problem), (whole * grown, whole**2 * end)
+
+
+def test_second_derivatives_between_the_cuts_of_the_first_ones_are_inside():
+    seen, truth = second_derivatives(hard.modulated("factor", Bump(Fraction(0.61), 5e-4, 1 / 5e-4), y0=0.75))
+    with mpmath.workdps(30):
+        assert abs(seen.value[0, 1] - truth[0]) <= seen.radius[0, 1] <= 1e-8
+        assert abs(seen.value[1, 1] - truth[1]) <= seen.radius[1, 1] <= 1e-8
+
+
+def test_second_derivatives_say_that_they_were_looked_at_in_fewer_places():
+    p = catalogue.quick()[0]
+    assert gradient(p).theta.looked_at < hessian(p).looked_at < 1e-2 * np.ptp(p.ts)
 
 
 def no_scan(monkeypatch):
@@ -157,5 +180,5 @@ def test_hard_problems_of_every_kind_are_inside_or_refused():
             assert inside(h), (seed, h.family)
         except FlowError:
             refused += 1
-    assert len(SEEDS) >= 60
+    assert {NAMES[seed % len(NAMES)] for seed in SEEDS} == set(NAMES)
     assert refused <= 0.15 * len(SEEDS)
