@@ -18,10 +18,10 @@ import numpy as np
 from .bounded import Array, Bounded
 from .fields.field import Field
 from .fields.linear import Linear
-from .fields.shaped import Driven, Modulated, Passed, Slowed, Square
 from .losses import Linear as LinearLoss
 from .problem import Problem
 from .sensitivity import Gradient
+from .shaped import Driven, Modulated, Passed, Slowed, Square
 from .shapes import Bump, Pulse, Shape, Sum, Wave
 from .shapes import exact as number
 

@@ -22,8 +22,11 @@ from odecheck_reference import (
     solution,
     volume,
 )
-from odecheck_reference.fields.shaped import Driven
-from odecheck_reference.shapes import Bump, Pulse, Wave
+from odecheck_reference.shaped import Driven, Modulated, Passed, Slowed
+from odecheck_reference.shapes import Bump, Pulse, Sum, Wave
+from odecheck_reference.sizes import Shared
+
+from tests.field_zoo import complex_step, mismatch, point
 
 # draws of the sweep: every family once, and some that do not take long once more; a sweep of any
 # length is `odecheck.selftest.bars.over_hard`
@@ -170,6 +173,26 @@ def test_a_field_that_takes_one_time_only_is_scanned_too():
     h = hard.driven("one time", Bump(0.3, 1e-3, 1e3), rate=1.0)
     alone = Problem("alone", OneTime(), h.problem.y0, h.problem.theta, h.problem.ts, h.problem.loss)
     assert h.outside(solution(alone), gradient(alone)) == []
+
+
+SHAPES = {"bump": Bump(0.4, 0.3, 2.0), "wave": Wave(3.0, 0.2, 1.5), "two": Sum((Bump(0.2, 0.5), Wave(2.0)))}
+
+
+@pytest.mark.parametrize("made", [Driven, Modulated, Passed, Slowed])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_derivatives_of_the_shaped_fields_are_those_of_a_complex_step(made, shape):
+    field = made(SHAPES[shape])
+    t, y, theta = point(field, 0)
+    jet = field.jet(t, y, theta, 2)
+    assert mismatch(jet.first, complex_step(field, t, y, theta, 0)) <= 1e-14
+    assert mismatch(jet.second, complex_step(field, t, y, theta, 1)) <= 1e-14
+
+
+def test_components_of_one_group_share_the_largest_size():
+    x = np.array([[1.0, 5.0, 2.0, 3.0], [4.0, 0.0, 9.0, 3.0]])
+    shared = Shared(np.array([7, 1, 7, 3]))
+    assert shared.largest(x).tolist() == [[2.0, 5.0, 2.0, 3.0], [9.0, 0.0, 9.0, 3.0]]
+    assert Shared(None).largest(x) is x
 
 
 def test_hard_problems_of_every_kind_are_inside_or_refused():

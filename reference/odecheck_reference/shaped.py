@@ -1,6 +1,7 @@
 """Vector fields made of one narrow or fast function g, with everything known about their flows.
 
-g is a value with `jet(x)` → g, g', g'', as in `odecheck_reference.shapes`.
+They are what hard problems are made of, and no fields of the library: a pulse has no derivatives to compare, and nobody
+trains them. g is a value with `jet(x)` → g, g', g'', as in `odecheck_reference.shapes`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .assembly import OwnRate, Table, from_table
-from .field import AnyArray, Jet
+from .fields.assembly import OwnRate, Table, from_table
+from .fields.field import AnyArray, Jet
 
 
 class Function(Protocol):
