@@ -28,8 +28,7 @@ from odecheck_reference.sizes import Shared
 
 from tests.field_zoo import complex_step, mismatch, point
 
-# draws of the sweep: every family once, and some that do not take long once more; a sweep of any
-# length is `odecheck.selftest.bars.over_hard`
+# draws of the sweep: every family once, and some that do not take long once more; any other seed draws another problem
 LONG = ("comb", "stiff", "oscillation")
 NAMES = list(hard.FAMILIES)
 SEEDS = [seed for seed in range(len(NAMES) * 5 // 4) if seed < len(NAMES) or NAMES[seed % len(NAMES)] not in LONG]
