@@ -179,7 +179,8 @@ class _System:
         """Components that share one size: in one component of the state, the slopes in theta, and each kind of second
         derivative. The state and its slopes in y0 have sizes of their own.
         """
-        of_theta, number = np.arange(self.p) >= self.d, np.arange(self.places[-1].stop)
+        size = sum(int(np.prod(shape)) for shape in self.shapes)
+        of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
         of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
         for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
             kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
