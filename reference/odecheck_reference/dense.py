@@ -22,7 +22,8 @@ NODES = 14
 POINTS: Array = 0.5 - 0.5 * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
 OFFSETS: Array = np.concatenate([[0.0], POINTS])
 _chebyshev: Any = np.polynomial.chebyshev
-TO_COEFFICIENTS: Array = np.linalg.inv(_chebyshev.chebvander(2 * POINTS - 1, NODES - 1))
+_VALUES: Array = np.asarray(_chebyshev.chebvander(2 * POINTS - 1, NODES - 1), dtype=np.float64)
+TO_COEFFICIENTS = np.linalg.inv(_VALUES)
 
 
 def _derivatives() -> Array:
