@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.integrate
+import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 from odecheck_reference.bounded import Array
 
 _integrate: Any = scipy.integrate  # its functions have no types

@@ -172,7 +172,7 @@ class _Reading:
             if found:
                 return found
         elif callable(thing) and not inspect.isclass(thing):
-            return self.pairs(self._made(value))
+            return self.pairs(self._made(cast(Callable[[], Any], value)))
         raise BadInput(
             f"{self.target} is {type(thing).__name__}: {_short(value)}",
             "the name of something else, a class in place of an instance, or an empty list",

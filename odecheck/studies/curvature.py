@@ -84,7 +84,11 @@ class Peer:
 
 def peers(end: float = 1.0) -> list[Peer]:
     """Traces by curvlinops on the unrolled solve. Needs curvlinops."""
-    from curvlinops import EKFACLinearOperator, GGNLinearOperator, KFACLinearOperator
+    from curvlinops import (  # pyright: ignore[reportMissingTypeStubs]
+        EKFACLinearOperator,
+        GGNLinearOperator,
+        KFACLinearOperator,
+    )
 
     operators: Any = (EKFACLinearOperator, KFACLinearOperator, GGNLinearOperator)
     field, y0 = made()

@@ -5,14 +5,18 @@ A second route to what the variational equations give: nothing here uses a sensi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from .bounded import Array, Bounded
-from .flow import NEARBY, RUNS, at_least, integrate, longest, moved, spread, trajectories
+from .fields.jets import Jets
+from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories, with_seen
+from .follow import Followed
 from .problem import Problem
 from .sensitivity import with_cost_as_state
+from .stepping import Restart
 
 
 @lru_cache(maxsize=128)
@@ -22,60 +26,84 @@ def adjoint_states(problem: Problem) -> Bounded:
     −a' = F_yᵀ a + ℓ_y, a(T) = Φ_y(T), with a jump of Φ_{y_i} at each observation passed on the way back. State and
     adjoint are integrated backwards together, the state starting afresh from the forward solution at each time.
     """
-    extended = with_cost_as_state(problem)
+    extended, d = with_cost_as_state(problem), problem.field.state
     forward = trajectories(extended, 0)
     slopes = [extended.loss.gradient(run.y) for run in forward]
-    values = [
-        _backwards(extended, run.y, slope[:, :, None], *how)[:, :, 0, : problem.field.state]
-        for run, slope, how in zip(forward, slopes, RUNS, strict=True)
-    ]
+    found = _backwards(extended, [run.y for run in forward], [slope[:, :, None] for slope in slopes], RUNS)
+    values = [_adjoints(extended, w, slopes[0][:, :, None].shape)[:, :, 0, :d] for w in found.values]
     # the equation is linear in a: what the bar of y does to the slopes of the loss goes back through it by itself
     changes = np.stack([extended.loss.gradient(run.y) - slopes[0] for run in moved(extended, 0)], axis=2)
     size = float(np.max(np.abs(changes))) or 1.0
-    carried = _backwards(extended, forward[0].y, changes / size, *NEARBY) * size
-    swayed = np.sqrt(np.mean(carried[..., : problem.field.state] ** 2, axis=2))
-    return at_least(spread(values), float(np.max(swayed)))
+    swayed = _backwards(extended, [forward[0].y], [changes / size], (NEARBY,)).values[0]
+    carried = _adjoints(extended, swayed, changes.shape)[..., :d] * size
+    worst = float(np.max(np.sqrt(np.mean(carried**2, axis=2))))
+    own = extended.y0.size
+    return with_seen(at_least(spread(values), worst), found.seen, lambda term: term[own:])
 
 
-def _backwards(problem: Problem, y: Array, slopes: Array, method: str, tolerance: float) -> Array:
-    """Several adjoints at once, driven by their own slopes: (times, batch, adjoints, state), like `slopes`."""
-    shape, size = problem.y0.shape, problem.y0.size
+def _adjoints(problem: Problem, w: Array, shape: tuple[int, ...]) -> Array:
+    return w[:, problem.y0.size :].reshape(shape)
 
-    def rhs(t: float, w: Array) -> Array:
-        state, a = w[:size].reshape(shape), w[size:].reshape(slopes.shape[1:])
-        jet = problem.field.jet(t, state, problem.theta, 1)
+
+def _backwards(problem: Problem, ys: list[Array], slopes: list[Array], runs: tuple[tuple[str, float], ...]) -> Followed:
+    """Several adjoints at once, driven by their own slopes (times, batch, adjoints, state), for each of the runs.
+
+    The values are (times, state and adjoints) in the order of the problem's times.
+    """
+    shape, size, d = problem.y0.shape, problem.y0.size, problem.field.state
+    jets = Jets(problem.field, problem.theta, 1)
+    last = len(problem.ts) - 1
+
+    def rate(t: float, w: Array) -> Array:
+        jet = problem.field.jet(t, w[:size].reshape(shape), problem.theta, 1)
         assert jet.first is not None
-        pulled = a @ jet.first[:, :, 1 : 1 + shape[1]]
+        pulled = w[size:].reshape(slopes[0].shape[1:]) @ jet.first[:, :, 1 : 1 + d]
         return np.concatenate([jet.value.ravel(), -pulled.ravel()])
 
-    result = np.empty_like(slopes)
-    result[-1] = slopes[-1]
-    for i in range(len(problem.ts) - 2, -1, -1):
-        start = np.concatenate([y[i + 1].ravel(), result[i + 1].ravel()])
-        span = (float(problem.ts[i + 1]), float(problem.ts[i]))
-        after = integrate(rhs, span, start, method, tolerance, problem, longest=longest(problem))[size:]
-        result[i] = after.reshape(slopes.shape[1:]) + slopes[i]
-    return result
+    def many(t: Array, w: Array) -> Array:
+        jet = jets(t, w[:, :size].reshape(-1, *shape))
+        assert jet.first is not None
+        pulled = w[:, size:].reshape(-1, *slopes[0].shape[1:]) @ jet.first[..., 1 : 1 + d]
+        return np.concatenate([jet.value.reshape(len(t), -1), -pulled.reshape(len(t), -1)], axis=1)
+
+    def restart(y: Array, slope: Array) -> Restart:
+        return lambda j, w: np.concatenate([y[last - j].ravel(), w[size:] + slope[last - j].ravel()])
+
+    starts = [np.concatenate([y[-1].ravel(), slope[-1].ravel()]) for y, slope in zip(ys, slopes, strict=True)]
+    restarts: list[Restart | None] = [restart(y, slope) for y, slope in zip(ys, slopes, strict=True)]
+    seconds = _seconds(problem, jets)
+    found = followed(problem, rate, many, starts, runs, restarts=restarts, backwards=True, seconds=seconds)
+    return replace(found, values=tuple(values[::-1] for values in found.values))
+
+
+def _seconds(problem: Problem, jets: Jets) -> float:
+    return jets.alone(problem.ts[[0, -1]], problem.y0)
 
 
 @lru_cache(maxsize=128)
 def volume(problem: Problem) -> Bounded:
     """exp ∫ tr F_y dt of every row, from ts[0] to ts[-1]: (batch,). Liouville's formula for det dy(T)/dy0."""
-    shape, size = problem.y0.shape, problem.y0.size
+    shape, size, d = problem.y0.shape, problem.y0.size, problem.field.state
+    jets = Jets(problem.field, problem.theta, 1)
 
-    def rhs(t: float, w: Array) -> Array:
+    def rate(t: float, w: Array) -> Array:
         jet = problem.field.jet(t, w[:size].reshape(shape), problem.theta, 1)
         assert jet.first is not None
-        traces = np.trace(jet.first[:, :, 1 : 1 + shape[1]], axis1=1, axis2=2)
-        return np.concatenate([jet.value.ravel(), traces])
+        return np.concatenate([jet.value.ravel(), np.trace(jet.first[:, :, 1 : 1 + d], axis1=1, axis2=2)])
 
-    def once(method: str, tolerance: float) -> Array:
-        w = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
-        span = (float(problem.ts[0]), float(problem.ts[-1]))
-        return integrate(rhs, span, w, method, tolerance, problem, longest=longest(problem))[size:]
+    def many(t: Array, w: Array) -> Array:
+        jet = jets(t, w[:, :size].reshape(-1, *shape))
+        assert jet.first is not None
+        traces = np.trace(jet.first[..., 1 : 1 + d], axis1=-2, axis2=-1)
+        return np.concatenate([jet.value.reshape(len(t), -1), traces], axis=1)
 
-    logarithm = spread([once(*run) for run in RUNS])
+    start = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=problem.loss.tail(len(problem.ts) - 2))
+    found = followed(whole, rate, many, [start] * len(RUNS), seconds=_seconds(problem, jets))
+    logarithm = spread([w[-1, size:] for w in found.values])
+    logarithm = with_seen(logarithm, found.seen, lambda term: term[size:])
     value = np.exp(logarithm.value)
     # a sum of rounded traces may cancel to any size, but each step's share is rounded at the size of one at least
     rounded = 32 * float(np.finfo(np.float64).eps)
-    return Bounded(value, {"logarithm": value * np.expm1(logarithm.radius + rounded)})
+    bar = value * np.expm1(logarithm.radius + rounded)
+    return Bounded(value, {"logarithm": bar}, looked_at=logarithm.looked_at)

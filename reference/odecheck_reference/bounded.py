@@ -23,6 +23,8 @@ class Bounded:
         value: the number or numbers, of any shape.
         budget: name of the error term → its size, in the units of `value`, broadcastable to its shape,
             never negative; infinite means "not known at all".
+        looked_at: any feature of the problem on its trajectory that is wider than this, in units of time, was looked
+            at; None where nothing narrow can be missed, infinite where nothing was looked at in between.
 
     Raises:
         ValueError: a term is negative or NaN, or does not broadcast to the shape of `value`.
@@ -34,8 +36,11 @@ class Bounded:
 
     value: Float64[Array, "*shape"]
     budget: Mapping[str, Float64[Array, "*shape"]] = field(default_factory=dict[str, Array])
+    looked_at: float | None = None
 
-    def __init__(self, value: ArrayLike, budget: Mapping[str, ArrayLike] | None = None) -> None:
+    def __init__(
+        self, value: ArrayLike, budget: Mapping[str, ArrayLike] | None = None, *, looked_at: float | None = None
+    ) -> None:
         exact = np.asarray(value, dtype=np.float64)
         terms: dict[str, Array] = {}
         for name, size in (budget or {}).items():
@@ -45,6 +50,7 @@ class Bounded:
             terms[name] = np.broadcast_to(term, exact.shape)
         object.__setattr__(self, "value", exact)
         object.__setattr__(self, "budget", terms)
+        object.__setattr__(self, "looked_at", looked_at)
 
     @property
     def radius(self) -> Float64[Array, "*shape"]:

@@ -8,12 +8,19 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two. The value is the sharpest Runge–Kutta run. Its truncation error is bounded by three times
-the distance to the run at ten times its tolerance, or a tenth of that to the run at a hundred times: errors in
-proportion to the tolerance make the two alike, and a single component may agree with one of them by accident, hardly
-with both. The other family vouches for the first: a distance between the two families that the second family's own
-spread does not explain becomes a term of the bar. All distances are taken in the largest component of a quantity, so
-that a component which happens to agree has no smaller bar than its neighbours.
+(Adams–Moulton/BDF) at two; where explicit steps are much dearer, Radau takes the place of the first. The value is that
+of the sharpest run. Its truncation error is bounded by three times the distance to the run at ten times its tolerance,
+or a tenth of that to the run at a hundred times: errors in proportion to the tolerance make the two alike, and a single
+component may agree with one of them by accident, hardly with both. If the farther run is more than thirty times as far
+as the nearer one, errors are not in proportion, and nothing is divided by ten. The other family vouches for the first:
+a distance between the two families that the second family's own spread does not explain becomes a term of the bar. All
+distances are taken in the largest component of a quantity, so that a component which happens to agree has no smaller
+bar than its neighbours.
+
+What all runs step over, no distance tells. So every run is scanned (`scan`): its defect is looked at in many strata,
+what a step does not explain is cut out, and all of it is done again (`follow`). Every result says how narrow a feature
+was certainly looked at: `Bounded.looked_at`. Second derivatives are followed between the cuts that the first ones were
+found to need, and looked at in fewer strata: what is narrow in the field and its first derivatives is cut out already.
 
 A quantity made of the flow, above all a scalar such as a loss, may agree between two runs by accident, or be a small
 difference of large numbers. Therefore its bar is at least what the bars of the flow and its derivatives do to it: the
@@ -24,42 +31,56 @@ times an observed distance, that is three standard deviations of what the errors
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import Any, cast
 
 import numpy as np
-from scipy.integrate import solve_ivp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from .bounded import Array, Bounded
-from .fields.field import AnyArray, Field
+from .fields.assembly import Index
+from .fields.field import AnyArray, Field, Jet
+from .fields.jets import Jets
+from .follow import Followed, Seen, follow
+from .mesh import Mesh
+from .places import marks, numbers
 from .problem import Problem
+from .sizes import Shared
+from .stepping import Equation, FlowError, Restart
 
-_solve_ivp = cast(Any, solve_ivp)
+__all__ = ["FlowError", "Trajectory", "bounded", "solution", "solve", "trajectories", "transition"]
+
 SHARP = ("DOP853", 1e-13)
 NEARBY = ("DOP853", 1e-12)
 FARTHER = ("DOP853", 1e-11)
 OTHER = ("LSODA", 1e-11)
 OTHER_NEARBY = ("LSODA", 1e-10)
 RUNS = (SHARP, NEARBY, FARTHER, OTHER, OTHER_NEARBY)
-MAX_EVALUATIONS = 200_000
+# the farther run is so many times as far away as the nearer one at most, if errors go down with the tolerance
+IN_PROPORTION = 30
 # Draws of random signs for `moved`: the root mean square of 16 normal numbers is below a third of their standard
 # deviation once in 200,000 times, P(chi-square with 16 degrees of freedom < 16/9).
 SIGNS = 16
 
 
-class FlowError(ArithmeticError):
-    """The flow does not exist up to the last time, or cannot be followed within the budget."""
-
-
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One run: y (times, batch, state), S (times, batch, state, P), S2 (times, batch, state, P, P)."""
+    """One run: y (times, batch, state), S (times, batch, state, P), S2 (times, batch, state, P, P).
+
+    Of the sharpest run alone: seen, what the scan says; beyond, terms of the bar that no distance between runs shows,
+    in the same blocks; mesh, where the integrations ended.
+    """
 
     y: Array
     first: Array | None = None
     second: Array | None = None
+    seen: Seen | None = None
+    beyond: tuple[Array, ...] = ()
+    mesh: Mesh | None = None
+
+    @property
+    def blocks(self) -> list[Array]:
+        return [b for b in (self.y, self.first, self.second) if b is not None]
 
 
 def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajectory:
@@ -67,75 +88,64 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 
     Raises FlowError when the solver fails, the state leaves the finite numbers or the budget is spent.
     """
-    batch, d, n = problem.batch, problem.field.state, problem.field.params
-    system = _System(problem.field, problem.theta, batch, order)
-    w = system.start(problem.y0)
-    rows = [w]
-    for start, stop in zip(problem.ts[:-1], problem.ts[1:], strict=True):
-        span = (float(start), float(stop))
-        w = integrate(system, span, w, method, tolerance, problem, longest=longest(problem))
-        rows.append(w)
-    blocks = system.blocks(np.stack(rows))
-    assert all(b.shape[1:3] == (batch, d) for b in blocks) and n == problem.field.params
-    return Trajectory(*blocks)
+    return _solved(problem, order, ((method, tolerance),))[0]
 
 
-def integrate(
-    rhs: Callable[[float, Array], Array],
-    span: tuple[float, float],
-    w: Array,
-    method: str,
-    tolerance: float,
+def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -> tuple[Trajectory, ...]:
+    system = _System(problem.field, problem.theta, problem.batch, order)
+    start = system.start(problem.y0)
+    seconds = system.jets.alone(problem.ts[[0, -1]], problem.y0)
+    shared = Shared(system.groups())
+    before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
+    found = followed(
+        problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared, before=before
+    )
+    beyond = found.seen.grain + found.seen.defect + found.seen.jumps
+    sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
+    sharp = replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond)), mesh=found.mesh)
+    return (sharp, *others)
+
+
+def _trajectory(blocks: list[Array]) -> Trajectory:
+    first, second = (blocks[1] if blocks[1:] else None), (blocks[2] if blocks[2:] else None)
+    return Trajectory(blocks[0], first, second)
+
+
+def followed(
     problem: Problem,
+    rate: Callable[[float, Array], Array],
+    many: Callable[[Array, Array], Array],
+    starts: list[Array],
+    runs: tuple[tuple[str, float], ...] = RUNS,
     *,
-    longest: float = np.inf,
-) -> Array:
-    """The state at span[1]: (size,), of which the problem's own is the first part. Nothing is interpolated.
+    restarts: list[Restart | None] | None = None,
+    backwards: bool = False,
+    seconds: float = 0.0,
+    shared: Shared | None = None,
+    before: Mesh | None = None,
+) -> Followed:
+    """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
-    The absolute tolerance of that part is relative to where the problem starts, if that is below one: errors of a state
-    of 1e-12 would not be looked at otherwise, runs at all tolerances would take the same steps and agree to the bit.
-    longest: the longest step that the multistep family may take; see the function of that name.
+    backwards: from the last time to the first; starts, restarts and values are in the order of the way.
     """
-    calls, name = 0, problem.name
-    absolute = np.full(w.size, 0.1 * tolerance)
-    absolute[: problem.y0.size] *= min(float(np.max(np.abs(problem.y0))), 1.0) or 1.0
+    ts = problem.ts[::-1] if backwards else problem.ts
+    known = numbers(problem.field, problem.theta)
 
-    def counted(t: float, state: Array) -> Array:
-        nonlocal calls
-        calls += 1
-        if calls > MAX_EVALUATIONS:
-            raise FlowError(
-                f"problem {name!r}: more than {MAX_EVALUATIONS} evaluations up to t = {t:.6g}; "
-                "the problem is very stiff or its interval too long. Shorten the times."
-            )
-        return rhs(t, state)
+    def places(k: int, grid: Array, w: Array) -> Array:
+        return marks(known, ts, k, grid, w)
 
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        result: Any = _solve_ivp(
-            counted,
-            span,
-            w,
-            method=method,
-            rtol=tolerance,
-            atol=absolute,
-            t_eval=[span[1]],
-            max_step=longest if method == OTHER[0] else np.inf,
-        )
-    if not result.success or not np.isfinite(result.y).all():
-        raise FlowError(
-            f"problem {name!r}: {method} at tolerance {tolerance:g} did not reach t = {span[1]:g} from "
-            f"{span[0]:g} ({result.message}). The solution may end there; shorten the times."
-        )
-    return result.y[:, -1]
-
-
-def longest(problem: Problem) -> float:
-    """The longest step of the multistep family, a hundredth of the window.
-
-    All solvers grow their steps where nothing happens, and then step over a short feature together. One family that
-    may not do so disagrees with the other, and the bar shows it.
-    """
-    return float(abs(problem.ts[-1] - problem.ts[0])) / 100
+    equation = Equation(problem.name, ts, rate, many, problem.y0.size)
+    return follow(
+        equation,
+        starts,
+        runs,
+        breaks=problem.breaks,
+        restarts=restarts,
+        places=places,
+        seconds=seconds,
+        shared=shared,
+        before=before,
+    )
 
 
 class _System:
@@ -144,36 +154,71 @@ class _System:
     def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
-        self.shapes = [(batch, self.d, *(self.p,) * k) for k in range(order + 1)]
-        self.cuts = np.cumsum([int(np.prod(s)) for s in self.shapes])[:-1]
+        self.pairs = np.triu_indices(self.p)  # second derivatives are symmetric: one half is followed
+        self.of_pair = np.zeros((self.p, self.p), dtype=np.intp)
+        self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
+        self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
+        ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
+        self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        self.jets = Jets(field, theta, order)
 
     def blocks(self, w: AnyArray) -> list[AnyArray]:
-        parts = np.split(w, self.cuts, axis=-1)
-        return [part.reshape(*w.shape[:-1], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        """The state, S and S2, (..., batch, state), (..., batch, state, P) and (..., batch, state, P, P)."""
+        parts = self.parts(w)
+        return [*parts[:2], *(part[..., self.of_pair] for part in parts[2:])]
+
+    def parts(self, w: AnyArray) -> list[AnyArray]:
+        """The same, with the pairs of S2 as they are followed: (..., batch, state, pairs)."""
+        before = w.shape[:-1]
+        return [w[..., at].reshape(before + shape) for at, shape in zip(self.places, self.shapes, strict=True)]
+
+    def state(self, w: AnyArray) -> AnyArray:
+        return w[..., self.places[0]].reshape(w.shape[:-1] + self.shapes[0])
+
+    def groups(self) -> Index:
+        """Components that share one size: in one component of the state, the slopes in theta, and each kind of second
+        derivative. The state and its slopes in y0 have sizes of their own.
+        """
+        size = sum(int(np.prod(shape)) for shape in self.shapes)
+        of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
+        of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
+        for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
+            kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
+            own = (order < 2) & (kind == 0)
+            shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
+            number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
+        return number
 
     def start(self, y0: AnyArray) -> AnyArray:
         zero = np.zeros((self.batch, self.d, self.p))
         zero[:, np.arange(self.d), np.arange(self.d)] = 1.0
-        pieces = [y0, zero, np.zeros((self.batch, self.d, self.p, self.p))][: self.order + 1]
+        pieces = [y0, zero, np.zeros((self.batch, self.d, len(self.pairs[0])))][: self.order + 1]
         return np.concatenate([piece.reshape(-1) for piece in pieces])
 
     def __call__(self, t: float, w: AnyArray) -> AnyArray:
-        blocks = self.blocks(w)
-        jet = self.field.jet(t, blocks[0], self.theta, self.order)
-        rates = [jet.value]
-        if self.order >= 1:
-            assert jet.first is not None
-            f_y, f_theta = jet.first[:, :, 1 : 1 + self.d], jet.first[:, :, 1 + self.d :]
-            s_rate = f_y @ blocks[1]
-            s_rate[:, :, self.d :] += f_theta
-            rates.append(s_rate)
+        return self._rates(self.field.jet(t, self.state(w), self.theta, self.order), w)
+
+    def many(self, t: Array, w: Array) -> Array:
+        """The rates at many times: (m,), (m, size) → (m, size)."""
+        return self._rates(self.jets(t, self.state(w)), w)
+
+    def _rates(self, jet: Jet, w: AnyArray) -> AnyArray:
+        """The rates of w (..., size) from the jet (..., batch, state, ...) at its state."""
+        if self.order == 0:
+            return jet.value.reshape(w.shape)
+        parts = self.parts(w)
+        assert jet.first is not None
+        f_y, f_theta = jet.first[..., 1 : 1 + self.d], jet.first[..., 1 + self.d :]
+        s_rate = f_y @ parts[1]
+        s_rate[..., self.d :] += f_theta
+        rates = [jet.value, s_rate]
         if self.order == 2:
-            assert jet.first is not None and jet.second is not None
-            z = np.concatenate([blocks[1], self._theta_rows(w)], axis=1)[:, None]  # (batch, 1, state + params, P)
-            curvature = np.swapaxes(z, -1, -2) @ jet.second[:, :, 1:, 1:] @ z
-            linear = np.einsum("bij,bjpq->bipq", jet.first[:, :, 1 : 1 + self.d], blocks[2])
-            rates.append(linear + curvature)
-        return np.concatenate([rate.reshape(-1) for rate in rates])
+            assert jet.second is not None
+            rows = np.broadcast_to(self._theta_rows(w), (*w.shape[:-1], self.batch, self.p - self.d, self.p))
+            z = np.concatenate([parts[1], rows], axis=-2)[..., None, :, :]  # (..., batch, 1, state + params, P)
+            curvature = np.swapaxes(z, -1, -2) @ jet.second[..., 1:, 1:] @ z
+            rates.append(f_y @ parts[2] + curvature[..., self.pairs[0], self.pairs[1]])
+        return np.concatenate([rate.reshape(*w.shape[:-1], -1) for rate in rates], axis=-1)
 
     def _theta_rows(self, w: AnyArray) -> AnyArray:
         rows = np.concatenate([np.zeros((self.p - self.d, self.d)), np.eye(self.p - self.d)], axis=1)
@@ -183,7 +228,7 @@ class _System:
 @lru_cache(maxsize=128)
 def trajectories(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The runs of `RUNS`; kept, because many claims ask for the same problem."""
-    return tuple(solve(problem, order, *run) for run in RUNS)
+    return _solved(problem, order, RUNS)
 
 
 def spread(values: list[Array]) -> Bounded:
@@ -193,7 +238,8 @@ def spread(values: list[Array]) -> Bounded:
     def distance(a: Array, b: Array) -> float:
         return float(np.max(np.abs(a - b), initial=0.0))
 
-    truncation = 3 * max(distance(sharp, nearby), distance(sharp, farther) / 10)
+    near, far = distance(sharp, nearby), distance(sharp, farther)
+    truncation = 3 * (max(near, far / 10) if far <= IN_PROPORTION * near else far)
     apart, explained = distance(sharp, other), 3 * distance(other, other_nearby)
     disagree = apart + explained if apart > explained + truncation else 0.0  # then nobody knows which of them is right
     # a sum of s step increments, each rounded, at the scale of the largest component
@@ -206,33 +252,33 @@ def moved(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The sharpest run with every component moved by its bar, up or down at random; the start is known and stays."""
     rng = np.random.default_rng(0)
     runs = trajectories(problem, order)
-    blocks = [b for b in (runs[0].y, runs[0].first, runs[0].second) if b is not None]
-    others = [[b for b in (run.y, run.first, run.second) if b is not None] for run in runs]
-    radii = [_radii([other[k] for other in others], problem.field.state) for k in range(len(blocks))]
+    blocks, d = runs[0].blocks, problem.field.state
+    radii = [_radii([run.blocks[k] for run in runs], beyond, d) for k, beyond in enumerate(runs[0].beyond)]
 
     def signs(block: Array) -> Array:
         sign = rng.choice([-1.0, 1.0], size=block.shape)
         sign[0] = 0.0
         return sign
 
-    return tuple(Trajectory(*(b + r * signs(b) for b, r in zip(blocks, radii, strict=True))) for _ in range(SIGNS))
+    return tuple(_trajectory([b + r * signs(b) for b, r in zip(blocks, radii, strict=True)]) for _ in range(SIGNS))
 
 
-def _radii(block: list[Array], d: int) -> Array:
+def _radii(block: list[Array], beyond: Array, d: int) -> Array:
     """The bar of each part of a block: derivatives in y0 and in theta, and mixed ones, have scales of their own."""
     radius = np.zeros_like(block[0])
     axes = block[0].ndim - 3
     for corner in product((slice(0, d), slice(d, None)), repeat=axes):
         where = (..., *corner)
-        radius[where] = spread([b[where] for b in block]).radius
+        radius[where] = spread([b[where] for b in block]).radius + np.max(beyond[where], initial=0.0)
     return radius
 
 
 def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array]) -> Bounded:
     """Any quantity of the flow and its first `order` derivatives, with its bar."""
-    seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in trajectories(problem, order)])
+    runs = trajectories(problem, order)
+    seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in runs])
     squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
-    return at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0)))
+    return looked_at(at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0))), runs[0].seen)
 
 
 def at_least(seen: Bounded, propagated: float) -> Bounded:
@@ -241,17 +287,36 @@ def at_least(seen: Bounded, propagated: float) -> Bounded:
     return Bounded(seen.value, {**seen.budget, "propagated": missing})
 
 
+def looked_at(found: Bounded, seen: Seen | None) -> Bounded:
+    """The same, saying how narrow a feature was certainly looked at."""
+    return found if seen is None else Bounded(found.value, found.budget, looked_at=seen.looked_at)
+
+
+def with_seen(found: Bounded, seen: Seen | None, where: Callable[[Array], Array]) -> Bounded:
+    """The same with the terms of the scan, in the largest of the components that `where` takes out of all."""
+    if seen is None:
+        return found
+    terms = {"grain": seen.grain, "defect": seen.defect, "jumps": seen.jumps}
+    sizes = {name: float(np.max(where(term), initial=0.0)) for name, term in terms.items()}
+    return looked_at(Bounded(found.value, {**found.budget, **sizes}), seen)
+
+
 def solution(problem: Problem) -> Bounded:
     """y at all times: (times, batch, state)."""
-    return spread([run.y for run in trajectories(problem, 0)])
+    runs = trajectories(problem, 0)
+    return with_seen(spread([run.y for run in runs]), runs[0].seen, lambda term: term)
 
 
 def transition(problem: Problem) -> Bounded:
     """State-transition matrix dy(ts[i])/dy(ts[0]) of every row: (times, batch, state, state)."""
-    d = problem.field.state
+    d, runs = problem.field.state, trajectories(problem, 1)
 
     def block(run: Trajectory) -> Array:
         assert run.first is not None
         return run.first[..., :d]
 
-    return spread([block(run) for run in trajectories(problem, 1)])
+    def sensitivities(term: Array) -> Array:
+        size = problem.y0.size
+        return term[size : size * (1 + problem.field.state + problem.field.params)].reshape(size, -1)[:, :d]
+
+    return with_seen(spread([block(run) for run in runs]), runs[0].seen, sensitivities)

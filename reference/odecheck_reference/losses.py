@@ -255,6 +255,7 @@ class QuadraticCost:
         """As `RunningCost.jet`."""
         batch, d = y.shape
         a, b, c = self.state_weight, self.theta_weight, self.time_weight
+        t = t[:, 0] if np.ndim(t) else t
         value = a * np.sum(y * y, axis=1) / 2 + b * np.sum(theta * theta) / 2 + c * t * y[:, 0]
         if order == 0:
             return value, None, None

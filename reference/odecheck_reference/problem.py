@@ -31,6 +31,8 @@ class Problem:
         ts: the times, at least two, strictly increasing or strictly decreasing; ts[0] is the start.
         loss: a function of all observed states (times, batch, state).
         running: an integral term from ts[0] to ts[-1], or None.
+        breaks: times at which F is not smooth in time (a jump, a kink, the edge of a pulse), sorted or not: all
+            integrations end there.
         source: where the problem is from.
         independent: False when F is computed by the very library under test.
 
@@ -47,6 +49,7 @@ class Problem:
     running: RunningCost | None = None
     source: str = ""
     independent: bool = True
+    breaks: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for label in ("y0", "theta", "ts"):
@@ -57,6 +60,12 @@ class Problem:
                 raise ProblemError(
                     f"problem {self.name!r}: {label} has a value that is not finite: {array}. Give finite numbers."
                 )
+        object.__setattr__(self, "breaks", tuple(float(at) for at in self.breaks))
+        if not np.isfinite(self.breaks).all():
+            raise ProblemError(
+                f"problem {self.name!r}: breaks {self.breaks} has a value that is not finite. Give the times at which "
+                "the field is not smooth, as numbers; those outside of the times of the problem do nothing."
+            )
         self._check_shapes()
 
     def _check_shapes(self) -> None:

@@ -12,6 +12,7 @@ state q' = ℓ. Derivatives of an observed state in the times follow from the fl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,16 @@ class CostField:
         inner = self.field.jet(t, y[:, :d], theta, order)
         cost = self.cost.jet(t, y[:, :d], theta, order)
 
+        halves = ((slice(0, 1 + d), slice(0, 1 + d)), (slice(1 + d, None), slice(2 + d, None)))
+
         def stacked(a: AnyArray | None, b: AnyArray | None) -> AnyArray | None:
             if a is None or b is None:
                 return None
             both = np.concatenate([a, b[:, None]], axis=1)
-            for axis in range(2, both.ndim):  # nothing depends on q
-                both = np.insert(both, 1 + d, 0, axis=axis)
-            return both
+            wider = np.zeros((*both.shape[:2], *(size + 1 for size in both.shape[2:])), dtype=both.dtype)
+            for blocks in product(halves, repeat=both.ndim - 2):  # nothing depends on q
+                wider[(..., *(to for _, to in blocks))] = both[(..., *(of for of, _ in blocks))]
+            return wider
 
         value = stacked(inner.value, cost[0])
         assert value is not None
@@ -153,9 +157,12 @@ def gradient(problem: Problem) -> Gradient:
         return bounded(extended, 1, lambda run: _gradient(extended, run, state)[where])
 
     y0 = part(slice(0, size))
-    y0 = Bounded(y0.value.reshape(problem.y0.shape), {k: b.reshape(problem.y0.shape) for k, b in y0.budget.items()})
+    shaped = {k: b.reshape(problem.y0.shape) for k, b in y0.budget.items()}
+    y0 = Bounded(y0.value.reshape(problem.y0.shape), shaped, looked_at=y0.looked_at)
     ts = part(slice(size + n, None))
-    rounded = Bounded(ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)})
+    rounded = Bounded(
+        ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)}, looked_at=ts.looked_at
+    )
     return Gradient(y0, part(slice(size, size + n)), rounded)
 
 

@@ -9,6 +9,7 @@ from .field import AnyArray, Field, Jet, split, zeros
 from .functions import ACTIVATIONS
 from .gradient_flow import GradientFlow
 from .heavy_ball import GeneralisedHeavyBall, HeavyBall
+from .jets import Jets
 from .linear import Linear
 from .mlp import Mlp
 from .second_order import SecondOrder
@@ -27,6 +28,7 @@ __all__ = [
     "GradientFlow",
     "HeavyBall",
     "Jet",
+    "Jets",
     "Learnt",
     "Linear",
     "Logistic",

@@ -62,7 +62,7 @@ class Assembly:
     """Collects the blocks of one jet.
 
     t, y, theta: brought to one number type (float64, complex128 or objects), so that a complex perturbation
-    of any of them is carried by all the arithmetic.
+    of any of them is carried by all the arithmetic. t is a scalar, or (batch, 1): a time for each row.
     """
 
     def __init__(self, t: Any, y: AnyArray, theta: AnyArray, outputs: int, order: int) -> None:
@@ -73,14 +73,16 @@ class Assembly:
         self.order = order
         batch, state = self.y.shape
         self.size = 1 + state + len(self.theta)
-        nought: Any = 0 * self.t[()]  # of the kind of mpmath numbers, where they are such
-        self.value: AnyArray = np.full((batch, outputs), nought, dtype=kind)
-        self.first: AnyArray = np.full((batch, outputs, self.size if order > 0 else 0), nought, dtype=kind)
-        self.second: AnyArray = np.full(
-            (batch, outputs, self.size, self.size) if order > 1 else (batch, outputs, 0, 0),
-            nought,
-            dtype=kind,
-        )
+        size, twice = (self.size if order > 0 else 0), (self.size if order > 1 else 0)
+        self.value: AnyArray = self.zeros(batch, outputs)
+        self.first: AnyArray = self.zeros(batch, outputs, size)
+        self.second: AnyArray = self.zeros(batch, outputs, twice, twice)
+
+    def zeros(self, *shape: int) -> AnyArray:
+        """Zeros of the common number type; of the kind of mpmath numbers, where they are such."""
+        if self.t.dtype != object:
+            return np.zeros(shape, dtype=self.t.dtype)
+        return np.full(shape, 0 * self.t.flat[0], dtype=object)
 
     def of_state(self, component: Index) -> Index:
         """Components of y as components of z."""
@@ -142,7 +144,8 @@ def from_table(
     (row, p, q), p and q numbering z = (t, y, theta); a mixed entry is given once.
     """
     out = Assembly(t, y, theta, y.shape[1], order)
-    value, first, second = table(out.t, tuple(out.y.T), tuple(out.theta))
+    times = out.t[:, 0] if out.t.ndim else out.t
+    value, first, second = table(times, tuple(out.y.T), tuple(out.theta))
     for row, entry in enumerate(value):
         out.value[:, row] += entry
     if order > 0:

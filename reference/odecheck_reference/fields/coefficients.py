@@ -39,7 +39,7 @@ class Fixed:
         return 0
 
     def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
-        nought = t[None] * 0
+        nought = t.ravel()[:1] * 0
         return nought[0] + self.number, nought, nought[:, None]
 
 
@@ -94,6 +94,8 @@ class OfTime:
         return self.net.params
 
     def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        if t.ndim:
+            raise TypeError("a coefficient that depends on time is asked at one time after another")
         inner = self.net.jet(t, np.empty((1, 0), dtype=theta.dtype), theta, 2)
         assert inner.first is not None and inner.second is not None
         n, n_p, n_pq = inner.value[0], inner.first[0, 0], inner.second[0, 0]

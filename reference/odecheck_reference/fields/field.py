@@ -53,7 +53,10 @@ class Field(Protocol):
     def parts(self) -> Mapping[str, slice]: ...
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
-        """The jet at (t, y, theta). t: scalar; y: (batch, state); theta: (params,); order: 0, 1 or 2."""
+        """The jet at (t, y, theta). t: scalar; y: (batch, state); theta: (params,); order: 0, 1 or 2.
+
+        A field that also takes t of shape (batch, 1), a time for each row, is scanned many times as fast: see `jets`.
+        """
         ...
 
 

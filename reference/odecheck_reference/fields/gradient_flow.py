@@ -72,7 +72,7 @@ class GradientFlow:
     def _inner(self, out: Assembly, weight: AnyArray) -> AnyArray:
         """du_i/dz: W_i on y, y_j on W_ij, 1 on b_i. (batch, width, N)"""
         d, n = self.state, self.width
-        du: AnyArray = np.zeros((len(out.y), n, out.size)) + 0 * out.t
+        du: AnyArray = np.zeros((len(out.y), n, out.size)) + 0 * out.t.flat[0]
         units = indices(n)
         du[:, :, 1 : 1 + d] += weight
         du[:, units[:, None], out.of_theta(0, n * d).reshape(n, d)] += out.y[:, None, :]

@@ -82,7 +82,7 @@ class HeavyBall(OwnRate):
     def _force(self, out: Assembly, h: Index, m: Index) -> None:
         """m' = f(t, h) + ..."""
         f = self.inner.jet(out.t, out.y[:, h], out.theta[: self.inner.params], out.order)
-        of_f = np.r_[0, out.of_state(h), out.of_theta(0, self.inner.params)]
+        of_f = np.concatenate([[0], out.of_state(h), out.of_theta(0, self.inner.params)])
         out.add(m, f.value)
         if f.first is not None:
             out.add_first(m, of_f, f.first)
@@ -93,7 +93,7 @@ class HeavyBall(OwnRate):
 def _spring(out: Assembly, rows: Index, part: Index, sign: int, coefficient: Coefficient, start: int) -> None:
     """rows += sign c(t, theta) y[part]: derivatives c and c_p y, then c_p (mixed) and c_pq y."""
     c, c_p, c_pq = coefficient.jet(out.t, out.theta[start : start + coefficient.params])
-    of_c = np.r_[0, out.of_theta(start, coefficient.params)]
+    of_c = np.concatenate([[0], out.of_theta(start, coefficient.params)])
     y = sign * out.y[:, part]
     out.add(rows, c * y)
     if out.order > 0:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .assembly import Assembly, Index, indices
+from .assembly import Assembly, Index, indices, span
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
 
@@ -64,8 +65,7 @@ class Mlp:
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.outputs, order)
         forward = _Forward(self, out)
-        rows = indices(self.outputs)
-        out.add(rows, forward.u[-1])
+        out.value += forward.u[-1]
         if order > 0:
             out.first += forward.du[-1]
         if order > 1:
@@ -96,6 +96,26 @@ class Mlp:
             to_output = to_x * forward.slope[layer - 1][:, None]
 
 
+class _Layer(NamedTuple):
+    """Where one layer sits: W_l and b_l in theta, its units, W_l (out, in) and b_l among the components of z."""
+
+    weight: slice
+    bias: slice
+    units: Index
+    columns: Index
+    of_bias: Index
+
+
+@lru_cache(maxsize=256)
+def _layers(net: Mlp) -> tuple[_Layer, ...]:
+    found = list[_Layer]()
+    for weight, bias in net.layers():
+        units, before = indices(bias.stop - bias.start), 1 + net.inputs
+        columns = (before + span(weight)).reshape(len(units), -1)
+        found.append(_Layer(weight, bias, units, columns, before + span(bias)))
+    return tuple(found)
+
+
 class _Forward:
     """The layers' values and first derivatives: x[l] enters layer l, u[l] leaves it before the activation."""
 
@@ -110,20 +130,17 @@ class _Forward:
         self.weight: list[AnyArray] = []
         self.of_weight: list[Index] = []
         x, dx = _inputs(net, out)
-        for layer, (of_weight, of_bias) in enumerate(net.layers()):
-            width = of_bias.stop - of_bias.start
-            weight = out.theta[of_weight].reshape(width, x.shape[1])
-            u = x @ weight.T + out.theta[of_bias]
+        for layer, at in enumerate(_layers(net)):
+            weight = out.theta[at.weight].reshape(at.columns.shape)
+            u = x @ weight.T + out.theta[at.bias]
             self.x.append(x)
             self.u.append(u)
             self.weight.append(weight)
-            self.of_weight.append(out.of_theta(of_weight.start, width * x.shape[1]))
+            self.of_weight.append(at.columns.reshape(-1))
             if out.order > 0:
                 du: AnyArray = weight @ dx
-                units = indices(width)
-                du[:, units, out.of_theta(of_bias.start, width)] += 1
-                columns = self.of_weight[-1].reshape(width, x.shape[1])
-                du[:, units[:, None], columns] += x[:, None, :]
+                du[:, at.units, at.of_bias] += 1
+                du[:, at.units[:, None], at.columns] += x[:, None, :]
                 self.dx.append(dx)
                 self.du.append(du)
             if layer == len(net.hidden):
@@ -141,7 +158,9 @@ def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
     batch = len(out.y)
     columns = [out.y, np.broadcast_to(out.t, (batch, 1))] if net.time else [out.y]
     x = np.concatenate(columns, axis=1)
-    dx: AnyArray = np.zeros((batch, x.shape[1], out.size)) + 0 * out.t
+    if out.order == 0:
+        return x, x[:, :, None]  # nobody asks
+    dx = out.zeros(batch, x.shape[1], out.size)
     components = indices(net.inputs)
     dx[:, components, 1 + components] += 1
     if net.time:

@@ -1,0 +1,149 @@
+"""Before a system is followed: how large its components are along the way, and whether it is stiff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .bounded import Array
+from .dense import Run, Squeezed
+from .mesh import Mesh
+from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
+from .stepping import Equation, FlowError, Restart, run
+
+How = tuple[str, float]
+# the stiff family takes the place of the explicit one where that is much dearer
+STIFF: dict[How, How] = {
+    ("DOP853", 1e-13): ("Radau", 1e-11),
+    ("DOP853", 1e-12): ("Radau", 1e-10),
+    ("DOP853", 1e-11): ("Radau", 1e-9),
+}
+SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
+# evaluations of all runs together
+TOTAL = 300_000
+# larger systems are followed without a scan: their dense output would not fit into memory
+LARGEST = 20_000
+# of more components than this, sums are looked at in all runs but the sharpest
+GROUPS = 128
+# a component is followed anew in other units if its size is less than this share of what it was taken for
+SCOUTED, HELD = 1e-5, 1 / 16
+# (segment, values on a grid of it) → times worth a closer look, in units of the segment, in increasing order
+Places = Callable[[int, Array, Array], Array]
+
+
+class Scout:
+    """A system on its way: its mesh, its sizes, whether it is stiff, and what was spent on it."""
+
+    def __init__(
+        self,
+        equation: Equation,
+        starts: Sequence[Array],
+        restarts: Sequence[Restart | None],
+        hows: Sequence[How],
+        mesh: Mesh,
+        places: Places,
+        strata: int,
+        shared: Shared,
+    ) -> None:
+        self.equation, self.starts, self.restarts, self.hows = equation, starts, restarts, list(hows)
+        self.mesh, self.places, self.n, self.shared = mesh, places, len(starts[0]), shared
+        self.rng, self.spent, self.stiff = np.random.default_rng(0), 0, False
+        self.scanned = self.n <= LARGEST
+        self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
+        self.strata = strata
+        self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
+
+    def go(self, which: int, how: How, budget: int) -> Run:
+        budget = min(budget, TOTAL - self.spent)
+        shown = None if not self.scanned else _as_it_is if which == 0 else self.in_local_units
+        found = run(
+            self.equation,
+            *how,
+            self.starts[which],
+            self.restarts[which],
+            self.mesh,
+            self.sizes,
+            budget=budget,
+            shown=shown,
+        )
+        self.spent += found.evaluations
+        return found
+
+    def in_local_units(self, local: Array, v: Array) -> Array:
+        return self.shown(v / local)
+
+    def guess(self) -> None:
+        """Units from the start and from what the field adds at a few times, before anything was followed."""
+        w, ts = self.starts[0], self.equation.ts
+        t = ts[0] + (ts[-1] - ts[0]) * self.rng.random(8)
+        with np.errstate(all="ignore"):
+            rates = np.stack([self.equation.rate(float(one), w) for one in t])
+        added = np.nan_to_num(np.abs(rates), posinf=0.0).mean(axis=0) * abs(float(ts[-1] - ts[0]))
+        size = self.shared.largest(np.maximum(np.abs(w), np.where(np.isfinite(added), added, 0.0)))
+        top = float(np.max(size, initial=0.0)) or 1.0
+        self.sizes = Sizes(
+            power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)), self.sizes.at_zero
+        )
+
+    def measure(self, scout: Run, least: float, most: Array | None = None) -> bool:
+        """Sizes from a run; whether none is below this share of what it was taken for."""
+        window = float(np.abs(self.equation.ts[-1] - self.equation.ts[0]))
+        grids, profiles, unit = list[Array](), list[Array](), self.sizes.unit
+        for k, steps in enumerate(scout.steps):
+            grid = grid_of(abs(self.equation.length(k)) / window)
+            u, _ = steps.at(grid)
+            grids.append(grid)
+            own = np.maximum(np.abs(u), self._natural(k, grid, u, steps.where(grid)[2]))
+            profiles.append(self.shared.largest(own))
+        size = np.max(np.stack([p.max(axis=0) for p in profiles]), axis=0)
+        if most is not None:
+            size = np.maximum(size, self.shared.largest(most))
+        factor = np.where(size > 0, power_of_two(size), 1.0)
+        self.sizes = Sizes(unit * factor, self.sizes.at_zero, grids, [p / factor for p in profiles])
+        for k in range(self.equation.segments):
+            self.mesh.cut(k, self.sizes.cuts(k))
+        return bool(np.all(factor > least))
+
+    def _natural(self, k: int, grid: Array, u: Array, h: Array) -> Array:
+        """A share of what adds up into each component within a step h, seen by moving its arguments by 1e-8."""
+        t = self.equation.ts[k] + grid * self.equation.length(k)
+        signs = 1 + self.rng.choice([-1e-8, 1e-8], size=u.shape)
+        moved = t * (1 + self.rng.choice([-1e-8, 1e-8], size=len(t)))
+        with np.errstate(all="ignore"):
+            w = u * self.sizes.unit
+            change = np.abs(self.equation.many(moved, w * signs) - self.equation.many(t, w)) / 1e-8
+            share = NATURAL * change * (abs(self.equation.length(k)) / self.sizes.unit) * h[:, None]
+        return np.nan_to_num(share, posinf=0.0)
+
+    def scout(self) -> None:
+        """Find out the sizes, and whether the system is stiff."""
+        self.guess()
+        for attempt in range(4):
+            how = STIFF_SCOUT if self.stiff else SCOUT
+            try:
+                first = self.go(0, how, SCOUT_BUDGET)
+            except FlowError:
+                first = self._stiff_scout() if not self.stiff else None
+                if first is None:
+                    first = self.go(0, how, TOTAL)
+            if self.measure(first, SCOUTED) or attempt == 3:
+                break
+        if self.stiff:
+            self.hows = [STIFF.get(how, how) for how in self.hows]
+
+    def _stiff_scout(self) -> Run | None:
+        try:
+            found = self.go(0, STIFF_SCOUT, SCOUT_BUDGET)
+        except FlowError:
+            return None
+        self.stiff = True
+        return found
+
+
+def everything(z: Array) -> Array:
+    return z
+
+
+def _as_it_is(_local: Array, v: Array) -> Array:
+    return v

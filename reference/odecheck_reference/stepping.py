@@ -1,0 +1,225 @@
+"""One run of one of scipy's solvers over all segments of a problem, ending at every cut and keeping its dense output.
+
+The equation w' = rate(t, w) is solved segment by segment, from one observation to the next, in x = (t − ts[k]) / length
+in [0, 1], with every component in a power of two of about its own size: nothing is lost at 1e-300, and a window of
+1e-14 is a window like any other.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
+
+from .bounded import Array
+from .dense import Run, Steps
+from .mesh import Interval, Mesh
+from .sizes import Sizes
+
+_solvers: Any = scipy.integrate
+METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")}
+# evaluations of one run, and jumps that it may step across
+MAX_EVALUATIONS = 200_000
+MAX_JUMPS = 200
+# the multistep family takes at most this share of the window in a step; in a cut-out interval all take a sixteenth
+LONGEST = 1 / 40
+LONGEST_INSIDE = 1 / 16
+
+
+class FlowError(ArithmeticError):
+    """The flow does not exist up to the last time, or cannot be followed within the budget."""
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """w' = rate(t, w), w (n,), observed at ts.
+
+    many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
+    moves by itself; what follows depends on it.
+    """
+
+    name: str
+    ts: Array
+    rate: Callable[[float, Array], Array]
+    many: Callable[[Array, Array], Array]
+    state: int
+
+    @property
+    def segments(self) -> int:
+        return len(self.ts) - 1
+
+    def length(self, k: int) -> float:
+        return float(self.ts[k + 1] - self.ts[k])
+
+
+Restart = Callable[[int, Array], Array]
+# (local sizes (n,), values (m, n)) → what is kept (m, ...)
+Shown = Callable[[Array, Array], Array]
+
+
+def run(
+    equation: Equation,
+    method: str,
+    tolerance: float,
+    start: Array,
+    restart: Restart | None,
+    mesh: Mesh,
+    sizes: Sizes,
+    *,
+    budget: int = MAX_EVALUATIONS,
+    shown: Shown | None = None,
+) -> Run:
+    """Follow the equation from `start` at ts[0] to all of ts.
+
+    Args:
+        equation: what is solved.
+        method: a name out of METHODS.
+        tolerance: relative; the absolute one is a tenth of it, times the local size of each component.
+        start: (n,).
+        restart: (number of the observation reached, w there) → w from which to go on, or None.
+        mesh: where the integrations end.
+        sizes: of the components along the way.
+        budget: the largest number of evaluations.
+        shown: what is kept of the dense output, from values (m, n) and their local sizes (n,); None for nothing.
+
+    Returns:
+        w at all times as it goes on from there: (times, n), and the steps.
+
+    Raises:
+        FlowError: the solver gave up, the state left the finite numbers or the budget is spent.
+    """
+    walk = _Walk(equation, method, tolerance, sizes, budget, shown)
+    w, rows, steps = start, [start], list[Steps]()
+    for k in range(equation.segments):
+        walk.steps = Steps()
+        v, end = w / sizes.unit, 0.0
+        for interval in mesh.intervals(k):
+            v = walk.over(k, end, interval.lo, v)
+            v, end = walk.across(k, interval, v), interval.hi
+        w = v * sizes.unit
+        if restart is not None:
+            w = restart(k + 1, w)
+        rows.append(w)
+        steps.append(walk.steps)
+    return Run(np.stack(rows), steps, walk.jumps * sizes.unit, walk.calls)
+
+
+class _Walk:
+    """The way through all intervals, with what was spent on it."""
+
+    def __init__(
+        self, equation: Equation, method: str, tolerance: float, sizes: Sizes, budget: int, shown: Shown | None
+    ) -> None:
+        self.equation, self.method, self.tolerance = equation, method, tolerance
+        self.sizes, self.budget, self.shown = sizes, budget, shown
+        self.steps, self.calls, self.crossed = Steps(), 0, 0
+        self.jumps: Array = np.zeros(len(sizes.unit))
+
+    def rhs(self, k: int) -> Callable[[float, Array], Array]:
+        start, length, unit = float(self.equation.ts[k]), self.equation.length(k), self.sizes.unit
+        factor, rate = length / unit, self.equation.rate
+
+        def counted(x: float, v: Array) -> Array:
+            self.calls += 1
+            if self.calls > self.budget:
+                raise self.refused(
+                    k,
+                    x,
+                    f"more than {self.budget} evaluations",
+                    "the problem is very stiff or oscillates too often. Shorten the times.",
+                )
+            return rate(start + x * length, v * unit) * factor
+
+        return counted
+
+    def across(self, k: int, interval: Interval, v: Array) -> Array:
+        """From one cut to the next; where a solver cannot make its step short enough, over the jump that is there."""
+        rhs, lo = self.rhs(k), interval.lo
+        local = self.sizes.local(k, interval.lo, interval.hi)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            while True:
+                lo, v = self._solve(k, rhs, lo, interval, v, local)
+                if lo >= interval.hi:
+                    return v
+                lo, v = self._jump(k, rhs, lo, interval.hi, v, local)
+
+    def over(self, k: int, end: float, start: float, v: Array) -> Array:
+        """From one side of a jump that is known to the other: next to no time, and what that may cost is counted."""
+        if start <= end:
+            return v
+        rhs = self.rhs(k)
+        before, after = rhs(end, v), rhs(start, v)
+        self.jumps = self.jumps + np.abs(after - before) * (start - end)
+        return v + (start - end) * after
+
+    def _solve(
+        self, k: int, rhs: Callable[[float, Array], Array], lo: float, interval: Interval, v: Array, local: Array
+    ) -> tuple[float, Array]:
+        width = interval.hi - interval.lo
+        limits: dict[str, Any] = {"max_step": np.inf}
+        if interval.short:
+            limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
+        if self.method == "LSODA":
+            limits["max_step"] = min(limits["max_step"], self._longest(k))
+        solver = METHODS[self.method](
+            rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits
+        )
+        while solver.status == "running":
+            before = solver.y
+            message: str | None = solver.step()
+            if message is not None:
+                if message and "spacing" in message and np.isfinite(before).all() and self.method != "LSODA":
+                    return float(solver.t), before
+                raise self.refused(
+                    k,
+                    solver.t,
+                    f"{self.method} at tolerance {self.tolerance:g} gave up ({message})",
+                    "the solution may end there. Shorten the times.",
+                )
+            if not np.isfinite(solver.y).all():
+                raise self.refused(
+                    k, solver.t, "the state is not finite", "the solution may end there. Shorten the times."
+                )
+            if self.shown is not None:
+                self.steps.add(solver.t_old, solver.t, solver.dense_output(), partial(self.shown, local))
+        return interval.hi, solver.y
+
+    def _longest(self, k: int) -> float:
+        """The longest step of the multistep family: it may not grow where nothing happens, as the other one does."""
+        window = abs(float(self.equation.ts[-1] - self.equation.ts[0]))
+        return min(1.0, window * LONGEST / abs(self.equation.length(k)))
+
+    def _jump(
+        self, k: int, rhs: Callable[[float, Array], Array], lo: float, hi: float, v: Array, local: Array
+    ) -> tuple[float, Array]:
+        self.crossed += 1
+        gap = min(64 * float(np.spacing(max(lo, 1e-3))), hi - lo)
+        before = rhs(lo, v)
+        after = rhs(lo + gap, v + gap * before)
+        cost = np.abs(after - before) * gap
+        if self.crossed > MAX_JUMPS or not np.isfinite(after).all() or np.any(cost > np.abs(v) + local):
+            raise self.refused(
+                k,
+                lo,
+                "no step is short enough",
+                "the solution ends there, or the field jumps too "
+                "often. Shorten the times, or declare the times of its jumps as breaks.",
+            )
+        self.jumps = self.jumps + cost
+        v = v + gap * after
+        if self.shown is not None:
+            self.steps.add(lo, lo + gap, lambda x: np.repeat(v[:, None], len(x), axis=1), partial(self.shown, local))
+        return lo + gap, v
+
+    def refused(self, k: int, x: float, seen: str, cause: str) -> FlowError:
+        t = float(self.equation.ts[k]) + float(x) * self.equation.length(k)
+        return FlowError(
+            f"problem {self.equation.name!r}: {seen} at t = {t:.8g}, on the way from "
+            f"{self.equation.ts[0]:g} to {self.equation.ts[-1]:g}; {cause}"
+        )

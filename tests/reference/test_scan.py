@@ -1,0 +1,206 @@
+"""What every adaptive solver steps over, the reference looks at: its bar bounds its error, or it refuses."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from odecheck_reference import (
+    FlowError,
+    Problem,
+    ProblemError,
+    adjoint_states,
+    catalogue,
+    follow,
+    gradient,
+    hard,
+    hessian,
+    loss,
+    scan,
+    solution,
+    volume,
+)
+from odecheck_reference.shaped import Driven, Modulated, Passed, Slowed
+from odecheck_reference.shapes import Bump, Pulse, Sum, Wave
+from odecheck_reference.sizes import Shared
+
+from tests.field_zoo import complex_step, mismatch, point
+
+# draws of the sweep: every family once, and some that do not take long once more; any other seed draws another problem
+LONG = ("comb", "stiff", "oscillation")
+NAMES = list(hard.FAMILIES)
+SEEDS = [seed for seed in range(len(NAMES) * 5 // 4) if seed < len(NAMES) or NAMES[seed % len(NAMES)] not in LONG]
+
+
+def inside(h: hard.Hard) -> bool:
+    return h.outside(solution(h.problem), gradient(h.problem)) == []
+
+
+def hidden_bump(width: float) -> hard.Hard:
+    """y' = exp(−((t − .37) / s)²) / s from 1, with a centre that no number of the field says."""
+    return hard.driven("bump", Bump(Fraction(0.37), width, 1 / width))
+
+
+def test_a_bump_of_a_two_thousandth_of_the_window_is_seen():
+    h = hidden_bump(5e-4)
+    seen = solution(h.problem)
+    assert abs(seen.value[-1, 0, 0] - 2.772453850905516) <= seen.radius[-1, 0, 0] <= 1e-10
+    assert inside(h)
+
+
+def test_a_pulse_of_a_25000th_of_the_window_is_seen_where_its_place_is_written_down():
+    h = hard.driven("pulse", Pulse(5 - 2e-4, 5 + 2e-4, 1e4), rate=1.0, ts=(0.0, 10.0))
+    seen = solution(h.problem)
+    assert abs(seen.value[-1, 0, 0] - 0.0269971881) <= 1e-10
+    assert seen.radius[-1, 0, 0] <= 1e-9 and inside(h)
+
+
+def test_what_starts_at_zero_is_as_sharp_as_anything():
+    h = hard.driven("tiny", Wave(5.0, -np.pi / 2, 1.0), y0=0.0, theta=1e-12)
+    seen = solution(h.problem)
+    assert seen.value[-1, 0, 0] == pytest.approx(1.43268e-13, rel=1e-5)
+    assert seen.radius[-1, 0, 0] <= 1e-22 and inside(h)
+
+
+def test_a_sensitivity_of_1e_13_has_a_bar_of_its_own_scale():
+    h = hard.driven("tiny slope", Wave(5.0, -np.pi / 2, 1e-12))
+    slope = gradient(h.problem).theta
+    assert slope.radius[0] <= 1e-9 * slope.value[0] and inside(h)
+
+
+@pytest.mark.parametrize("width", [1e-3, 1.25e-3, 1.5e-3, 2e-3])
+@pytest.mark.parametrize("centre", [0.37, 0.611])
+def test_half_seen_features_are_inside_the_bar(width, centre):
+    assert inside(hard.driven("half seen", Bump(Fraction(centre), width, 1 / width)))
+
+
+def test_a_quantity_that_is_zero_all_along_is_zero():
+    h = hard.driven("zero", Wave(5.0), y0=0.0, theta=0.0)
+    seen = solution(h.problem)
+    assert seen.value[-1, 0, 0] == 0 and seen.radius[-1, 0, 0] <= 1e-290 and inside(h)
+
+
+def test_features_of_the_adjoint_and_of_the_volume_are_seen():
+    h = hard.modulated("factor", Bump(Fraction(0.61), 5e-4, 1 / 5e-4), y0=0.0)
+    back, size = adjoint_states(h.problem), volume(h.problem)
+    with mpmath.workdps(30):
+        assert abs(back.value[0, 0, 0] - h.y0[0]) <= back.radius[0, 0, 0] <= 1e-8
+        assert abs(size.value[0] - h.y0[0]) <= size.radius[0] <= 1e-8
+
+
+def second_derivatives(h: hard.Hard):
+    """(dL²/dy0 da, dL²/da²) of y' = a g(t) y: G e^{aG} and y0 G² e^{aG}, G = ∫ g dt, and what the reference says."""
+    (grown,), (of_theta,), (end,) = h.y0, h.theta, h.solution
+    with mpmath.workdps(30):
+        whole = of_theta / end
+        return hessian(h.problem), (whole * grown, whole**2 * end)
+
+
+def test_second_derivatives_between_the_cuts_of_the_first_ones_are_inside():
+    seen, truth = second_derivatives(hard.modulated("factor", Bump(Fraction(0.61), 5e-4, 1 / 5e-4), y0=0.75))
+    with mpmath.workdps(30):
+        assert abs(seen.value[0, 1] - truth[0]) <= seen.radius[0, 1] <= 1e-8
+        assert abs(seen.value[1, 1] - truth[1]) <= seen.radius[1, 1] <= 1e-8
+
+
+def test_second_derivatives_say_that_they_were_looked_at_in_fewer_places():
+    p = catalogue.quick()[0]
+    assert gradient(p).theta.looked_at < hessian(p).looked_at < 1e-2 * np.ptp(p.ts)
+
+
+def no_scan(monkeypatch):
+    """The mutant: nothing is ever unexplained."""
+    honest = scan.unexplained
+
+    def blind(*args, **more):
+        bad, signed = honest(*args, **more)
+        return np.zeros_like(bad), 0 * signed
+
+    monkeypatch.setattr(follow, "unexplained", blind)
+
+
+@pytest.mark.parametrize("family", ["bump in time", "bump in F_theta", "bump in F_y"])
+def test_without_the_scan_the_truth_is_outside(monkeypatch, family):
+    def made(centre):
+        g = Bump(Fraction(centre), 3e-4, 1 / 3e-4)
+        if family == "bump in F_y":
+            return hard.modulated(family, g, y0=0.0)
+        return hard.driven(family, g, theta=0.0 if family == "bump in F_theta" else 1.0)
+
+    centres = (0.37, 0.611, 0.8231)
+    assert inside(made(centres[0]))
+    no_scan(monkeypatch)
+    assert not all(inside(made(centre)) for centre in centres)
+
+
+def test_every_result_says_how_narrow_a_feature_was_looked_at():
+    h = hidden_bump(5e-4)
+    g = gradient(h.problem)
+    for seen in (solution(h.problem), loss(h.problem), g.y0, g.theta, adjoint_states(h.problem), volume(h.problem)):
+        assert 0 < seen.looked_at < 1e-2
+
+
+def test_breaks_end_all_integrations():
+    p = hard.driven("step", Pulse(Fraction(1, 4), Fraction(3, 4), 1.0), rate=1.0).problem
+    told = p.with_(breaks=(0.25, 0.75))
+    assert told.with_(name="another").breaks == (0.25, 0.75)
+    assert abs(solution(p).value[-1, 0, 0] - solution(told).value[-1, 0, 0]) <= 1e-10
+    with pytest.raises(ProblemError, match="breaks"):
+        p.with_(breaks=(0.25, np.nan))
+
+
+def test_a_pole_in_the_way_is_refused():
+    h = hard.pole("pole", 1.0, 0.5)
+    with pytest.raises(FlowError, match="Shorten the times"):
+        solution(h.problem.with_(ts=np.array([0.0, 1.5])))
+
+
+class OneTime:
+    """A field that takes one time only, written as somebody may: y' = c(t) y, c with a spike."""
+
+    state, params = 1, 1
+    parts = {"y": slice(0, 1)}  # noqa: RUF012
+
+    def jet(self, t, y, theta, order):
+        inner = Driven(Bump(0.3, 1e-3, 1e3), 1.0)
+        return inner.jet(float(t), y, theta, order)
+
+
+def test_a_field_that_takes_one_time_only_is_scanned_too():
+    h = hard.driven("one time", Bump(0.3, 1e-3, 1e3), rate=1.0)
+    alone = Problem("alone", OneTime(), h.problem.y0, h.problem.theta, h.problem.ts, h.problem.loss)
+    assert h.outside(solution(alone), gradient(alone)) == []
+
+
+SHAPES = {"bump": Bump(0.4, 0.3, 2.0), "wave": Wave(3.0, 0.2, 1.5), "two": Sum((Bump(0.2, 0.5), Wave(2.0)))}
+
+
+@pytest.mark.parametrize("made", [Driven, Modulated, Passed, Slowed])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_derivatives_of_the_shaped_fields_are_those_of_a_complex_step(made, shape):
+    field = made(SHAPES[shape])
+    t, y, theta = point(field, 0)
+    jet = field.jet(t, y, theta, 2)
+    assert mismatch(jet.first, complex_step(field, t, y, theta, 0)) <= 1e-14
+    assert mismatch(jet.second, complex_step(field, t, y, theta, 1)) <= 1e-14
+
+
+def test_components_of_one_group_share_the_largest_size():
+    x = np.array([[1.0, 5.0, 2.0, 3.0], [4.0, 0.0, 9.0, 3.0]])
+    shared = Shared(np.array([7, 1, 7, 3]))
+    assert shared.largest(x).tolist() == [[2.0, 5.0, 2.0, 3.0], [9.0, 0.0, 9.0, 3.0]]
+    assert Shared(None).largest(x) is x
+
+
+def test_hard_problems_of_every_kind_are_inside_or_refused():
+    refused = 0
+    for seed in SEEDS:
+        h = hard.drawn(seed)
+        try:
+            assert inside(h), (seed, h.family)
+        except FlowError:
+            refused += 1
+    assert {NAMES[seed % len(NAMES)] for seed in SEEDS} == set(NAMES)
+    assert refused <= 0.15 * len(SEEDS)
