@@ -28,6 +28,8 @@ LARGEST = 20_000
 GROUPS = 128
 # a component is followed anew in other units if its size is less than this share of what it was taken for
 SCOUTED, HELD = 1e-5, 1 / 16
+# how many components, each made of the one before, pass their natural sizes on
+CHAIN = 5
 # (segment, values on a grid of it) → times worth a closer look, in units of the segment, in increasing order
 Places = Callable[[int, Array, Array], Array]
 
@@ -94,8 +96,7 @@ class Scout:
             grid = grid_of(abs(self.equation.length(k)) / window)
             u, _ = steps.at(grid)
             grids.append(grid)
-            own = np.maximum(np.abs(u), self._natural(k, grid, u, steps.where(grid)[2]))
-            profiles.append(self.shared.largest(own))
+            profiles.append(self.shared.largest(self._sizes_on(k, grid, u, steps.where(grid)[2])))
         size = np.max(np.stack([p.max(axis=0) for p in profiles]), axis=0)
         if most is not None:
             size = np.maximum(size, self.shared.largest(most))
@@ -105,14 +106,28 @@ class Scout:
             self.mesh.cut(k, self.sizes.cuts(k))
         return bool(np.all(factor > least))
 
-    def _natural(self, k: int, grid: Array, u: Array, h: Array) -> Array:
+    def _sizes_on(self, k: int, grid: Array, u: Array, h: Array) -> Array:
+        """|u|, or the natural size where that is more; of what depends on a difference that cancels, by its size.
+
+        A component that is nothing but round-off passes its natural size on to those that are made of it, and these to
+        the next: otherwise they would be solved to digits of the round-off.
+        """
+        size = np.abs(u)
+        for _ in range(CHAIN):
+            before, size = size, np.maximum(size, self._natural(k, grid, u, size, h))
+            if not np.any(size.max(axis=0) > 2 * before.max(axis=0)):
+                break
+        return size
+
+    def _natural(self, k: int, grid: Array, u: Array, size: Array, h: Array) -> Array:
         """A share of what adds up into each component within a step h, seen by moving its arguments by 1e-8."""
         t = self.equation.ts[k] + grid * self.equation.length(k)
-        signs = 1 + self.rng.choice([-1e-8, 1e-8], size=u.shape)
+        signs = self.rng.choice([-1e-8, 1e-8], size=u.shape)
         moved = t * (1 + self.rng.choice([-1e-8, 1e-8], size=len(t)))
         with np.errstate(all="ignore"):
             w = u * self.sizes.unit
-            change = np.abs(self.equation.many(moved, w * signs) - self.equation.many(t, w)) / 1e-8
+            beside = w + signs * size * self.sizes.unit
+            change = np.abs(self.equation.many(moved, beside) - self.equation.many(t, w)) / 1e-8
             share = NATURAL * change * (abs(self.equation.length(k)) / self.sizes.unit) * h[:, None]
         return np.nan_to_num(share, posinf=0.0)
 
