@@ -39,6 +39,7 @@ def exactly(x: Any) -> AnyArray:
 
 
 def machine(x: AnyArray) -> Array:
+    """The nearest float64 numbers."""
     return np.asarray(x).astype(np.float64)
 
 

@@ -176,8 +176,10 @@ class _System:
         return w[..., self.places[0]].reshape(w.shape[:-1] + self.shapes[0])
 
     def groups(self) -> Index:
-        """Components that share one size: in one component of the state, the slopes in theta, and each kind of second
-        derivative. The state and its slopes in y0 have sizes of their own.
+        """The number of the group of each component; a group shares one size.
+
+        Groups are, in one component of the state, the slopes in theta and each kind of second derivative. The state and
+        its slopes in y0 have sizes of their own.
         """
         size = sum(int(np.prod(shape)) for shape in self.shapes)
         of_theta, number = np.arange(self.p) >= self.d, np.arange(size)

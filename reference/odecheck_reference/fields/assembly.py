@@ -50,6 +50,7 @@ class OwnRate:
 
 
 def indices(count: int) -> Index:
+    """0, …, count − 1."""
     return np.arange(count, dtype=np.intp)
 
 
