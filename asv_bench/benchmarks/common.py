@@ -21,7 +21,7 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-for _name in ("ode", "discrete", "second_order", "shipped", "cost", "optim"):
+for _name in ("ode", "discrete", "second_order", "runner.presets", "shipped", "cost", "optim"):
     with suppress(Exception):  # once, in the process that the benchmarks are forked from; `needed` says what is missing
         importlib.import_module(f"odecheck.{_name}")
 
@@ -138,12 +138,12 @@ def gradient(engine: str, task: Task, method: str, rtol: float, at_loss: Any = l
     return torch.cat([part.detach().reshape(-1) for part in found])
 
 
-def needed(module: str, name: str) -> Any:
-    """Something of odecheck. Raises Skipped at commits that do not have it."""
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as missing:
-        raise Skipped(f"{module}.{name}: {missing}") from missing
+def needed(module: str, name: str, *former: str) -> Any:
+    """Something of odecheck, which older commits have in a former module. Raises Skipped at commits without it."""
+    for home in (module, *former):
+        with suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(home), name)
+    raise Skipped(f"there is no {module}.{name}")
 
 
 class Count:

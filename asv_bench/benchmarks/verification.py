@@ -50,8 +50,8 @@ class Judge(Timed):
 
     def setup(self, claim: str, engine: str) -> None:
         torch.set_num_threads(1)
-        subjects = common.needed("odecheck.runner.presets", "subjects")("quick")
-        self.case = common.needed("odecheck.runner.case", "Case")
+        subjects = common.needed("odecheck.runner.presets", "subjects", "odecheck.shipped")("quick")
+        self.case = common.needed("odecheck.runner.case", "Case", "odecheck.case")
         claims = common.needed("odecheck.claims", "ALL")
         self.claim = next(c for c in claims if c.id == claim)
         self.subject = next(s for s in subjects if s.engine.name == engine)
