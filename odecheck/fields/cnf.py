@@ -106,10 +106,7 @@ class WithDivergence(nn.Module):
         return (f, trace) if live else (f.detach(), trace.detach())
 
     def _transformed(self, t: Tensor, x: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        def at_t(x: Tensor) -> Tensor:
-            return self.inner(t, x)
-
-        f, pull = torch.func.vjp(at_t, x)  # pyright: ignore[reportAssignmentType]
+        f, pull = torch.func.vjp(lambda x: self.inner(t, x), x)  # pyright: ignore[reportAssignmentType, reportUnknownLambdaType, reportUnknownArgumentType, reportUnknownVariableType]
         return f, _trace([pull(v)[0] for v in _vectors(x, noise)], noise)
 
 
