@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from odecheck_reference import Problem, catalogue
+from odecheck_reference import catalogue
 from torch import nn
 
 from odecheck import HOLDS, REFUTED, Adaptive, Backprop, Subject, check, module_pairs
+from odecheck.fields.callback import CallbackField, ModuleFactory
 from odecheck.fields.from_reference import torch_twin
 from odecheck.instruments.unit_of_work import kept_in_unit, kept_so_far, unit_of_work
 from odecheck.solvers import Solver
@@ -42,20 +43,31 @@ def test_a_model_that_was_changed_is_solved_anew(monkeypatch: pytest.MonkeyPatch
     assert {record.verdict for record in check(subject, PROBLEM, asked)} == {REFUTED}
 
 
+class Turning(nn.Module):
+    """A plain module with a number of its own that no parameter holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(2, 2).double()
+        self.speed = 1.0
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.speed * self.net(y)
+
+
 def test_a_plain_module_that_was_changed_has_a_truth_of_its_own() -> None:
+    """The reference calls the module back: what it kept of the former one would refute the changed one."""
     torch.manual_seed(0)
-    net = nn.Linear(2, 2).double()
-
-    class Field(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = net
-
-        def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return self.net(y)
-
-    pairs = module_pairs(Field(), [[1.0, 0.5]], [0.0, 0.5, 1.0])
-    assert {r.verdict for r in check(pairs[:1], claims=["SOL-2", "NODE-2"])} == {HOLDS}
+    ((subject, problem), *_) = module_pairs(Turning(), [[1.0, 0.5]], [0.0, 0.5, 1.0])
+    assert {r.verdict for r in check(subject, problem, ["SOL-2", "NODE-2"])} == {HOLDS}
+    factory_of = subject.field
+    assert isinstance(factory_of, ModuleFactory) and isinstance(problem.field, CallbackField)
+    held = (m for kept in (factory_of.module, problem.field.module) for m in kept.modules())
+    turning = {id(m): m for m in held if isinstance(m, Turning)}
+    assert turning
+    for module in turning.values():
+        module.speed = 1.5
+    assert {r.verdict for r in check(subject, problem, ["SOL-2", "NODE-2"])} == {HOLDS}
 
 
 def test_claims_of_a_unit_share_their_solves() -> None:
@@ -95,7 +107,3 @@ def test_nothing_is_kept_outside_of_a_unit() -> None:
         assert square(3) == 9 and calls == [3, 3, 3, 3]
     with unit_of_work(kept):  # gone on with
         assert square(3) == 9 and calls == [3, 3, 3, 3]
-
-
-def test_a_problem_is_told_by_its_object() -> None:
-    assert isinstance(PROBLEM, Problem) and PROBLEM.with_() is not PROBLEM
