@@ -7,15 +7,15 @@ is the solve and its gradient, not the field. A problem with such a field says `
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from odecheck_reference.bounded import Array
-from odecheck_reference.fields import Jet
+from odecheck_reference.fields import Jet, Pulled
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -119,6 +119,20 @@ class CallbackField:
             first = _rows(value, z, keep=order > 1) if order else None
             second = None if first is None or order < 2 else _second(first, z)
         return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
+
+    def pull(self, t: Any, y: Any, theta: Any, a: Any) -> Pulled:
+        """As `odecheck_reference.fields.pull`: one reverse pass, whatever the number of parameters."""
+        with torch.enable_grad():
+            z = self._variables(t, y, theta, 1)
+            value = self._call(*z)
+            cotangent = torch.tensor(np.asarray(a))
+            # torch's types do not know that allow_unused gives None
+            got = cast(
+                Sequence[Tensor | None],
+                torch.autograd.grad(value, z, cotangent, allow_unused=True) if value.requires_grad else [None] * 3,
+            )
+        of_t, of_y, of_theta = (np.zeros(x.shape) if g is None else g.numpy() for x, g in zip(z, got, strict=True))
+        return Pulled(_numpy(value), np.full(len(y), float(of_t) / len(y)), of_y, of_theta)
 
     def _variables(self, t: Any, y: Any, theta: Any, order: int) -> tuple[Tensor, Tensor, Tensor]:
         def variable(x: Any) -> Tensor:

@@ -21,8 +21,6 @@ from odecheck.subject import Subject, tensor
 
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-# numbers that the reference carries in its forward sensitivities of one problem
-LARGEST = 2_000_000
 
 
 def validate(subject: Subject, problem: Problem) -> None:
@@ -35,7 +33,7 @@ def validate(subject: Subject, problem: Problem) -> None:
     Raises:
         BadInput: A solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
             infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent
-            step budget; of a problem without a formula of its own also rows that see each other, a size out of reach,
+            step budget; of a problem without a formula of its own also rows that see each other,
             derivatives that are not those of the values, answers that depend on earlier calls, and values that are not
             of float64.
     """
@@ -48,7 +46,6 @@ def validate(subject: Subject, problem: Problem) -> None:
     _reaches_all_parameters(module, t, y)
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
-        _small_enough(problem)
     _arrives(subject, problem)
     _its_values_agree(subject, problem)
 
@@ -204,17 +201,6 @@ def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -
             "batch normalisation in training mode, or a sum or an attention over the batch axis",
             "module.eval(), or nn.LayerNorm; if rows shall see each other, make them one state: "
             "y0 of shape (1, rows * features)",
-        )
-
-
-def _small_enough(problem: Problem) -> None:
-    size = problem.y0.size * (problem.field.state + problem.field.params)
-    if size > LARGEST:
-        raise BadInput(
-            f"the reference would carry {size:,} sensitivities (state × (state of a row + parameters)), and takes "
-            f"at most {LARGEST:,}",
-            "an example state with many rows, or a full-size network",
-            "an example state of one or two rows, and a narrower network of the same architecture",
         )
 
 

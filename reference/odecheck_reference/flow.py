@@ -154,8 +154,9 @@ class _System:
     def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
-        self.pairs = np.triu_indices(self.p)  # second derivatives are symmetric: one half is followed
-        self.of_pair = np.zeros((self.p, self.p), dtype=np.intp)
+        # second derivatives are symmetric: one half is followed; nobody else can afford the pairs
+        self.pairs = np.triu_indices(self.p if order == 2 else 0)
+        self.of_pair = np.zeros((self.p, self.p) if order == 2 else (0, 0), dtype=np.intp)
         self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
         self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
         ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
@@ -185,7 +186,9 @@ class _System:
         of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
         of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
         for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
+            kind = np.zeros(()) if order == 0 else of_theta
+            if order == 2:
+                kind = of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]]
             own = (order < 2) & (kind == 0)
             shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
             number[at] = np.where(own, number[at].reshape(shape), shared).ravel()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, gauss_newton, gradient, hessian
 from odecheck_reference.bounded import Array
+from odecheck_reference.first_order import is_large
 from odecheck_reference.flow import Trajectory, bounded
 from odecheck_reference.losses import CrossEntropy, Loss, SquaredError
 from torch import Tensor
@@ -132,6 +133,8 @@ def gauss_newton_is_the_hessian(subject: Subject, problem: Problem) -> tuple[Bou
 
 def terminal(problem: Problem) -> Problem:
     """The problem observed at its last time only, without an integral term."""
+    if is_large(problem):
+        raise NotApplicable("the field has too many parameters for a column of each, which the reference has here")
     loss = problem.loss
     if not isinstance(loss, SquaredError | CrossEntropy):
         raise NotApplicable("factors of Φ_yy are known in closed form for squared error and softmax cross-entropy")
