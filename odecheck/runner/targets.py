@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import difflib
 import importlib
 import inspect
@@ -13,21 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
-from odecheck_reference import Problem, ProblemError
-from odecheck_reference.losses import SquaredError
+from odecheck_reference import Problem
 from torch import nn
 
 from odecheck.errors import BadInput
-from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
-
-Pair = tuple[Subject, Problem]
-DEFAULT_TIMES = (0.0, 0.5, 1.0)
+from .own_fields import Pair, called, module_pairs
 
 
 def pairs(
@@ -57,82 +49,6 @@ def pairs(
     return found
 
 
-def module_pairs(
-    module: nn.Module,
-    y0: ArrayLike | torch.Tensor,
-    ts: ArrayLike | torch.Tensor | None = None,
-    *,
-    name: str | None = None,
-) -> list[Pair]:
-    """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
-
-    The loss is half the squared distance of the states to fixed numbers.
-
-    Args:
-        module: Called as module(t, y); a float64 copy is made of it.
-        y0: An example state (batch, *features), each row a separate problem.
-        ts: Times (times,), monotone; by default 0, 0.5 and 1.
-        name: Of the problem, by default with the name of the module's class.
-
-    Returns:
-        (subject, problem) pairs, one for each of the default solvers and engines.
-
-    Raises:
-        BadInput: A state or times that are no numbers, or times that are not monotone.
-    """
-    start = _numbers("the example state", y0)
-    if start.ndim < 2 or start.size == 0:
-        raise BadInput(
-            f"the example state has shape {start.shape}",
-            "a single row without its batch axis",
-            "y0[None, :], so that it is (batch, *features)",
-        )
-    features = start.shape[1:]
-    double = copy.deepcopy(module).double().cpu()
-    field = CallbackField(double, features)
-    flat = start.reshape(len(start), -1)
-    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
-    loss = _distance((times.size, *flat.shape))
-    try:
-        problem = Problem(
-            name or f"{type(module).__name__} at the example state",
-            field,
-            flat,
-            flat_parameters(double),
-            times,
-            loss,
-            source="an example state",
-            independent=False,
-        )
-    except ProblemError as error:
-        raise BadInput(
-            str(error),
-            "times that repeat, turn back or are too few, or a state with NaN",
-            "ts = torch.linspace(0, 1, 3), or the same reversed",
-        ) from error
-    factory = ModuleFactory(Flattened(double, features))
-    return [(Subject(factory, solver, engine), problem) for solver, engine in shipped.for_modules()]
-
-
-def _distance(shape: tuple[int, ...]) -> SquaredError:
-    """½ |y − target|² at all times but the first, with targets that differ everywhere."""
-    weight = np.ones(shape)
-    weight[0] = 0.0
-    return SquaredError(weight, np.round(np.random.default_rng(0).standard_normal(shape) * 64) / 64)
-
-
-def _numbers(what: str, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    try:
-        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"{what} is {x!r}, and no array of numbers ({error})",
-            "rows of different lengths, or text",
-            "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
-        ) from error
-
-
 def _typed(option: str, text: str | None) -> Any:
     if text is None:
         return None
@@ -159,7 +75,7 @@ class _Reading:
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
         thing = cast(object, value)
-        if parts and isinstance(value, tuple) and isinstance(parts[0], nn.Module) and 2 <= len(parts) <= 3:
+        if parts and isinstance(value, tuple) and _is_field(parts[0]) and 2 <= len(parts) <= 3:
             return module_pairs(*parts, name=self._name(parts[0]))
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
             subject, beside = parts[0], parts[1]
@@ -217,8 +133,13 @@ class _Reading:
     def _times(self, module: nn.Module) -> Any:
         return self.times if self.times is not None else getattr(module, "example_times", None)
 
-    def _name(self, module: nn.Module) -> str:
-        return f"{type(module).__name__} of {self.target}"
+    def _name(self, module: Any) -> str:
+        return f"{called(module)} of {self.target}"
+
+
+def _is_field(thing: Any) -> bool:
+    """A module, or a function of two arguments beside an example state."""
+    return isinstance(thing, nn.Module) or (callable(thing) and not inspect.isclass(thing))
 
 
 def _short(value: Any) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase as _Statistics
 
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
@@ -107,6 +108,18 @@ def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
                 "a tensor inside the module is on another device",
                 "self.register_buffer('name', value), or value.to(y.device) inside forward",
             ) from error
+        if "does not require grad" in str(error) or "does not have a grad_fn" in str(error):
+            raise BadInput(
+                seen,
+                "a field that differentiates inside, called where no graph is recorded, as solvers call it",
+                "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
+            ) from error
+        if "argument" in str(error) and isinstance(error, TypeError):
+            raise BadInput(
+                seen,
+                "forward takes more arguments than t and y",
+                "functools.partial(field, u=...) in the place of the field, with the further arguments by name",
+            ) from error
         raise BadInput(
             seen,
             "forward takes other arguments, or a state of another shape",
@@ -159,9 +172,10 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
             "dropout or noise inside the field, or a field that counts or remembers its calls",
             "module.eval() for dropout; draw noise once in __init__; keep no state between calls",
         )
-    if any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True)):
+    moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
+    if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count
         raise BadInput(
-            "a call of the field changed one of its buffers",
+            "a call of the field changed the statistics of its batch normalisation",
             "batch normalisation in training mode: its statistics move with every evaluation of the solver",
             "module.eval(), or nn.LayerNorm or nn.GroupNorm in its place",
         )
@@ -191,8 +205,9 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
 def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -> None:
     """The reference follows each row by itself, and has nothing to say of rows that see each other."""
     with torch.no_grad():
+        y = y.detach()  # a field may have asked for its gradient in y itself
         beside = torch.cat([y, y.flip(0) + 0.25])
-        alone = torch.cat([module(t, beside)[: len(y)], *(module(t, row[None]) for row in y)])
+        alone = torch.cat([module(t, beside)[: len(y)], *(module(t, row[None].clone()) for row in y)])
     value = value.detach()
     gap = float((alone - torch.cat([value, value])).abs().max())
     if not gap <= ROWS * float(value.abs().max()):

@@ -18,8 +18,8 @@ from torch import nn
 
 from odecheck import ode
 from odecheck.claim import Mutant, claim, family
-from odecheck.claims.papers.snopt import factor_rows
 from odecheck.claims.shared.observed_curvature import ended_problem, gather
+from odecheck.claims.shared.terminal import factor_rows
 from odecheck.curvature import Gather, KroneckerSums, SampleIntegrals
 from odecheck.engines.base import graph_of
 from odecheck.engines.torchdiffeq import Backprop

@@ -5,7 +5,7 @@ way. Nothing has a column for each parameter, so time and memory are in proporti
 
 The bar. DOP853 at three tolerances and Adams formulas at two give the whole answer, each along its own solution; their
 distances are combined as those of `flow.spread` are. dL/dt are a few scalars that may agree by accident, so their bar
-is also what the bars of y and a do to them. What all runs step over is looked for at a random time in each of hundreds of
+is also what the bars of y and a do to them. What all runs step over is looked for at a random time in each of many
 strata: there the slopes of y and a, and the integrand of dL/dtheta in a few random directions, are compared with what
 the steps say. What they do not explain is cut out, and all of it is done again.
 """
@@ -29,8 +29,8 @@ from .path import OutOfBudget, Path
 from .problem import Problem
 from .scan import EXPLAINED, strata_for
 
-SHARP, NEARBY, FARTHER = 1e-12, 1e-11, 1e-10
-OTHER, OTHER_NEARBY = 1e-11, 1e-10
+# of the sharpest run; the two beside it are at ten and a hundred times that, as those of the other family are
+SHARP = 1e-12
 # beyond so many sensitivities the adjoint is the quicker way, and the multistep family has no room for n² numbers
 FORWARD = 4_000
 # evaluations of all runs together
@@ -102,11 +102,12 @@ class _Flat:
 
 
 @lru_cache(maxsize=32)
-def first_order(problem: Problem) -> FirstOrder:
+def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
     """The first derivatives of a problem's loss by the adjoint.
 
     Args:
         problem: what is asked about; without an integral term, see `sensitivity.with_cost_as_state`.
+        rtol: relative tolerance of the sharpest run.
 
     Returns:
         All of them, with their bars.
@@ -127,10 +128,10 @@ def first_order(problem: Problem) -> FirstOrder:
     try:
         for _ in range(ROUNDS):
             f = _Flat(problem, tuple(sorted(breaks)))
-            sharp = by_adjoint.dop853(f, f.cotangents, rtol=SHARP)
-            looked_at, found = _look(f, sharp)
+            sharp = by_adjoint.dop853(f, f.cotangents, rtol=rtol)
+            looked_at, found = _look(f, sharp, rtol)
             if not found:
-                return _bounded(problem, f, sharp, max(looked_at, before.seen.looked_at))
+                return _bounded(problem, f, sharp, rtol, max(looked_at, before.seen.looked_at))
             breaks |= found
     except OutOfBudget as reason:
         raise FlowError(
@@ -140,15 +141,15 @@ def first_order(problem: Problem) -> FirstOrder:
         ) from reason
     raise FlowError(
         f"problem {problem.name!r}: the derivatives of the field are not what their integrals say, after {ROUNDS} "
-        "rounds of cuts. Usual cause: a jump or a kink that is met again and again, or noise in the field. Declare the times "
-        "of its jumps as breaks, or shorten the times."
+        "rounds of cuts. Usual cause: a jump or a kink that is met again and again, or noise in the field. Declare the "
+        "times of its jumps as breaks, or shorten the times."
     )
 
 
-def _bounded(problem: Problem, f: _Flat, sharp: Answer, looked_at: float) -> FirstOrder:
+def _bounded(problem: Problem, f: _Flat, sharp: Answer, rtol: float, looked_at: float) -> FirstOrder:
     assert sharp.along is not None
-    nearby, farther = (by_adjoint.dop853(f, f.cotangents, rtol=rtol) for rtol in (NEARBY, FARTHER))
-    others = (by_adjoint.adams(f, f.cotangents, sharp.along, rtol=rtol) for rtol in (OTHER, OTHER_NEARBY))
+    nearby, farther = (by_adjoint.dop853(f, f.cotangents, rtol=at) for at in (10 * rtol, 100 * rtol))
+    others = (by_adjoint.adams(f, f.cotangents, sharp.along, rtol=at) for at in (10 * rtol, 100 * rtol))
     runs = [sharp, nearby, farther, *others]
 
     def part(of: Callable[[Answer], Array | None], shape: tuple[int, ...]) -> Bounded:
@@ -198,7 +199,7 @@ def _in_time(f: _Flat, states: Bounded, a: Bounded) -> tuple[float, float]:
     return swayed, 32 * eps * max(rates)
 
 
-def _look(f: _Flat, sharp: Answer) -> tuple[float, set[float]]:
+def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
     """How narrow a feature was certainly looked at, and the ends of the strata that show one."""
     begun = process_time()
     assert sharp.along is not None and sharp.y0 is not None
@@ -221,7 +222,7 @@ def _look(f: _Flat, sharp: Answer) -> tuple[float, set[float]]:
             seen.append((float(lo), float(hi), panel.defects(s) * abs(panel.hi - panel.lo)))
         total = [x + sum(panel.sizes[i] for panel in known) for i, x in enumerate(total)]
     sizes = np.array([np.abs(sharp.solution).max(), np.abs(_adjoints(sharp)).max(), *total])
-    limit = SHARP**EXPLAINED * np.where(sizes > 0, sizes, 1.0)
+    limit = rtol**EXPLAINED * np.where(sizes > 0, sizes, 1.0)
     bad = sorted(
         (max(min(lo, hi), min(f.times)), min(max(lo, hi), max(f.times)))
         for lo, hi, defect in seen
@@ -280,4 +281,5 @@ def _slope(of: Path, s: float, width: float) -> Array:
 def _lagrange(at: list[float], s: float) -> Array:
     """The Lagrange polynomials of NODES points at s."""
     x = np.array(at)
-    return np.array([np.prod([(s - x[j]) / (x[i] - x[j]) for j in range(NODES) if j != i]) for i in range(NODES)])
+    others = [np.delete(x, i) for i in range(NODES)]
+    return np.array([float(np.prod((s - rest) / (own - rest))) for own, rest in zip(x, others, strict=True)])

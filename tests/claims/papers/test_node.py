@@ -12,7 +12,7 @@ from odecheck.claims.find import found
 from odecheck.claims.papers.node import adjoint_equals_sensitivities
 from odecheck.mutants.derivatives import FORGOTTEN_OBSERVATION, scaled
 from odecheck.record import evaluate
-from odecheck.runner.targets import module_pairs
+from odecheck.runner.own_fields import module_pairs
 from odecheck.runner.validation import validate
 
 BITTEN = (adjoint_equals_sensitivities,)
