@@ -183,14 +183,15 @@ def _holding(module: nn.Module, values: Mapping[str, Tensor]) -> Generator[None]
     """
     own = dict(module.named_parameters())
     instead = {id(own[name]): value for name, value in values.items()}
-    places = [(m, name, p) for m in module.modules() for name, p in m._parameters.items() if id(p) in instead]
+    held: list[dict[str, Any]] = [m.__dict__["_parameters"] for m in module.modules()]
+    places = [(holder, name, p) for holder in held for name, p in holder.items() if id(p) in instead]
     try:
-        for m, name, p in places:
-            cast(dict[str, Any], m._parameters)[name] = instead[id(p)]
+        for holder, name, p in places:
+            holder[name] = instead[id(p)]
         yield
     finally:
-        for m, name, p in places:
-            m._parameters[name] = p
+        for holder, name, p in places:
+            holder[name] = p
 
 
 def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:

@@ -28,7 +28,7 @@ class OfFunction(nn.Module):
         for i, held in enumerate(dict.fromkeys(_held(function, set()))):
             if isinstance(held, nn.Module):
                 self.add_module(f"module_{i}", held)
-            elif isinstance(held, nn.Parameter):
+            else:
                 self.register_parameter(f"parameter_{i}", held)
 
     def forward(self, t: Tensor, y: Any) -> Any:
@@ -90,10 +90,9 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
         made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
     elif isinstance(value, types.FunctionType) and not _is_library(value):
         inside = {name: _copied(x, memo) for name, x in _reached(value).items() if _is_state(x)}
-        cells = tuple(types.CellType(_copied(x, memo)) for x in _cells(value)) if value.__closure__ else None
-        made = types.FunctionType(
-            value.__code__, {**value.__globals__, **inside}, value.__name__, value.__defaults__, cells
-        )
+        cells: Any = tuple(types.CellType(_copied(x, memo)) for x in _cells(value)) if value.__closure__ else None
+        everything: dict[str, Any] = {**value.__globals__, **inside}
+        made = types.FunctionType(value.__code__, everything, value.__name__, value.__defaults__, cells)
         made.__kwdefaults__ = value.__kwdefaults__
     elif isinstance(value, Tensor) and not value.is_leaf:
         made = value.detach().clone()
@@ -143,7 +142,7 @@ class Beside(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The slopes of all parts, side by side in each row."""
-        pieces = y.split([shape.numel() for shape in self.shapes], dim=1)
+        pieces = torch.split(y, [shape.numel() for shape in self.shapes], dim=1)
         parts = tuple(p.reshape(len(y), *shape) for p, shape in zip(pieces, self.shapes, strict=True))
         return torch.cat([part.reshape(len(y), -1) for part in self.inner(t, parts)], dim=1)
 

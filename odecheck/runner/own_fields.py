@@ -56,8 +56,9 @@ def module_pairs(
         raise BadInput(
             str(error), "the result of a field in place of the field", "the module or function itself"
         ) from None
-    if isinstance(y0, tuple) and y0 and all(isinstance(part, torch.Tensor) for part in y0):
-        double, y0 = _beside(double, y0)
+    parts = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
+    if isinstance(y0, tuple) and parts and len(parts) == len(y0):
+        double, y0 = _beside(double, parts)
     if isinstance(y0, torch.Tensor) and y0.is_complex():
         raise BadInput(
             f"the example state is {y0.dtype}",

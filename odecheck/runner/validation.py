@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase as _Statistics
 
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
@@ -20,6 +19,16 @@ from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
+# layers whose statistics move with every call while they train
+_Statistics = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
 
@@ -175,7 +184,7 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
     moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
     if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count
         raise BadInput(
-            "a call of the field changed the statistics of its batch normalisation",
+            "a call of the field changed one of its buffers",
             "batch normalisation in training mode: its statistics move with every evaluation of the solver",
             "module.eval(), or nn.LayerNorm or nn.GroupNorm in its place",
         )

@@ -281,5 +281,5 @@ def _slope(of: Path, s: float, width: float) -> Array:
 def _lagrange(at: list[float], s: float) -> Array:
     """The Lagrange polynomials of NODES points at s."""
     x = np.array(at)
-    others = [np.delete(x, i) for i in range(NODES)]
-    return np.array([float(np.prod((s - rest) / (own - rest))) for own, rest in zip(x, others, strict=True)])
+    others: list[Array] = [x[np.arange(NODES) != i] for i in range(NODES)]
+    return np.array([float(np.prod((s - rest) / (own - rest))) for own, rest in zip(at, others, strict=True)])

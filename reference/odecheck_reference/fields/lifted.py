@@ -53,9 +53,10 @@ class Lifted:
             raise NotImplementedError("the jet of a lifted field would have a column for each parameter: ask its pull")
         d = self.field.state
         if hasattr(self.field, "push"):
-            value, tangent = self.field.push(t, y[:, :d], theta, y[:, d:], self.direction)  # type: ignore[attr-defined]
+            both: Any = self.field
+            value, tangent = both.push(t, y[:, :d], theta, y[:, d:], self.direction)
             return Jet(np.concatenate([value, tangent], axis=1))
-        got = self.field.jet(t, y[:, :d] + 1j * STEP * y[:, d:], theta + 1j * STEP * self.direction, 0).value
+        got: Any = self.field.jet(t, y[:, :d] + 1j * STEP * y[:, d:], theta + 1j * STEP * self.direction, 0).value
         return Jet(np.concatenate([got.real, got.imag / STEP], axis=1))
 
     def pull(self, t: Any, y: AnyArray, theta: AnyArray, a: AnyArray) -> Pulled:
@@ -98,5 +99,5 @@ def pull_along(
     if hasattr(field, "pull_along"):
         return field.pull_along(t, y, theta, a, dy, dtheta, da)  # type: ignore[attr-defined]
     got = pull(field, t, y + 1j * STEP * dy, theta + 1j * STEP * dtheta, a + 1j * STEP * da)
-    parts = [np.broadcast_to(x, np.shape(x)) for x in (got.value, got.t, got.y, got.theta)]
-    return Pulled(*(x.real.copy() for x in parts)), Pulled(*(x.imag / STEP for x in parts))
+    parts: list[Any] = [got.value, got.t, got.y, got.theta]
+    return Pulled(*(np.array(x.real) for x in parts)), Pulled(*(np.array(x.imag) / STEP for x in parts))
