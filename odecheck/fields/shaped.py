@@ -97,7 +97,7 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     elif isinstance(value, Tensor) and not value.is_leaf:
         made = value.detach().clone()
     elif _is_state(value):
-        made = copy.deepcopy(value, memo)
+        made = copy.deepcopy(value, memo)  # pyright: ignore[reportUnknownArgumentType]
     else:
         return value
     memo[id(value)] = made

@@ -25,6 +25,8 @@ from .bounded import Array, Bounded
 from .by_adjoint import NODES, Answer, nodes
 from .fields.pulled import Pulled, pull, pulls
 from .flow import FlowError, at_least, spread, trajectories
+from .follow import mostly_in_time
+from .jumps import along
 from .path import OutOfBudget, Path
 from .problem import Problem
 from .scan import EXPLAINED, strata_for
@@ -209,6 +211,7 @@ def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
     length, rng = abs(float(f.times[-1] - f.times[0])), np.random.default_rng(1)
     directions = [rng.choice([-1.0, 1.0], size=f.problem.field.params) for _ in range(DIRECTIONS)]
     total = [0.0] * DIRECTIONS
+    times, rates = list[float](), list[Array]()
     seen = list[tuple[float, float, Array]]()
     for stretch in sharp.back:
         panels = list(stretch.panels)
@@ -219,8 +222,12 @@ def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
         for lo, hi in itertools.pairwise(edges):
             s = float(lo + (hi - lo) * rng.random())
             panel = known[int(np.searchsorted(starts, abs(s - start), "right")) - 1]
-            seen.append((float(lo), float(hi), panel.defects(s) * abs(panel.hi - panel.lo)))
+            rate, defects = panel.defects(s)
+            times.append(s)
+            rates.append(rate)
+            seen.append((float(lo), float(hi), defects * abs(panel.hi - panel.lo)))
         total = [x + sum(panel.sizes[i] for panel in known) for i, x in enumerate(total)]
+    _refuse_jumps_along_the_way(f, sharp.along, np.array(times), np.stack(rates))
     sizes = np.array([np.abs(sharp.solution).max(), np.abs(_adjoints(sharp)).max(), *total])
     limit = rtol**EXPLAINED * np.where(sizes > 0, sizes, 1.0)
     bad = sorted(
@@ -229,6 +236,23 @@ def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
         if not (defect <= limit).all()
     )
     return (2 * length / strata if strata else np.inf), _cuts(bad)
+
+
+def _refuse_jumps_along_the_way(f: _Flat, y: Path, times: Array, rates: Array) -> None:
+    """Raises FlowError where the field jumps because the state crosses a place: see `follow`."""
+    order = np.argsort(times)
+
+    def rate(t: float, at: float) -> Array:
+        return f.f(t, y(at))
+
+    found = along(times[order], rates[order], lambda t: rate(t, t))
+    if found is not None and not mostly_in_time(found, rate):
+        raise FlowError(
+            f"problem {f.problem.name!r}: the field jumps at t = {found[0]:.8g} because its state crosses a place "
+            "there. The solution goes on, but its derivatives jump by what no adjoint equation knows. Usual cause: sign, "
+            "where or a comparison of the state, for second derivatives relu as well. Ask for what needs one derivative "
+            "less, or smooth the field."
+        )
 
 
 def _cuts(bad: list[tuple[float, float]]) -> set[float]:
@@ -261,15 +285,16 @@ class _Panel:
         theta = self.f.pulled(s, self.along(s), self.back(s)).theta
         return np.array([one @ theta for one in self.directions])
 
-    def defects(self, s: float) -> Array:
-        """|y' − F|, |a' + aᵀF_y| in the largest component, and the integrand beside its polynomial, at one time."""
+    def defects(self, s: float) -> tuple[Array, Array]:
+        """F; and |y' − F|, |a' + aᵀF_y| in the largest component, the integrand beside its polynomial: at one time."""
         y, a = self.along(s), self.back(s)
         got = self.f.pulled(s, y, a)
         dy = _slope(self.along, s, self.hi - self.lo) - got.value.ravel()
         da = _slope(self.back, s, self.hi - self.lo) + got.y.ravel()
         integrand = np.array([one @ got.theta for one in self.directions])
         polynomial = _lagrange(self.at, s) @ self.values
-        return np.array([np.abs(dy).max(), np.abs(da).max(), *np.abs(integrand - polynomial)])
+        off = np.array([np.abs(dy).max(), np.abs(da).max(), *np.abs(integrand - polynomial)])
+        return got.value.ravel(), off
 
 
 def _slope(of: Path, s: float, width: float) -> Array:

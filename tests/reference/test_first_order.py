@@ -120,6 +120,26 @@ def test_a_derivative_that_is_no_function_is_refused():
         first_order(p)
 
 
+@dataclass(frozen=True)
+class Switch(Bump):
+    """y' = 1 + theta [y > 1/2]: the solution goes on, its derivatives jump."""
+
+    def jet(self, t, y, theta, order) -> Jet:
+        above = (y > 0.5).astype(float)
+        first = None
+        if order:
+            first = np.zeros((len(y), 1, 3))
+            first[:, :, 2] = above
+        return Jet(1 + theta * above, first)
+
+
+def test_a_field_that_jumps_with_its_state_has_no_derivative_here():
+    loss = Linear(np.array([[[0.0]], [[1.0]]]))
+    p = Problem("switch", Switch(), np.array([[0.0]]), np.ones(1), np.array([0.0, 1.0]), loss)
+    with pytest.raises(FlowError, match="its state crosses a place"):
+        first_order(p)
+
+
 def test_states_beyond_the_multistep_family_s_memory_are_followed_without_it():
     net = Mlp(2, 2, (2,))
     one = problem(net, batch=1)
