@@ -28,6 +28,8 @@ def verify(
     claim: Annotated[
         list[str] | None,
         typer.Option(
+            "--claim",
+            "--claims",
             metavar="CLAIMS",
             help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
         ),
