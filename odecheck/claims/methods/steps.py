@@ -100,8 +100,9 @@ def _slope(values: dict[float, float]) -> tuple[float, float]:
 def derivatives_are_differences_of_the_steps(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The derivative of the steps in random directions of (y0, theta) is that of differences of the same steps.
 
-    Any fixed-step method, implicit ones too, with the subject's own solutions alone: no formula is known but the
-    subject's. An adaptive method is asked on eight forced steps.
+    Directions are in proportion to the sizes of the numbers. Any fixed-step method, implicit ones too, with the
+    subject's own solutions alone: no formula is known but the subject's. An adaptive method is asked on eight forced
+    steps.
     """
     _of_steps(subject)
     if problem.running is not None:
@@ -111,7 +112,7 @@ def derivatives_are_differences_of_the_steps(subject: Subject, problem: Problem)
     rng = np.random.default_rng(0)
     observed, expected, bars = np.zeros(DIRECTIONS), np.zeros(DIRECTIONS), np.zeros(DIRECTIONS)
     for i in range(DIRECTIONS):
-        of_y, of_theta = rng.standard_normal(problem.y0.shape), rng.standard_normal(problem.field.params)
+        of_y, of_theta = (rng.standard_normal(x.shape) * _sizes(x) for x in (problem.y0, problem.theta))
         observed[i] = np.sum(of_y * got.y0) + of_theta @ got.theta
         values = {
             h: float(problem.loss.value(at.solution(_moved(problem, h * of_y, h * of_theta))))
@@ -119,6 +120,12 @@ def derivatives_are_differences_of_the_steps(subject: Subject, problem: Problem)
         }
         expected[i], bars[i] = _slope(values)
     return Bounded(observed), Bounded(expected, {"differences": bars})
+
+
+def _sizes(x: Array) -> Array:
+    """How far each number may be moved: as far as it is large, or a tenth of the largest; one where all are zero."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    return np.maximum(np.abs(x), 0.1 * largest) if largest else np.ones_like(x)
 
 
 def _moved(problem: Problem, of_y: Array, of_theta: Array) -> Problem:
