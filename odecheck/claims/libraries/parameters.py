@@ -268,7 +268,8 @@ def no_parameters(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     def observe(s: Subject) -> Array:
         found: list[Array] = []
         for change in (_all_frozen, _Bare):
-            got = replace(s, around=(*s.around, change)).gradient(problem)
+            with refusals(s):
+                got = replace(s, around=(*s.around, change)).gradient(problem)
             found += [got.y0.ravel(), np.array([float(got.theta.size)])]
             if isinstance(s.engine, GraphEngine):
                 module, start = backward(s, problem, change)
