@@ -14,13 +14,12 @@ from odecheck.judge import Verdict
 from odecheck.record import Record
 from odecheck.records.run_folder import frame, read_facts, read_records
 from odecheck.records.summary import COLUMNS as OUTCOMES
-from odecheck.records.summary import NOT_ASKED
 from odecheck.records.summary import identifier, outcome
 from odecheck.report.schemas import Kind, Piece
 from odecheck.report.text import tidy
 
 # an outcome in the words of the terminal's table
-WORDS: Mapping[str, str] = {kind: title for title, kind, _ in (*OUTCOMES, NOT_ASKED)}
+WORDS: Mapping[str, str] = {kind: title for title, kind, _ in OUTCOMES}
 
 
 @dataclass(frozen=True)
