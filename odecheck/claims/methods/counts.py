@@ -95,6 +95,8 @@ def estimates(calls: list[Call], tableau: Tableau, solver: Toleranced) -> list[f
     stages, c = tableau.stages, np.array(tableau.c)
     fresh = tableau.first_stage == "fresh"
     size = stages if fresh else stages - 1
+    if size < 2:
+        raise NotApplicable("a step of the method is one call of the field: which calls are steps cannot be told")
     forwards = 1.0 if calls[-1][0] > calls[0][0] else -1.0
     begin = calls[0]
     found: list[float] = []
@@ -105,7 +107,8 @@ def estimates(calls: list[Call], tableau: Tableau, solver: Toleranced) -> list[f
         origins = [begin] if pending is None else [pending[0], begin]
         match = next((o for o in origins if _fits(group, o[0], c[-size:], forwards)), None)
         if match is None:
-            if found or pending:  # after the last step, or something else than steps
+            if found or pending:  # something else than steps, and nobody knows what became of the last one
+                pending = None
                 break
             at += 1  # what chooses the first step
             continue
