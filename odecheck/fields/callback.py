@@ -217,7 +217,9 @@ def _second(first: Tensor, z: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     batch, d, n = first.shape
     outputs = first.reshape(batch, d * n)
     held = max(1, NUMBERS // (batch * (1 + z[1].numel() + z[2].numel())))
-    both = torch.cat([_rows(part, z, keep=False) for part in outputs.split(held, dim=1)], dim=1).reshape(batch, d, n, n)
+    both = torch.cat([_rows(part, z, keep=False) for part in torch.split(outputs, held, dim=1)], dim=1).reshape(
+        batch, d, n, n
+    )
     return (both + both.transpose(-1, -2)) / 2
 
 

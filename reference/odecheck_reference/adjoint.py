@@ -12,11 +12,12 @@ from time import process_time
 
 import numpy as np
 
+from .bars import at_least, with_seen
 from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .fields.pulled import pull
 from .first_order import first_order, is_large
-from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories, with_seen
+from .flow import NEARBY, RUNS, followed, moved, spread, trajectories
 from .follow import Followed
 from .problem import Problem
 from .sensitivity import with_cost_as_state

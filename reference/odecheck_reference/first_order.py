@@ -21,10 +21,11 @@ from time import process_time
 import numpy as np
 
 from . import by_adjoint
+from .bars import at_least
 from .bounded import Array, Bounded
 from .by_adjoint import NODES, Answer, nodes
 from .fields.pulled import Pulled, pull, pulls
-from .flow import FlowError, at_least, spread, trajectories
+from .flow import FlowError, spread, trajectories
 from .follow import mostly_in_time
 from .jumps import along
 from .path import OutOfBudget, Path
@@ -249,9 +250,9 @@ def _refuse_jumps_along_the_way(f: _Flat, y: Path, times: Array, rates: Array) -
     if found is not None and not mostly_in_time(found, rate):
         raise FlowError(
             f"problem {f.problem.name!r}: the field jumps at t = {found[0]:.8g} because its state crosses a place "
-            "there. The solution goes on, but its derivatives jump by what no adjoint equation knows. Usual cause: sign, "
-            "where or a comparison of the state, for second derivatives relu as well. Ask for what needs one derivative "
-            "less, or smooth the field."
+            "there. The solution goes on, but its derivatives jump by what no adjoint equation knows. Usual cause: "
+            "sign, where or a comparison of the state, for second derivatives relu as well. Ask for what needs one "
+            "derivative less, or smooth the field."
         )
 
 

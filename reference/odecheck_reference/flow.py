@@ -37,6 +37,7 @@ from itertools import product
 
 import numpy as np
 
+from .bars import at_least, looked_at, with_seen
 from .bounded import Array, Bounded
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
@@ -299,26 +300,6 @@ def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array
     seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in runs])
     squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
     return looked_at(at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0))), runs[0].seen)
-
-
-def at_least(seen: Bounded, propagated: float) -> Bounded:
-    """The same with a bar not below `propagated`, what the bars of its ingredients do to it."""
-    missing = max(propagated - float(np.max(seen.radius, initial=0.0)), 0.0)
-    return Bounded(seen.value, {**seen.budget, "propagated": missing})
-
-
-def looked_at(found: Bounded, seen: Seen | None) -> Bounded:
-    """The same, saying how narrow a feature was certainly looked at."""
-    return found if seen is None else Bounded(found.value, found.budget, looked_at=seen.looked_at)
-
-
-def with_seen(found: Bounded, seen: Seen | None, where: Callable[[Array], Array]) -> Bounded:
-    """The same with the terms of the scan, in the largest of the components that `where` takes out of all."""
-    if seen is None:
-        return found
-    terms = {"grain": seen.grain, "defect": seen.defect, "jumps": seen.jumps}
-    sizes = {name: float(np.max(where(term), initial=0.0)) for name, term in terms.items()}
-    return looked_at(Bounded(found.value, {**found.budget, **sizes}), seen)
 
 
 def solution(problem: Problem) -> Bounded:
