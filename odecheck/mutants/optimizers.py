@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from odecheck.claim import Mutant
-from odecheck.curvature import Factors, SampleIntegrals
+from odecheck.curvature import Eigenbasis, Factors, SampleIntegrals
 from odecheck.fields.cnf import CNF
 from odecheck.optim.horizon import HorizonFeedback, HorizonNewton
 from odecheck.optim.snopt import SNOpt
@@ -32,10 +32,10 @@ def with_class(place: str, kind: type) -> Mutant:
 class Undamped(SNOpt):
     """The damping is a thousandth of what was asked for."""
 
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Any = None, *, samples: int | None = None) -> Any:
         """A step with another damping."""
         self.param_groups[0]["damping"] /= 1000
-        return super().step(closure)
+        return super().step(closure, samples=samples)
 
 
 class DampedTwice(SNOpt):
@@ -50,7 +50,7 @@ class DampedTwice(SNOpt):
 class Idle(SNOpt):
     """Gradients stay what they are."""
 
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Any = None, *, samples: int | None = None) -> Any:
         """Nothing."""
         return None
 
@@ -114,6 +114,48 @@ class InsideAlone(SNOpt):
         super().__init__(model, **{**options, "layers": "ode"})
 
 
+class Unaveraged(SNOpt):
+    """The spectrum stays that of the factors."""
+
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        pass
+
+
+class Unrotated(SNOpt):
+    """The squares that are averaged are of the gradient as it is, and not in the basis."""
+
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        basis.spectrum.lerp_(samples * gradient.square(), 1 - group["average"])
+
+
+class Uncounted(SNOpt):
+    """The number of samples is left out of the average."""
+
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        SNOpt._average(basis, gradient, 1, group)  # pyright: ignore[reportPrivateUsage]
+
+
+class OfTheStep(SNOpt):
+    """What is averaged are squares of the preconditioned gradient."""
+
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        step = basis.precondition(gradient, group["damping"])
+        SNOpt._average(basis, step, samples, group)  # pyright: ignore[reportPrivateUsage]
+
+
+class Swapped(SNOpt):
+    """The former average counts 1 − a and the new gradient a."""
+
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        other = {**group, "average": 1 - group["average"]}
+        SNOpt._average(basis, gradient, samples, other)  # pyright: ignore[reportPrivateUsage]
+
+
 class Halved(SampleIntegrals):
     """The cotangents' part of every sample counts half."""
 
@@ -161,6 +203,9 @@ DAMPED_TWICE = with_class("optimizer", DampedTwice)
 STALE, ACCUMULATING = with_class("optimizer", Stale), with_class("optimizer", Accumulating)
 OLD_SPECTRUM, FIRST_BATCH = with_class("optimizer", OldSpectrum), with_class("optimizer", FirstBatch)
 EVERYWHERE, INSIDE_ALONE = with_class("optimizer", Everywhere), with_class("optimizer", InsideAlone)
+UNAVERAGED, UNROTATED = with_class("optimizer", Unaveraged), with_class("optimizer", Unrotated)
+UNCOUNTED, OF_THE_STEP = with_class("optimizer", Uncounted), with_class("optimizer", OfTheStep)
+SWAPPED = with_class("optimizer", Swapped)
 HALVED, FORGETFUL = with_class("samples", Halved), with_class("samples", Forgetful)
 STRAIGHT, UNPENALISED = with_class("newton", Straight), with_class("feedback", Unpenalised)
 UNSIGNED = with_class("flow", Unsigned)

@@ -80,7 +80,7 @@ OF_LIBRARIES: Plan = (
     (CLOSED, "switched", ("DER-9",)),
     (CLOSED, "pendulum, squared error", ("HES-8",)),
     (CLOSED, "clocked", ("OPT-1", "OPT-3", "FLOW-1")),
-    (CLOSED, "on the grid", ("OPT-1", "OPT-2", "OPT-4", "OPT-5", "OPT-6")),
+    (CLOSED, "on the grid", ("OPT-1", "OPT-2", "OPT-4", "OPT-5", "OPT-6", "OPT-7")),
     (FIXED, "on the grid", ("STEP-1", "STEP-2")),
     (FIXED, "small tanh network", ("STEP-1",)),
 )

@@ -53,7 +53,7 @@ def step_is_a_dense_solve(subject: Subject, problem: Problem) -> tuple[Bounded, 
             loss(attached(module, subject.solver, y0, ts)).backward()
         gather.finish()
         factors = sums.factors(along=set(layers), reduction="sum", rank=1)
-        precondition = optimizer(module, damping=DAMPING, refresh=2, reduction="sum")
+        precondition = optimizer(module, damping=DAMPING, refresh=2, reduction="sum", spectrum="factors")
         for scale in (1.0, -0.5):
             module.zero_grad()
             (scale * loss(attached(module, subject.solver, y0, ts))).backward()

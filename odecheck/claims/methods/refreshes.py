@@ -28,18 +28,19 @@ PAPER = "arXiv:2109.14158: the preconditioned step"
 REFRESHES = ((1.0, 3), (1.25, 5), (0.5, 2))
 
 
-def _quadratic(y: Tensor) -> Tensor:
+def quadratic(y: Tensor) -> Tensor:
     """A loss of the last state that takes any number of rows: the mean over them."""
     return (y[-1] - 0.25).square().sum(dim=1).mean()
 
 
-def _rows(y0: Tensor, count: int) -> Tensor:
+def rows_of(y0: Tensor, count: int) -> Tensor:
     """So many starts, all different."""
     scale = 1 + 0.3 * torch.arange(count, dtype=y0.dtype)[:, None]
     return y0[torch.arange(count) % len(y0)] / scale
 
 
-def _moved(module: nn.Module, by: float) -> None:
+def moved(module: nn.Module, by: float) -> None:
+    """All parameters times a factor."""
     with torch.no_grad():
         for p in module.parameters():
             p.mul_(by)
@@ -62,18 +63,19 @@ def each_refresh_begins_anew(subject: Subject, problem: Problem) -> tuple[Bounde
     def observe(module: nn.Module, y0: Tensor, ts: Tensor, _: Any) -> Compared:
         attached, compared, twin = graph_of(subject.engine).attached, Compared(), copy.deepcopy(module)
         layers, others = layers_of(module), layers_of(twin)
-        precondition = of_kit(subject, "optimizer")(module, damping=DAMPING, refresh=1, reduction="mean")
+        optimizer = of_kit(subject, "optimizer")
+        precondition = optimizer(module, damping=DAMPING, refresh=1, reduction="mean", spectrum="factors")
         for by, count in REFRESHES:
-            start = _rows(y0, count)
+            start = rows_of(y0, count)
             for one in (module, twin):
-                _moved(one, by)
+                moved(one, by)
                 one.zero_grad()
             sums = KroneckerSums()
             with (gather := Gather(twin, sums)):
-                _quadratic(attached(twin, subject.solver, start, ts)).backward()
+                quadratic(attached(twin, subject.solver, start, ts)).backward()
             gather.finish()
             factors = sums.factors(along=set(others), reduction="mean", rank=1)
-            _quadratic(attached(module, subject.solver, start, ts)).backward()
+            quadratic(attached(module, subject.solver, start, ts)).backward()
             precondition.step()
             for layer, other in zip(layers, others, strict=True):
                 compared.expect(factors[other], matrix_of(other))
@@ -138,7 +140,7 @@ def layers_outside_of_the_solve(subject: Subject, problem: Problem) -> tuple[Bou
     ended = ended_problem(problem)
 
     def observe(module: nn.Module, y0: Tensor, ts: Tensor, _: Any) -> Compared:
-        compared, start = Compared(), _rows(y0, 3)
+        compared, start = Compared(), rows_of(y0, 3)
 
         def solve(field: nn.Module, y: Tensor) -> Tensor:
             return graph_of(subject.engine).attached(field, subject.solver, y, ts)
@@ -148,9 +150,10 @@ def layers_outside_of_the_solve(subject: Subject, problem: Problem) -> tuple[Bou
             layers_of(model.field)
             outside = [model.before, model.after]
             optimizer = of_kit(subject, "optimizer")
-            precondition = optimizer(model, damping=DAMPING, refresh=1, reduction="mean", layers=which)
+            options = {"damping": DAMPING, "refresh": 1, "reduction": "mean", "spectrum": "factors"}
+            precondition = optimizer(model, layers=which, **options)
             with _caught(outside) as caught:
-                _quadratic(model(start)).backward()
+                quadratic(model(start)).backward()
             for layer in outside:
                 if which == "ode":
                     compared.unchanged(matrix_of(layer))
