@@ -9,6 +9,7 @@ Nothing of torch is imported until a test asks for a record.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -38,7 +39,8 @@ def parametrize(
 
     A claim among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the
     test has to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the
-    test.
+    test. What is inconclusive is no pass: it fails `assert record.verdict is odecheck.HOLDS` and `assert record.ok`,
+    and a test that asserts neither ends with a warning that says what would decide it.
 
     Args:
         subjects: as for `odecheck.check`.
@@ -148,7 +150,18 @@ def record(request: pytest.FixtureRequest) -> Record:
     request.node.add_report_section("call", "odecheck", str(made))
     if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
         pytest.skip(f"{made.verdict}: {made.message}")
+    _warn_of_undecided([made])
     return made
+
+
+def _warn_of_undecided(records: Iterable[Record]) -> None:
+    """pytest has no status for what is inconclusive: a warning, which -W error turns into a failure."""
+    from .judge import Verdict
+
+    for record in records:
+        if record.verdict is Verdict.INCONCLUSIVE and not record.ok:
+            said = f"{record.claim} is inconclusive ({record.subject}; {record.problem}); to decide it: {record.decides}"
+            warnings.warn(said, stacklevel=2)
 
 
 @pytest.fixture
@@ -156,7 +169,7 @@ def watch(request: pytest.FixtureRequest) -> Any:
     """Watch training steps in a test; see `odecheck.watch`.
 
     `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
-    fails it, and the step's table is shown.
+    fails it, and the step's table is shown. What is inconclusive is a warning of pytest.
     """
     from .judge import Verdict
     from .watching.step import watch as begin
@@ -172,7 +185,9 @@ def watch(request: pytest.FixtureRequest) -> Any:
     steps = [step for step in begun if step]
     for step in steps:
         request.node.add_report_section("call", "odecheck", str(step))
-    wrong = [record for step in steps for record in step.check() if record.verdict is Verdict.REFUTED]
+    found = [record for step in steps for record in step.check()]
+    _warn_of_undecided(found)
+    wrong = [record for record in found if record.verdict is Verdict.REFUTED]
     if wrong:
         pytest.fail("\n".join(map(str, wrong)), pytrace=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from odecheck_reference import FlowError, Problem
@@ -16,6 +16,7 @@ from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
 from .subject import Subject
+from .undecided import reference_without_an_answer, what_decides
 
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
@@ -51,6 +52,7 @@ class Record:
         seconds: Of the clock, of all rungs.
         message: The claim in words, or why there is no verdict.
         source: Where the claim is stated.
+        decides: What would decide it, in one line; empty where it is not inconclusive.
     """
 
     claim: str
@@ -76,6 +78,7 @@ class Record:
     seconds: float
     message: str
     source: str
+    decides: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -106,10 +109,13 @@ class Record:
             f"  gap / bar {self.score:.3g}, observed / expected {self.ratio:.10g}, "
             f"largest term of the bar: {self.largest_term}\n"
             f"  would have refuted a relative defect of {self.resolved:.2g} (asked for: {self.resolution:.2g})"
+            + (f"\n  to decide it: {self.decides}" if self.decides else "")
         )
 
 
 COLUMNS = tuple(f.name for f in fields(Record))
+# columns without which a row is no record; kept rows of before may lack the others
+NEEDED = frozenset(f.name for f in fields(Record) if f.default is MISSING)
 
 
 def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
@@ -124,21 +130,24 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
         The verdict, and what it rests on and has cost.
     """
     judgement: Judgement | None = None
-    message = claim.text
+    message, decides = claim.text, ""
     with unit_of_work(), metered() as cost:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
             verdict = judgement.verdict
+            if verdict is Verdict.INCONCLUSIVE:
+                decides = what_decides(judgement, resolution=claim.resolution, solver=subject.solver)
         except NotApplicable as reason:
             verdict, message = Verdict.NOT_APPLICABLE, str(reason)
         except Unsupported as reason:
             verdict, message = Verdict.UNSUPPORTED, str(reason)
         except FlowError as reason:
             verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {reason}"
+            decides = reference_without_an_answer(reason)
         except Exception as error:  # whatever a user's model or library raises is a row of its own
             verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
-    return _row(claim, subject, problem, verdict, message, judgement, cost)
+    return replace(_row(claim, subject, problem, verdict, message, judgement, cost), decides=decides)
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:

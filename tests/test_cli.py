@@ -66,7 +66,8 @@ def test_all_as_expected_is_0(odecheck):
         ("wrong", False, 1, "observed / expected 1.0002"),
         ("known", False, 0, "known to fail (1 of its problems): scaled on purpose"),
         ("stale", False, 1, "known to fail, and holds: was fixed since"),
-        ("coarse", False, 0, "SOL-2 inconclusive"),
+        ("coarse", False, 3, "SOL-2 inconclusive"),
+        ("coarse", False, 3, "to decide it: an error that is"),
         ("coarse", True, 1, "SOL-2 inconclusive"),
     ],
 )
@@ -109,7 +110,7 @@ def test_json_and_junit(odecheck):
     status, output = odecheck("verify", "cli_model.py:known", *QUICK, "--json", "out/a.json", "--junit", "out/a.xml")
     assert status == 0, output
     written = json.loads(Path("out/a.json").read_text(), parse_constant=pytest.fail)
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     assert written["facts"]["seed"] == 0
     assert [row["verdict"] for row in written["records"]] == ["holds", "refuted", "not applicable"]
     assert written["records"][2]["observed"] is None
@@ -123,7 +124,7 @@ def test_json_and_junit(odecheck):
 
 def test_json_to_the_standard_output_is_nothing_else(odecheck, capfd):
     result = CliRunner().invoke(app, ["verify", "cli_model.py:right", *QUICK, "--json", "-"])
-    assert json.loads(result.stdout)["schema"] == 1
+    assert json.loads(result.stdout)["schema"] == 2
     assert "SOL-2" in result.stderr
 
 

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from odecheck_reference import Problem, solution
-from odecheck_reference.fields import Lorenz
+from odecheck_reference.fields import Linear, Lorenz
 from odecheck_reference.losses import SquaredError
 
-from odecheck.engines.torchdiffeq import Backprop
+from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.refinement import ladder
+from odecheck.runner.run import check
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
@@ -48,6 +50,26 @@ def test_rungs_that_do_not_contract_know_nothing() -> None:
     assert bar(1e-3, 2e-3, 1e-3, 2e-3, 1e-3)[0] == math.inf
     # a solver that ignores what it is asked for gives the same wrong number on all rungs up to noise above round-off
     assert bar(1e-3, 1e-3 + 1e-9, 1e-3 - 1e-9, 1e-3 + 2e-9, 1e-3 - 2e-9)[0] == math.inf
+
+
+def test_rungs_that_drift_apart_are_no_limit_however_near_they_are() -> None:
+    """The rungs of explicit Euler on y' = -50 y at t = 1/2 from a step of 1/50 on: the limit is 1.4e-11 away."""
+    limit = float(np.exp(-25.0))
+    radius, error = bar(*((1 - 50 * h) ** (0.5 / h) - limit for h in (0.02, 0.01, 0.005, 0.0025, 0.00125)))
+    assert error > 1e-12
+    assert radius == math.inf
+    # round-off wanders: its distances grow a little, and are no drift
+    assert bar(0.0, 1e-15, 5e-15, 2e-15, 1e-14)[0] < 1e-12
+    assert bar(0.0, 3e-14, 8e-14, 2e-14, 7e-14)[0] < 1e-12
+
+
+@pytest.mark.parametrize("engine", [Backprop(), Adjoint()])
+def test_a_method_that_damps_too_much_is_no_false_alarm(engine) -> None:
+    ts, shape = np.array([0.0, 0.5, 1.0]), (3, 1, 1)
+    loss = SquaredError(np.ones(shape), 0.25 * np.ones(shape))
+    problem = Problem("decay", Linear(1), np.ones((1, 1)), np.array([-50.0, 0.0]), ts, loss)
+    records = check(Subject(SHIPPED, FixedStep("euler", step=0.02), engine), problem, ["SOL-2", "NODE-1", "NODE-2"])
+    assert [r.verdict for r in records] == ["inconclusive"] * 3
 
 
 def test_one_accident_is_answered_by_the_next_rungs() -> None:

@@ -48,7 +48,7 @@ def verify(
     summary: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
@@ -57,7 +57,8 @@ def verify(
     """Judge every claim on every subject and problem.
 
     Exit status 0: all as expected; 1: something is not; 2: bad input;
-    130: interrupted, and --resume goes on.
+    3: nothing is refuted, and something is inconclusive (with a line that says
+    what would decide it); 130: interrupted, and --resume goes on.
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function
     that returns these, or an nn.Module with an example state. Subjects with a

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from odecheck.errors import BadInput
 from odecheck.judge import Verdict
-from odecheck.record import COLUMNS, Record
+from odecheck.record import COLUMNS, NEEDED, Record
 
 from .journal import Journal, digest, replace, write_table
 
@@ -308,7 +308,7 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     kept: dict[tuple[str, str, str], Record] = {}
     for one in rows:
         row = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
-        if set(row) != set(COLUMNS):
+        if not set(row) <= set(COLUMNS) or not set(row) >= NEEDED:
             damaged.append(f"a row without the columns of a record: {str(cast(object, one))[:60]}")
             continue
         try:

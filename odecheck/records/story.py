@@ -33,6 +33,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             + (f", but known to fail: {record.expected_failure}" if record.expected_failure else ""),
         ),
         ("message", record.message if record.message != statement else ""),
+        ("to decide it", record.decides),
         ("as expected", "yes" if record.ok else "no"),
     ]
     if record.worst:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from odecheck.record import Record
 
+# the exit status of a run in which nothing failed and something is not decided
+UNDECIDED = 3
+
 Outcome = Literal["passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable"]
 
 
@@ -36,8 +39,18 @@ def outcome(record: Record, *, strict: bool = False) -> Outcome:
 
 
 def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
-    """0, or 1 when a record is refuted, an error, or holds although it is known to fail."""
-    return int(any(outcome(record, strict=strict) == "failed" for record in records))
+    """What a command that judges exits with.
+
+    Args:
+        records: all that were judged.
+        strict: whether what is inconclusive has failed.
+
+    Returns:
+        1 when a record is refuted, an error, or holds although it is known to fail; otherwise UNDECIDED when one is
+        inconclusive and was not expected to be; otherwise 0.
+    """
+    outcomes = {outcome(record, strict=strict) for record in records}
+    return 1 if "failed" in outcomes else UNDECIDED if "inconclusive" in outcomes else 0
 
 
 def identifier(record: Record) -> str:
@@ -131,6 +144,7 @@ def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
         if outcome(record, strict=strict) == "inconclusive":
             where = f"{record.subject}; {record.problem}"
             lines.append(f"[{identifier(record)}] {record.claim} inconclusive: {_why(record)}: {where}")
+            lines += [f"  to decide it: {record.decides}"] if record.decides else []
     known: dict[tuple[str, str, str], int] = {}
     for record in records:
         if outcome(record) == "expected failure":

@@ -26,6 +26,7 @@ COLUMNS = (
     Column("solves", "solves", "count"),
     Column("seconds", "seconds", "number"),
     Column("message", "message"),
+    Column("decides", "to decide it"),
 )
 QUANTITIES = ("gap", "bar", "score", "resolved", "nfe", "solves", "seconds")
 BY = ("outcome", "claim", "problem", "subject", "run")
