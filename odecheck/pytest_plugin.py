@@ -155,12 +155,14 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 def _warn_of_undecided(records: Iterable[Record]) -> None:
-    """pytest has no status for what is inconclusive: a warning, which -W error turns into a failure."""
+    """No status of pytest is for what is inconclusive: a warning, which -W error turns into a failure."""
     from .judge import Verdict
 
     for record in records:
         if record.verdict is Verdict.INCONCLUSIVE and not record.ok:
-            said = f"{record.claim} is inconclusive ({record.subject}; {record.problem}); to decide it: {record.decides}"
+            said = (
+                f"{record.claim} is inconclusive ({record.subject}; {record.problem}); to decide it: {record.decides}"
+            )
             warnings.warn(said, stacklevel=2)
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from odecheck_reference import FlowError, Problem
+from odecheck_reference import Bounded, FlowError, Problem
 
 from .claim import Claim
 from .errors import NotApplicable, Unsupported
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
+from .refinement import Refined, erratic
 from .subject import Subject
 from .undecided import reference_without_an_answer, what_decides
 
@@ -135,7 +136,8 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
-            verdict = judgement.verdict
+            judgement, said = _each_rung(judgement, observed, expected, claim.expected(problem))
+            verdict, message = judgement.verdict, message + said
             if verdict is Verdict.INCONCLUSIVE:
                 decides = what_decides(judgement, resolution=claim.resolution, solver=subject.solver)
         except NotApplicable as reason:
@@ -148,6 +150,21 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
         except Exception as error:  # whatever a user's model or library raises is a row of its own
             verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
     return replace(_row(claim, subject, problem, verdict, message, judgement, cost), decides=decides)
+
+
+def _each_rung(j: Judgement, observed: Bounded, expected: Bounded, wanted: Verdict) -> tuple[Judgement, str]:
+    """The judgement, refuted where a single rung of a refinement is wrong although the finest may be right."""
+    if j.verdict is Verdict.REFUTED or wanted is not Verdict.HOLDS:
+        return j, ""
+    undecided = j.verdict is Verdict.INCONCLUSIVE
+    for seen, other in ((observed, expected), (expected, observed)):
+        bad = erratic(seen, other, undecided=undecided) if isinstance(seen, Refined) else None
+        if bad:
+            ratio = bad.observed / bad.expected if bad.expected else float("nan")
+            score, bar = bad.gap / bad.allowed, {"what a right rung may be off by": bad.allowed}
+            found = replace(j, verdict=Verdict.REFUTED, worst=bad.worst, observed=bad.observed, expected=bad.expected)
+            return replace(found, bar=bad.allowed, score=score, ratio=ratio, budget=bar), f" But {bad.text}."
+    return j, ""
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:

@@ -15,6 +15,10 @@ ADVICE = {
     "lie well above the reference's bar",
     "steps that the tolerance does not choose": "a longer interval, or outputs that are farther apart: then the "
     "tolerance chooses the steps",
+    "absolute tolerance above the state": "an absolute tolerance that is far below the state: "
+    "Adaptive(..., atol=...), or a state in other units",
+    "a finer rung that raised": "a tolerance or a step that can be refined twice: begin with a looser one, or with a "
+    "shorter interval",
     "not yet asymptotic": "shorter steps or a shorter interval: a ladder of errors further down, where it is a power",
     "fit": "a wider ladder of errors: more decades of tolerance, so that their scatter says less",
     "roundoff": "numbers of one size, or a shorter interval: the answer is as small as what float64 rounds",

@@ -6,6 +6,8 @@ y' = F(t, y, theta), L = Φ(y(ts)) + ∫ ℓ(t, y, theta) dt, a(t) = dL/dy(t). A
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from odecheck_reference import Bounded, Problem, adjoint_states, gradient, solution, transition, volume
 from odecheck_reference.bounded import Array
@@ -13,9 +15,10 @@ from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim, family
 from odecheck.claims.shared.families import ANY_FIELD
+from odecheck.claims.shared.promises import gradient_at
 from odecheck.errors import NotApplicable
 from odecheck.mutants import derivatives as wrong
-from odecheck.refinement import ladder
+from odecheck.refinement import Rung, ladder
 from odecheck.subject import Subject
 
 WRONG_ADJOINTS = (
@@ -32,7 +35,7 @@ NODE = family("NODE", title="Neural ODEs: the first derivative (arXiv:1806.07366
     "NODE-1",
     source=f"{PONTRYAGIN}: the adjoint equation",
     resolution=1e-5,
-    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS],
+    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
 def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a(t) = dL/dy(t) solves −a' = F_yᵀ a + ℓ_y with a(T) = Φ_y and a jump of Φ_y at every observation.
@@ -47,21 +50,26 @@ def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 
     truth = adjoint_states(problem)
     kept = {name: term[:-1] for name, term in truth.budget.items()}
+
     # the subject starts from the reference's states, which are themselves known only up to their bar
-    return ladder(subject, observe), Bounded(truth.value[:-1], kept)
+    def promised(rung: Rung) -> float:
+        return sum(gradient_at(rung, part) for part in parts)
+
+    return ladder(subject, observe, promised=promised), Bounded(truth.value[:-1], kept)
 
 
 @claim(
     "NODE-2",
     source=f"{PONTRYAGIN}: the gradient in the parameters",
     resolution=1e-5,
-    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS],
+    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
 def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dtheta = ∫ (F_thetaᵀ a + ℓ_theta) dt; the reference has it from forward sensitivities instead."""
     if problem.field.params == 0:
         raise NotApplicable("the field has no parameters")
-    return ladder(subject, lambda s: s.gradient(problem).theta), gradient(problem).theta
+    promised = partial(gradient_at, problem=problem)
+    return ladder(subject, lambda s: s.gradient(problem).theta, promised=promised), gradient(problem).theta
 
 
 @claim(
@@ -76,6 +84,7 @@ def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
         wrong.FLIPPED_START_TIME,
         wrong.FORGOTTEN_OBSERVATION,
         wrong.WRONG_INTERVAL,
+        wrong.ERRATIC[0],
     ],
 )
 def time_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
