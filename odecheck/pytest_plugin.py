@@ -130,7 +130,12 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
     literally_false = case.claim.expected(case.problem) is Verdict.REFUTED
     if bool(known) == literally_false:  # neither, or a known failure to fail
         return []
-    return [pytest.mark.xfail(strict=True, reason=known or f"{case.claim.id} is false when read literally")]
+    reason = known or f"{case.claim.id} is false when read literally"
+    return [pytest.mark.xfail(strict=True, reason=reason, raises=(AssertionError, pytest.fail.Exception))]
+
+
+class WrongResidual(Exception):
+    """A subject is off by something else than a claim that is false as it reads predicts."""
 
 
 @pytest.fixture
@@ -144,6 +149,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
     validate(case.subject, case.problem)
     made: Record = case.run()
+    known = case.subject.expected_failures.get(case.claim.id)
     # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
     for name, value in asdict(made).items():
         request.node.user_properties.append((PREFIX + name, str(value) if isinstance(value, str) else value))
@@ -151,6 +157,8 @@ def record(request: pytest.FixtureRequest) -> Record:
     if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
         pytest.skip(f"{made.verdict}: {made.message}")
     _warn_of_undecided([made])
+    if made.verdict is Verdict.REFUTED and made.expected_verdict == Verdict.REFUTED and not made.ok and not known:
+        raise WrongResidual(str(made))  # of another kind than what the mark xfail expects
     return made
 
 

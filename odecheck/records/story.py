@@ -45,6 +45,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             ("ratio", f"{record.ratio:.12g} (observed / should be)"),
             ("would have seen", f"a relative defect of {record.resolved:.3g}, asked for {record.resolution:.3g}"),
             ("terms of the bar", _terms(record)),
+            ("looked at", record.narrowest),
         ]
     pairs.append(
         (

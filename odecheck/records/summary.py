@@ -66,6 +66,7 @@ class ClaimRow:
         claim: its id.
         counts: of each outcome the records.
         resolved: the largest relative defect that a "holds" may hide; NaN where nothing holds.
+        looked_at: the widest feature that may have been missed, in time; NaN where nothing was judged.
         nfe: evaluations of the field, of all records.
         seconds: of the wall, of all records.
     """
@@ -73,6 +74,7 @@ class ClaimRow:
     claim: str
     counts: dict[str, int]
     resolved: float
+    looked_at: float
     nfe: int
     seconds: float
 
@@ -92,7 +94,8 @@ def by_claim(records: Sequence[Record]) -> list[ClaimRow]:
             counts[outcome(record)] = counts.get(outcome(record), 0) + 1
         seen = [record.resolved for record in mine if outcome(record) == "passed" and record.verdict == "holds"]
         resolved = max(seen, default=math.nan)
-        rows.append(ClaimRow(claim, counts, resolved, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
+        looked = max((r.looked_at for r in mine if not math.isnan(r.looked_at)), default=math.nan)
+        rows.append(ClaimRow(claim, counts, resolved, looked, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
     return rows
 
 
@@ -115,7 +118,7 @@ def table(records: Sequence[Record]) -> Any:
     made.add_column("claim", no_wrap=True)
     for title, _, _ in COLUMNS:
         made.add_column(title, justify="right")
-    for title in ("would have seen", "NFE", "seconds"):
+    for title in ("would have seen", "looked at", "NFE", "seconds"):
         made.add_column(title, justify="right")
     rows = by_claim(records)
     silent = [row.claim for row in rows if set(row.counts) <= {"not applicable"}]
@@ -124,8 +127,9 @@ def table(records: Sequence[Record]) -> Any:
             continue
         cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
+        looked = "" if math.isnan(row.looked_at) else "-" if math.isinf(row.looked_at) else f"{row.looked_at:.0e}"
         style = "bold red" if row.failed else ""
-        made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+        made.add_row(Text(row.claim, style=style), *cells, seen, looked, f"{row.nfe:,}", f"{row.seconds:.1f}")
     if silent:
         made.caption = f"No case for: {', '.join(silent)}."
         made.caption_justify = "left"

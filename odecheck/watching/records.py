@@ -80,5 +80,6 @@ def _record(row: Row, claim: str, verdict: Verdict, message: str, j: Judgement |
         seconds=row.truth_seconds,
         message=message,
         source=SOURCE,
+        looked_at=float("inf") if j else NAN,  # no run of the truth is scanned here
         decides=_decides(row) if verdict is Verdict.INCONCLUSIVE else "",
     )

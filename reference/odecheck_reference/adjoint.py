@@ -6,7 +6,6 @@ A second route to what the variational equations give: nothing here uses a sensi
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -14,12 +13,13 @@ from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories, with_seen
 from .follow import Followed
+from .looked import kept
 from .problem import Problem
 from .sensitivity import with_cost_as_state
 from .stepping import Restart
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def adjoint_states(problem: Problem) -> Bounded:
     """a(t_i) = dL/dy(t_i) at all times, where the observation at t_i itself counts: (times, batch, state).
 
@@ -80,7 +80,7 @@ def _seconds(problem: Problem, jets: Jets) -> float:
     return jets.alone(problem.ts[[0, -1]], problem.y0)
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def volume(problem: Problem) -> Bounded:
     """exp ∫ tr F_y dt of every row, from ts[0] to ts[-1]: (batch,). Liouville's formula for det dy(T)/dy0."""
     shape, size, d = problem.y0.shape, problem.y0.size, problem.field.state

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 from scipy import stats
 
 from odecheck.claim import claim
@@ -158,7 +158,7 @@ def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded
     return observed_order(subject, problem, 1 / 3, stated or 0)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def seen_evenly(problem: Problem, outputs: int) -> Problem:
     """The problem at equidistant times. One object, so that what a subject solved of it is kept for other claims."""
     times = np.asarray(np.linspace(float(problem.ts[0]), float(problem.ts[-1]), 1 + outputs), dtype=np.float64)

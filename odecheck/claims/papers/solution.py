@@ -142,7 +142,8 @@ def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bound
         half = s.solution(whole.with_(ts=np.array([start, middle])))[-1]
         return s.solution(whole.with_(ts=np.array([middle, end]), y0=half))[-1]
 
-    return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
+    size = float(np.max(np.abs(solution(whole).value)))  # along the way: an end that has decayed is known to no less
+    return ladder(subject, pieces, scale=size), ladder(subject, lambda s: s.solution(whole)[-1], scale=size)
 
 
 @claim(

@@ -16,10 +16,9 @@ An error of the state at s is that of another start, and moves ∂L/∂z by the 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from odecheck_reference import Problem, gradient, hessian, solution, transition
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 
 from odecheck.errors import NotApplicable
@@ -41,7 +40,7 @@ INTERPOLATED = {"dopri8": 1e3, "fehlberg2": 1e3}
 HESSIAN = 60
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def amplification(problem: Problem) -> float:
     """κ: the largest ‖Φ(t, s)‖₂ over s ≤ t, both out of 21 equidistant times, and over the rows of the batch."""
     times = np.linspace(problem.ts[0], problem.ts[-1], 21)

@@ -22,6 +22,7 @@ COLUMNS = (
     Column("score", "gap / bar", "number"),
     Column("resolved", "would have seen", "number"),
     Column("resolution", "asked for", "number"),
+    Column("looked_at", "looked at, in time", "number"),
     Column("nfe", "NFE", "count"),
     Column("solves", "solves", "count"),
     Column("seconds", "seconds", "number"),
