@@ -174,8 +174,10 @@ def _not_asked(rung: Rung) -> float:
     step that it begins with, agree bit for bit and are wrong.
     """
     solver = rung.subject.solver
-    if not isinstance(solver, Toleranced) or not 0 < rung.state < np.inf:
+    if not isinstance(solver, Toleranced) or np.isinf(rung.state):
         return 0.0
+    if rung.state == 0.0:
+        return np.inf  # at rest in zero every step is as good as another, and its derivatives are not looked at
     atol = solver.rtol / 100 if solver.atol is None else solver.atol
     return 0.0 if rung.state > 100 * atol else 10 * atol / rung.state
 
@@ -252,6 +254,8 @@ def erratic(seen: Refined, expected: Bounded, *, undecided: bool) -> Erratic | N
         return Erratic(k + 1, errors[k], allowed, text, float(rung.value[at]), float(expected.value[at]), here)
 
     for k in range(len(errors)):
+        if errors[k] <= _let_pass(seen.rungs[k]) * max(float(np.max(np.abs(expected.value))), seen.rungs[k].scale):
+            continue
         worse = [ERRATIC * max(error, floor) for error in errors[:k] if errors[k] > ERRATIC * max(error, floor)]
         if worse and len(worse) + _far_better(seen, errors, floor, k) >= 2 and _no_instability(seen, errors, floor, k):
             others = ", ".join(f"{error:.3g}" for error in errors)
@@ -261,6 +265,15 @@ def erratic(seen: Refined, expected: Bounded, *, undecided: bool) -> Erratic | N
             if errors[k] > allowed:
                 return wrong(k, allowed, f"its tolerance promises {allowed:.3g}")
     return None
+
+
+def _let_pass(rung: Rung) -> float:
+    """What one step of an adaptive solver may be off by, relative and ten times: no more than this is asked of it."""
+    solver = rung.subject.solver
+    if not isinstance(solver, Toleranced) or not rung.state > 0:
+        return 0.0 if not isinstance(solver, Toleranced) else np.inf
+    atol = solver.rtol / 100 if solver.atol is None else solver.atol
+    return 10 * (solver.rtol + atol / rung.state)
 
 
 def _no_instability(seen: Refined, errors: Sequence[float], floor: float, k: int) -> bool:
