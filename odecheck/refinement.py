@@ -30,6 +30,8 @@ SAFETY = 4.0
 MAX_RUNGS = 5
 # A rung of a method of order eight makes 10^(1/8) = 1.33 times as many steps as the one before, two rungs 1.8 times;
 # those of any other method more. Where steps also end on outputs or jumps it is less.
+# What is granted beyond what a tolerance promises: estimates are no bounds.
+GRANTED = 10.0
 # How many times worse than a looser rung a tighter one is wrong; right solvers have been 4.4 times worse.
 ERRATIC = 100.0
 REFINED_ONCE, REFINED_TWICE = 1.05, 1.2

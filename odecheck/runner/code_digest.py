@@ -18,7 +18,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import odecheck_reference
@@ -132,7 +132,7 @@ def _plain(thing: object) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, np.ndarray | torch.Tensor):
-        return _numbers(value)
+        return _numbers(cast(object, value))
     if isinstance(value, nn.Module) or callable(value):
         return type(value).__qualname__
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

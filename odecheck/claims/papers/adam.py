@@ -197,7 +197,8 @@ def bounded_velocity(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 def _true_overshoot(_: Subject, problem: Problem) -> Bounded:
     """By how much |h'| = |m| R(v) exceeds 1 in the reference's own states."""
     p, truth = _adam(problem), solution(_sampled(problem))
-    (_, m, v), (_, off_m, off_v) = p.split(truth.value), p.split(truth.radius)
+    m, v = p.split(truth.value)[1:]
+    off_m, off_v = p.split(truth.radius)[1:]
     factor, slope = p.reciprocal(v)
     bar = off_m * np.abs(factor) + 2 * (np.abs(m) + off_m) * np.abs(slope) * off_v
     return Bounded(np.maximum(np.abs(m * factor) - 1.0, 0.0), {"reference": bar})

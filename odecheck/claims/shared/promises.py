@@ -22,9 +22,9 @@ from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 
 from odecheck.errors import NotApplicable
+from odecheck.refinement import GRANTED as SAFETY
 from odecheck.refinement import Rung
 from odecheck.solvers import Toleranced
-from odecheck.watching.promise import SAFETY
 
 from .tolerances import lands, ratio_of
 
