@@ -15,6 +15,7 @@ ADVICE = {
     "lie well above the reference's bar",
     "steps that the tolerance does not choose": "a longer interval, or outputs that are farther apart: then the "
     "tolerance chooses the steps",
+    "promised": "a tighter tolerance: what this one promises is as large as what is right",
     "absolute tolerance above the state": "an absolute tolerance that is far below the state: "
     "Adaptive(..., atol=...), or a state in other units",
     "a finer rung that raised": "a tolerance or a step that can be refined twice: begin with a looser one, or with a "

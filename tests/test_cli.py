@@ -77,9 +77,19 @@ def test_exit_status(odecheck, name, strict, status, text):
     assert got == status
 
 
+def test_ones_own_tolerance_is_a_number_with_a_bar_and_a_verdict(odecheck):
+    status, output = odecheck("verify", "cli_model:right", "--rtol", "1e-5", "--claim", "own", "--workers", "1")
+    assert status == 0 and "OWN-1" in output
+    _, records = read(next(Path("runs").iterdir()))
+    assert [r.claim for r in records] == ["OWN-1", "OWN-2", "OWN-3", "OWN-4"]
+    assert all("rtol=1e-05" in r.subject and 0 < r.observed < r.bar for r in records)
+    assert odecheck("show", "OWN-2")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        (["cli_model.py:right", "--atol", "1e-3"], "--rtol 1e-3"),
         (["cli_model.py:rigth"], "right"),
         (["cli_model.py:few"], "max_steps"),
         (["--claim", "NODE-99"], "no claim 'NODE-99'"),

@@ -12,6 +12,7 @@ from odecheck_reference import Bounded, catalogue
 from odecheck import refinement
 from odecheck.claims.find import found
 from odecheck.claims.papers import node
+from odecheck.claims.shared import own_tolerance
 from odecheck.engines.torchdiffeq import Adjoint
 from odecheck.judge import judge
 from odecheck.record import evaluate
@@ -52,7 +53,7 @@ def test_each_kind_of_term_has_its_own_line():
 
 def test_every_advice_is_about_a_term_that_a_claim_has():
     modules = {inspect.getmodule(claim.statement) for claim in found("all")}
-    modules.add(refinement)
+    modules |= {refinement, own_tolerance}
     text = "".join(inspect.getsource(module) for module in modules if module)
     assert not [words for words in ADVICE if words not in text]
 

@@ -13,6 +13,7 @@ from .common import Progress, cores, interrupted, named, needs_to_write, number,
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from odecheck.claim import Claim
     from odecheck.record import Record
     from odecheck.runner.case import Unit
 
@@ -36,6 +37,9 @@ def verify(
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
     times: Annotated[str | None, typer.Option(metavar="LIST", help="Times for a plain module.")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Judge the solve at this tolerance: how far off is it?")] = None,
+    atol: Annotated[float | None, typer.Option(help="With --rtol; by default rtol / 100.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="With --rtol: an adaptive method.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
@@ -64,11 +68,16 @@ def verify(
     that returns these, or an nn.Module with an example state. Subjects with a
     field of their own find their problems in `problems` beside them.
 
+    With --rtol (--atol, --method) the very solve and gradient are judged as
+    well, OWN-1 to OWN-4: how far off each is, and whether that is what this
+    tolerance promises, beside the claims about the limit of small steps.
+
     \b
     odecheck verify
     odecheck verify --claim NODE-2 --claim NODE-3 --problem pendulum
     odecheck verify my_package.my_model:subjects --workers 4
     odecheck verify my_model.py:net --state "[[1.0, 0.5]]" --times "[0, 1, 2]"
+    odecheck verify my_model.py:net --rtol 1e-3 --atol 1e-6 --claim OWN
     odecheck verify --tier full --run runs/full --junit report.xml --summary "$GITHUB_STEP_SUMMARY"
     odecheck verify --tier full --run runs/full --resume
     """
@@ -81,6 +90,7 @@ def verify(
     from odecheck.runner.run import Limits, run_units
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
+    source |= {name: x for name, x in (("rtol", rtol), ("atol", atol), ("method", method)) if x is not None}
     folder = None
     try:
         limits = Limits(timeout) if timeout is not None else None
@@ -117,7 +127,6 @@ def verify(
 
 def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
-    from odecheck.claims import ALL
     from odecheck.errors import BadInput
     from odecheck.runner.case import plan
     from odecheck.runner.presets import TIERS
@@ -134,7 +143,18 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
             "a misspelt name, or one of another tier",
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
-    return plan(left, None, claim or ALL)
+    return plan(left, None, _asked(claim or [], own="rtol" in source))
+
+
+def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
+    """The claims that are meant, with those about the user's own tolerance where there is one."""
+    from odecheck.claims import ALL
+    from odecheck.claims.find import found
+    from odecheck.claims.shared.own_tolerance import CLAIMS, OWN
+
+    others = [word for word in words if not (own and word.upper() == OWN.id)]
+    chosen = found(others) if others else () if words else ALL
+    return (*(CLAIMS if own else ()), *chosen)
 
 
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:

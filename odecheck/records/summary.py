@@ -118,7 +118,7 @@ def table(records: Sequence[Record]) -> Any:
     made.add_column("claim", no_wrap=True)
     for title, _, _ in COLUMNS:
         made.add_column(title, justify="right")
-    for title in ("would have seen", "looked at", "NFE", "seconds"):
+    for title in ("would have seen", "NFE", "seconds"):
         made.add_column(title, justify="right")
     rows = by_claim(records)
     silent = [row.claim for row in rows if set(row.counts) <= {"not applicable"}]
@@ -127,13 +127,21 @@ def table(records: Sequence[Record]) -> Any:
             continue
         cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
-        looked = "" if math.isnan(row.looked_at) else "-" if math.isinf(row.looked_at) else f"{row.looked_at:.0e}"
         style = "bold red" if row.failed else ""
-        made.add_row(Text(row.claim, style=style), *cells, seen, looked, f"{row.nfe:,}", f"{row.seconds:.1f}")
-    if silent:
-        made.caption = f"No case for: {', '.join(silent)}."
-        made.caption_justify = "left"
+        made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+    said = [_looked_at(rows)] + ([f"No case for: {', '.join(silent)}."] if silent else [])
+    made.caption = "\n".join(filter(None, said))
+    made.caption_justify = "left"
     return made
+
+
+def _looked_at(rows: Sequence[ClaimRow]) -> str:
+    """One line: how narrow a feature was certainly looked at, and for which claims none was."""
+    known = [row for row in rows if not math.isnan(row.looked_at)]
+    finite = [row.looked_at for row in known if math.isfinite(row.looked_at)]
+    blind = [row.claim for row in known if math.isinf(row.looked_at)]
+    seen = f"Looked at: every feature wider than {max(finite):.1e} in time." if finite else ""
+    return f"{seen}{' In between nothing: ' + ', '.join(blind) + '.' if blind else ''}".strip()
 
 
 def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:

@@ -58,8 +58,9 @@ def test_one_row_for_each_claim_in_the_order_of_the_records():
 def test_the_table_leaves_out_claims_that_had_no_case():
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(table(ALL))
+        console.print(table([*ALL, replace(HELD, claim="SOL-9", looked_at=math.inf)]))
     text = shown.get()
+    assert "Looked at: every feature wider than 1.0e-03 in time. In between nothing: SOL-9." in text
     assert "No case for: HB-2." in text and "SOL-2" in text and "2.0e-07" in text
     assert not [line for line in text.splitlines() if line.startswith("HB-2")]
 

@@ -33,8 +33,8 @@ __all__ = ["SAFETY", "amplification", "of_derivatives", "of_states", "stages_of"
 STAGES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 7, 7: 9, 8: 11}
 # implicit or multistep: one evaluation in each step is all that is certain
 NOT_EXPLICIT = ("Radau", "BDF", "LSODA", "kvaerno5", "adams")
-# What is granted besides where outputs are interpolated, by method; 10 for the others, whose outputs keep the promise.
-# Dopri8's have been 15,000 times the promise, those of fehlberg2 85 times: of these only landed outputs are held.
+# What is granted besides where outputs are interpolated, by method; nothing for the others, whose outputs keep the
+# promise. Dopri8's have been 15,000 times the promise, those of fehlberg2 85 times: of these landed ones are held.
 INTERPOLATED = {"dopri8": np.inf, "fehlberg2": np.inf}
 # unknowns beyond which second derivatives cost more than the verdict
 HESSIAN = 60
@@ -82,7 +82,29 @@ def of_derivatives(solver: Toleranced, problem: Problem, tolerance: float) -> fl
 
 
 def _granted(rung: Rung) -> float:
-    return 1.0 if lands(rung.subject) else INTERPOLATED.get(getattr(rung.subject.solver, "method", ""), 10.0)
+    return 1.0 if lands(rung.subject) else INTERPOLATED.get(getattr(rung.subject.solver, "method", ""), 1.0)
+
+
+def speeds(problem: Problem) -> tuple[float, float]:
+    """What errors count by in dL/dt: the largest ‖F‖₂, and κ w's weight ‖Φ_y‖₂ ‖F_y‖₂ at unit tolerance.
+
+    Args:
+        problem: Looked at in the states of the reference.
+
+    Returns:
+        The largest rate of all rows together; and of_states at a tolerance of one, times slope and Lipschitz constant.
+    """
+    states, d = solution(problem).value, problem.field.state
+    jets = [problem.field.jet(float(t), y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
+    speed = max(float(np.linalg.norm(jet.value)) for jet in jets)
+    steep = max(
+        float(np.max(np.linalg.norm(jet.first[..., 1 : 1 + d], 2, axis=(1, 2))))
+        for jet in jets
+        if jet.first is not None
+    )
+    slope = float(np.max(np.linalg.norm(problem.loss.gradient(states).reshape(len(states), -1), axis=1)))
+    size = float(np.max(np.abs(states)))
+    return speed, amplification(problem) * (1.0 + size) * slope * steep
 
 
 def states_at(rung: Rung, problem: Problem) -> float:
