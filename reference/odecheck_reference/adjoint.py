@@ -11,9 +11,9 @@ import numpy as np
 
 from .bounded import Array, Bounded
 from .fields.jets import Jets
-from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories, with_seen
+from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories
 from .follow import Followed
-from .looked import kept
+from .looked import kept, with_seen
 from .problem import Problem
 from .sensitivity import with_cost_as_state
 from .stepping import Restart

@@ -12,6 +12,11 @@ from contextvars import ContextVar
 from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+
+from .bounded import Array, Bounded
+from .follow import Seen
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _WIDTHS: ContextVar[list[float] | None] = ContextVar("odecheck_reference_widths", default=None)
@@ -67,3 +72,20 @@ def kept(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return again
 
     return decorate
+
+
+def looked_at(found: Bounded, seen: Seen | None) -> Bounded:
+    """The same, saying how narrow a feature was certainly looked at."""
+    if seen is None:
+        return found
+    note(seen.looked_at)
+    return Bounded(found.value, found.budget, looked_at=seen.looked_at)
+
+
+def with_seen(found: Bounded, seen: Seen | None, where: Callable[[Array], Array]) -> Bounded:
+    """The same with the terms of the scan, in the largest of the components that `where` takes out of all."""
+    if seen is None:
+        return found
+    terms = {"grain": seen.grain, "defect": seen.defect, "jumps": seen.jumps}
+    sizes = {name: float(np.max(where(term), initial=0.0)) for name, term in terms.items()}
+    return looked_at(Bounded(found.value, {**found.budget, **sizes}), seen)
