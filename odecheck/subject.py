@@ -47,6 +47,7 @@ class Subject:
         expected_failures: Claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
         label: The name that records show, in place of one made of the three parts.
         around: What mutants wrap around the module of the field, innermost first.
+        kit: Classes in place of odecheck's own, by what they are: see `odecheck.claims.shared.kit`.
     """
 
     field: FieldFactory | None
@@ -55,6 +56,7 @@ class Subject:
     expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str], hash=False, compare=False)
     label: str = ""
     around: tuple[Callable[[nn.Module], nn.Module], ...] = ()
+    kit: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any], hash=False)
 
     @property
     def name(self) -> str:
@@ -164,12 +166,10 @@ class Subject:
         Returns:
             The derivative of the states at `problem.ts` in that direction, (times, batch, state), float64.
         """
-        module = self.module(problem)
+        doubled, ts = Tangent(self.module(problem)), tensor(problem.ts)
         start = torch.cat([tensor(problem.y0), tensor(direction)], dim=1)
-        doubled = _run(
-            self, Tangent(module), lambda m: self.engine.solution(m, self.solver, start, tensor(problem.ts)), problem
-        )
-        return doubled.numpy()[..., problem.field.state :]
+        moved = _run(self, doubled, lambda m: self.engine.solution(m, self.solver, start, ts), problem)
+        return moved.numpy()[..., problem.field.state :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,9 +301,8 @@ class Tangent(nn.Module):
         with torch.enable_grad():
             y = y.detach().requires_grad_()
             value = self.inner(t, y)
-            # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ: reverse mode twice
+            # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ; torch's types know no None of allow_unused
             u = torch.zeros_like(value, requires_grad=True)
-            # torch's types do not know that allow_unused gives None
             pulled = cast(Tensor | None, torch.autograd.grad(value, y, u, create_graph=True, allow_unused=True)[0])
             if pulled is None or not pulled.requires_grad:
                 return torch.cat([value.detach(), torch.zeros_like(delta)], dim=-1)

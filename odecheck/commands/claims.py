@@ -28,7 +28,7 @@ def claims(
     odecheck claims
     odecheck claims --verify --write reports
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
 
     try:
@@ -55,7 +55,7 @@ def claims(
             ledger.write(rows, write)
         raise typer.Exit(exit_status(rows))
 
-    for one in ALL:
+    for one in EVERY:
         typer.echo(f"{one.id:<9}{one.text}")
         typer.echo(f"{'':9}source: {one.source}")
         where = f", true where {one.when.text}" if one.when else ""

@@ -24,7 +24,7 @@ def show(
     odecheck show 3f9a1c
     odecheck show "NODE-2 pendulum adjoint" --run runs/full
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
     from odecheck.records.run_folder import read_facts, read_records
     from odecheck.records.story import find, story
@@ -56,5 +56,5 @@ def show(
         for one in found:
             typer.echo(f"{identifier(one)}  {one.claim:<9}{one.verdict:<15}{one.problem}; {one.subject}")
         return
-    statement = next((c.text for c in ALL if c.id == found[0].claim), "")
+    statement = next((c.text for c in EVERY if c.id == found[0].claim), "")
     typer.echo(story(found[0], facts, statement))

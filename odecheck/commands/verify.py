@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from . import forecast
 from .common import Progress, cores, interrupted, named, needs_to_write, number, refuse, run_folder
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ def verify(
     claim: Annotated[
         list[str] | None,
         typer.Option(
+            "--claim",
+            "--claims",
             metavar="CLAIMS",
             help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
         ),
@@ -57,6 +62,13 @@ def verify(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="What tells most first, for so long; what is left is not asked."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
+    ] = False,
 ) -> None:
     """Judge every claim on every subject and problem.
 
@@ -87,17 +99,23 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
+    from odecheck.runner.estimate import most_telling_first
     from odecheck.runner.run import Limits, run_units
 
+    begun = time.monotonic()
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
     source |= {name: x for name, x in (("rtol", rtol), ("atol", atol), ("method", method)) if x is not None}
     folder = None
     try:
         limits = Limits(timeout) if timeout is not None else None
+        units = _units(source, claim, subject, problem)
+        if plan:
+            _planned(units, workers or cores())
+        until = _until(budget, begun)
         folder = run_folder(run, resume, "verify")
         for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
             needs_to_write(file or None, option, folder=False)
-        units = _units(source, claim, subject, problem)
+        typer.echo(forecast.line(units, workers or cores()), err=True)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
             records = run_units(
@@ -109,6 +127,8 @@ def verify(
                 seed=seed,
                 facts={"source": source},
                 limits=limits,
+                until=until,
+                order=(lambda left: left) if budget is None else most_telling_first,
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)
@@ -128,22 +148,26 @@ def verify(
 def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
     from odecheck.errors import BadInput
-    from odecheck.runner.case import plan
-    from odecheck.runner.presets import TIERS
+    from odecheck.runner.case import Unit, plan
+    from odecheck.runner.presets import TIERS, beside
     from odecheck.runner.targets import pairs
 
     if source["tier"] not in TIERS:
         raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
-    found = pairs(**source)
-    left = [p for p in found if subject.lower() in p[0].name.lower() and problem.lower() in p[1].name.lower()]
+    asked = _asked(claim or [], own="rtol" in source)
+    found = plan(pairs(**source), None, asked)
+    if not source["targets"] and "rtol" not in source:
+        shipped = ((one, tuple(c for c in asked if c.id in one.claims)) for one in beside(source["tier"]))
+        found += [Unit(one.subject, one.problem, claims) for one, claims in shipped if claims]
+    left = [u for u in found if subject.lower() in u.subject.name.lower() and problem.lower() in u.problem.name.lower()]
     if not left:
-        names = sorted({p[0].name for p in found}) + sorted({p[1].name for p in found})
+        names = sorted({u.subject.name for u in found}) + sorted({u.problem.name for u in found})
         raise BadInput(
             f"no case has {named(subject=subject, problem=problem)}",
             "a misspelt name, or one of another tier",
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
-    return plan(left, None, _asked(claim or [], own="rtol" in source))
+    return left
 
 
 def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
@@ -155,6 +179,27 @@ def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
     others = [word for word in words if not (own and word.upper() == OWN.id)]
     chosen = found(others) if others else () if words else ALL
     return (*(CLAIMS if own else ()), *chosen)
+
+
+def _until(budget: float | None, begun: float) -> Callable[[], bool]:
+    """Whether the time is up. Raises BadInput for a time that is none."""
+    from odecheck.errors import BadInput
+
+    if budget is not None and not budget > 0:
+        raise BadInput(
+            f"the budget is {budget}; it has to be positive",
+            "0 that was meant as no limit",
+            "--budget 60, or no --budget",
+        )
+    return lambda: budget is not None and time.monotonic() - begun > budget
+
+
+def _planned(units: list[Unit], workers: int) -> NoReturn:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 120).print(forecast.table(units))
+    typer.echo(f"\n{forecast.line(units, workers)}")
+    raise typer.Exit
 
 
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:

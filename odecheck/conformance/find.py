@@ -10,7 +10,7 @@ from typing import Any, cast
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim
-from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims import EVERY
 from odecheck.engines.found import libraries, library_of
 from odecheck.errors import BadInput
 from odecheck.problem_sets.conformance import problems
@@ -79,7 +79,7 @@ def _refuted(row: str, verdict: str) -> None:
 
 
 def _claim(name: str) -> Claim:
-    return next(claim for claim in (*ALL, *CONFORMANCE) if claim.id == name)
+    return next(claim for claim in EVERY if claim.id == name)
 
 
 def _problem(name: str, of: Iterable[Problem]) -> Problem:

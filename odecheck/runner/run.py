@@ -16,7 +16,7 @@ from odecheck_reference import Problem
 from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.errors import BadInput
-from odecheck.record import Record
+from odecheck.record import Record, not_asked
 from odecheck.records.run_folder import Store, about
 
 from .case import Case, Key, Subjects, Unit, cases, plan
@@ -92,6 +92,8 @@ def run_units(
     validate: bool = True,
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
+    until: Callable[[], bool] = lambda: False,
+    order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
 
@@ -106,6 +108,9 @@ def run_units(
         validate: Refuse bad input before its claims.
         facts: More for the folder's run.json.
         limits: Of each case.
+        until: Asked after each record; from True on no case is begun, and those left get records that say so. They are
+            not kept in the folder: whoever resumes the run asks them.
+        order: In which what is left to be done is done; it may cut units into parts.
 
     Returns:
         The records in the order of the cases.
@@ -125,18 +130,24 @@ def run_units(
     done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
-        for record in _records(left, executor, workers, seed, validate, limits):
+        for record in _records(order(left), executor, workers, seed, validate, limits):
             if store:
                 store.add(record)
             done[record.key] = record
             if progress:
                 progress(record)
-        ordered = [done[key] for unit in units for key in unit.keys]
+            if until():
+                break
+        ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
             store.finish(ordered)
     finally:
         if store:
             store.close()
+    for unit in units:
+        for case, key in zip(unit.cases, unit.keys, strict=True):
+            if key not in done:
+                ordered.append(not_asked(case.claim, case.subject, case.problem, "the time that was given was up"))
     return ordered
 
 

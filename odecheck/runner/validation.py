@@ -12,6 +12,7 @@ import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
 
+from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
 from odecheck.fields.callback import Flattened
@@ -40,6 +41,7 @@ def validate(subject: Subject, problem: Problem) -> None:
             of float64.
     """
     _is_a_solver(subject)
+    check_kit(subject)
     module = _made(subject, problem)
     y, t = tensor(problem.y0), tensor(problem.ts)
     value = _called(module, t[0], y)
