@@ -18,7 +18,7 @@ from .summary import by_claim, columns_of, identifier, outcome
 if TYPE_CHECKING:
     from odecheck.record import Record
 
-SCHEMA = 1
+SCHEMA = 2
 # what GitHub takes as the summary of one step
 SUMMARY_BYTES = 1024 * 1024
 LONGEST_FAILURE = 20_000
@@ -81,7 +81,7 @@ def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -
             )
         elif kind not in ("passed", "refuted as stated"):
             counts["skipped"] += 1
-            reason = record.expected_failure if kind == "expected failure" else record.message
+            reason = record.expected_failure if kind == "expected failure" else record.decides or record.message
             ElementTree.SubElement(case, "skipped", type=kind, message=_text(f"{kind}: {reason}"))
     totals = {
         "tests": len(records),
@@ -160,6 +160,8 @@ def to_summary(
     made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]
+    undecided = [record for record, kind in zip(records, kinds, strict=True) if kind == "inconclusive"]
+    parts += [f"\n{_undecided(record)}\n" for record in undecided]
     text, left = "", room
     for i, part in enumerate(parts):
         more = f"\nAnd {len(parts) - i:,} more that did not fit here.\n"
@@ -189,6 +191,11 @@ def _failure(record: Record, run: str) -> str:
     title = _cell(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
     show = f"odecheck show {identifier(record)}" + (f" --run {run}" if run else "")
     return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n\n{show}\n{fence}\n\n</details>\n"
+
+
+def _undecided(record: Record) -> str:
+    """One line: what is not decided, and what would decide it."""
+    return _cell(f"{record.claim} inconclusive: {record.problem}; {record.subject}. To decide it: {record.decides}")
 
 
 def _cell(text: str) -> str:

@@ -21,9 +21,10 @@ from typing import Any, cast
 
 from odecheck.errors import BadInput
 from odecheck.judge import Verdict
-from odecheck.record import COLUMNS, Record
+from odecheck.record import COLUMNS, NEEDED, Record
 
 from .journal import Journal, digest, replace, write_table
+from .same_run import same_cases
 
 SCHEMA = 1
 LIBRARIES = ("odecheck", "torch", "torchdiffeq", "numpy", "scipy")
@@ -159,19 +160,29 @@ def _as_written(path: Path, known: Mapping[str, Any], belongs: Sequence[str]) ->
 
 
 class Store:
-    """The run folder of records. records: those that it already has. damaged: what could not be read, in words."""
+    """The run folder of records.
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
+    records: those that it already has. damaged: what could not be read, in words. changed: how many of its records were
+    of other code than what is asked now, in words; they are not there any more.
+    """
+
+    def __init__(self, run: RunFolder, changed: str = "") -> None:
+        self.run, self.changed = run, changed
         self.records, self.damaged = read_records(run.folder)
         self._journal = Journal(run.folder / "journal.jsonl")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], facts: dict[str, Any], *, resume: bool) -> Store:
         """Begin a run, or go on with one that consists of the same cases. Raises BadInput as `RunFolder.open` does."""
-        return cls(
-            RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=_same_cases)
-        )
+        told: list[str] = []
+
+        def onwards(known: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+            told.append(_forget_changed(Path(folder), known["cases"], now["cases"]))
+            return {**known, "cases": now["cases"]}
+
+        belongs = ("cases", "seed", "versions")
+        run = RunFolder.open(folder, facts, resume=resume, belongs=belongs, same=same_cases, onwards=onwards)
+        return cls(run, "".join(told))
 
     def add(self, record: Record) -> None:
         """Write one record; once this returns, the death of this process does not lose it."""
@@ -186,6 +197,23 @@ class Store:
         write_table(self.run.folder / "records.parquet", frame(records))
         self._journal.remove()
         self.run.finish()
+
+
+def _forget_changed(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Take the records of changed code out of a folder, before its run.json says that the code is another one."""
+    was, now = old.get("code", {"claims": {}, "pairs": []}), new.get("code")
+    if now is None or was == now:
+        return ""
+    claims = {id for id, code in now["claims"].items() if was["claims"].get(id) != code}
+    before = dict(zip(((s, p) for s, p, _ in old["pairs"]), was["pairs"], strict=False))
+    pairs = {(s, p) for (s, p, _), code in zip(new["pairs"], now["pairs"], strict=True) if before.get((s, p)) != code}
+    records, _ = read_records(folder)
+    left = [r for r in records if r.claim not in claims and (r.subject, r.problem) not in pairs]
+    journal = Journal(folder / "journal.jsonl")
+    journal.rewrite(map(asdict, left))
+    (folder / "records.parquet").unlink(missing_ok=True)
+    gone = len(records) - len(left)
+    return f"the code of {gone} of {len(records)} kept records was changed since they were judged" if gone else ""
 
 
 def kind_of(facts: Mapping[str, Any]) -> str:
@@ -206,35 +234,6 @@ def same_kind(path: Path, known: Mapping[str, Any], kind: str) -> None:
             "the --run of another command",
             f"another --run, or without --resume a new one; odecheck report {path} shows what is in this one",
         )
-
-
-def _same_cases(path: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
-    for what in ("claims", "pairs"):
-        old, new = known["cases"][what], facts["cases"][what]
-        if old != new:
-            gone = [x for x in old if x not in new]
-            added = [x for x in new if x not in old]
-            raise BadInput(
-                f"the run in {path} has other {what}: there {gone[:3]}, here {added[:3]}",
-                "another target, tier, filter or claim than when the run began, or a problem that was changed",
-                f"the same command as before ({' '.join(known['command'])}), or another --run",
-            )
-    if known["seed"] != facts["seed"]:
-        raise BadInput(
-            f"the run in {path} has seed {known['seed']}, not {facts['seed']}",
-            "another --seed than before",
-            f"--seed {known['seed']}, or another --run",
-        )
-    if known["versions"] != facts["versions"]:
-        raise BadInput(
-            f"the run in {path} was begun with {_differences(known['versions'], facts['versions'])}",
-            "a library or Python was changed in between",
-            "another --run: records of two versions do not belong into one table",
-        )
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {old.get(name)} (now {new.get(name)})" for name in new if old.get(name) != new.get(name))
 
 
 def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -308,7 +307,7 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     kept: dict[tuple[str, str, str], Record] = {}
     for one in rows:
         row = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
-        if set(row) != set(COLUMNS):
+        if not set(row) <= set(COLUMNS) or not set(row) >= NEEDED:
             damaged.append(f"a row without the columns of a record: {str(cast(object, one))[:60]}")
             continue
         try:

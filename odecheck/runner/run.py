@@ -20,6 +20,7 @@ from odecheck.record import Record, not_asked
 from odecheck.records.run_folder import Store, about
 
 from .case import Case, Key, Subjects, Unit, cases, plan
+from .code_digest import code_of_claim, code_of_unit
 from .limits import UNLIMITED, Limits
 from .units import Work, through_executor, through_pool
 
@@ -123,6 +124,9 @@ def run_units(
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
     for damage in store.damaged if store else ():
         warnings.warn(f"{folder}: {damage}; the cases that it held are run again", stacklevel=2)
+    if store and store.changed:
+        told = f"{folder}: {store.changed}; these cases are asked again"
+        warnings.warn(told, stacklevel=2)
     done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
@@ -162,7 +166,12 @@ def _anew(units: Sequence[Unit]) -> list[Unit]:
 def _cases_of(units: Sequence[Unit]) -> dict[str, Any]:
     """What a run consists of, for run.json: two runs of the same cases have the same."""
     claims = list(dict.fromkeys(claim.id for unit in units for claim in unit.claims))
-    return {"claims": claims, "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units]}
+    code = {claim.id: code_of_claim(claim) for unit in units for claim in unit.claims}
+    return {
+        "claims": claims,
+        "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units],
+        "code": {"claims": code, "pairs": [code_of_unit(unit) for unit in units]},
+    }
 
 
 def _digest(problem: Problem) -> str:

@@ -20,10 +20,18 @@ from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
 from .own_fields import Pair, called, module_pairs
+from .own_tolerance import at_tolerance
 
 
 def pairs(
-    targets: Sequence[str] = (), *, tier: str = "quick", state: str | None = None, times: str | None = None
+    targets: Sequence[str] = (),
+    *,
+    tier: str = "quick",
+    state: str | None = None,
+    times: str | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    method: str | None = None,
 ) -> list[Pair]:
     """The subjects and problems that a user's targets are.
 
@@ -32,6 +40,9 @@ def pairs(
         tier: Of the shipped subjects and problems, where they are taken.
         state: An example state for a plain module, as typed: "[[1.0, 0.5]]".
         times: Times for a plain module, as typed.
+        rtol: A relative tolerance in place of each subject's own; subjects of fixed steps are left out.
+        atol: An absolute one; by default rtol / 100.
+        method: An adaptive method of torchdiffeq in place of each subject's own.
 
     Returns:
         (subject, problem) pairs.
@@ -39,6 +50,8 @@ def pairs(
     Raises:
         BadInput: Something does not import, or is not a subject.
     """
+    if rtol is not None or atol is not None or method is not None:
+        return at_tolerance(pairs(targets, tier=tier, state=state, times=times), rtol, atol, method)
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)
