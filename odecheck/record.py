@@ -11,7 +11,8 @@ from typing import Any
 from odecheck_reference import FlowError, Problem
 
 from .claim import Claim
-from .errors import NotApplicable, Unsupported
+from .errors import BadInput, NotApplicable, Unsupported
+from .foreign import said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
@@ -19,6 +20,8 @@ from .subject import Subject
 
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
+# how the message of a record begins whose subject was refused before any claim
+REFUSED = "refused: "
 
 
 @dataclass(frozen=True)
@@ -131,18 +134,18 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
             verdict = judgement.verdict
         except NotApplicable as reason:
-            verdict, message = Verdict.NOT_APPLICABLE, str(reason)
+            verdict, message = Verdict.NOT_APPLICABLE, words(reason)
         except Unsupported as reason:
-            verdict, message = Verdict.UNSUPPORTED, str(reason)
+            verdict, message = Verdict.UNSUPPORTED, words(reason)
         except FlowError as reason:
-            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {reason}"
+            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {words(reason)}"
         except Exception as error:  # whatever a user's model or library raises is a row of its own
-            verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
+            verdict, message = Verdict.ERROR, f"{said(error)}\n{where(error)}"
     return _row(claim, subject, problem, verdict, message, judgement, cost)
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
-    """The record of a case that ended without an answer, because its process died.
+    """The record of a case that ended without an answer: its process died, or what was raised ends a process.
 
     Args:
         claim: What was asked.
@@ -156,17 +159,54 @@ def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> R
     return _row(claim, subject, problem, Verdict.ERROR, message, None, Meter())
 
 
-def _where(error: BaseException) -> str:
-    """The last frames of a traceback, without their machine's folders."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return "\n".join(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}" for f in frames)
+def refused(claim: Claim, subject: Subject, problem: Problem, reason: BadInput) -> Record:
+    """The record of a case whose subject or problem cannot be verified.
+
+    Args:
+        claim: What was asked.
+        subject: Of whom.
+        problem: On what.
+        reason: What was seen, its usual cause, and what to type.
+
+    Returns:
+        A record with the verdict "error", of which `is_refused` is true.
+    """
+    return crashed(claim, subject, problem, f"{REFUSED}{words(reason)}")
+
+
+def is_refused(record: Record) -> bool:
+    """Whether a record says that its subject was refused before any claim.
+
+    Args:
+        record: Of any verdict.
+
+    Returns:
+        True for what `refused` makes.
+    """
+    return record.verdict is Verdict.ERROR and record.message.startswith(REFUSED)
+
+
+def where(error: BaseException) -> str:
+    """The last frames of a traceback, without their machine's folders.
+
+    Args:
+        error: That was raised.
+
+    Returns:
+        A line for each of them, the innermost last.
+    """
+    try:
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+    except Exception:  # a source that is no text
+        return "  (its traceback cannot be read)"
+    return "\n".join(words(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}", 500) for f in frames)
 
 
 def _row(
     claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str, j: Judgement | None, cost: Any
 ) -> Record:
     nan = float("nan")
-    known = subject.expected_failures.get(claim.id, "")
+    known = words(subject.expected_failures.get(claim.id, ""))
     judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
     wanted = claim.expected(problem) if judged else claim.expect
     ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)
@@ -174,8 +214,8 @@ def _row(
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(
         claim=claim.id,
-        subject=subject.name,
-        problem=problem.name,
+        subject=words(subject.name),
+        problem=words(problem.name),
         verdict=verdict,
         ok=ok,
         expected_verdict=str(wanted),
@@ -194,6 +234,6 @@ def _row(
         nfe=cost.nfe,
         solves=cost.solves,
         seconds=cost.seconds,
-        message=message,
+        message=words(message),
         source=claim.source,
     )

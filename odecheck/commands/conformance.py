@@ -69,7 +69,7 @@ def conformance(
     folder = None
     asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
     try:
-        limits = Limits(timeout, int(memory * GIB))
+        limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         found = list(known.versions(libraries or [], where))

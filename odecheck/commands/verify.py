@@ -53,11 +53,15 @@ def verify(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
     ] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GIB", help="What one process may take (Linux); by default any memory.")
+    ] = None,
 ) -> None:
     """Judge every claim on every subject and problem.
 
     Exit status 0: all as expected; 1: something is not; 2: bad input;
-    130: interrupted, and --resume goes on.
+    130: interrupted, and --resume goes on. A subject that is refused, crashes,
+    exits or hangs has records that say so; all others have theirs.
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function
     that returns these, or an nn.Module with an example state. Subjects with a
@@ -77,12 +81,13 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
+    from odecheck.runner.limits import GIB
     from odecheck.runner.run import Limits, run_units
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
     folder = None
     try:
-        limits = Limits(timeout) if timeout is not None else None
+        limits = Limits(timeout, None if memory is None else memory * GIB)
         folder = run_folder(run, resume, "verify")
         for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
             needs_to_write(file or None, option, folder=False)
@@ -98,6 +103,7 @@ def verify(
                 seed=seed,
                 facts={"source": source},
                 limits=limits,
+                isolated=True,
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)

@@ -36,8 +36,19 @@ def outcome(record: Record, *, strict: bool = False) -> Outcome:
 
 
 def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
-    """0, or 1 when a record is refuted, an error, or holds although it is known to fail."""
-    return int(any(outcome(record, strict=strict) == "failed" for record in records))
+    """0, or 1 when a record is refuted, an error, or holds although it is known to fail; 2 when subjects were refused.
+
+    Args:
+        records: the records.
+        strict: whether what is inconclusive has failed.
+
+    Returns:
+        2 where nothing else has failed than what was refused before any claim: bad input.
+    """
+    from odecheck.record import is_refused
+
+    failed = [record for record in records if outcome(record, strict=strict) == "failed"]
+    return (2 if all(map(is_refused, failed)) else 1) if failed else 0
 
 
 def identifier(record: Record) -> str:
