@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from odecheck.records.table import write_table
+
 from .changes import Change, in_words, worst_first
 from .results import Series
 from .run import Done
@@ -50,7 +52,7 @@ def write(
         for p in s.points
     ]
     table: Any = pd.DataFrame(rows)
-    table.to_parquet(folder / "history.parquet", index=False)
+    write_table(folder / "history.parquet", table)
     shown = [s for s in series if any(p.state == "measured" for p in s.points)]
     exact = [s for s in shown if s.kind in ("count", "error")]
     _draw(exact, commits, folder / "history.svg")

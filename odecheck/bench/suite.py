@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odecheck.errors import BadInput
+from odecheck.foreign import words as words_of
+from odecheck.records.commit import git as ask_git
 
+CHANGED = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
 # where a repository may keep its packages
 SOURCES = (".", "src", "reference")
 
@@ -76,16 +79,18 @@ class Suite:
         Raises:
             BadInput: git refuses, in its own words, or is not there.
         """
-        return self._git(words).decode()
+        return self._git(words).decode(errors="replace")
 
     def _git(self, words: Sequence[str]) -> bytes:
         try:
-            done = subprocess.run(["git", "-C", str(self.repo), *words], capture_output=True, check=False)
+            done = ask_git(words, self.repo)
         except FileNotFoundError as missing:
             raise BadInput("there is no git here", "it is not installed", "git --version") from missing
+        except subprocess.TimeoutExpired as late:
+            raise BadInput(words_of(late), "a huge repository, or a disk that does not answer", "git status") from late
         if done.returncode == 0:
             return done.stdout
-        said = done.stderr.decode().strip() or f"git {' '.join(words)} failed"
+        said = words_of(done.stderr.decode(errors="replace")).strip() or f"git {' '.join(words)} failed"
         if "not a git repository" in said:
             raise BadInput(
                 f"{self.repo}, which {self.config.name} names as its repository, is no git repository",
@@ -100,7 +105,7 @@ class Suite:
 
     def uncommitted(self) -> list[str]:
         """Files of the repository that differ from the last commit: what of them belongs to no commit is not run."""
-        return [line[3:] for line in self.git("status", "--porcelain", "--untracked-files=no").splitlines()]
+        return [line[3:] for line in self.git(*CHANGED).splitlines()]
 
     def commits(self, span: str, at_most: int | None = None) -> list[str]:
         """The commits of a range.
@@ -125,7 +130,7 @@ class Suite:
 
     def subject(self, commit: str) -> str:
         """The first line of a commit's message."""
-        return self.git("show", "-s", "--format=%s", commit).strip()
+        return self.git("show", "-s", "--no-show-signature", "--format=%s", commit).strip()
 
     @contextmanager
     def checkout(self, commit: str) -> Generator[Path]:

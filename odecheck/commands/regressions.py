@@ -133,7 +133,8 @@ def _write(found: list[Change], path: Path) -> None:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from odecheck.bench import Change
+    from odecheck.records.table import write_table
 
     columns = list(Change.__dataclass_fields__)
     frame: Any = pd.DataFrame([asdict(change) for change in found], columns=columns)
-    frame.to_parquet(path, index=False)
+    write_table(path, frame)

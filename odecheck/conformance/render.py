@@ -10,6 +10,7 @@ from typing import Any
 
 from odecheck.claim import reading_order
 from odecheck.records.export import write_json
+from odecheck.records.table import write_table
 
 from .matrix import Row, frame, unexpected
 
@@ -31,7 +32,7 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "conformance.md").write_text(markdown(rows, facts))
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
-    frame(rows).to_parquet(folder / "conformance.parquet", index=False)
+    write_table(folder / "conformance.parquet", frame(rows))
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .summary import identifier
+
+# what a run of the command line keeps of how its subjects and problems were asked for, beside the targets
+ASKED = ("tier", "state", "times")
 
 if TYPE_CHECKING:
     from odecheck.record import Record
@@ -67,17 +70,18 @@ def _indented(text: str) -> str:
 
 
 def reproducer(record: Record, facts: Mapping[str, Any]) -> str:
-    """Python that runs this one case again and prints its record."""
-    source = facts.get("source")
-    if source is None:
+    """Python that runs this one case again and prints its record; what the run says is a literal in it."""
+    source: object = facts.get("source")
+    if not isinstance(source, dict):
         return f"odecheck.check([(subject, problem)], claims={record.claim!r})  # the run was made from Python"
+    asked = cast("dict[str, Any]", source)
     arguments = ", ".join(
-        [repr(source["targets"]), *(f"{k}={v!r}" for k, v in source.items() if k != "targets" and v is not None)]
+        [repr(asked.get("targets")), *(f"{k}={asked[k]!r}" for k in ASKED if asked.get(k) is not None)]
     )
     return (
         "import odecheck\n"
         f"pairs = odecheck.pairs({arguments})\n"
         f"wanted = {(record.subject, record.problem)!r}\n"
         "pair = next(p for p in pairs if (p[0].name, p[1].name) == wanted)\n"
-        f"print(odecheck.check([pair], claims={record.claim!r}, seed={facts.get('seed', 0)})[0])"
+        f"print(odecheck.check([pair], claims={record.claim!r}, seed={facts.get('seed', 0)!r})[0])"
     )

@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from odecheck.records.table import read_table
+
 from .text import tidy
 
 MOST_ROWS = 50_000
@@ -111,11 +113,10 @@ class Parquet(Kind):
     def table(self, path: Path) -> tuple[Any, list[str]]:
         """A table with all columns of its kind, and what is wrong with it; None where it says nothing."""
         pd: Any = import_module("pandas")
-        problems: list[str] = []
-        try:
-            read: Any = pd.read_parquet(path)
-        except Exception as error:  # whatever pyarrow makes of a torn file
-            return None, [f"cannot be read, so it is not shown: {tidy(str(error).splitlines()[0])[:200]}"]
+        whole = read_table(path)
+        if whole.frame is None:
+            return None, [f"cannot be read, so it is not shown: {tidy(one)[:200]}" for one in whole.damaged]
+        read, problems = whole.frame, [f"{tidy(one)}: these are not shown" for one in whole.damaged]
         lacking = [column for column in self.needed if column not in read]
         if lacking:
             return None, [f"has no column {', '.join(lacking)}, so it is not shown"]
