@@ -10,6 +10,7 @@ import typer
 
 from .commands.bench import bench
 from .commands.claims import claims
+from .commands.common import say
 from .commands.conformance import conformance
 from .commands.cost import cost
 from .commands.regressions import regressions
@@ -48,7 +49,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
-        typer.echo(_in_words(error), err=True)
+        say(_in_words(error), err=True)
         sys.exit(2)
 
 

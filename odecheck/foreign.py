@@ -97,6 +97,44 @@ def one_line(value: object, longest: int = 300) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def first_line(value: object, longest: int = 300) -> str:
+    """The first line of a text that may have none.
+
+    Args:
+        value: Anything.
+        longest: Characters.
+
+    Returns:
+        Printable characters, perhaps no one.
+    """
+    return one_line(next(iter(words(value).strip().splitlines()), ""), longest)
+
+
+def markdown(value: object) -> str:
+    """Text as a cell or a part of a line of Markdown: no markup, no tag, no link.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        One line.
+    """
+    escaped = re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", one_line(value, LONGEST))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(value: object) -> str:
+    """Text between two backticks of Markdown.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        One line without backticks.
+    """
+    return one_line(value, LONGEST).replace("`", "'")
+
+
 def comment(value: object) -> str:
     """Text that may stand behind a # of a script: it cannot end there, nor say how the file is to be read.
 

@@ -158,6 +158,7 @@ def watch(request: pytest.FixtureRequest) -> Any:
     `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
     fails it, and the step's table is shown.
     """
+    from .foreign import for_terminal
     from .judge import Verdict
     from .watching.step import watch as begin
 
@@ -171,7 +172,7 @@ def watch(request: pytest.FixtureRequest) -> Any:
     yield enter
     steps = [step for step in begun if step]
     for step in steps:
-        request.node.add_report_section("call", "odecheck", str(step))
+        request.node.add_report_section("call", "odecheck", for_terminal(step))
     wrong = [record for step in steps for record in step.check() if record.verdict is Verdict.REFUTED]
     if wrong:
         pytest.fail("\n".join(map(str, wrong)), pytrace=False)

@@ -12,7 +12,7 @@ from odecheck_reference import FlowError, Problem
 
 from .claim import Claim
 from .errors import BadInput, NotApplicable, Unsupported
-from .foreign import said, words
+from .foreign import for_terminal, said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
@@ -100,6 +100,9 @@ class Record:
         return {k: v for k, v in asdict(self).items() if k not in UNREPEATABLE}
 
     def __str__(self) -> str:
+        return for_terminal(self._told())
+
+    def _told(self) -> str:
         if self.verdict not in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE):
             return f"{self.claim} {self.verdict}: {self.message}\n  subject: {self.subject}\n  problem: {self.problem}"
         return (

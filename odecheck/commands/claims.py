@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import INTERRUPTED, cores, needs_to_write, refuse
+from .common import INTERRUPTED, cores, needs_to_write, refuse, say
 
 
 def claims(
@@ -43,17 +43,17 @@ def claims(
         try:
             rows = ledger.build(workers=workers or cores())
         except KeyboardInterrupt:
-            typer.echo("Interrupted: nothing was kept.", err=True)
+            say("Interrupted: nothing was kept.", err=True)
             raise typer.Exit(INTERRUPTED) from None
         for row in rows:
-            typer.echo(ledger.to_line(row))
+            say(ledger.to_line(row))
         if write:
             ledger.write(rows, write)
         return
 
     for one in ALL:
-        typer.echo(f"{one.id:<9}{one.text}")
-        typer.echo(f"{'':9}source: {one.source}")
+        say(f"{one.id:<9}{one.text}")
+        say(f"{'':9}source: {one.source}")
         where = f", true where {one.when.text}" if one.when else ""
-        typer.echo(f"{'':9}expected: {one.expect}{where}; a relative defect of {one.resolution:g} is refuted")
-        typer.echo(f"{'':9}has to refute: {', '.join(mutant.name for mutant in one.mutants)}\n")
+        say(f"{'':9}expected: {one.expect}{where}; a relative defect of {one.resolution:g} is refuted")
+        say(f"{'':9}has to refute: {', '.join(mutant.name for mutant in one.mutants)}\n")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder
+from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -115,22 +115,23 @@ def _some_are_there(found: list[Version]) -> None:
 
 def _report(rows: list[Row], folder: Path) -> None:
     from odecheck.conformance.matrix import unexpected
+    from odecheck.foreign import first_line
 
     news = unexpected(rows)
     for row in (row for row in news if row.claim):
         known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
-        typer.echo(
+        say(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} {row.verdict} on "
             f"{row.problem}: observed {row.observed:.6g}, expected {row.expected:.6g} ± {row.bar:.2g}\n"
-            f"  {row.message.splitlines()[0]}{known}"
+            f"  {first_line(row.message)}{known}"
         )
     for row in rows:
         if not row.claim:
-            typer.echo(f"{row.library}: {row.message}")
+            say(f"{row.library}: {row.message}")
     counts = {
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
     }
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
+    say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
     wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
     raise typer.Exit(1 if wrong else 2 if news else 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder
+from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
@@ -106,9 +106,9 @@ def cost(
         interrupted(folder)
     _show(rows, error, folder)
     for name in absent:
-        typer.echo(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
+        say(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
     if write is not None:
-        typer.echo(str(cost_page.write(rows, write, error, read_facts(folder))))
+        say(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
     raise typer.Exit(int("failed" in states and "measured" not in states))
 
@@ -174,11 +174,11 @@ def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))
     equal = at_equal_error(frame, error)
     for name, part in equal.groupby("problem", sort=False):
-        typer.echo(f"\n{name}, at an achieved error of {error:g} (read off between two tolerances):")
+        say(f"\n{name}, at an achieved error of {error:g} (read off between two tolerances):")
         known = part.dropna(subset=["achieved_error"])[list(SHOWN)].rename(columns={"cpu_seconds": "cpu_ms"})
         known["cpu_ms"] *= 1e3
-        typer.echo(known.to_string(index=False, na_rep="-", float_format="{:.4g}".format))
+        say(known.to_string(index=False, na_rep="-", float_format="{:.4g}".format))
     for state in ("unsupported", "failed"):
         for one in frame[frame["state"] == state][["engine", "message"]].drop_duplicates().to_dict("records"):
-            typer.echo(f"{state}: {one['engine']}: {one['message']}")
-    typer.echo(f"\n{number(len(frame), 'row')} in {folder / 'cost.parquet'}")
+            say(f"{state}: {one['engine']}: {one['message']}")
+    say(f"\n{number(len(frame), 'row')} in {folder / 'cost.parquet'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .bench import CONFIG
-from .common import INTERRUPTED, Progress, refuse
+from .common import INTERRUPTED, Progress, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.bench import Change, Series, Suite
@@ -58,14 +58,14 @@ def regressions(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo("Interrupted: what was timed in pairs is not kept. To begin again, type the same command.", err=True)
+        say("Interrupted: what was timed in pairs is not kept. To begin again, type the same command.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     kept = [c for c in found if every or c.confidence != "advice"]
     for change in worst_first(kept):
-        typer.echo(in_words(change))
+        say(in_words(change))
     points = max((len(s.points) for s in series), default=0)
     advice = len(found) - len(kept)
-    typer.echo(
+    say(
         f"\n{len(series)} series at {points} of {len(span)} commits: {len(kept)} changes, "
         f"{sum(c.gates for c in kept)} for the worse"
         + (f"; {advice} more only advise (--all)" if advice else "")
@@ -79,7 +79,7 @@ def regressions(
 
         run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
         done = read_done(suite, machine)
-        typer.echo(str(pages.write(suite, series, kept, done, run, page, machine=machine, said=said)))
+        say(str(pages.write(suite, series, kept, done, run, page, machine=machine, said=said)))
     raise typer.Exit(exit_status(kept, strict=strict))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, needs_to_write, refuse
+from .common import last_run, needs_to_write, refuse, say
 
 
 def reproduce(
@@ -25,7 +25,7 @@ def reproduce(
     odecheck reproduce 3f9a1c0b --run reports --write bug.py && python bug.py
     """
     from odecheck.conformance.find import found
-    from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, NotApplicable, Unsupported
     from odecheck.reproduce import script
 
     try:
@@ -41,10 +41,10 @@ def reproduce(
             worst=at.worst,
             library=at.library,
         )
-    except BadInput as refused:
+    except (BadInput, Unsupported, NotApplicable) as refused:
         refuse(refused)
     if write:
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
     else:
-        typer.echo(text, nl=False)
+        say(text, nl=False)

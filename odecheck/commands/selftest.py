@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse
+from .common import INTERRUPTED, Progress, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
@@ -91,15 +91,15 @@ def selftest(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
+        say(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     made = report.summary(found, facts)
     if write:
         report.write(found, made, write)
-    typer.echo(words.to_markdown(made, found))
+    say(words.to_markdown(made, found))
     trouble = report.bad(made)
     for line in trouble:
-        typer.echo(line, err=True)
+        say(line, err=True)
     raise typer.Exit(1 if trouble else 0)
 
 

@@ -148,7 +148,9 @@ def _report(folder: Path) -> None:
     """The last rows of each model with each optimizer: medians over the seeds."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from odecheck.foreign import one_line
     from odecheck.training.rows import last, read
 
     rows = read(folder)
@@ -165,13 +167,13 @@ def _report(folder: Path) -> None:
         "backward",
         "CPU s",
         "stopped",
-        title=str(rows["task"].iloc[0]),
+        title=Text(one_line(rows["task"].iloc[0])),
     )
     for key, mine in rows.groupby(["model", "optimizer", "learning_rate"], sort=False):
         end = last(mine)
         middle = end.median(numeric_only=True)
         table.add_row(
-            *map(str, key[:2]),
+            *(Text(one_line(name)) for name in key[:2]),
             f"{key[2]:g}",
             str(len(end)),
             f"{middle.parameters:.0f}",
@@ -185,4 +187,5 @@ def _report(folder: Path) -> None:
         )
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    console.print(f"\nmedians over seeds; {len(rows)} rows in {folder}", highlight=False, soft_wrap=True)
+    told = f"\nmedians over seeds; {len(rows)} rows in {one_line(folder)}"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)

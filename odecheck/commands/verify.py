@@ -145,14 +145,17 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:
     from rich.console import Console
 
+    from odecheck.foreign import one_line
     from odecheck.records.summary import details, table
 
     console: Console = Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
     for line in details(records, strict=strict):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, emoji=False)
     console.print(table(records))
+    place = one_line(folder)
     console.print(
-        f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}",
+        f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

@@ -87,14 +87,33 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
             "a run of another version of odecheck",
             f"pip install odecheck=={_version_of(seen)} to read it, or another --run",
         )
+    return seen
+
+
+def refuse_other_shapes(folder: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that is none. To be read, facts may be of any kind.
+
+    Args:
+        folder: of the run.
+        facts: of its run.json.
+
+    Raises:
+        BadInput: one of them is not of the kind that commands write.
+    """
     for name, kinds in SHAPES.items():
-        if name in seen and not isinstance(seen[name], kinds):
+        if name in facts and not isinstance(facts[name], kinds):
             raise BadInput(
-                f"{path} is of no run: its {name} is {literal(seen[name], 60)}",
+                f"{Path(folder) / 'run.json'} is of no run: its {name} is {literal(facts[name], 60)}",
                 "a file that was edited, or of another program",
                 f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
             )
-    return seen
+
+
+def versions_in(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The versions that a run was made with, by name; nothing where it says none."""
+    found: object = facts.get("versions")
+    known = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return {one_line(name): one_line(number) for name, number in known.items() if number}
 
 
 def _version_of(facts: Mapping[str, Any]) -> str:

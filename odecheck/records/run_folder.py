@@ -25,9 +25,10 @@ from odecheck.judge import Verdict
 from odecheck.record import COLUMNS, Record
 
 from .commit import described
-from .facts import CHECKSUM, SCHEMA, changed, command_of, kind_of, read_facts, same_kind
+from .facts import CHECKSUM, SCHEMA, changed, command_of, kind_of, read_facts, refuse_other_shapes, same_kind
 from .journal import Journal, digest, replace
 from .lock import Lock
+from .sound import sound
 from .table import read_table, write_table
 
 __all__ = [
@@ -138,6 +139,7 @@ class RunFolder:
             _is_free(path, resume, tables)  # a process that had it a moment ago may have begun a run
             if os.path.lexists(path / "run.json"):
                 known = read_facts(path)
+                refuse_other_shapes(path, known)
                 same_kind(path, known, kind_of(facts))
                 try:
                     same(path, known, facts)
@@ -300,7 +302,8 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
         if trouble:
             damaged.append(trouble)
             continue
-        record = Record(**{**row, "verdict": Verdict(row["verdict"])})
+        values: dict[str, Any] = {**row, "verdict": Verdict(row["verdict"])}
+        record = sound(Record(**values))
         kept[record.key] = record
     return list(kept.values()), damaged
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from odecheck.foreign import for_terminal, one_line
+
+from .facts import versions_in
 from .summary import identifier
 
 # what a run of the command line keeps of how its subjects and problems were asked for, beside the targets
@@ -54,10 +57,12 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             f"{record.nfe} evaluations of the field, {record.solves} solves, {record.seconds:.3f} s; {record.target}",
         )
     )
-    versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items() if v)
-    pairs.append(("made with", f"{versions}; seed {facts.get('seed')}; commit {facts.get('commit') or 'none'}"))
+    versions = ", ".join(f"{name} {number}" for name, number in versions_in(facts).items())
+    pairs.append(
+        ("made with", f"{versions}; seed {facts.get('seed')}; commit {one_line(facts.get('commit') or 'none')}")
+    )
     lines += [f"{name:<17}{_indented(text)}" for name, text in pairs if text]
-    return "\n".join([*lines, "", "Again, in Python:", "", reproducer(record, facts)])
+    return for_terminal("\n".join([*lines, "", "Again, in Python:", "", reproducer(record, facts)]))
 
 
 def _terms(record: Record) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from odecheck.foreign import for_terminal
+
 if TYPE_CHECKING:
     from odecheck.record import Record
 
@@ -123,15 +125,19 @@ def table(records: Sequence[Record]) -> Any:
         cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
         style = "bold red" if row.failed else ""
-        made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+        made.add_row(Text(for_terminal(row.claim), style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
     if silent:
-        made.caption = f"No case for: {', '.join(silent)}."
+        made.caption = Text(for_terminal(f"No case for: {', '.join(silent)}."))
         made.caption_justify = "left"
     return made
 
 
 def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
     """What has to be read, in words: failures in full, then what is inconclusive and what is known to fail."""
+    return [for_terminal(line) for line in _details(records, strict)]
+
+
+def _details(records: Sequence[Record], strict: bool) -> list[str]:
     lines: list[str] = []
     for record in records:
         if outcome(record, strict=strict) == "failed":

@@ -47,7 +47,7 @@ def write_table(path: Path, frame: Any, **options: Any) -> None:
     """
     arrow, parquet = _pyarrow()
     table = arrow.Table.from_pandas(frame, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), KEY: json.dumps(checksums(table)).encode()}
+    metadata = {**_metadata(table), KEY: json.dumps(checksums(table)).encode()}
     temporary = path.with_name(path.name + ".tmp")
     parquet.write_table(table.replace_schema_metadata(metadata), temporary, **options)
     temporary.replace(path)
@@ -66,7 +66,7 @@ def read_table(path: Path) -> Read:
     try:
         regular(path)
         table = parquet.read_table(path, partitioning=None)
-        kept = (table.schema.metadata or {}).get(KEY)
+        kept = _metadata(table).get(KEY)
         # what pandas keeps beside the rows has no checksum, and says nothing of tables that are written here
         frame = (table if kept is None else table.replace_schema_metadata(None)).to_pandas()
     except Exception as error:  # whatever pyarrow makes of a torn file
@@ -100,10 +100,14 @@ def checksums(table: Any) -> list[str]:
         for name, column in zip(table.column_names, table.columns, strict=True):
             values = column.to_pylist() if column.type in _words() else column.to_numpy()
             whole.update(f"{name}\0{column.type}\0".encode())
-            whole.update(repr(values).encode() if isinstance(values, list) else values.tobytes())
+            whole.update(repr(cast("list[Any]", values)).encode() if isinstance(values, list) else values.tobytes())
         return [whole.hexdigest()[:12]]
     kinds = repr([str(column.type) for column in table.columns])
     return [hashlib.sha256(f"{kinds}{row!r}".encode()).hexdigest()[:12] for row in table.to_pylist()]
+
+
+def _metadata(table: Any) -> dict[bytes, bytes]:
+    return table.schema.metadata or {}
 
 
 def _words() -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
     solver = shared.adaptive_of(subject)
-    tight = part_of(np.geomspace(*shared.TOLERANCES[solver.order], 9), index_of(worst, 8), worst)
+    tight = part_of([float(x) for x in np.geomspace(*shared.TOLERANCES[solver.order], 9)], index_of(worst, 8), worst)
     ratio = shared.ratio_of(solver)
     at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)

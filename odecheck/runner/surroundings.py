@@ -85,6 +85,27 @@ def _set_environment(value: dict[str, str]) -> None:
     os.environ.update(value)
 
 
+def _set_errors(value: dict[str, Any]) -> None:
+    np.seterr(**value)
+
+
+def _set_path(value: list[str]) -> None:
+    sys.path[:] = value
+
+
+def _set_folder(value: str | None) -> None:
+    if value is not None:
+        os.chdir(value)
+
+
+def _set_collection(value: bool) -> None:
+    (gc.enable if value else gc.disable)()
+
+
+def _set_streams(value: tuple[Any, Any]) -> None:
+    sys.stdout, sys.stderr = value
+
+
 def _folder() -> str | None:
     with suppress(OSError):  # it was removed
         return os.getcwd()
@@ -125,21 +146,17 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch("torch.set_default_device", torch.get_default_device, _set_device),
     Switch("a mode of torch", pushed_modes, pop_modes),
-    Switch("numpy.seterr", np.geterr, lambda value: np.seterr(**value)),
+    Switch("numpy.seterr", np.geterr, _set_errors),
     Switch("warnings.filters", lambda: list(warnings.filters), _set_filters),
     Switch("a handler of a signal", lambda: {s: signal.getsignal(s) for s in SIGNALS}, _set_handlers),
-    Switch("sys.path", lambda: list(sys.path), lambda value: sys.path.__setitem__(slice(None), value)),
+    Switch("sys.path", lambda: list(sys.path), _set_path),
     Switch("os.environ", lambda: dict(os.environ), _set_environment),
-    Switch("os.chdir", _folder, lambda value: value and os.chdir(value)),
+    Switch("os.chdir", _folder, _set_folder),
     Switch("os.umask", _umask, os.umask),
     Switch("sys.setrecursionlimit", sys.getrecursionlimit, sys.setrecursionlimit),
-    Switch("gc.disable", gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
-    Switch("sys.stdout", lambda: (sys.stdout, sys.stderr), lambda value: _set_streams(*value)),
+    Switch("gc.disable", gc.isenabled, _set_collection),
+    Switch("sys.stdout", lambda: (sys.stdout, sys.stderr), _set_streams),
 )
-
-
-def _set_streams(out: Any, err: Any) -> None:
-    sys.stdout, sys.stderr = out, err
 
 
 class Surroundings:
@@ -185,7 +202,7 @@ class Surroundings:
 
 
 def _holders() -> Iterator[ModuleType | type]:
-    for name, module in list(sys.modules.items()):
+    for name, module in list(cast("dict[str, ModuleType | None]", sys.modules).items()):
         if module is not None and (name in MODULES or name.partition(".")[0] in PACKAGES):
             yield module
     yield from CLASSES

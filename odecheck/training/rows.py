@@ -151,7 +151,9 @@ def _unreadable(path: Path, said: str, again: str) -> BadInput:
 
 def _trouble(state: Any, name: str) -> str:
     """Why a state is none that a training of this name has left, or nothing."""
-    if not isinstance(state, dict) or not {"name", "step", "module", "stepper", "random"} <= set(state):
+    if not isinstance(state, dict) or not {"name", "step", "module", "stepper", "random"} <= set(
+        cast("dict[str, Any]", state)
+    ):
         return "it is no state of a training"
     found = cast("dict[str, Any]", state)
     stated = found.pop(CHECKSUM, None)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from odecheck.errors import BadInput
-from odecheck.records.facts import SHAPES, changed, command_of, kind_of, read_facts
+from odecheck.records.facts import SHAPES, changed, command_of, kind_of, read_facts, refuse_other_shapes, versions_in
 from odecheck.records.journal import digest
 
 FACTS = {
@@ -29,7 +29,7 @@ def test_a_fact_of_another_kind_is_refused(tmp_path, name):
     for strange in ([1] if list not in SHAPES[name] else "x", 1.5):
         (tmp_path / "run.json").write_text(json.dumps({**FACTS, name: strange}))
         with pytest.raises(BadInput, match=f"its {name} is") as caught:
-            read_facts(tmp_path)
+            refuse_other_shapes(tmp_path, read_facts(tmp_path))
         assert "rm -r" in caught.value.fix
 
 
@@ -61,4 +61,5 @@ def test_the_version_of_another_format_is_no_command(tmp_path):
 
 def test_kinds_and_commands():
     assert kind_of(FACTS) == "verify" and kind_of({}) == "" == command_of({"command": 3})
+    assert versions_in({"versions": ["x"]}) == {} == versions_in({"versions": {"a": None}})
     assert command_of({"command": ["a\nb", "\x1b]0;x\x07", 3]}) == r"a b \x1b]0;x\x07 3"
