@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
+import threading
+import time
 from typing import Annotated
 
 import typer
 
 from .commands.bench import bench
 from .commands.claims import claims
-from .commands.common import say
+from .commands.common import INTERRUPTED, say
 from .commands.conformance import conformance
 from .commands.cost import cost
 from .commands.regressions import regressions
@@ -23,6 +27,8 @@ from .commands.train import train
 from .commands.verify import verify
 from .commands.watch import watch
 
+# seconds after a Ctrl-C in which another one is the same
+PATIENCE = 5.0
 COMMANDS = (
     verify,
     watch,
@@ -44,6 +50,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input, or no place to write."""
+    _interrupted_once()
     try:
         app()
     except OSError as error:
@@ -51,6 +58,21 @@ def main() -> None:
             raise
         say(_in_words(error), err=True)
         sys.exit(2)
+
+
+def _interrupted_once() -> None:
+    """The first Ctrl-C ends the work; those that follow at once find it ending, and say nothing more."""
+    first: list[float] = []
+
+    def stop(_signal: int, _frame: object) -> None:
+        if first and time.monotonic() - first[0] > PATIENCE:
+            os._exit(INTERRUPTED)
+        if not first:
+            first.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, stop)
 
 
 def _in_words(error: OSError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 import re
 import subprocess
 import tarfile
@@ -12,12 +12,17 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from odecheck.errors import BadInput
+from odecheck.foreign import first_line, literal
 from odecheck.foreign import words as words_of
 from odecheck.records.commit import git as ask_git
+from odecheck.records.journal import parsed, regular
 
 CHANGED = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
+# of a configuration → where it is when that says nothing
+FOLDERS = {"repo": "..", "benchmark_dir": "benchmarks", "results_dir": "results"}
 # where a repository may keep its packages
 SOURCES = (".", "src", "reference")
 
@@ -51,21 +56,22 @@ class Suite:
         Raises:
             BadInput: there is no configuration, or one that asv cannot read either.
         """
-        path = Path(config).resolve()
+        path = Path(config).absolute()
         try:
             # asv allows comments in it
-            found = json.loads(re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE))
-        except (OSError, ValueError) as error:
+            text = regular(path).read_text(encoding="utf-8")
+            found = parsed(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
+            known = cast("dict[str, object]", found) if isinstance(found, dict) else {"repo": None}
+            named = {name: known.get(name, default) for name, default in FOLDERS.items()}
+            repo, benchmarks, results = (_name(one) for one in named.values())
+        except (OSError, ValueError, RuntimeError) as error:
             raise BadInput(
-                f"{config} cannot be read: {error}", "another folder", "--config with the path of an asv.conf.json"
+                f"{config} cannot be read: {first_line(error)}",
+                "another folder",
+                "--config with the path of an asv.conf.json",
             ) from error
         folder = path.parent
-        return cls(
-            path,
-            (folder / found.get("repo", "..")).resolve(),
-            (folder / found.get("benchmark_dir", "benchmarks")).resolve(),
-            (folder / found.get("results_dir", "results")).resolve(),
-        )
+        return cls(path, *(Path(os.path.realpath(folder / name)) for name in (repo, benchmarks, results)))
 
     def git(self, *words: str) -> str:
         """What git answers in the repository.
@@ -140,6 +146,12 @@ class Suite:
             with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
                 archive.extractall(folder, filter="data")
             yield Path(folder)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"it is no configuration of asv: {literal(value, 60)} is no folder")
+    return value
 
 
 def _spaced(every: Sequence[str], count: int) -> list[str]:

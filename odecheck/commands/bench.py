@@ -23,7 +23,7 @@ def bench(
     machine: Annotated[str, typer.Option(help="A fixed name for this machine.")] = platform.node() or "machine",
     select: Annotated[str, typer.Option(metavar="REGEX", help="Only benchmarks whose name matches.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only the quick subset, the classes named Quick….")] = False,
-    at_most: Annotated[int, typer.Option(metavar="N", help="At most N commits, evenly spaced; 0: all.")] = 0,
+    at_most: Annotated[int, typer.Option(metavar="N", min=0, help="At most N commits, evenly spaced; 0: all.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Run what was run before as well.")] = False,
     mode: Annotated[str, typer.Option(help="here: with this environment; asv: with asv's environments.")] = "here",
     gpu: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import INTERRUPTED, cores, needs_to_write, refuse, say
+from .common import INTERRUPTED, MOST_WORKERS, cores, needs_to_write, refuse, say
 
 
 def claims(
@@ -16,7 +16,8 @@ def claims(
         Path | None, typer.Option(metavar="DIR", help="With --verify: write ledger.md and ledger.json there.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="With --verify: processes; 0: one for each core.")
+        int | None,
+        typer.Option(metavar="N", min=0, max=MOST_WORKERS, help="With --verify: processes; 0: one for each core."),
     ] = None,
 ) -> None:
     """List every claim: what it states, its source, the verdict expected of a correct subject, what it refutes.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 INTERRUPTED = 130
+# more processes than that no machine has cores for
+MOST_WORKERS = 1024
+Workers = Annotated[int, typer.Option(metavar="N", min=0, max=MOST_WORKERS, help="Processes; 0: one for each core.")]
 
 
 def say(text: object, *, err: bool = False, nl: bool = True) -> None:
@@ -30,7 +34,10 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
         err: to the standard error.
         nl: with a line break at the end.
     """
-    typer.echo(for_terminal(text), err=err, nl=nl)
+    try:
+        typer.echo(for_terminal(text), err=err, nl=nl)
+    except BrokenPipeError:  # nobody reads on: the work, its files and its exit status are the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
 
 
 def tell_damage(folder: Path, facts: Mapping[str, Any], damaged: Sequence[str]) -> None:
@@ -97,10 +104,18 @@ def _try_to_write(path: Path, folder: bool) -> None:
         raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder")
     if not folder and path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    if not folder and path.exists():
+    if not folder and os.path.lexists(path):
+        if not _takes_bytes(path):
+            raise OSError(errno.EINVAL, "it is no regular file")
         path.open("ab").close()
     else:
         tempfile.TemporaryFile(dir=there).close()
+
+
+def _takes_bytes(path: Path) -> bool:
+    """Whether a file can be written without somebody who reads it: all but pipes and sockets, those of /dev aside."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode) or str(path.absolute()).startswith(("/dev/", "/proc/"))
 
 
 def cores() -> int:

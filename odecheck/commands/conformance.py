@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder, say
+from .common import Progress, Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -27,7 +27,7 @@ def conformance(
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
-    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
+    workers: Workers = 0,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
     memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
     cache: Annotated[

@@ -39,8 +39,10 @@ def cost(
     error: Annotated[float, typer.Option(help="The achieved error at which costs are compared.")] = 1e-6,
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
-    rungs: Annotated[int, typer.Option(min=1, help="Refinements of each subject.")] = 6,
-    repeat: Annotated[int, typer.Option(min=0, help="Rounds for the seconds; 0: counts and bytes only.")] = 5,
+    rungs: Annotated[int, typer.Option(min=1, max=50, help="Refinements of each subject.")] = 6,
+    repeat: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Rounds for the seconds; 0: counts and bytes only.")
+    ] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
@@ -53,6 +55,9 @@ def cost(
     ] = None,
 ) -> None:
     """Measure evaluations, steps, bytes and seconds on a ladder of tolerances; compare at equal achieved error.
+
+    Exit status 0: measured; 1: a subject of yours failed at every tolerance;
+    2: bad input.
 
     Writes cost.parquet: a row for each subject, problem, quantity and tolerance,
     with the error that was achieved. Costs at one error are read off between the
@@ -71,9 +76,11 @@ def cost(
     from odecheck.cost import QUANTITIES, work_precision
     from odecheck.cost import run_folder as kept
     from odecheck.errors import BadInput
+    from odecheck.records.lock import Lock
     from odecheck.records.run_folder import read_facts
     from odecheck.report import cost_page
     from odecheck.report.static import needs_figures
+    from odecheck.runner.imports import without_end
 
     asked: Any = tuple(quantity or QUANTITIES)
     folder = None
@@ -89,7 +96,7 @@ def cost(
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         progress = Progress(sum(len(found) for _, found in work) * len(asked) * rungs)
-        with progress:
+        with progress, Lock(folder), without_end():
             for at, found in work:
                 for what in asked:
                     parts = kept.parts(rows, at.name, what, len(found), rungs)
@@ -110,7 +117,16 @@ def cost(
     if write is not None:
         say(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
-    raise typer.Exit(int("failed" in states and "measured" not in states))
+    raise typer.Exit(int(_failed(rows) if targets else "failed" in states and "measured" not in states))
+
+
+def _failed(rows: list[dict[str, Any]]) -> bool:
+    """Whether something could be measured at no tolerance."""
+    series: dict[tuple[Any, ...], set[str]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("problem", "engine", "method", "quantity"))
+        series.setdefault(key, set()).add(row["state"])
+    return any("failed" in states and "measured" not in states for states in series.values())
 
 
 def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str, error: float) -> None:

@@ -25,7 +25,9 @@ def regressions(
     select: Annotated[str, typer.Option(metavar="TEXT", help="Only series whose name contains this.")] = "",
     paired: Annotated[bool, typer.Option("--paired", help="Time neighbouring commits side by side as well.")] = False,
     timed: Annotated[str, typer.Option(metavar="TEXT", help="With --paired: only timed series with this name.")] = "",
-    newest: Annotated[int, typer.Option(metavar="N", help="With --paired: only the newest N pairs; 0: all.")] = 0,
+    newest: Annotated[
+        int, typer.Option(metavar="N", min=0, help="With --paired: only the newest N pairs; 0: all.")
+    ] = 0,
     every: Annotated[bool, typer.Option("--all", help="Also what only advises: times taken one by one.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A missing benchmark is a failure too.")] = False,
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write history.md, .parquet and .svg.")] = None,

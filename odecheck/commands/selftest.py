@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse, say
+from .common import INTERRUPTED, MOST_WORKERS, Progress, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
 
+MOST = 10_000_000
 PARTS = ("mutants", "false-alarms", "bars", "discernment")
 
 
@@ -22,13 +23,15 @@ def selftest(
     part: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
     ] = None,
-    mutants: Annotated[int, typer.Option(metavar="N", min=0, help="Mutants drawn from the source; 0: all.")] = 60,
+    mutants: Annotated[
+        int, typer.Option(metavar="N", min=0, max=MOST, help="Mutants drawn from the source; 0: all.")
+    ] = 60,
     rows: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Rows that come to a verdict, of correct subjects.")
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Rows that come to a verdict, of correct subjects.")
     ] = 500,
-    problems: Annotated[int, typer.Option(metavar="N", min=1, help="Problems with a known truth.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
+    problems: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="Problems with a known truth.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
     so_far: Annotated[

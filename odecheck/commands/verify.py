@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Progress, cores, interrupted, named, needs_to_write, number, refuse, run_folder
+from .common import Progress, Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def verify(
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
     times: Annotated[str | None, typer.Option(metavar="LIST", help="Times for a plain module.")] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
+    workers: Workers = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
@@ -49,7 +49,7 @@ def verify(
         str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of random numbers.")] = 0,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
     ] = None,

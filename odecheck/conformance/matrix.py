@@ -20,7 +20,7 @@ from odecheck.solvers import Toleranced
 from odecheck.subject import SHIPPED, Subject
 
 from .libraries import Version
-from .plan import claims, posed
+from .plan import claims, posed, refuse_unasked
 
 NAN = float("nan")
 
@@ -159,9 +159,10 @@ def matrix(
         What is to be run.
 
     Raises:
-        BadInput: two rows have one name.
+        BadInput: two rows have one name, or a claim is none that is asked of libraries.
     """
     wanted = {c.upper() for c in claim}
+    refuse_unasked(wanted)
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}
     notices: list[Row] = []

@@ -62,7 +62,8 @@ def _rows(table: Path) -> Rows:
             "a disk that was full, a copy that was cut off, or another program's file",
             f"rm {table}, then the same command: it measures everything again",
         )
-    return read.frame[list(COLUMNS)].to_dict("records")
+    frame: Any = read.frame
+    return frame[list(COLUMNS)].to_dict("records")
 
 
 def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

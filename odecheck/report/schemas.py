@@ -5,13 +5,13 @@ Each file of `tables/` has one, `KIND`: most are parquet files with columns of t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from odecheck.records.journal import parsed, regular
 from odecheck.records.table import read_table
 
 from .text import tidy
@@ -151,8 +151,8 @@ class JsonFile(Kind):
 
     def read(self, place: Path, run: str) -> Piece:
         try:
-            return Piece(self.parsed(place.read_text(encoding="utf-8")), run)
-        except (OSError, ValueError, TypeError) as error:
+            return Piece(self.parsed(regular(place).read_text(encoding="utf-8")), run)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             said = f"{place.name} cannot be read, so it is not shown: {tidy(str(error))[:200]}"
             return Piece(None, run, damaged=[said])
 
@@ -165,7 +165,7 @@ def _facts(table: Path) -> Mapping[str, Any]:
     """The facts beside a table, where there are any that can be read: in run.json, or in a file of the table's name."""
     for path in (table.with_name("run.json"), table.with_suffix(".json")):
         try:
-            facts: Any = json.loads(path.read_text(encoding="utf-8"))
+            facts: Any = parsed(regular(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(facts, dict):

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-import difflib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -22,9 +18,11 @@ from torch import nn
 
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
+from odecheck.foreign import first_line, literal, said
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
+from .imports import imported, without_end
 
 Pair = tuple[Subject, Problem]
 DEFAULT_TIMES = (0.0, 0.5, 1.0)
@@ -52,7 +50,7 @@ def pairs(
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
     for target in targets:
-        value, module = _imported(target)
+        value, module = imported(target)
         found += _Reading(target, module, tier, *examples).pairs(value)
     return found
 
@@ -125,9 +123,9 @@ def _numbers(what: str, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
         array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
         return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadInput(
-            f"{what} is {x!r}, and no array of numbers ({error})",
+            f"{what} is {literal(x)}, and no array of numbers ({first_line(error)})",
             "rows of different lengths, or text",
             "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
         ) from error
@@ -138,9 +136,9 @@ def _typed(option: str, text: str | None) -> Any:
         return None
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise BadInput(
-            f"{option} {text!r} is not a list of numbers",
+            f"{option} {literal(text)} is not a list of numbers",
             "quotes that the shell took away, or a missing bracket",
             f"{option} '[[1.0, 0.5]]'",
         ) from error
@@ -182,10 +180,11 @@ class _Reading:
 
     def _made(self, function: Callable[[], Any]) -> Any:
         try:
-            return function()
-        except Exception as error:
+            with without_end():
+                return function()
+        except (Exception, SystemExit) as error:
             raise BadInput(
-                f"{self.target}() raised {type(error).__name__}: {error}",
+                f"{self.target}() raised {said(error)}",
                 "a function that takes arguments",
                 "def subjects(): return [Subject(...)]",
             ) from error
@@ -222,83 +221,4 @@ class _Reading:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else text[:77] + "..."
-
-
-def _imported(target: str) -> tuple[Any, ModuleType]:
-    path, _, name = target.rpartition(":") if ":" in target else (target, "", "subjects")
-    module = _from_file(path, name) if path.endswith(".py") else _from_name(path, name)
-    value: Any = module
-    for part in name.split("."):
-        if not hasattr(value, part):
-            close = difflib.get_close_matches(part, [n for n in dir(value) if not n.startswith("_")])
-            raise BadInput(
-                f"{path} has no {part!r}",
-                "a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-                f"odecheck verify {path}:{close[0] if close else 'NAME'}",
-            )
-        value = getattr(value, part)
-    return value, module
-
-
-def _from_file(text: str, wanted: str) -> ModuleType:
-    path = Path(text).resolve()
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, near)
-        raise BadInput(
-            f"there is no file {text}",
-            "another folder, or a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:{wanted}",
-        )
-    # imported under its own name from its own folder, so that other processes find it the same way
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    module = _loaded(path.stem, text, wanted)
-    if Path(module.__file__ or "").resolve() != path:
-        raise BadInput(
-            f"{text} cannot be imported as {path.stem!r}: another module has this name ({module.__file__})",
-            "a file named like a module of Python or of an installed package",
-            f"mv {text} {path.with_name('my_' + path.name).name}",
-        )
-    return module
-
-
-def _from_name(name: str, wanted: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    return _loaded(name, name, wanted)
-
-
-def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
-            raise BadInput(
-                f"{shown} does not import: {error}", "a package that is not installed here", f"pip install {error.name}"
-            ) from error
-        close = _near(name, error.name)
-        raise BadInput(
-            f"there is no module {error.name!r}",
-            "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {close[0] if close else 'path/to/file.py'}:{wanted}",
-        ) from error
-    except Exception as error:
-        raise BadInput(
-            f"{shown} does not import: {type(error).__name__}: {error}",
-            "an error at the top level of the file",
-            f"python -c 'import {name}' to see where",
-        ) from error
-
-
-def _near(name: str, missing: str) -> list[str]:
-    """Modules beside the missing one with a similar name."""
-    import pkgutil
-
-    parent, _, last = missing.rpartition(".")
-    paths = list(importlib.import_module(parent).__path__) if parent else [str(Path.cwd())]
-    found = difflib.get_close_matches(last, [m.name for m in pkgutil.iter_modules(paths)])
-    rest = name[len(missing) :]
-    return [f"{parent}.{f}{rest}" if parent else f"{f}{rest}" for f in found]
+    return literal(value, 80)
