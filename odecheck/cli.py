@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,8 @@ from .commands.train import train
 from .commands.verify import verify
 from .commands.watch import watch
 
+# what typer raises for a command line that it does not take
+REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 # seconds after a Ctrl-C in which another one is the same
 PATIENCE = 5.0
 COMMANDS = (
@@ -52,7 +54,15 @@ def main() -> None:
     """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input, or no place to write."""
     _interrupted_once()
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except REFUSED as error:  # what typer refuses, whose words hold what was typed
+        context: Any = error.ctx
+        usage = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n" if context else ""
+        say(f"{usage}Error: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise

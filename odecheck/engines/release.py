@@ -76,7 +76,8 @@ def install(package: str, release: str, folder: Path) -> Path:
         return there
     folder.mkdir(parents=True, exist_ok=True)
     begun = Path(tempfile.mkdtemp(prefix=f"{package}-{release}-", dir=folder))
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet"]
+    # -P: not the pip.py of the folder that somebody works in
+    pip = [sys.executable, "-P", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet"]
     try:
         done = subprocess.run(
             [*pip, "--target", str(begun), f"{package}=={release}"], capture_output=True, text=True, check=False

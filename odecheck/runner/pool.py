@@ -15,7 +15,6 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import time
 import warnings
 import weakref
@@ -23,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, cast
@@ -32,7 +31,7 @@ from odecheck.errors import BadInput
 from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
-from .worker import serve
+from .worker import OURS, SAFE_PATH, serve
 
 Start = Literal["forkserver", "fork"]
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
@@ -275,20 +274,32 @@ def _context(start: Start) -> Any:
 
 @contextmanager
 def _quietly(context: Any) -> Generator[None]:
-    """Around the start of a process: Ctrl-C is no matter of a forkserver, and a fork with other threads is meant.
+    """Around the start of a process: it does not look into the working folder, and a fork beside threads is meant.
 
-    The copy computes in its one thread alone; libraries warn of all forks beside threads of theirs.
+    That folder may hold a torch.py; a new process is told where its modules are. A copy of this process computes in its
+    one thread alone, and libraries warn of all forks beside threads of theirs.
     """
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    safe = SAFE_PATH in os.environ
+    os.environ.setdefault(SAFE_PATH, OURS)
     try:
         with warnings.catch_warnings():
             if context.get_start_method() == "fork":
                 warnings.filterwarnings("ignore", message=r".*\bfork\(\)")
+            elif context.get_start_method() == "forkserver":
+                _begin_server()
             yield
     finally:
-        if main:
-            signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+        if not safe:
+            os.environ.pop(SAFE_PATH, None)
+
+
+def _begin_server() -> None:
+    """Ctrl-C is no matter of the forkserver, which inherits what is blocked here; what comes meanwhile comes later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _not_in_a_worker_that_begins() -> None:

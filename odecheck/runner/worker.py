@@ -27,6 +27,8 @@ from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
 from .surroundings import Surroundings
 
 PR_SET_PDEATHSIG = 1
+# tells a new Python not to look into the working folder; and the value by which a worker knows whose doing that is
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "odecheck"
 # of a worker that was given memory for its job alone, so much may be left behind by it
 KEPT = 0.25
 
@@ -65,6 +67,10 @@ def _begin() -> None:
     # of the pool of threads of a parent nothing was forked along: a shared operation would wait for ever
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(AttributeError):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
     with suppress(OSError, AttributeError):  # a group of its own, with what it starts: they are ended together
         os.setpgid(0, 0)
     with suppress(Exception):  # Linux: also where it is stopped, or never comes back from native code
