@@ -46,17 +46,13 @@ def serve(pipe: Connection, job: Asked | None) -> None:
         job: The only one; None for those that come through the pipe.
     """
     _begin()
-    pipe.send_bytes(pickle.dumps(("begun",)))
-    if job is not None:
-        _answer(pipe, job, alone=True)
-        return
-    while True:
-        try:
-            asked = pipe.recv_bytes()
-        except (EOFError, OSError):
+    with suppress(EOFError, OSError):  # who asks has gone
+        pipe.send_bytes(pickle.dumps(("begun",)))
+        if job is not None:
+            _answer(pipe, job, alone=True)
             return
-        if not _answer(pipe, asked, alone=False):
-            return
+        while _answer(pipe, pipe.recv_bytes(), alone=False):
+            pass
 
 
 def _begin() -> None:
