@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -52,7 +53,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input, or no place to write."""
-    _interrupted_once()
+    restore = _interrupted_once()
     try:
         status = app(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
@@ -68,10 +69,16 @@ def main() -> None:
             raise
         say(_in_words(error), err=True)
         sys.exit(2)
+    finally:
+        restore()
 
 
-def _interrupted_once() -> None:
-    """The first Ctrl-C ends the work; those that follow at once find it ending, and say nothing more."""
+def _interrupted_once() -> Callable[[], None]:
+    """The first Ctrl-C ends the work; those that follow at once find it ending, and say nothing more.
+
+    Returns:
+        What is to be called when the work has ended.
+    """
     first: list[float] = []
 
     def stop(_signal: int, _frame: object) -> None:
@@ -81,8 +88,15 @@ def _interrupted_once() -> None:
             first.append(time.monotonic())
             raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, stop)
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = signal.signal(signal.SIGINT, stop)
+
+    def restore() -> None:
+        # a process that ends would be killed by another one
+        signal.signal(signal.SIGINT, signal.SIG_IGN if first or before is None else before)
+
+    return restore
 
 
 def _in_words(error: OSError) -> str:

@@ -22,7 +22,7 @@ from odecheck.engines.found import library_of
 from odecheck.engines.jax_field import traced_once
 from odecheck.errors import Unsupported
 from odecheck.foreign import first_line, said, words
-from odecheck.runner.surroundings import restored
+from odecheck.instruments.surroundings import restored
 from odecheck.solvers import Solver
 from odecheck.subject import Subject
 

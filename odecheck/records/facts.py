@@ -138,3 +138,34 @@ def command_of(facts: Mapping[str, Any]) -> str:
     """What was typed to begin a run, on one line."""
     command: object = facts.get("command")
     return " ".join(one_line(word) for word in cast("list[object]", command)) if isinstance(command, list) else ""
+
+
+def same_cases(path: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Raises BadInput where a run in `path` consists of other cases, or was begun otherwise, than now."""
+    for what in ("claims", "pairs"):
+        old, new = known["cases"][what], facts["cases"][what]
+        if old != new:
+            old = cast("list[Any]", old) if isinstance(old, list) else [old]
+            gone = [x for x in old if x not in new]
+            added = [x for x in new if x not in old]
+            raise BadInput(
+                f"the run in {path} has other {what}: there {literal(gone[:3])}, here {literal(added[:3])}",
+                "another target, tier, filter or claim than when the run began, or a problem that was changed",
+                f"the same command as before ({command_of(known)}), or another --run",
+            )
+    if known.get("seed") != facts["seed"]:
+        raise BadInput(
+            f"the run in {path} has seed {literal(known.get('seed'))}, not {facts['seed']}",
+            "another --seed than before",
+            f"--seed {literal(known.get('seed'))}, or another --run",
+        )
+    if known.get("versions") != facts["versions"]:
+        raise BadInput(
+            f"the run in {path} was begun with {_differences(known.get('versions', {}), facts['versions'])}",
+            "a library or Python was changed in between",
+            "another --run: records of two versions do not belong into one table",
+        )
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {old.get(name)} (now {new.get(name)})" for name in new if old.get(name) != new.get(name))

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from odecheck.errors import BadInput
 from odecheck.foreign import literal, one_line, said
@@ -25,7 +25,17 @@ from odecheck.judge import Verdict
 from odecheck.record import COLUMNS, Record
 
 from .commit import described
-from .facts import CHECKSUM, SCHEMA, changed, command_of, kind_of, read_facts, refuse_other_shapes, same_kind
+from .facts import (
+    CHECKSUM,
+    SCHEMA,
+    changed,
+    command_of,
+    kind_of,
+    read_facts,
+    refuse_other_shapes,
+    same_cases,
+    same_kind,
+)
 from .journal import Journal, digest, replace
 from .lock import Lock
 from .sound import sound
@@ -214,9 +224,7 @@ class Store:
     @classmethod
     def open(cls, folder: str | os.PathLike[str], facts: dict[str, Any], *, resume: bool) -> Store:
         """Begin a run, or go on with one that consists of the same cases. Raises BadInput as `RunFolder.open` does."""
-        return cls(
-            RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=_same_cases)
-        )
+        return cls(RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=same_cases))
 
     def add(self, record: Record) -> None:
         """Write one record; once this returns, the death of this process does not lose it."""
@@ -234,36 +242,6 @@ class Store:
         write_table(self.run.folder / "records.parquet", frame(records), **plain)
         self._journal.remove()
         self.run.finish()
-
-
-def _same_cases(path: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
-    for what in ("claims", "pairs"):
-        old, new = known["cases"][what], facts["cases"][what]
-        if old != new:
-            old = cast("list[Any]", old) if isinstance(old, list) else [old]
-            gone = [x for x in old if x not in new]
-            added = [x for x in new if x not in old]
-            raise BadInput(
-                f"the run in {path} has other {what}: there {literal(gone[:3])}, here {literal(added[:3])}",
-                "another target, tier, filter or claim than when the run began, or a problem that was changed",
-                f"the same command as before ({command_of(known)}), or another --run",
-            )
-    if known.get("seed") != facts["seed"]:
-        raise BadInput(
-            f"the run in {path} has seed {literal(known.get('seed'))}, not {facts['seed']}",
-            "another --seed than before",
-            f"--seed {literal(known.get('seed'))}, or another --run",
-        )
-    if known.get("versions") != facts["versions"]:
-        raise BadInput(
-            f"the run in {path} was begun with {_differences(known.get('versions', {}), facts['versions'])}",
-            "a library or Python was changed in between",
-            "another --run: records of two versions do not belong into one table",
-        )
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {old.get(name)} (now {new.get(name)})" for name in new if old.get(name) != new.get(name))
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:

@@ -14,14 +14,14 @@ from odecheck.claims import ALL
 from odecheck.claims.find import found as named
 from odecheck.errors import BadInput
 from odecheck.foreign import said, words
+from odecheck.instruments.surroundings import Surroundings
+from odecheck.instruments.surroundings import seed as seeded
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
 from odecheck.record import Record, crashed, evaluate, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
 from .limits import OutOfTime
-from .surroundings import Surroundings
-from .surroundings import seed as seeded
 from .validation import validate
 
 Key = tuple[str, str, str]

@@ -22,9 +22,9 @@ from typing import Any, cast
 import torch
 
 from odecheck.foreign import said
+from odecheck.instruments.surroundings import Surroundings
 
 from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
-from .surroundings import Surroundings
 
 PR_SET_PDEATHSIG = 1
 # tells a new Python not to look into the working folder; and the value by which a worker knows whose doing that is

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from odecheck.compat import pushed_modes
-from odecheck.runner.surroundings import SWITCHES, Surroundings, restored
+from odecheck.instruments.surroundings import SWITCHES, Surroundings, restored
 
 CHANGES = {
     "torch.set_grad_enabled": lambda: torch.set_grad_enabled(False),
