@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, needs_to_write, refuse, say
+from .common import last_run, needs_to_write, refuse, say, tell_damage
 
 
 def reproduce(
@@ -26,6 +26,7 @@ def reproduce(
     """
     from odecheck.conformance.find import found
     from odecheck.errors import BadInput, NotApplicable, Unsupported
+    from odecheck.records.run_folder import read_facts, read_records
     from odecheck.reproduce import script
 
     try:
@@ -41,6 +42,8 @@ def reproduce(
             worst=at.worst,
             library=at.library,
         )
+        if (folder / "run.json").exists():
+            tell_damage(folder, read_facts(folder), read_records(folder)[1])
     except (BadInput, Unsupported, NotApplicable) as refused:
         refuse(refused)
     if write:

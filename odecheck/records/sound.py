@@ -25,10 +25,10 @@ def sound(record: Record) -> Record:
     for column in fields(record):
         value = getattr(record, column.name)
         if column.type in ("str", "Verdict"):
-            right: Any = "" if value is None or value != value else words(value)
+            right: Any = "" if value is None or (isinstance(value, float) and math.isnan(value)) else words(value)
             right = Verdict(right) if column.type == "Verdict" else right
         elif column.type == "bool":
-            right = bool(value)
+            right = value is True or (isinstance(value, int | float) and value == 1)
         else:
             right = _number(value)
             right = int(right) if column.type == "int" and math.isfinite(right) else right
@@ -44,5 +44,5 @@ def sound(record: Record) -> Record:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return math.nan

@@ -131,13 +131,22 @@ class Parquet(Kind):
             made[column] = [tidy(v) for v in read[column]] if column in read else ""
         for column in self.numbers:
             values: Any = read[column].to_numpy() if column in read else float("nan")
-            numbers: Any = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce")
-            numbers = numbers.astype(float)
+            numbers: Any = _numeric(pd.Series(values, index=made.index))
             bad = int((numbers.isna() & pd.Series(values, index=made.index).notna()).sum())
             if bad:
                 problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")
             made[column] = numbers
         return made, problems
+
+
+def _numeric(values: Any) -> Any:
+    """A pandas Series as numbers; NaN for what is none, lists and tables among them."""
+    pd: Any = import_module("pandas")
+    try:
+        return pd.to_numeric(values, errors="coerce").astype(float)
+    except (TypeError, ValueError, OverflowError):
+        plain = [v if isinstance(v, int | float | str) else None for v in values]
+        return pd.to_numeric(pd.Series(plain, index=values.index, dtype=object), errors="coerce").astype(float)
 
 
 class JsonFile(Kind):

@@ -19,7 +19,7 @@ from odecheck.claims import ALL
 from odecheck.errors import BadInput
 from odecheck.foreign import said
 from odecheck.record import REFUSED, Record, is_refused
-from odecheck.records.run_folder import Store, about
+from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
 from .limits import UNLIMITED, Limits
@@ -136,6 +136,8 @@ def run_units(
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
     for damage in store.damaged if store else ():
         warnings.warn(f"{folder}: {damage}; the cases that it held are run again", stacklevel=2)
+    if store and store.records and without_checksums(store.run.folder):
+        warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
     # what was refused was not judged: it may have been mended since
     done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
