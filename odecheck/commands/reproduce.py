@@ -31,7 +31,8 @@ def reproduce(
 
     try:
         needs_to_write(write, "--write", folder=False)
-        at = found(row, run or last_run("verify", "conformance"))
+        folder = run or last_run("verify", "conformance")
+        at = found(row, folder)
         text = script(
             at.claim,
             at.subject,
