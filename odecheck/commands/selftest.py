@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
 
 MOST = 10_000_000
-PARTS = ("mutants", "false-alarms", "bars", "discernment")
+PARTS = ("mutants", "false-alarms", "bars", "hard", "discernment")
 
 
 def selftest(
@@ -30,6 +30,9 @@ def selftest(
         int, typer.Option(metavar="N", min=1, max=MOST, help="Rows that come to a verdict, of correct subjects.")
     ] = 500,
     problems: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="Problems with a known truth.")] = 100,
+    hard: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Hard problems, of all families in turn.")
+    ] = 39,
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
@@ -49,6 +52,8 @@ def selftest(
                   refute each of them
     false-alarms  correct subjects on drawn problems: no claim may refute any
     bars          problems whose truth is known: it has to be inside the bars
+    hard          problems with features that all solvers step over, jumps, huge
+                  and tiny scales: inside the bars, or refused
     discernment   the smallest relative defect refuted, next to other tests
 
     \b
@@ -76,7 +81,7 @@ def selftest(
         found: dict[str, list[Row]] = {}
         for name in PARTS:
             path, begun = run / f"{name}.jsonl", {"seed": seed}
-            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
+            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems, "hard": hard}.get(name, 0)
             if so_far:
                 found[name], begun = journal.so_far(path)
             elif name in chosen:
@@ -125,15 +130,16 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, discernment, journal
+    from odecheck.selftest import bars, discernment, hard, journal
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
         return _mutants(amount, seed, workers, path, resume, facts)
     if name == "false-alarms":
         return _alarms(amount, seed, workers, path, resume, facts)
-    pieces = bars.pieces(seed * 1_000_000, amount) if name == "bars" else discernment.pieces()
-    work = bars.judged if name == "bars" else discernment.judged
+    drawn = {"bars": bars, "hard": hard}.get(name)
+    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else discernment.pieces()
+    work = drawn.judged if drawn else discernment.judged
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)

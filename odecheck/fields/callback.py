@@ -72,6 +72,10 @@ def flat_parameters(module: nn.Module) -> Array:
     return np.concatenate([np.zeros(0), *(p.detach().double().numpy().ravel() for p in trainable(module).values())])
 
 
+# numbers of second derivatives that are asked for at a time
+NUMBERS = 2**20
+
+
 @dataclass(frozen=True, eq=False)
 class CallbackField:
     """The reference's `Field` by calls into a float64 module: module(t, y) with y (batch, *features).
@@ -135,23 +139,25 @@ class CallbackField:
 
 
 def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:
-    """Derivatives of value[b, i] in (t, y[b], theta): (batch, state, N)."""
+    """Derivatives of value[b, i] in (t, y[b], theta): (batch, outputs, N)."""
     t, y, theta = z
-    batch, d = y.shape
+    (batch, d), outputs = y.shape, value.shape[1]
     got_t, got_y, got_theta = _pulled(value.reshape(-1), (t, y, theta), keep=keep)
     own = torch.arange(batch)
     blocks = (
-        got_t.reshape(batch, d, 1),
-        got_y.reshape(batch, d, batch, d)[own, :, own],
-        got_theta.reshape(batch, d, -1),
+        got_t.reshape(batch, outputs, 1),
+        got_y.reshape(batch, outputs, batch, d)[own, :, own],
+        got_theta.reshape(batch, outputs, -1),
     )
     return torch.cat(blocks, dim=-1)
 
 
 def _second(first: Tensor, z: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """(batch, state, N, N), one component of the first derivative after another."""
-    columns = [_rows(first[:, :, n], z, keep=False) for n in range(first.shape[-1])]
-    both = torch.stack(columns, dim=2)
+    """(batch, state, N, N), as many components of the first derivative at a time as memory is at hand for."""
+    batch, d, n = first.shape
+    outputs = first.reshape(batch, d * n)
+    held = max(1, NUMBERS // (batch * (1 + z[1].numel() + z[2].numel())))
+    both = torch.cat([_rows(part, z, keep=False) for part in outputs.split(held, dim=1)], dim=1).reshape(batch, d, n, n)
     return (both + both.transpose(-1, -2)) / 2
 
 

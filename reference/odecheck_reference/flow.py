@@ -98,7 +98,15 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
     shared = Shared(system.groups())
     before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
     found = followed(
-        problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared, before=before
+        problem,
+        system,
+        system.many,
+        [start] * len(runs),
+        runs,
+        seconds=seconds,
+        shared=shared,
+        before=before,
+        leading=system.places[order].start if order else None,
     )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
@@ -123,9 +131,11 @@ def followed(
     seconds: float = 0.0,
     shared: Shared | None = None,
     before: Mesh | None = None,
+    leading: int | None = None,
 ) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
+    leading: how many components the last ones are derivatives of, by default the state.
     backwards: from the last time to the first; starts, restarts and values are in the order of the way.
     """
     ts = problem.ts[::-1] if backwards else problem.ts
@@ -134,7 +144,7 @@ def followed(
     def places(k: int, grid: Array, w: Array) -> Array:
         return marks(known, ts, k, grid, w)
 
-    equation = Equation(problem.name, ts, rate, many, problem.y0.size)
+    equation = Equation(problem.name, ts, rate, many, problem.y0.size, leading or problem.y0.size)
     return follow(
         equation,
         starts,
@@ -236,6 +246,11 @@ def trajectories(problem: Problem, order: int) -> tuple[Trajectory, ...]:
 def spread(values: list[Array]) -> Bounded:
     """Combine the same quantity from the runs of `RUNS` into a value with its bar; see the module's docstring."""
     sharp, nearby, farther, other, other_nearby = values
+    if not all(np.isfinite(value).all() for value in values):
+        raise FlowError(
+            "a derivative of the flow is not a finite number. Usual cause: a root or a power at 0, whose slope is "
+            "infinite there. Ask for what needs one derivative less, or start beside that place."
+        )
 
     def distance(a: Array, b: Array) -> float:
         return float(np.max(np.abs(a - b), initial=0.0))

@@ -40,7 +40,8 @@ class Equation:
     """w' = rate(t, w), w (n,), observed at ts.
 
     many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
-    moves by itself; what follows depends on it.
+    moves by itself; what follows depends on it. leading: the last of the components are derivatives of so many first
+    ones, wrong if the rates of these jump along the way.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Equation:
     rate: Callable[[float, Array], Array]
     many: Callable[[Array, Array], Array]
     state: int
+    leading: int
 
     @property
     def segments(self) -> int:
