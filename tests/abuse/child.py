@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # seconds: after which a line that still works is interrupted as by Ctrl-C, and after which it hangs
-WORKS, HANGS = 4.0, 60.0
+WORKS, HANGS = 3.0, 60.0
 
 
 @dataclass(frozen=True)
