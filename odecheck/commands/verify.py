@@ -81,7 +81,7 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
-    from odecheck.runner.limits import GIB
+    from odecheck.runner.limits import GIB, OutOfTime, within
     from odecheck.runner.run import Limits, run_units
 
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
@@ -91,7 +91,8 @@ def verify(
         folder = run_folder(run, resume, "verify")
         for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
             needs_to_write(file or None, option, folder=False)
-        units = _units(source, claim, subject, problem)
+        with within(timeout):
+            units = _units(source, claim, subject, problem)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
             records = run_units(
@@ -107,6 +108,8 @@ def verify(
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)
+    except OutOfTime:
+        refuse(_late(timeout))
     except KeyboardInterrupt:
         interrupted(folder)
     known = read_facts(folder)
@@ -118,6 +121,16 @@ def verify(
     if junit:
         write_junit(junit, records, strict=strict)
     raise typer.Exit(exit_status(records, strict=strict))
+
+
+def _late(seconds: float | None) -> Exception:
+    from odecheck.errors import BadInput
+
+    return BadInput(
+        f"the targets have not been read within {seconds:g} seconds",
+        "work at the top level of their file, which is done whenever it is imported",
+        'if __name__ == "__main__": before that work, or a longer --timeout',
+    )
 
 
 def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:

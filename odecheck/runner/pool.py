@@ -35,7 +35,7 @@ from .worker import OURS, SAFE_PATH, serve
 
 Start = Literal["forkserver", "fork"]
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
-SLACK, BEGIN, MESSAGE = 1.0, 300.0, 60
+SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Job:
         arguments: Of the work.
         limits: Of time and memory; the time is of each part.
         patience: Seconds without a word after which the worker is ended; by default those of the limits, their grace
-            and one more.
+            and SLACK more.
     """
 
     key: Any
@@ -126,9 +126,10 @@ def _heard(workers: list[_Worker]) -> list[_Worker]:
     """The workers that have said something, or whose time is up; waits for one."""
     ends = [worker.until for worker in workers if worker.until is not None]
     left = max(0.0, min(ends) - time.monotonic()) if ends else None
-    ready = connection.wait([worker.pipe for worker in workers], left)
+    # the end of a process is heard although a child of its own still holds its pipe
+    ready = connection.wait([one for worker in workers for one in worker.heard_by], left)
     now = time.monotonic()
-    return [w for w in workers if w.pipe in ready or (w.until is not None and w.until <= now)]
+    return [w for w in workers if any(one in ready for one in w.heard_by) or (w.until is not None and w.until <= now)]
 
 
 class _Worker:
@@ -167,9 +168,16 @@ class _Worker:
     def _wait(self, seconds: float | None) -> None:
         self.until = None if seconds is None else time.monotonic() + seconds
 
+    @property
+    def heard_by(self) -> list[Any]:
+        """What is ready where it has said something, or has ended."""
+        return [self.pipe] if self.process is None else [self.pipe, self.process.sentinel]
+
     def news(self) -> tuple[Any, ...] | None:
         """What it has said: the result or a part of its job, nothing at the end of parts, None where it has begun."""
         if not self.pipe.poll():
+            if self.process is not None and self.process.exitcode is not None:
+                return (self._died(),)
             self.end()
             return (self._failure("late", "no answer in time: its process was ended from outside"),)
         try:

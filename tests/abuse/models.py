@@ -112,7 +112,8 @@ def drawn(seed: int, count: int, patient: bool = True) -> list[tuple[str, str]]:
     """Deeds and places, all of them in turn; with patience also those that have to be waited for."""
     every = [(place, deed) for place, deed in itertools.product(PLACES, DEEDS) if patient or deed not in ENDLESS]
     random.Random(0).shuffle(every)
-    return [every[(seed * count + i) % len(every)][::-1] for i in range(count)]
+    chosen = (every[(seed * count + i) % len(every)] for i in range(count))
+    return [(deed, place) for place, deed in chosen]
 
 
 def judged(argument: tuple[int, int, float, str]) -> list[dict[str, Any]]:

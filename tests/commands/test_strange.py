@@ -189,6 +189,11 @@ def test_ctrl_c_three_times_is_quiet():
     assert process.returncode == 130 and "Traceback" not in said and said.count("Interrupted") == 1
 
 
+def test_a_target_that_is_never_read_is_refused():
+    Path("never_read.py").write_text("import time\nwhile True: time.sleep(0.01)\n")
+    refused("have not been read within 0.3 seconds", "verify", "never_read.py:x", "--timeout", "0.3")
+
+
 def test_what_typer_refuses_is_escaped_and_nobody_reads_is_no_failure():
     done = subprocess.run([*RUN, "show", "x", "\x1b]0;title\x07"], capture_output=True, text=True)
     assert (

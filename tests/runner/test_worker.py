@@ -44,6 +44,12 @@ def _raises():
     raise RuntimeError
 
 
+def _leaves_a_copy():
+    if os.fork() == 0:
+        time.sleep(60)
+    os._exit(0)
+
+
 def _counts(upto):
     for n in range(upto):
         if n == 3:
@@ -62,6 +68,12 @@ def test_a_worker_that_was_changed_is_not_given_another_job():
     assert len(set(pids)) == 6, "each bad job has ended its worker"
     assert found["_untidy"] == pids[0] and isinstance(found["_raises"], Failure)
     assert _ended(found["_child"][1]), "what it started has ended with it"
+
+
+def test_an_end_is_heard_although_a_copy_of_the_process_goes_on():
+    begun = time.monotonic()
+    ((_, failure),) = in_processes([Job("", _leaves_a_copy)], 1)
+    assert failure.why == "died" and "status 0" in failure.message and time.monotonic() - begun < 50
 
 
 def test_parts_come_as_they_are_made_and_what_stops_is_ended_from_outside():
