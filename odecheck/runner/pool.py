@@ -176,7 +176,7 @@ class _Worker:
     def news(self) -> tuple[Any, ...] | None:
         """What it has said: the result or a part of its job, nothing at the end of parts, None where it has begun."""
         if not self.pipe.poll():
-            if self.process is not None and self.process.exitcode is not None:
+            if self.process is not None and connection.wait([self.process.sentinel], 0):
                 return (self._died(),)
             self.end()
             return (self._failure("late", "no answer in time: its process was ended from outside"),)
@@ -215,7 +215,8 @@ class _Worker:
             return None
         self.ended, self.resting = True, False
         process = self.process
-        process.join(0.1 if self.pipe.closed else 1.0 if _at_its_end(self.pipe) else 0.0)
+        # what has closed its end, or its sentinel, is about to end by itself, with a status of its own
+        process.join(SLACK if connection.wait([process.sentinel], 0) or _at_its_end(self.pipe) else 0.0)
         status = process.exitcode
         pid = process.pid
         if pid is not None and hasattr(os, "killpg"):
