@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -90,13 +90,9 @@ def _interrupted_once() -> Callable[[], None]:
 
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    before = signal.signal(signal.SIGINT, stop)
-
-    def restore() -> None:
-        # a process that ends would be killed by another one
-        signal.signal(signal.SIGINT, signal.SIG_IGN if first or before is None else before)
-
-    return restore
+    signal.signal(signal.SIGINT, stop)
+    # a process that ends would be killed by another one, after its work is done
+    return lambda: cast(None, signal.signal(signal.SIGINT, signal.SIG_IGN))
 
 
 def _in_words(error: OSError) -> str:
