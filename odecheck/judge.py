@@ -20,6 +20,7 @@ class Verdict(StrEnum):
         NOT_APPLICABLE: The claim does not speak about this subject or problem.
         UNSUPPORTED: The engine or the solver cannot do what the claim asks of it.
         ERROR: The subject raised an exception, or its process ended.
+        NOT_ASKED: The time that was given was up before.
     """
 
     HOLDS = "holds"
@@ -28,6 +29,7 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not applicable"
     UNSUPPORTED = "unsupported"
     ERROR = "error"
+    NOT_ASKED = "not asked"
 
 
 HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE

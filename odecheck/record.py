@@ -189,6 +189,21 @@ def is_refused(record: Record) -> bool:
     return record.verdict is Verdict.ERROR and record.message.startswith(REFUSED)
 
 
+def not_asked(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
+    """The record of a case for which there was no time: nobody's fault.
+
+    Args:
+        claim: What was to be asked.
+        subject: Of whom.
+        problem: On what.
+        message: Why it was not.
+
+    Returns:
+        A record with the verdict "not asked".
+    """
+    return _row(claim, subject, problem, Verdict.NOT_ASKED, message, None, Meter())
+
+
 def where(error: BaseException) -> str:
     """The last frames of a traceback, without their machine's folders.
 
@@ -212,7 +227,7 @@ def _row(
     known = words(subject.expected_failures.get(claim.id, ""))
     judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
     wanted = claim.expected(problem) if judged else claim.expect
-    ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)
+    ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED, Verdict.NOT_ASKED)
     if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(

@@ -46,6 +46,7 @@ class Subject:
         expected_failures: Claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
         label: The name that records show, in place of one made of the three parts.
         around: What mutants wrap around the module of the field, innermost first.
+        kit: Classes in place of odecheck's own, by what they are: see `odecheck.claims.shared.kit`.
     """
 
     field: FieldFactory | None
@@ -54,6 +55,7 @@ class Subject:
     expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str], hash=False, compare=False)
     label: str = ""
     around: tuple[Callable[[nn.Module], nn.Module], ...] = ()
+    kit: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any], hash=False)
 
     @property
     def name(self) -> str:

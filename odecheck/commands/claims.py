@@ -26,7 +26,7 @@ def claims(
     odecheck claims
     odecheck claims --verify --write reports
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
 
     try:
@@ -52,7 +52,7 @@ def claims(
             ledger.write(rows, write)
         return
 
-    for one in ALL:
+    for one in EVERY:
         say(f"{one.id:<9}{one.text}")
         say(f"{'':9}source: {one.source}")
         where = f", true where {one.when.text}" if one.when else ""

@@ -23,7 +23,15 @@ def conformance(
     libraries: Annotated[
         list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
     ] = None,
-    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            "--claims",
+            metavar="CLAIMS",
+            help="Only these: an id, 'DER-*', a family or topic; may be repeated.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",

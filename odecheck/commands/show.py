@@ -24,7 +24,7 @@ def show(
     odecheck show 3f9a1c
     odecheck show "NODE-2 pendulum adjoint" --run runs/full
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
     from odecheck.foreign import one_line
     from odecheck.records.run_folder import command_of, read_facts, read_records
@@ -57,5 +57,5 @@ def show(
             place = one_line(f"{one.problem}; {one.subject}")
             say(f"{identifier(one)}  {one_line(one.claim):<9}{one.verdict:<15}{place}")
         return
-    statement = next((c.text for c in ALL if c.id == found[0].claim), "")
+    statement = next((c.text for c in EVERY if c.id == found[0].claim), "")
     say(story(found[0], facts, statement))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .common import Progress, Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder
+from . import forecast
+from .common import Progress, Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from odecheck.record import Record
     from odecheck.runner.case import Unit
+    from odecheck.runner.limits import Limits
 
 
 def verify(
@@ -28,6 +32,8 @@ def verify(
     claim: Annotated[
         list[str] | None,
         typer.Option(
+            "--claim",
+            "--claims",
             metavar="CLAIMS",
             help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
         ),
@@ -56,6 +62,13 @@ def verify(
     memory: Annotated[
         float | None, typer.Option(metavar="GIB", help="What one process may take (Linux); by default any memory.")
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="What tells most first, for so long; what is left is not asked."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
+    ] = False,
 ) -> None:
     """Judge every claim on every subject and problem.
 
@@ -81,18 +94,23 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
-    from odecheck.runner.limits import GIB, OutOfTime, within
+    from odecheck.runner.estimate import most_telling_first
+    from odecheck.runner.limits import GIB, OutOfTime
     from odecheck.runner.run import Limits, run_units
 
+    begun = time.monotonic()
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
     folder = None
     try:
         limits = Limits(timeout, None if memory is None else memory * GIB)
+        units = _units(source, claim, subject, problem, limits)
+        if plan:
+            _planned(units, workers or cores())
+        until = _until(budget, begun)
         folder = run_folder(run, resume, "verify")
         for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
             needs_to_write(file or None, option, folder=False)
-        with within(timeout):
-            units = _units(source, claim, subject, problem)
+        say(forecast.line(units, workers or cores()), err=True)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
             records = run_units(
@@ -105,6 +123,8 @@ def verify(
                 facts={"source": source},
                 limits=limits,
                 isolated=True,
+                until=until,
+                order=(lambda left: left) if budget is None else most_telling_first,
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)
@@ -133,26 +153,52 @@ def _late(seconds: float | None) -> Exception:
     )
 
 
-def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
+def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str, limits: Limits) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
     from odecheck.claims import ALL
+    from odecheck.claims.find import found as named_claims
     from odecheck.errors import BadInput
-    from odecheck.runner.case import plan
-    from odecheck.runner.presets import TIERS
+    from odecheck.runner.case import Unit, plan
+    from odecheck.runner.presets import TIERS, beside
     from odecheck.runner.targets import pairs
 
     if source["tier"] not in TIERS:
         raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
-    found = pairs(**source)
-    left = [p for p in found if subject.lower() in p[0].name.lower() and problem.lower() in p[1].name.lower()]
+    asked = named_claims(claim or ALL)
+    found = plan(pairs(**source, limits=limits), None, asked)
+    if not source["targets"]:
+        shipped = ((one, tuple(c for c in asked if c.id in one.claims)) for one in beside(source["tier"]))
+        found += [Unit(one.subject, one.problem, claims) for one, claims in shipped if claims]
+    left = [u for u in found if subject.lower() in u.subject.name.lower() and problem.lower() in u.problem.name.lower()]
     if not left:
-        names = sorted({p[0].name for p in found}) + sorted({p[1].name for p in found})
+        names = sorted({u.subject.name for u in found}) + sorted({u.problem.name for u in found})
         raise BadInput(
             f"no case has {named(subject=subject, problem=problem)}",
             "a misspelt name, or one of another tier",
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
-    return plan(left, None, claim or ALL)
+    return left
+
+
+def _until(budget: float | None, begun: float) -> Callable[[], bool]:
+    """Whether the time is up. Raises BadInput for a time that is none."""
+    from odecheck.errors import BadInput
+
+    if budget is not None and not budget > 0:
+        raise BadInput(
+            f"the budget is {budget}; it has to be positive",
+            "0 that was meant as no limit",
+            "--budget 60, or no --budget",
+        )
+    return lambda: budget is not None and time.monotonic() - begun > budget
+
+
+def _planned(units: list[Unit], workers: int) -> NoReturn:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 120).print(forecast.table(units))
+    say(f"\n{forecast.line(units, workers)}")
+    raise typer.Exit
 
 
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:

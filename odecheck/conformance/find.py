@@ -11,7 +11,7 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim
-from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims import EVERY
 from odecheck.engines.found import libraries, library_of
 from odecheck.errors import BadInput
 from odecheck.foreign import literal, one_line, words
@@ -87,7 +87,7 @@ def _refuted(row: str, verdict: str) -> None:
 
 
 def _claim(name: str) -> Claim:
-    claim = next((claim for claim in (*ALL, *CONFORMANCE) if claim.id == name), None)
+    claim = next((claim for claim in EVERY if claim.id == name), None)
     if claim is None:
         raise BadInput(
             f"there is no claim {literal(name, 60)}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.claim import Claim
+from odecheck.claims.find import found as named
 from odecheck.engines.library import Asked, Library
 from odecheck.errors import BadInput, Unsupported
 from odecheck.judge import Verdict
@@ -150,7 +151,7 @@ def matrix(
     Args:
         found: the versions.
         folder: where releases are kept.
-        claim: only these ids.
+        claim: only these: what `odecheck.claims.find.found` takes.
         engine: only engines with this in their name.
         method: only methods with this in their name.
         problem: only problems with this in their name.
@@ -161,8 +162,8 @@ def matrix(
     Raises:
         BadInput: two rows have one name, or a claim is none that is asked of libraries.
     """
-    wanted = {c.upper() for c in claim}
-    refuse_unasked(wanted)
+    refuse_unasked(claim)
+    wanted = {c.id for c in named(claim)}
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}
     notices: list[Row] = []

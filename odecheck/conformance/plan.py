@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from functools import cache
 from typing import get_args
@@ -11,6 +10,7 @@ from odecheck_reference import Problem
 
 from odecheck.claim import Claim, reading_order
 from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims.find import found as named
 from odecheck.claims.libraries.derivatives import seen
 from odecheck.engines.library import Topic
 from odecheck.errors import BadInput
@@ -48,13 +48,12 @@ def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
 
 
 def refuse_unasked(wanted: Collection[str]) -> None:
-    """Raises BadInput for an id of no claim, or of one that is asked of no library."""
+    """Raises BadInput for ids, patterns, families or topics of no claim, or of claims that are asked of no library."""
     known = {one.id for topic in get_args(Topic) for one in claims(topic)}
-    strange = sorted(one for one in wanted if one not in known)
-    if strange:
-        close = difflib.get_close_matches(strange[0], known)
-        raise BadInput(
-            f"of libraries no claim {literal(strange[0], 60)} is asked",
-            "a misspelt id, or a claim of a model" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"--claim with one of: {', '.join(sorted(known, key=reading_order))}",
-        )
+    for text in wanted:
+        if not known & {one.id for one in named([text])}:
+            raise BadInput(
+                f"of libraries no claim {literal(text, 60)} is asked",
+                "a claim of a model, an optimizer or a curvature matrix",
+                f"--claim with one of: {', '.join(sorted(known, key=reading_order))}",
+            )

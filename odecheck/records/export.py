@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from odecheck.foreign import markdown, one_line
 
 from .facts import versions_in
-from .summary import COLUMNS, by_claim, identifier, outcome
+from .summary import by_claim, columns_of, identifier, outcome
 
 if TYPE_CHECKING:
     from odecheck.record import Record
@@ -153,7 +153,7 @@ def to_summary(
     """
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
-    judged = len(records) - kinds.count("not applicable")
+    judged = len(records) - kinds.count("not applicable") - kinds.count("not asked")
     head = f"all {judged:,} verdicts are as expected"
     if failed:
         head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
@@ -173,10 +173,11 @@ def to_summary(
 
 
 def _by_claim(records: Sequence[Record]) -> str:
-    titles = [title for title, _, _ in COLUMNS]
+    columns = columns_of(records)
+    titles = [title for title, _, _ in columns]
     lines = ["| claim | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
     for row in by_claim(records):
-        counts = (str(row.counts.get(kind, "")) for _, kind, _ in COLUMNS)
+        counts = (str(row.counts.get(kind, "")) for _, kind, _ in columns)
         lines.append(f"| {markdown(row.claim)} | " + " | ".join(counts) + " |")
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,9 @@ from odecheck.foreign import for_terminal
 if TYPE_CHECKING:
     from odecheck.record import Record
 
-Outcome = Literal["passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable"]
+Outcome = Literal[
+    "passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable", "not asked"
+]
 
 
 def outcome(record: Record, *, strict: bool = False) -> Outcome:
@@ -24,8 +26,10 @@ def outcome(record: Record, *, strict: bool = False) -> Outcome:
         strict: whether what is inconclusive has failed.
 
     Returns:
-        One of six words; "refuted as stated" is a sentence that is false when read literally, and was found to be.
+        One of seven words; "refuted as stated" is a sentence that is false when read literally, and was found to be.
     """
+    if record.verdict == "not asked":
+        return "not asked"
     if record.verdict in ("not applicable", "unsupported"):
         return "not applicable"
     if record.ok:
@@ -104,6 +108,12 @@ COLUMNS: tuple[tuple[str, Outcome, str], ...] = (
     ("known failure", "expected failure", "magenta"),
     ("not applicable", "not applicable", "dim"),
 )
+NOT_ASKED: tuple[str, Outcome, str] = ("not asked", "not asked", "dim")
+
+
+def columns_of(records: Sequence[Record]) -> tuple[tuple[str, Outcome, str], ...]:
+    """Title, outcome and style of each column of counts: of what was not asked only where there is such a record."""
+    return (*COLUMNS, NOT_ASKED) if any(outcome(record) == "not asked" for record in records) else COLUMNS
 
 
 def table(records: Sequence[Record]) -> Any:
@@ -113,7 +123,8 @@ def table(records: Sequence[Record]) -> Any:
 
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("claim", no_wrap=True)
-    for title, _, _ in COLUMNS:
+    columns = columns_of(records)
+    for title, _, _ in columns:
         made.add_column(title, justify="right")
     for title in ("would have seen", "NFE", "seconds"):
         made.add_column(title, justify="right")
@@ -122,7 +133,7 @@ def table(records: Sequence[Record]) -> Any:
     for row in rows:
         if row.claim in silent:
             continue
-        cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in COLUMNS]
+        cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in columns]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
         style = "bold red" if row.failed else ""
         made.add_row(Text(for_terminal(row.claim), style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")

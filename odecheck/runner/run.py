@@ -18,7 +18,7 @@ from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.errors import BadInput
 from odecheck.foreign import said
-from odecheck.record import REFUSED, Record, is_refused
+from odecheck.record import REFUSED, Record, is_refused, not_asked
 from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
@@ -108,6 +108,8 @@ def run_units(
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
     isolated: bool = False,
+    until: Callable[[], bool] = lambda: False,
+    order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
 
@@ -123,6 +125,9 @@ def run_units(
         facts: More for the folder's run.json.
         limits: Of each case.
         isolated: Use another process also where one worker is enough.
+        until: Asked after each record; from True on no case is begun, and those left get records that say so. They are
+            not kept in the folder: whoever resumes the run asks them.
+        order: In which what is left to be done is done; it may cut units into parts.
 
     Returns:
         The records in the order of the cases, with those of subjects that are refused.
@@ -142,18 +147,24 @@ def run_units(
     done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
-        for record in _records(left, executor, workers, seed, validate, limits, isolated):
+        for record in _records(order(left), executor, workers, seed, validate, limits, isolated):
             if store:
                 store.add(record)
             done[record.key] = record
             if progress:
                 progress(record)
-        ordered = [done[key] for unit in units for key in unit.keys]
+            if until():
+                break
+        ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
             store.finish(ordered)
     finally:
         if store:
             store.close()
+    for unit in units:
+        for case, key in zip(unit.cases, unit.keys, strict=True):
+            if key not in done:
+                ordered.append(not_asked(case.claim, case.subject, case.problem, "the time that was given was up"))
     return ordered
 
 

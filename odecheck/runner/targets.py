@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
-from odecheck_reference import Problem, ProblemError
-from odecheck_reference.losses import SquaredError
+from odecheck_reference import Problem
 from torch import nn
 
 from odecheck.errors import BadInput
-from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
-from odecheck.foreign import first_line, literal, said
+from odecheck.foreign import literal, said
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
 from .imports import imported, without_end
-
-Pair = tuple[Subject, Problem]
-DEFAULT_TIMES = (0.0, 0.5, 1.0)
+from .limits import Limits, within
+from .own_fields import Array, Pair, called, module_pairs, takes_this_batch_alone
+from .pool import Job, Start, in_processes
 
 
 def pairs(
-    targets: Sequence[str] = (), *, tier: str = "quick", state: str | None = None, times: str | None = None
+    targets: Sequence[str] = (),
+    *,
+    tier: str = "quick",
+    state: str | None = None,
+    times: str | None = None,
+    limits: Limits | None = None,
 ) -> list[Pair]:
     """The subjects and problems that a user's targets are.
 
@@ -38,97 +38,36 @@ def pairs(
         tier: Of the shipped subjects and problems, where they are taken.
         state: An example state for a plain module, as typed: "[[1.0, 0.5]]".
         times: Times for a plain module, as typed.
+        limits: Of reading a target; then a field that has to be called for it is called in another process.
 
     Returns:
         (subject, problem) pairs.
 
     Raises:
         BadInput: Something does not import, or is not a subject.
+        OutOfTime: A target has not been read in time.
     """
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
     for target in targets:
-        value, module = imported(target)
-        found += _Reading(target, module, tier, *examples).pairs(value)
+        with within(None if limits is None else limits.seconds):
+            value, module = imported(target)
+        found += _Reading(target, module, tier, *examples, limits).pairs(value)
     return found
 
 
-def module_pairs(
-    module: nn.Module,
-    y0: ArrayLike | torch.Tensor,
-    ts: ArrayLike | torch.Tensor | None = None,
-    *,
-    name: str | None = None,
-) -> list[Pair]:
-    """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
-
-    The loss is half the squared distance of the states to fixed numbers.
-
-    Args:
-        module: Called as module(t, y); a float64 copy is made of it.
-        y0: An example state (batch, *features), each row a separate problem.
-        ts: Times (times,), monotone; by default 0, 0.5 and 1.
-        name: Of the problem, by default with the name of the module's class.
-
-    Returns:
-        (subject, problem) pairs, one for each of the default solvers and engines.
-
-    Raises:
-        BadInput: A state or times that are no numbers, or times that are not monotone.
-    """
-    start = _numbers("the example state", y0)
-    if start.ndim < 2 or start.size == 0:
-        raise BadInput(
-            f"the example state has shape {start.shape}",
-            "a single row without its batch axis",
-            "y0[None, :], so that it is (batch, *features)",
-        )
-    features = start.shape[1:]
-    double = copy.deepcopy(module).double().cpu()
-    field = CallbackField(double, features)
-    flat = start.reshape(len(start), -1)
-    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
-    loss = _distance((times.size, *flat.shape))
+def _asked_elsewhere(module: nn.Module, start: Array, limits: Limits) -> bool:
+    """`takes_this_batch_alone` in another process; False where that ends or is late: validation says what is wrong."""
     try:
-        problem = Problem(
-            name or f"{type(module).__name__} at the example state",
-            field,
-            flat,
-            flat_parameters(double),
-            times,
-            loss,
-            source="an example state",
-            independent=False,
-        )
-    except ProblemError as error:
-        raise BadInput(
-            str(error),
-            "times that repeat, turn back or are too few, or a state with NaN",
-            "ts = torch.linspace(0, 1, 3), or the same reversed",
-        ) from error
-    factory = ModuleFactory(Flattened(double, features))
-    return [(Subject(factory, solver, engine), problem) for solver, engine in shipped.for_modules()]
-
-
-def _distance(shape: tuple[int, ...]) -> SquaredError:
-    """½ |y − target|² at all times but the first, with targets that differ everywhere."""
-    weight = np.ones(shape)
-    weight[0] = 0.0
-    return SquaredError(weight, np.round(np.random.default_rng(0).standard_normal(shape) * 64) / 64)
-
-
-def _numbers(what: str, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    try:
-        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise BadInput(
-            f"{what} is {literal(x)}, and no array of numbers ({first_line(error)})",
-            "rows of different lengths, or text",
-            "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
-        ) from error
+        pickle.loads(pickle.dumps(module))
+    except Exception:  # a lambda: a copy of this process has it
+        how: Start = "fork"
+    else:
+        how = "forkserver"
+    job = Job("", takes_this_batch_alone, (module, start), limits)
+    return [found for _, found in in_processes([job], 1, start=how)] == [True]
 
 
 def _typed(option: str, text: str | None) -> Any:
@@ -147,18 +86,21 @@ def _typed(option: str, text: str | None) -> Any:
 class _Reading:
     """One target: what the user's object is, and which problems belong to it."""
 
-    def __init__(self, target: str, module: ModuleType, tier: str, state: Any, times: Any) -> None:
+    def __init__(
+        self, target: str, module: ModuleType, tier: str, state: Any, times: Any, limits: Limits | None = None
+    ) -> None:
         self.target, self.module, self.tier, self.state, self.times = target, module, tier, state, times
+        self.limits = limits
 
     def pairs(self, value: Any) -> list[Pair]:
         if isinstance(value, nn.Module):
-            return module_pairs(value, self._example(value), self._times(value), name=self._name(value))
+            return self._of_field(value, self._example(value), self._times(value))
         if isinstance(value, Subject):
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
         thing = cast(object, value)
-        if parts and isinstance(value, tuple) and isinstance(parts[0], nn.Module) and 2 <= len(parts) <= 3:
-            return module_pairs(*parts, name=self._name(parts[0]))
+        if parts and isinstance(value, tuple) and _is_field(parts[0]) and 2 <= len(parts) <= 3:
+            return self._of_field(*parts)
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
             subject, beside = parts[0], parts[1]
             if isinstance(beside, Problem):
@@ -178,9 +120,27 @@ class _Reading:
             "function without arguments that returns one of these",
         )
 
+    def _of_field(self, field: Any, state: Any, times: Any = None) -> list[Pair]:
+        limits = self.limits
+        if limits is None:
+            return module_pairs(field, state, times, name=self._name(field))
+        try:
+            with without_end(), within(limits.seconds):
+                return module_pairs(
+                    field,
+                    state,
+                    times,
+                    name=self._name(field),
+                    asked=lambda module, start: _asked_elsewhere(module, start, limits),
+                )
+        except SystemExit as error:
+            raise BadInput(
+                f"{self.target} cannot be copied: {said(error)}", "an end of the process there", "a field that can be"
+            ) from error
+
     def _made(self, function: Callable[[], Any]) -> Any:
         try:
-            with without_end():
+            with without_end(), within(None if self.limits is None else self.limits.seconds):
                 return function()
         except (Exception, SystemExit) as error:
             raise BadInput(
@@ -216,8 +176,13 @@ class _Reading:
     def _times(self, module: nn.Module) -> Any:
         return self.times if self.times is not None else getattr(module, "example_times", None)
 
-    def _name(self, module: nn.Module) -> str:
-        return f"{type(module).__name__} of {self.target}"
+    def _name(self, module: Any) -> str:
+        return f"{called(module)} of {self.target}"
+
+
+def _is_field(thing: Any) -> bool:
+    """A module, or a function of two arguments beside an example state."""
+    return isinstance(thing, nn.Module) or (callable(thing) and not inspect.isclass(thing))
 
 
 def _short(value: Any) -> str:

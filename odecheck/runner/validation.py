@@ -12,6 +12,7 @@ import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
 
+from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
 from odecheck.fields.callback import Flattened
@@ -20,10 +21,18 @@ from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
+# layers whose statistics move with every call while they train
+_Statistics = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-# numbers that the reference carries in its forward sensitivities of one problem
-LARGEST = 2_000_000
 
 
 def validate(subject: Subject, problem: Problem) -> None:
@@ -36,11 +45,12 @@ def validate(subject: Subject, problem: Problem) -> None:
     Raises:
         BadInput: A solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
             infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent
-            step budget; of a problem without a formula of its own also rows that see each other, a size out of reach,
+            step budget; of a problem without a formula of its own also rows that see each other,
             derivatives that are not those of the values, answers that depend on earlier calls, and values that are not
             of float64.
     """
     _is_a_solver(subject)
+    check_kit(subject)
     module = _made(subject, problem)
     y, t = tensor(problem.y0), tensor(problem.ts)
     value = _called(module, t[0], y)
@@ -49,7 +59,6 @@ def validate(subject: Subject, problem: Problem) -> None:
     _reaches_all_parameters(module, t, y)
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
-        _small_enough(problem)
     _arrives(subject, problem)
     _its_values_agree(subject, problem)
 
@@ -114,6 +123,18 @@ def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
                 "a tensor inside the module is on another device",
                 "self.register_buffer('name', value), or value.to(y.device) inside forward",
             ) from error
+        if "does not require grad" in str(error) or "does not have a grad_fn" in str(error):
+            raise BadInput(
+                seen,
+                "a field that differentiates inside, called where no graph is recorded, as solvers call it",
+                "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
+            ) from error
+        if "argument" in str(error) and isinstance(error, TypeError):
+            raise BadInput(
+                seen,
+                "forward takes more arguments than t and y",
+                "functools.partial(field, u=...) in the place of the field, with the further arguments by name",
+            ) from error
         raise BadInput(
             seen,
             "forward takes other arguments, or a state of another shape",
@@ -166,7 +187,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
             "dropout or noise inside the field, or a field that counts or remembers its calls",
             "module.eval() for dropout; draw noise once in __init__; keep no state between calls",
         )
-    if any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True)):
+    moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
+    if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count
         raise BadInput(
             "a call of the field changed one of its buffers",
             "batch normalisation in training mode: its statistics move with every evaluation of the solver",
@@ -198,8 +220,9 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
 def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -> None:
     """The reference follows each row by itself, and has nothing to say of rows that see each other."""
     with torch.no_grad():
+        y = y.detach()  # a field may have asked for its gradient in y itself
         beside = torch.cat([y, y.flip(0) + 0.25])
-        alone = torch.cat([_called(module, t, beside)[: len(y)], *(_called(module, t, row[None]) for row in y)])
+        alone = torch.cat([_called(module, t, beside)[: len(y)], *(_called(module, t, row[None].clone()) for row in y)])
     value = value.detach()
     gap = float((alone - torch.cat([value, value])).abs().max())
     if not gap <= ROWS * float(value.abs().max()):
@@ -208,17 +231,6 @@ def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -
             "batch normalisation in training mode, or a sum or an attention over the batch axis",
             "module.eval(), or nn.LayerNorm; if rows shall see each other, make them one state: "
             "y0 of shape (1, rows * features)",
-        )
-
-
-def _small_enough(problem: Problem) -> None:
-    size = problem.y0.size * (problem.field.state + problem.field.params)
-    if size > LARGEST:
-        raise BadInput(
-            f"the reference would carry {size:,} sensitivities (state × (state of a row + parameters)), and takes "
-            f"at most {LARGEST:,}",
-            "an example state with many rows, or a full-size network",
-            "an example state of one or two rows, and a narrower network of the same architecture",
         )
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from odecheck_reference.path import OutOfBudget, Path, path
 
 from . import findings
 from .call import Call
 from .circumstances import circumstances
-from .field64 import Array, Field64, NoField, OutOfBudget, in_double
-from .path import Path, path
+from .field64 import Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from odecheck_reference import Bounded
+from odecheck_reference.by_adjoint import Answer
+from odecheck_reference.path import Path
 
 from odecheck.judge import Judgement, judge
 
 from .field64 import Array, Field64
-from .path import Path
-from .truth import Answer, rk4
+from .truth import rk4
 
 SAFETY = 10.0
 ROUNDS = 2

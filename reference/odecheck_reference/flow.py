@@ -37,6 +37,7 @@ from itertools import product
 
 import numpy as np
 
+from .bars import at_least, looked_at, with_seen
 from .bounded import Array, Bounded
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
@@ -164,8 +165,9 @@ class _System:
     def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
-        self.pairs = np.triu_indices(self.p)  # second derivatives are symmetric: one half is followed
-        self.of_pair = np.zeros((self.p, self.p), dtype=np.intp)
+        # second derivatives are symmetric: one half is followed; nobody else can afford the pairs
+        self.pairs = np.triu_indices(self.p if order == 2 else 0)
+        self.of_pair = np.zeros((self.p, self.p) if order == 2 else (0, 0), dtype=np.intp)
         self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
         self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
         ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
@@ -195,7 +197,9 @@ class _System:
         of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
         of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
         for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
+            kind = np.zeros(()) if order == 0 else of_theta
+            if order == 2:
+                kind = of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]]
             own = (order < 2) & (kind == 0)
             shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
             number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
@@ -296,26 +300,6 @@ def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array
     seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in runs])
     squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
     return looked_at(at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0))), runs[0].seen)
-
-
-def at_least(seen: Bounded, propagated: float) -> Bounded:
-    """The same with a bar not below `propagated`, what the bars of its ingredients do to it."""
-    missing = max(propagated - float(np.max(seen.radius, initial=0.0)), 0.0)
-    return Bounded(seen.value, {**seen.budget, "propagated": missing})
-
-
-def looked_at(found: Bounded, seen: Seen | None) -> Bounded:
-    """The same, saying how narrow a feature was certainly looked at."""
-    return found if seen is None else Bounded(found.value, found.budget, looked_at=seen.looked_at)
-
-
-def with_seen(found: Bounded, seen: Seen | None, where: Callable[[Array], Array]) -> Bounded:
-    """The same with the terms of the scan, in the largest of the components that `where` takes out of all."""
-    if seen is None:
-        return found
-    terms = {"grain": seen.grain, "defect": seen.defect, "jumps": seen.jumps}
-    sizes = {name: float(np.max(where(term), initial=0.0)) for name, term in terms.items()}
-    return looked_at(Bounded(found.value, {**found.budget, **sizes}), seen)
 
 
 def solution(problem: Problem) -> Bounded:

@@ -12,6 +12,7 @@ import numpy as np
 from .bounded import Array
 from .dense import Mask, Run
 from .jumps import along, jumps
+from .kinks import kinks
 from .mesh import Mesh
 from .scan import FEWEST_AGAIN, FEWEST_STRATA, Integrals, Samples, drawn, rates, strata_for, unexplained
 from .scout import HELD, TOTAL, How, Places, Scout, everything
@@ -20,6 +21,8 @@ from .stepping import Equation, FlowError, Restart
 
 # rounds of cutting, and cuts
 ROUNDS, MOST_CUTS = 9, 600
+# the rounds in which kinks are looked for: to end at them is better, not to is no reason to refuse
+KINKS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class _Follower(Scout):
             return self._unseen()
         self.scout()
         left: list[str] = []
-        for _ in range(ROUNDS):
+        for again in range(ROUNDS):
             sharp = self.go(0, self.hows[0], TOTAL)
             if self._jumps(sharp):
                 left = ["jumps"]
@@ -64,6 +67,8 @@ class _Follower(Scout):
             most = np.max(np.stack([look[2] for look in looks]), axis=0)
             if not self._sizes_hold(sharp, most):
                 left = ["sizes"]
+                continue
+            if not found and again < KINKS and self._kinks(sharp, samples):
                 continue
             others = list[Run]()
             if not found:
@@ -97,18 +102,40 @@ class _Follower(Scout):
                 self.mesh.jump(k, before, after)
         return met
 
-    def _refuse_jumps_along_the_way(self, sharp: Run, one: Samples) -> None:
-        """Raises FlowError where rates jump because the state crosses a place: derivatives are not followed there."""
-        k, first, unit = one.k, self.equation.leading, self.sizes.unit
-        steps, start, length = sharp.steps[k], float(self.equation.ts[k]), self.equation.length(k)
+    def _kinks(self, sharp: Run, samples: list[Samples]) -> bool:
+        """Whether steps went over kinks that the integrations did not end at; now they do."""
+        met = False
+        for one in samples:
+            if one.slopes is not None:
+                continue
+            along_the_way = self._along(sharp, one.k)
+
+            def rate(x: float, of: Callable[[float, float], Array] = along_the_way) -> Array:
+                return of(x, x)
+
+            defect = np.max(np.abs(one.slope - one.rate), axis=1)
+            for before, after in kinks(sharp.steps[one.k], one.x, defect, self.hows[0][1], rate):
+                met = met or not any(before <= cut <= after for cut in self.mesh.cuts[one.k])
+                self.mesh.cut(one.k, (before, after))
+        return met
+
+    def _along(self, sharp: Run, k: int) -> Callable[[float, float], Array]:
+        """rate(x, at): the rates at time x and the sharp run's state at time `at`, in the segment's units."""
+        unit, start, length = self.sizes.unit, float(self.equation.ts[k]), self.equation.length(k)
 
         def rate(x: float, at: float) -> Array:
-            w = steps.at(np.array([at]))[0][0] * unit
-            return (self.equation.rate(start + x * length, w) * (length / unit))[:first]
+            w = sharp.steps[k].at(np.array([at]))[0][0] * unit
+            return self.equation.rate(start + x * length, w) * (length / unit)
 
-        found = along(one.x, one.rate[:, :first] * one.local[:, :first], lambda x: rate(x, x))
-        if found is None or _mostly_in_time(found, rate):
+        return rate
+
+    def _refuse_jumps_along_the_way(self, sharp: Run, one: Samples) -> None:
+        """Raises FlowError where rates jump because the state crosses a place: derivatives are not followed there."""
+        k, first, rate = one.k, self.equation.leading, self._along(sharp, one.k)
+        found = along(one.x, one.rate[:, :first] * one.local[:, :first], lambda x: rate(x, x)[:first])
+        if found is None or mostly_in_time(found, lambda x, at: rate(x, at)[:first]):
             return
+        start, length = float(self.equation.ts[k]), self.equation.length(k)
         raise FlowError(
             f"problem {self.equation.name!r}: the field, or its slope, jumps at t = {start + found[0] * length:.8g} "
             "because its state crosses a place there. The solution goes on, but its derivatives jump by what no "
@@ -239,7 +266,7 @@ def follow(
     return follower.follow()
 
 
-def _mostly_in_time(found: tuple[float, float], rate: Callable[[float, float], Array]) -> bool:
+def mostly_in_time(found: tuple[float, float], rate: Callable[[float, float], Array]) -> bool:
     """Whether rates at one state, rate(x, the state's x), change as much as along the way."""
     before, after = found
     first = rate(before, before)

@@ -22,8 +22,9 @@ STIFF: dict[How, How] = {
 SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 # evaluations of all runs together
 TOTAL = 300_000
-# larger systems are followed without a scan: their dense output would not fit into memory
-LARGEST = 20_000
+# of larger systems the multistep family is one without n² numbers, which has no dense output: no scan
+LARGEST = 4_000
+MULTISTEP: dict[How, How] = {("LSODA", 1e-11): ("VODE", 1e-11), ("LSODA", 1e-10): ("VODE", 1e-10)}
 # of more components than this, sums are looked at in all runs but the sharpest
 GROUPS = 128
 # a component is followed anew in other units if its size is less than this share of what it was taken for
@@ -54,6 +55,8 @@ class Scout:
         self.mesh, self.places, self.n, self.shared = mesh, places, len(starts[0]), shared
         self.rng, self.spent, self.stiff = np.random.default_rng(0), 0, False
         self.scanned = self.n <= LARGEST
+        if not self.scanned:
+            self.hows = [MULTISTEP.get(how, how) for how in self.hows]
         self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
         self.strata = strata
         self.sizes = Sizes(np.ones(self.n), starts[0] == 0)

@@ -20,9 +20,10 @@ from .bounded import Array
 from .dense import Run, Steps
 from .mesh import Interval, Mesh
 from .sizes import Sizes
+from .vode import Vode
 
 _solvers: Any = scipy.integrate
-METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")}
+METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")} | {"VODE": Vode}
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
 MAX_JUMPS = 200
@@ -167,7 +168,7 @@ class _Walk:
         limits: dict[str, Any] = {"max_step": np.inf}
         if interval.short:
             limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
-        if self.method == "LSODA":
+        if self.method in ("LSODA", "VODE"):
             limits["max_step"] = min(limits["max_step"], self._longest(k))
         solver = METHODS[self.method](
             rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits

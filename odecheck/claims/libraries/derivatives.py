@@ -81,7 +81,7 @@ def turned(problem: Problem) -> tuple[Problem, ...]:
     return (seen(back, _between(back, OFF_GRID), [1, 2, 3, 4], "turned"),)
 
 
-def _states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
+def states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta of each part, one after the other."""
 
     def observe(s: Subject) -> Array:
@@ -92,7 +92,7 @@ def _states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[
     return ladder(subject, observe), joined([b for g in truths for b in (g.y0, g.theta)])
 
 
-def _in_times(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
+def in_times(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
     """dL/dts of each part, one after the other."""
     truth = joined([gradient(part).ts for part in parts])
     return ladder(subject, lambda s: np.concatenate([s.gradient(part).ts for part in parts])), truth
@@ -122,7 +122,7 @@ def joined(parts: Sequence[Bounded]) -> Bounded:
 )
 def each_output_alone(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right when one output alone is observed: the first, one between, the last of five."""
-    return _states_and_parameters(subject, each_alone(problem))
+    return states_and_parameters(subject, each_alone(problem))
 
 
 @claim(
@@ -139,7 +139,7 @@ def each_output_alone(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
 )
 def times_off_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dts is right at every one of five times, the start included, none of which is the end of a step by design."""
-    return _in_times(subject, all_seen(problem))
+    return in_times(subject, all_seen(problem))
 
 
 @claim(
@@ -155,7 +155,7 @@ def times_on_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
         raise NotApplicable("an adaptive solver has no grid that is known beforehand")
     if not isinstance(solver, Stepped):
         raise NotApplicable("the length of the solver's steps is not known: it has no `step` and `with_step`")
-    return _in_times(subject, on_grid(problem, solver.step))
+    return in_times(subject, on_grid(problem, solver.step))
 
 
 @claim(
@@ -166,7 +166,7 @@ def times_on_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
 )
 def interior_outputs_only(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right when interior outputs alone are observed: seven of nine, one near the start."""
-    return _states_and_parameters(subject, interior_only(problem))
+    return states_and_parameters(subject, interior_only(problem))
 
 
 @claim(
@@ -177,7 +177,7 @@ def interior_outputs_only(subject: Subject, problem: Problem) -> tuple[Bounded, 
 )
 def other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right where time runs the other way."""
-    return _states_and_parameters(subject, turned(problem))
+    return states_and_parameters(subject, turned(problem))
 
 
 @claim(
@@ -188,7 +188,7 @@ def other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounde
 )
 def times_in_the_other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dts is right where time runs the other way."""
-    return _in_times(subject, turned(problem))
+    return in_times(subject, turned(problem))
 
 
 @lru_cache(maxsize=64)
@@ -215,7 +215,7 @@ def parameters_at_rest(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 
     A solver that chooses its steps for the solution alone takes long ones there.
     """
-    return _states_and_parameters(subject, at_rest(problem))
+    return states_and_parameters(subject, at_rest(problem))
 
 
 def _across(problem: Problem) -> Bounded:

@@ -16,7 +16,7 @@ from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adapti
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
 from odecheck.mutants import derivatives as wrong
-from odecheck.mutants.base import wrong_field
+from odecheck.mutants.steps import OTHER_FLOW
 from odecheck.solvers import Solver, Stepped
 from odecheck.subject import Subject
 
@@ -117,16 +117,13 @@ def _error(subject: Subject, solver: Solver, problem: Problem, truth: Array, at:
         return float(np.linalg.norm(replace(subject, solver=solver).solution(problem)[at] - truth[at]))
 
 
-_OTHER_FLOW = wrong_field("field times 1.05", lambda f, t, y: 1.05 * f(t, y))
-
-
 @claim(
     "SOL-3",
     source="the order that the solver states",
     of_libraries=True,
     resolution=0.6,
     scale=1.0,
-    mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
+    mutants=[wrong.LOWER_ORDER, OTHER_FLOW],
 )
 def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A fixed-step method converges at step ends with its stated order, within 0.1."""
@@ -139,7 +136,7 @@ def order_at_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
     of_libraries=True,
     resolution=0.6,
     scale=1.0,
-    mutants=[wrong.LOWER_ORDER, _OTHER_FLOW],
+    mutants=[wrong.LOWER_ORDER, OTHER_FLOW],
 )
 def order_between_step_ends(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """A fixed-step method converges between step ends with the order of its steps or of its interpolant, within 0.1."""
@@ -167,7 +164,7 @@ def _fit(x: Array, y: Array) -> Any:
     of_libraries=True,
     resolution=0.6,
     scale=1.0,
-    mutants=[ROOT_TOLERANCE, _OTHER_FLOW],
+    mutants=[ROOT_TOLERANCE, OTHER_FLOW],
 )
 def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The error of an adaptive solver at its outputs falls in proportion to its tolerance, over nine tolerances.

@@ -131,12 +131,12 @@ def _path(subject: Subject, problem: Problem) -> Path:
 
 def _seen(subject: Subject, problem: Problem) -> DerivativesSeen:
     if subject.field is SHIPPED:  # made of the problem's own numbers at each call: nobody can have changed it meanwhile
-        return _seen_of_shipped(_OfField(subject), problem)
+        return _seen_of_shipped(OfField(subject), problem)
     return _asked(subject, problem)
 
 
 @dataclass(frozen=True)
-class _OfField:
+class OfField:
     """A subject as far as its field goes: whatever its solver and engine are."""
 
     subject: Subject = field(compare=False)
@@ -147,7 +147,7 @@ class _OfField:
 
 
 @lru_cache(maxsize=64)
-def _seen_of_shipped(of: _OfField, problem: Problem) -> DerivativesSeen:
+def _seen_of_shipped(of: OfField, problem: Problem) -> DerivativesSeen:
     return _asked(of.subject, problem)
 
 
