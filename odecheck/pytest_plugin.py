@@ -181,6 +181,7 @@ def watch(request: pytest.FixtureRequest) -> Any:
     `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
     fails it, and the step's table is shown. What is inconclusive is a warning of pytest.
     """
+    from .foreign import for_terminal
     from .judge import Verdict
     from .watching.step import watch as begin
 
@@ -194,7 +195,7 @@ def watch(request: pytest.FixtureRequest) -> Any:
     yield enter
     steps = [step for step in begun if step]
     for step in steps:
-        request.node.add_report_section("call", "odecheck", str(step))
+        request.node.add_report_section("call", "odecheck", for_terminal(step))
     found = [record for step in steps for record in step.check()]
     _warn_of_undecided(found)
     wrong = [record for record in found if record.verdict is Verdict.REFUTED]

@@ -14,7 +14,8 @@ from odecheck_reference import Bounded, FlowError, Problem
 from odecheck_reference.looked import widths
 
 from .claim import Claim
-from .errors import NotApplicable, Unsupported
+from .errors import BadInput, NotApplicable, Unsupported
+from .foreign import for_terminal, said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
 from .judge import Judgement, Verdict, judge
@@ -30,6 +31,8 @@ OTHER_RESIDUAL = (
 )
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
+# how the message of a record begins whose subject was refused before any claim
+REFUSED = "refused: "
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ class Record:
         return {k: v for k, v in asdict(self).items() if k not in UNREPEATABLE}
 
     def __str__(self) -> str:
+        return for_terminal(self._told())
+
+    def _told(self) -> str:
         if self.verdict not in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE):
             return f"{self.claim} {self.verdict}: {self.message}\n  subject: {self.subject}\n  problem: {self.problem}"
         return (
@@ -160,8 +166,8 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
             wanted = claim.expected(problem)
-            judgement, said = _each_rung(judgement, observed, expected, wanted)
-            verdict, message = judgement.verdict, message + said
+            judgement, of_rungs = _each_rung(judgement, observed, expected, wanted)
+            verdict, message = judgement.verdict, message + of_rungs
             if wanted is Verdict.REFUTED and verdict is Verdict.REFUTED and claim.predicted:
                 other = _residual(observed, expected, claim.predicted(subject, problem))
                 if other.verdict is not Verdict.HOLDS:
@@ -170,14 +176,14 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
             if verdict is Verdict.INCONCLUSIVE:
                 decides = what_decides(judgement, resolution=claim.resolution, solver=subject.solver)
         except NotApplicable as reason:
-            verdict, message = Verdict.NOT_APPLICABLE, str(reason)
+            verdict, message = Verdict.NOT_APPLICABLE, words(reason)
         except Unsupported as reason:
-            verdict, message = Verdict.UNSUPPORTED, str(reason)
+            verdict, message = Verdict.UNSUPPORTED, words(reason)
         except FlowError as reason:
-            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {reason}"
+            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {words(reason)}"
             decides = reference_without_an_answer(reason)
         except Exception as error:  # whatever a user's model or library raises is a row of its own
-            verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
+            verdict, message = Verdict.ERROR, f"{said(error)}\n{where(error)}"
     row = _row(claim, subject, problem, verdict, message, judgement, cost)
     seen = max(looked, default=math.inf) if judgement else math.nan
     return replace(row, decides=decides, ok=row.ok and not residual, looked_at=seen)
@@ -205,7 +211,7 @@ def _residual(observed: Bounded, literal: Bounded, predicted: Bounded) -> Judgem
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
-    """The record of a case that ended without an answer, because its process died.
+    """The record of a case that ended without an answer: its process died, or what was raised ends a process.
 
     Args:
         claim: What was asked.
@@ -217,6 +223,33 @@ def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> R
         A record with the verdict "error".
     """
     return _row(claim, subject, problem, Verdict.ERROR, message, None, Meter())
+
+
+def refused(claim: Claim, subject: Subject, problem: Problem, reason: BadInput) -> Record:
+    """The record of a case whose subject or problem cannot be verified.
+
+    Args:
+        claim: What was asked.
+        subject: Of whom.
+        problem: On what.
+        reason: What was seen, its usual cause, and what to type.
+
+    Returns:
+        A record with the verdict "error", of which `is_refused` is true.
+    """
+    return crashed(claim, subject, problem, f"{REFUSED}{words(reason)}")
+
+
+def is_refused(record: Record) -> bool:
+    """Whether a record says that its subject was refused before any claim.
+
+    Args:
+        record: Of any verdict.
+
+    Returns:
+        True for what `refused` makes.
+    """
+    return record.verdict is Verdict.ERROR and record.message.startswith(REFUSED)
 
 
 def not_asked(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
@@ -234,17 +267,27 @@ def not_asked(claim: Claim, subject: Subject, problem: Problem, message: str) ->
     return _row(claim, subject, problem, Verdict.NOT_ASKED, message, None, Meter())
 
 
-def _where(error: BaseException) -> str:
-    """The last frames of a traceback, without their machine's folders."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return "\n".join(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}" for f in frames)
+def where(error: BaseException) -> str:
+    """The last frames of a traceback, without their machine's folders.
+
+    Args:
+        error: That was raised.
+
+    Returns:
+        A line for each of them, the innermost last.
+    """
+    try:
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+    except Exception:  # a source that is no text
+        return "  (its traceback cannot be read)"
+    return "\n".join(words(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}", 500) for f in frames)
 
 
 def _row(
     claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str, j: Judgement | None, cost: Any
 ) -> Record:
     nan = float("nan")
-    known = subject.expected_failures.get(claim.id, "")
+    known = words(subject.expected_failures.get(claim.id, ""))
     judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
     wanted = claim.expected(problem) if judged else claim.expect
     ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED, Verdict.NOT_ASKED)
@@ -252,8 +295,8 @@ def _row(
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(
         claim=claim.id,
-        subject=subject.name,
-        problem=problem.name,
+        subject=words(subject.name),
+        problem=words(problem.name),
         verdict=verdict,
         ok=ok,
         expected_verdict=str(wanted),
@@ -272,6 +315,6 @@ def _row(
         nfe=cost.nfe,
         solves=cost.solves,
         seconds=cost.seconds,
-        message=message,
+        message=words(message),
         source=claim.source,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder
+from .common import Progress, Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -38,7 +38,7 @@ def conformance(
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
-    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
+    workers: Workers = 0,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
     memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
     cache: Annotated[
@@ -83,7 +83,7 @@ def conformance(
     folder = None
     asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
     try:
-        limits = Limits(timeout, int(memory * GIB))
+        limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         found = list(known.versions(libraries or [], where))
@@ -129,32 +129,33 @@ def _some_are_there(found: list[Version]) -> None:
 
 def _report(rows: list[Row], folder: Path) -> None:
     from odecheck.conformance.matrix import unexpected
+    from odecheck.foreign import first_line, one_line
     from odecheck.judge import Verdict
     from odecheck.records.summary import UNDECIDED
 
     news = unexpected(rows)
     for row in (row for row in news if row.claim):
         known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
-        typer.echo(
+        say(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} {row.verdict} on "
             f"{row.problem}: observed {row.observed:.6g}, expected {row.expected:.6g} ± {row.bar:.2g}\n"
-            f"  {row.message.splitlines()[0]}{known}"
+            f"  {first_line(row.message)}{known}"
         )
     for row in rows:
         if not row.claim:
-            typer.echo(f"{row.library}: {row.message}")
+            say(f"{row.library}: {row.message}")
     undecided = [row for row in rows if row.verdict == Verdict.INCONCLUSIVE]
     for row in undecided[:SHOWN]:
-        typer.echo(
+        say(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} inconclusive on "
-            f"{row.problem}; {row.message.splitlines()[-1]}"
+            f"{row.problem}; {one_line(row.message.strip().rpartition(chr(10))[2])}"
         )
     if len(undecided) > SHOWN:
-        typer.echo(f"and {len(undecided) - SHOWN} more that are inconclusive: {folder / 'conformance.md'}")
+        say(f"and {len(undecided) - SHOWN} more that are inconclusive: {folder / 'conformance.md'}")
     counts = {
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
     }
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
+    say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
     wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
     raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)

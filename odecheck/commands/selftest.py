@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse
+from .common import INTERRUPTED, MOST_WORKERS, Progress, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
 
+MOST = 10_000_000
 PARTS = ("mutants", "false-alarms", "bars", "hard", "discernment")
 
 
@@ -22,14 +23,18 @@ def selftest(
     part: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
     ] = None,
-    mutants: Annotated[int, typer.Option(metavar="N", min=0, help="Mutants drawn from the source; 0: all.")] = 60,
+    mutants: Annotated[
+        int, typer.Option(metavar="N", min=0, max=MOST, help="Mutants drawn from the source; 0: all.")
+    ] = 60,
     rows: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Rows that come to a verdict, of correct subjects.")
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Rows that come to a verdict, of correct subjects.")
     ] = 500,
-    problems: Annotated[int, typer.Option(metavar="N", min=1, help="Problems with a known truth.")] = 100,
-    hard: Annotated[int, typer.Option(metavar="N", min=1, help="Hard problems, of all families in turn.")] = 39,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
+    problems: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="Problems with a known truth.")] = 100,
+    hard: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Hard problems, of all families in turn.")
+    ] = 39,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
     so_far: Annotated[
@@ -94,15 +99,15 @@ def selftest(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
+        say(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     made = report.summary(found, facts)
     if write:
         report.write(found, made, write)
-    typer.echo(words.to_markdown(made, found))
+    say(words.to_markdown(made, found))
     trouble = report.bad(made)
     for line in trouble:
-        typer.echo(line, err=True)
+        say(line, err=True)
     raise typer.Exit(1 if trouble else 0)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from . import forecast
-from .common import Progress, cores, interrupted, named, needs_to_write, number, refuse, run_folder
+from .common import Progress, Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from odecheck.claim import Claim
     from odecheck.record import Record
     from odecheck.runner.case import Unit
+    from odecheck.runner.limits import Limits
 
 
 def verify(
@@ -45,7 +46,7 @@ def verify(
     rtol: Annotated[float | None, typer.Option(help="Judge the solve at this tolerance: how far off is it?")] = None,
     atol: Annotated[float | None, typer.Option(help="With --rtol; by default rtol / 100.")] = None,
     method: Annotated[str | None, typer.Option(metavar="NAME", help="With --rtol: an adaptive method.")] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
+    workers: Workers = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
@@ -58,9 +59,12 @@ def verify(
         str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of torch's random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of random numbers.")] = 0,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GIB", help="What one process may take (Linux); by default any memory.")
     ] = None,
     budget: Annotated[
         float | None,
@@ -74,7 +78,10 @@ def verify(
 
     Exit status 0: all as expected; 1: something is not; 2: bad input;
     3: nothing is refuted, and something is inconclusive (with a line that says
-    what would decide it); 130: interrupted, and --resume goes on.
+    what would decide it); 130: interrupted, and --resume goes on. A subject that
+    is refused, crashes, exits or hangs has records that say so; all others have
+    theirs.
+
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function
     that returns these, or an nn.Module with an example state. Subjects with a
@@ -100,6 +107,7 @@ def verify(
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
     from odecheck.runner.estimate import most_telling_first
+    from odecheck.runner.limits import GIB, OutOfTime
     from odecheck.runner.run import Limits, run_units
 
     begun = time.monotonic()
@@ -107,15 +115,15 @@ def verify(
     source |= {name: x for name, x in (("rtol", rtol), ("atol", atol), ("method", method)) if x is not None}
     folder = None
     try:
-        limits = Limits(timeout) if timeout is not None else None
-        units = _units(source, claim, subject, problem)
+        limits = Limits(timeout, None if memory is None else memory * GIB)
+        units = _units(source, claim, subject, problem, limits)
         if plan:
             _planned(units, workers or cores())
         until = _until(budget, begun)
         folder = run_folder(run, resume, "verify")
         for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
             needs_to_write(file or None, option, folder=False)
-        typer.echo(forecast.line(units, workers or cores()), err=True)
+        say(forecast.line(units, workers or cores()), err=True)
         done = Progress(sum(len(unit.claims) for unit in units))
         with done:
             records = run_units(
@@ -127,11 +135,14 @@ def verify(
                 seed=seed,
                 facts={"source": source},
                 limits=limits,
+                isolated=True,
                 until=until,
                 order=(lambda left: left) if budget is None else most_telling_first,
             )
     except (BadInput, ValueError) as refused:
         refuse(refused)
+    except OutOfTime:
+        refuse(_late(timeout))
     except KeyboardInterrupt:
         interrupted(folder)
     known = read_facts(folder)
@@ -145,7 +156,17 @@ def verify(
     raise typer.Exit(exit_status(records, strict=strict))
 
 
-def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str) -> list[Unit]:
+def _late(seconds: float | None) -> Exception:
+    from odecheck.errors import BadInput
+
+    return BadInput(
+        f"the targets have not been read within {seconds:g} seconds",
+        "work at the top level of their file, which is done whenever it is imported",
+        'if __name__ == "__main__": before that work, or a longer --timeout',
+    )
+
+
+def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str, limits: Limits) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
     from odecheck.errors import BadInput
     from odecheck.runner.case import Unit, plan
@@ -155,7 +176,7 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
     if source["tier"] not in TIERS:
         raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
     asked = _asked(claim or [], own="rtol" in source)
-    found = plan(pairs(**source), None, asked)
+    found = plan(pairs(**source, limits=limits), None, asked)
     if not source["targets"] and "rtol" not in source:
         shipped = ((one, tuple(c for c in asked if c.id in one.claims)) for one in beside(source["tier"]))
         found += [Unit(one.subject, one.problem, claims) for one, claims in shipped if claims]
@@ -198,21 +219,24 @@ def _planned(units: list[Unit], workers: int) -> NoReturn:
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 120).print(forecast.table(units))
-    typer.echo(f"\n{forecast.line(units, workers)}")
+    say(f"\n{forecast.line(units, workers)}")
     raise typer.Exit
 
 
 def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:
     from rich.console import Console
 
+    from odecheck.foreign import one_line
     from odecheck.records.summary import details, table
 
     console: Console = Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
     for line in details(records, strict=strict):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, emoji=False)
     console.print(table(records))
+    place = one_line(folder)
     console.print(
-        f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}",
+        f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

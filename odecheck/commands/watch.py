@@ -104,6 +104,7 @@ def _report(
     """Print every step, and keep the records in the run folder."""
     from dataclasses import asdict, replace
 
+    from odecheck.foreign import for_terminal, one_line
     from odecheck.records.export import write_json
     from odecheck.records.run_folder import Store, about
 
@@ -111,11 +112,11 @@ def _report(
     for i, step in enumerate(seen.steps, start=1):
         if len(seen.steps) > 1:
             print(f"\nstep {i} of {len(seen.steps)}", file=out)
-        print(step, file=out)
+        print(for_terminal(step), file=out)
         one = step.check()
         records += [replace(r, problem=f"step {i}: {r.problem}") for r in one] if len(seen.steps) > 1 else one
     if seen.failure:
-        print(f"\nthe script ended with an exception:\n{seen.failure}", file=out)
+        print(for_terminal(f"\nthe script ended with an exception:\n{seen.failure}"), file=out)
     pairs = list(dict.fromkeys((r.subject, r.problem) for r in records))
     cases = {"claims": sorted({r.claim for r in records}), "pairs": [[*pair, ""] for pair in pairs]}
     facts = about(cases, seed=0, watched={"script": str(script), "arguments": arguments})
@@ -123,7 +124,8 @@ def _report(
     for record in records:
         store.add(record)
     store.finish(records)
-    print(f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}", file=out)
+    place = one_line(folder)
+    print(f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}", file=out)
     if json:
         write_json(json, map(asdict, records), facts)
     return records

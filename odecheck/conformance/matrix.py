@@ -21,7 +21,7 @@ from odecheck.solvers import Toleranced
 from odecheck.subject import SHIPPED, Subject
 
 from .libraries import Version
-from .plan import claims, posed
+from .plan import claims, posed, refuse_unasked
 
 NAN = float("nan")
 
@@ -160,8 +160,9 @@ def matrix(
         What is to be run.
 
     Raises:
-        BadInput: a claim that is none, or two rows have one name.
+        BadInput: two rows have one name, or a claim is none that is asked of libraries.
     """
+    refuse_unasked(claim)
     wanted = {c.id for c in named(claim)}
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from odecheck.foreign import markdown, one_line
+
+from .facts import versions_in
 from .summary import by_claim, columns_of, identifier, outcome
 
 if TYPE_CHECKING:
@@ -156,9 +159,8 @@ def to_summary(
         head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
     elif "inconclusive" in kinds:
         head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
-    versions: Mapping[str, Any] = facts.get("versions") or {}
-    made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-    parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
+    made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
+    parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]
     undecided = [record for record, kind in zip(records, kinds, strict=True) if kind == "inconclusive"]
     parts += [f"\n{_undecided(record)}\n" for record in undecided]
@@ -178,26 +180,21 @@ def _by_claim(records: Sequence[Record]) -> str:
     lines = ["| claim | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
     for row in by_claim(records):
         counts = (str(row.counts.get(kind, "")) for _, kind, _ in columns)
-        lines.append(f"| {_cell(row.claim)} | " + " | ".join(counts) + " |")
+        lines.append(f"| {markdown(row.claim)} | " + " | ".join(counts) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _failure(record: Record, run: str) -> str:
     """One failure, folded; names of users are no Markdown, and no tags."""
-    story = str(record)[:LONGEST_FAILURE]
+    show = f"odecheck show {identifier(record)}" + (f" --run {one_line(run)}" if run else "")
+    story = f"{str(record)[:LONGEST_FAILURE]}\n\n{show}"
     fence = "```"
     while fence in story:
         fence += "`"
-    title = _cell(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
-    show = f"odecheck show {identifier(record)}" + (f" --run {run}" if run else "")
-    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n\n{show}\n{fence}\n\n</details>\n"
+    title = markdown(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n{fence}\n\n</details>\n"
 
 
 def _undecided(record: Record) -> str:
     """One line: what is not decided, and what would decide it."""
-    return _cell(f"{record.claim} inconclusive: {record.problem}; {record.subject}. To decide it: {record.decides}")
-
-
-def _cell(text: str) -> str:
-    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return markdown(f"{record.claim} inconclusive: {record.problem}; {record.subject}. To decide it: {record.decides}")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from odecheck.foreign import for_terminal
+
 if TYPE_CHECKING:
     from odecheck.record import Record
 
@@ -50,11 +52,17 @@ def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
         strict: whether what is inconclusive has failed.
 
     Returns:
-        1 when a record is refuted, an error, or holds although it is known to fail; otherwise UNDECIDED when one is
-        inconclusive and was not expected to be; otherwise 0.
+        1 when a record is refuted, an error, or holds although it is known to fail; 2 where nothing else has failed
+        than subjects that were refused before any claim: bad input; otherwise UNDECIDED when one is inconclusive and
+        was not expected to be; otherwise 0.
     """
+    from odecheck.record import is_refused
+
     outcomes = {outcome(record, strict=strict) for record in records}
-    return 1 if "failed" in outcomes else UNDECIDED if "inconclusive" in outcomes else 0
+    failed = [record for record in records if outcome(record, strict=strict) == "failed"]
+    if failed:
+        return 2 if all(map(is_refused, failed)) else 1
+    return UNDECIDED if "inconclusive" in outcomes else 0
 
 
 def identifier(record: Record) -> str:
@@ -139,9 +147,9 @@ def table(records: Sequence[Record]) -> Any:
         cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in columns]
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
         style = "bold red" if row.failed else ""
-        made.add_row(Text(row.claim, style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
-    said = [_looked_at(rows)] + ([f"No case for: {', '.join(silent)}."] if silent else [])
-    made.caption = "\n".join(filter(None, said))
+        made.add_row(Text(for_terminal(row.claim), style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
+    told = [_looked_at(rows)] + ([for_terminal(f"No case for: {', '.join(silent)}.")] if silent else [])
+    made.caption = Text("\n".join(filter(None, told)))
     made.caption_justify = "left"
     return made
 
@@ -157,6 +165,10 @@ def _looked_at(rows: Sequence[ClaimRow]) -> str:
 
 def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
     """What has to be read, in words: failures in full, then what is inconclusive and what is known to fail."""
+    return [for_terminal(line) for line in _details(records, strict)]
+
+
+def _details(records: Sequence[Record], strict: bool) -> list[str]:
     lines: list[str] = []
     for record in records:
         if outcome(record, strict=strict) == "failed":

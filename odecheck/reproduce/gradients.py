@@ -20,7 +20,7 @@ from odecheck.engines.script_call import Call
 from odecheck.solvers import Stepped, Toleranced
 from odecheck.subject import Subject
 
-from .question import Question, finest, index_of, loss_text, worst_part
+from .question import Question, finest, index_of, loss_text, part_of, worst_part
 from .solutions import parts_of
 
 WANTED = {
@@ -82,7 +82,7 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
     if claim_id == "DER-17":
         assert isinstance(subject.solver, Toleranced)
         rung = index_of(worst, 2)
-        at = [subject, subject.refined(), at][rung]
+        at = part_of([subject, subject.refined(), at], rung, worst)
         granted = promises.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
         granted *= promises.SAFETY / promises.stages_of(subject.solver)
 

@@ -21,7 +21,7 @@ from odecheck.errors import NotApplicable
 from odecheck.solvers import FixedStep, GivenSteps, Stepped
 from odecheck.subject import Subject
 
-from .question import Question, Variables, finest, index_of, worst_part
+from .question import Question, Variables, finest, index_of, part_of, worst_part
 
 
 def states(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -124,7 +124,7 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
     solver = shared.adaptive_of(subject)
-    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
+    tight = part_of([float(x) for x in np.geomspace(*shared.TOLERANCES[solver.order], 9)], index_of(worst, 8), worst)
     ratio = shared.ratio_of(solver)
     at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)

@@ -17,11 +17,13 @@ from torch import nn
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
 from odecheck.fields.shaped import AllRows, Beside, as_module
+from odecheck.foreign import first_line, literal
 from odecheck.subject import Subject
 
 from . import presets as shipped
 
 Pair = tuple[Subject, Problem]
+Array = np.ndarray[Any, np.dtype[np.float64]]
 DEFAULT_TIMES = (0.0, 0.5, 1.0)
 
 
@@ -31,6 +33,7 @@ def module_pairs(
     ts: ArrayLike | torch.Tensor | None = None,
     *,
     name: str | None = None,
+    asked: Callable[[nn.Module, Array], bool] | None = None,
 ) -> list[Pair]:
     """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
 
@@ -43,6 +46,7 @@ def module_pairs(
             takes no other batch than this one, as with a control for each row, has it as one state.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         name: Of the problem, by default with the name of the module's class.
+        asked: What asks a field whether it takes the batch of the example state alone; by default it is called here.
 
     Returns:
         (subject, problem) pairs, one for each of the default solvers and engines.
@@ -73,7 +77,7 @@ def module_pairs(
             "a single row without its batch axis",
             "y0[None, :], so that it is (batch, *features)",
         )
-    if _takes_this_batch_alone(double, start):
+    if (asked or takes_this_batch_alone)(double, start):
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
     field = CallbackField(double, features)
@@ -121,8 +125,13 @@ def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Modu
     return Beside(module, shapes), torch.cat([part.detach().reshape(len(part), -1).double() for part in parts], 1)
 
 
-def _takes_this_batch_alone(module: nn.Module, start: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
-    """Whether a field answers for the example state, and raises for twice as many rows."""
+def takes_this_batch_alone(module: nn.Module, start: Array) -> bool:
+    """Whether a field answers for the example state, and raises for twice as many rows.
+
+    Args:
+        module: Called as module(t, y), a copy of it.
+        start: The example state (batch, *features).
+    """
     y, t = torch.tensor(start), torch.zeros((), dtype=torch.float64)
     probe = copy.deepcopy(module)
     try:
@@ -142,13 +151,13 @@ def _distance(shape: tuple[int, ...]) -> SquaredError:
     return SquaredError(weight, np.round(np.random.default_rng(0).standard_normal(shape) * 64) / 64)
 
 
-def _numbers(what: str, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(what: str, x: Any) -> Array:
     try:
         array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
         return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadInput(
-            f"{what} is {x!r}, and no array of numbers ({error})",
+            f"{what} is {literal(x)}, and no array of numbers ({first_line(error)})",
             "rows of different lengths, or text",
             "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
         ) from error

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import difflib
-import importlib
 import inspect
-import sys
+import pickle
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -16,11 +13,15 @@ from odecheck_reference import Problem
 from torch import nn
 
 from odecheck.errors import BadInput
+from odecheck.foreign import literal, said
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
-from .own_fields import Pair, called, module_pairs
+from .imports import imported, without_end
+from .limits import Limits, within
+from .own_fields import Array, Pair, called, module_pairs, takes_this_batch_alone
 from .own_tolerance import at_tolerance
+from .pool import Job, Start, in_processes
 
 
 def pairs(
@@ -32,6 +33,7 @@ def pairs(
     rtol: float | None = None,
     atol: float | None = None,
     method: str | None = None,
+    limits: Limits | None = None,
 ) -> list[Pair]:
     """The subjects and problems that a user's targets are.
 
@@ -43,23 +45,38 @@ def pairs(
         rtol: A relative tolerance in place of each subject's own; subjects of fixed steps are left out.
         atol: An absolute one; by default rtol / 100.
         method: An adaptive method of torchdiffeq in place of each subject's own.
+        limits: Of reading a target; then a field that has to be called for it is called in another process.
 
     Returns:
         (subject, problem) pairs.
 
     Raises:
         BadInput: Something does not import, or is not a subject.
+        OutOfTime: A target has not been read in time.
     """
     if rtol is not None or atol is not None or method is not None:
-        return at_tolerance(pairs(targets, tier=tier, state=state, times=times), rtol, atol, method)
+        return at_tolerance(pairs(targets, tier=tier, state=state, times=times, limits=limits), rtol, atol, method)
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
     for target in targets:
-        value, module = _imported(target)
-        found += _Reading(target, module, tier, *examples).pairs(value)
+        with within(None if limits is None else limits.seconds):
+            value, module = imported(target)
+        found += _Reading(target, module, tier, *examples, limits).pairs(value)
     return found
+
+
+def _asked_elsewhere(module: nn.Module, start: Array, limits: Limits) -> bool:
+    """`takes_this_batch_alone` in another process; False where that ends or is late: validation says what is wrong."""
+    try:
+        pickle.loads(pickle.dumps(module))
+    except Exception:  # a lambda: a copy of this process has it
+        how: Start = "fork"
+    else:
+        how = "forkserver"
+    job = Job("", takes_this_batch_alone, (module, start), limits)
+    return [found for _, found in in_processes([job], 1, start=how)] == [True]
 
 
 def _typed(option: str, text: str | None) -> Any:
@@ -67,9 +84,9 @@ def _typed(option: str, text: str | None) -> Any:
         return None
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise BadInput(
-            f"{option} {text!r} is not a list of numbers",
+            f"{option} {literal(text)} is not a list of numbers",
             "quotes that the shell took away, or a missing bracket",
             f"{option} '[[1.0, 0.5]]'",
         ) from error
@@ -78,18 +95,21 @@ def _typed(option: str, text: str | None) -> Any:
 class _Reading:
     """One target: what the user's object is, and which problems belong to it."""
 
-    def __init__(self, target: str, module: ModuleType, tier: str, state: Any, times: Any) -> None:
+    def __init__(
+        self, target: str, module: ModuleType, tier: str, state: Any, times: Any, limits: Limits | None = None
+    ) -> None:
         self.target, self.module, self.tier, self.state, self.times = target, module, tier, state, times
+        self.limits = limits
 
     def pairs(self, value: Any) -> list[Pair]:
         if isinstance(value, nn.Module):
-            return module_pairs(value, self._example(value), self._times(value), name=self._name(value))
+            return self._of_field(value, self._example(value), self._times(value))
         if isinstance(value, Subject):
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
         thing = cast(object, value)
         if parts and isinstance(value, tuple) and _is_field(parts[0]) and 2 <= len(parts) <= 3:
-            return module_pairs(*parts, name=self._name(parts[0]))
+            return self._of_field(*parts)
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
             subject, beside = parts[0], parts[1]
             if isinstance(beside, Problem):
@@ -109,12 +129,31 @@ class _Reading:
             "function without arguments that returns one of these",
         )
 
+    def _of_field(self, field: Any, state: Any, times: Any = None) -> list[Pair]:
+        limits = self.limits
+        if limits is None:
+            return module_pairs(field, state, times, name=self._name(field))
+        try:
+            with without_end(), within(limits.seconds):
+                return module_pairs(
+                    field,
+                    state,
+                    times,
+                    name=self._name(field),
+                    asked=lambda module, start: _asked_elsewhere(module, start, limits),
+                )
+        except SystemExit as error:
+            raise BadInput(
+                f"{self.target} cannot be copied: {said(error)}", "an end of the process there", "a field that can be"
+            ) from error
+
     def _made(self, function: Callable[[], Any]) -> Any:
         try:
-            return function()
-        except Exception as error:
+            with without_end(), within(None if self.limits is None else self.limits.seconds):
+                return function()
+        except (Exception, SystemExit) as error:
             raise BadInput(
-                f"{self.target}() raised {type(error).__name__}: {error}",
+                f"{self.target}() raised {said(error)}",
                 "a function that takes arguments",
                 "def subjects(): return [Subject(...)]",
             ) from error
@@ -156,83 +195,4 @@ def _is_field(thing: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else text[:77] + "..."
-
-
-def _imported(target: str) -> tuple[Any, ModuleType]:
-    path, _, name = target.rpartition(":") if ":" in target else (target, "", "subjects")
-    module = _from_file(path, name) if path.endswith(".py") else _from_name(path, name)
-    value: Any = module
-    for part in name.split("."):
-        if not hasattr(value, part):
-            close = difflib.get_close_matches(part, [n for n in dir(value) if not n.startswith("_")])
-            raise BadInput(
-                f"{path} has no {part!r}",
-                "a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-                f"odecheck verify {path}:{close[0] if close else 'NAME'}",
-            )
-        value = getattr(value, part)
-    return value, module
-
-
-def _from_file(text: str, wanted: str) -> ModuleType:
-    path = Path(text).resolve()
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, near)
-        raise BadInput(
-            f"there is no file {text}",
-            "another folder, or a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:{wanted}",
-        )
-    # imported under its own name from its own folder, so that other processes find it the same way
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    module = _loaded(path.stem, text, wanted)
-    if Path(module.__file__ or "").resolve() != path:
-        raise BadInput(
-            f"{text} cannot be imported as {path.stem!r}: another module has this name ({module.__file__})",
-            "a file named like a module of Python or of an installed package",
-            f"mv {text} {path.with_name('my_' + path.name).name}",
-        )
-    return module
-
-
-def _from_name(name: str, wanted: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    return _loaded(name, name, wanted)
-
-
-def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
-            raise BadInput(
-                f"{shown} does not import: {error}", "a package that is not installed here", f"pip install {error.name}"
-            ) from error
-        close = _near(name, error.name)
-        raise BadInput(
-            f"there is no module {error.name!r}",
-            "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {close[0] if close else 'path/to/file.py'}:{wanted}",
-        ) from error
-    except Exception as error:
-        raise BadInput(
-            f"{shown} does not import: {type(error).__name__}: {error}",
-            "an error at the top level of the file",
-            f"python -c 'import {name}' to see where",
-        ) from error
-
-
-def _near(name: str, missing: str) -> list[str]:
-    """Modules beside the missing one with a similar name."""
-    import pkgutil
-
-    parent, _, last = missing.rpartition(".")
-    paths = list(importlib.import_module(parent).__path__) if parent else [str(Path.cwd())]
-    found = difflib.get_close_matches(last, [m.name for m in pkgutil.iter_modules(paths)])
-    rest = name[len(missing) :]
-    return [f"{parent}.{f}{rest}" if parent else f"{f}{rest}" for f in found]
+    return literal(value, 80)

@@ -16,6 +16,7 @@ from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
 from odecheck.fields.callback import Flattened
+from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
@@ -99,21 +100,24 @@ def _made(subject: Subject, problem: Problem) -> nn.Module:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return said(error).splitlines()[0]
 
 
 def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
     try:
         value = module(t, y)
     except Exception as error:
-        seen = f"module(t, y) with t of shape () and y of shape {tuple(y.shape)}, both float64, raised {_said(error)}"
-        if "dtype" in str(error):
+        seen = (
+            f"module(t, y) with t = {float(t):.6g} of shape () and y of shape {tuple(y.shape)}, both float64, raised "
+            f"{_said(error)}"
+        )
+        if "dtype" in words(error):
             raise BadInput(
                 seen,
                 "a tensor inside the module is float32, and is no parameter or buffer of it",
                 "self.register_buffer('name', value), or value.to(y.dtype) inside forward",
             ) from error
-        if "device" in str(error):
+        if "device" in words(error):
             raise BadInput(
                 seen,
                 "a tensor inside the module is on another device",
@@ -173,7 +177,7 @@ def _looks_like_the_state(value: Tensor, y: Tensor) -> None:
 def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
     kept = [b.clone() for b in module.buffers()]
     with torch.no_grad():
-        module(t[-1], y + 0.5)
+        _called(module, t[-1], y + 0.5)
     # more than once: of a small state dropout can take the same part twice
     again = torch.stack([_called(module, t[0], y) for _ in range(4)]).detach()
     if not torch.equal(before.expand_as(again), again):
@@ -196,7 +200,7 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not named:
         return
-    value = module(t[0], y.clone().requires_grad_())
+    value = _called(module, t[0], y.clone().requires_grad_())
     if not value.requires_grad:
         missed = list(named)
     else:
@@ -218,7 +222,7 @@ def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -
     with torch.no_grad():
         y = y.detach()  # a field may have asked for its gradient in y itself
         beside = torch.cat([y, y.flip(0) + 0.25])
-        alone = torch.cat([module(t, beside)[: len(y)], *(module(t, row[None].clone()) for row in y)])
+        alone = torch.cat([_called(module, t, beside)[: len(y)], *(_called(module, t, row[None].clone()) for row in y)])
     value = value.detach()
     gap = float((alone - torch.cat([value, value])).abs().max())
     if not gap <= ROWS * float(value.abs().max()):
@@ -236,9 +240,9 @@ def _its_values_agree(subject: Subject, problem: Problem) -> None:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    words = refusal_of(problem.field, problem.theta, problem.ts, knots)
-    if words is not None:
-        raise BadInput(*words)
+    reason = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    if reason is not None:
+        raise BadInput(*reason)
 
 
 @dataclass(eq=False)
@@ -291,7 +295,7 @@ def _arrives(subject: Subject, problem: Problem) -> None:
                 f"in the field from t = {watch.began:.6g} on (the times go from {problem.ts[0]:g} to "
                 f"{problem.ts[-1]:g})"
             ) from error
-        if "max_num_steps" in str(error) or "underflow in dt" in str(error):
+        if "max_num_steps" in words(error) or "underflow in dt" in words(error):
             raise _budget(subject, problem, watch, error) from error
         raise BadInput(
             f"{subject.name} cannot solve problem {problem.name!r}: {_said(error)}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.claims import ALL
+from odecheck.records.table import write_table
 
 from . import bars, battery, false_alarms, hard
 from .exemptions import SURVIVORS, why_kept
@@ -130,6 +131,6 @@ def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: P
     text = json.dumps(made, indent=1, ensure_ascii=False, default=str)
     (folder / "selftest.json").write_text(text + "\n", encoding="utf-8")
     for part, rows in found.items():
-        pd.DataFrame(list(rows)).to_parquet(folder / f"selftest-{part}.parquet", index=False)
+        write_table(folder / f"selftest-{part}.parquet", pd.DataFrame(list(rows)))
     if "discernment" in found:
         curve.draw(found["discernment"], folder / "selftest.svg")

@@ -237,6 +237,10 @@ def test_facts_that_were_edited_are_refused(tmp_path):
     path.write_text(json.dumps({**written, "seed": 1}))
     with pytest.raises(BadInput, match="its cases, seed have another digest"):
         RunFolder.open(tmp_path, dict(facts), **how)
-    del written["digest"]  # of an older odecheck
+    for kept in ({**written, "command": ["rm"]}, {k: v for k, v in written.items() if k != "digest"}):
+        path.write_text(json.dumps(kept))
+        with pytest.raises(BadInput, match="it has another checksum"):
+            RunFolder.open(tmp_path, dict(facts), **how)
+    del written["digest"], written["checksum"]  # of an older odecheck
     path.write_text(json.dumps(written))
     assert "digest" in RunFolder.open(tmp_path, dict(facts), **how).facts
