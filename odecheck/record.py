@@ -18,10 +18,9 @@ from .errors import BadInput, NotApplicable, Unsupported
 from .foreign import for_terminal, said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
-from .judge import Judgement, Verdict, judge
+from .judge import Judgement, Verdict, judge, reference_without_an_answer, what_decides
 from .refinement import Refined, erratic
 from .subject import Subject
-from .undecided import reference_without_an_answer, what_decides
 
 # a residual that is off by more than this part of itself is another one
 RESIDUAL = 0.1

@@ -14,11 +14,10 @@ from odecheck.claims.find import found
 from odecheck.claims.papers import node
 from odecheck.claims.shared import own_tolerance
 from odecheck.engines.torchdiffeq import Adjoint
-from odecheck.judge import judge
+from odecheck.judge import ADVICE, judge, what_decides
 from odecheck.record import evaluate
 from odecheck.solvers import Adaptive, FixedStep, GivenSteps
 from odecheck.subject import SHIPPED, Subject
-from odecheck.undecided import ADVICE, what_decides
 
 
 def line(term: str, size: float, *, solver=Adaptive("dopri5", rtol=1e-7), expected: bool = False) -> str:
