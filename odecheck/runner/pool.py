@@ -31,7 +31,7 @@ from odecheck.errors import BadInput
 from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
-from .worker import OURS, SAFE_PATH, serve
+from .worker import OURS, SAFE_PATH, end_strays, serve
 
 Start = Literal["forkserver", "fork"]
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
@@ -222,6 +222,7 @@ class _Worker:
         if pid is not None and hasattr(os, "killpg"):
             with suppress(OSError):  # it is none of a group of its own yet, or all of it has ended
                 os.killpg(pid, signal.SIGKILL)
+            end_strays(pid)
         if status is None:
             process.kill()
             process.join()

@@ -29,6 +29,8 @@ from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
 PR_SET_PDEATHSIG = 1
 # tells a new Python not to look into the working folder; and the value by which a worker knows whose doing that is
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "odecheck"
+# in the environment of a worker, by which what it starts is known wherever that goes; its value is its process id
+MARK = "ODECHECK_WORKER"
 # of a worker that was given memory for its job alone, so much may be left behind by it
 KEPT = 0.25
 
@@ -69,6 +71,7 @@ def _begin() -> None:
         del os.environ[SAFE_PATH]
     with suppress(OSError, AttributeError):  # a group of its own, with what it starts: they are ended together
         os.setpgid(0, 0)
+    os.environ[MARK] = str(os.getpid())
     with suppress(Exception):  # Linux: also where it is stopped, or never comes back from native code
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     with suppress(OSError):  # Linux: where memory runs out, a worker is ended before whoever waits for it
@@ -80,10 +83,25 @@ def _begin() -> None:
 
 def _follow(parent: BaseProcess) -> None:
     parent.join()
+    end_strays(os.getpid())
     with suppress(OSError, AttributeError):
         if os.getpgid(0) == os.getpid():
             os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def end_strays(worker: int) -> None:
+    """End what a worker has started and what has left its group since, where the system tells (Linux).
+
+    Args:
+        worker: Its process id.
+    """
+    mark = f"{MARK}={worker}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            pid = int(environment.parent.name)
+            if mark in environment.read_bytes().split(b"\0") and pid != worker:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:

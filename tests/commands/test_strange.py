@@ -81,10 +81,9 @@ def test_a_file_that_is_none_is_refused(option):
 
 
 def test_an_unknown_claim_beside_a_known_one_is_refused():
-    assert "close to it" in refused(
-        "no claim 'SOL-999'", "conformance", "scipy", "--claim", "SOL-2", "--claim", "SOL-999"
-    )
-    refused("no claim 'HB-1'", "conformance", "scipy", "--claim", "SOL-2", "--claim", "HB-1")
+    two = ("conformance", "scipy", "--claim", "SOL-2", "--claim")
+    assert "SOL-9 or" in refused("no claim 'SOL-999'", *two, "SOL-999")
+    refused("no claim 'HB-1'", *two, "HB-1")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

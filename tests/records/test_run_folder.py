@@ -206,22 +206,22 @@ def test_kill_9_loses_no_finished_record_and_leaves_no_process(tmp_path, workers
     assert [record.problem for record in resumed] == [p.name for p in problems()[:3] for _ in claims]
 
 
-def _gone(group: int) -> bool:
-    """Whether all processes of a group end within some seconds."""
+def _gone(session: int) -> bool:
+    """Whether all processes of a session end within some seconds."""
     for _ in range(100):
-        if not _living(group):
+        if not _living(session):
             return True
         time.sleep(0.1)
     return False
 
 
-def _living(group: int) -> list[str]:
-    """Processes of a group that are no zombies."""
+def _living(session: int) -> list[str]:
+    """Processes of a session that are no zombies; workers have groups of their own."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            state, _, its_group = stat.read_text().rsplit(")", 1)[1].split()[:3]
-            found += [stat.parent.name] if int(its_group) == group and state != "Z" else []
+            state, _, _, its_session = stat.read_text().rsplit(")", 1)[1].split()[:4]
+            found += [stat.parent.name] if int(its_session) == session and state != "Z" else []
     return found
 
 

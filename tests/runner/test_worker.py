@@ -34,6 +34,10 @@ def _child():
     return os.getpid(), subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid
 
 
+def _child_of_its_own_group():
+    return os.getpid(), subprocess.Popen(["sleep", "60"], process_group=0).pid
+
+
 def _hoard():
     LEFT.append(bytearray(GIB))  # type: ignore[arg-type]
     return os.getpid()
@@ -60,14 +64,15 @@ def _counts(upto):
 def test_a_worker_that_was_changed_is_not_given_another_job():
     limits = Limits(memory=3 * GIB)
     jobs = [Job("first", _tidy, limits=limits), Job("second", _tidy, limits=limits)]
-    for n, bad in enumerate((_untidy, _thread, _child, _hoard, _raises)):
+    for n, bad in enumerate((_untidy, _thread, _child, _child_of_its_own_group, _hoard, _raises)):
         jobs += [Job(bad.__name__, bad, limits=limits), Job(n, _tidy, limits=limits)]
     found = dict(in_processes(jobs, 1))
-    assert found["first"] == found["second"] and all(found[n][1:] == (True, b"") for n in range(5))
-    pids = [found["second"][0], *(found[n][0] for n in range(5))]
-    assert len(set(pids)) == 6, "each bad job has ended its worker"
+    assert found["first"] == found["second"] and all(found[n][1:] == (True, b"") for n in range(6))
+    pids = [found["second"][0], *(found[n][0] for n in range(6))]
+    assert len(set(pids)) == 7, "each bad job has ended its worker"
     assert found["_untidy"] == pids[0] and isinstance(found["_raises"], Failure)
-    assert _ended(found["_child"][1]), "what it started has ended with it"
+    for child in ("_child", "_child_of_its_own_group"):
+        assert _ended(found[child][1]), "what it started has ended with it"
 
 
 def test_an_end_is_heard_although_a_copy_of_the_process_goes_on():
