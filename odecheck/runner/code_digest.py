@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from odecheck.claim import Claim
+from odecheck.foreign import said as words_of
 
 from .case import Unit
 
@@ -46,7 +47,7 @@ def code_of_unit(unit: Unit) -> str:
     try:
         module: object = subject.module(problem)
     except Exception as error:  # validation, or the record, says what is wrong with it
-        module = f"{type(error).__name__}: {error}"
+        module = words_of(error)
     things = [subject.field, subject.solver, subject.engine, problem.field, problem.loss, problem.running, module]
     parts = list(module.modules()) if isinstance(module, nn.Module) else []
     said = [*_texts([*things, *parts, *subject.around]), *map(_plain, [*things[:-1], *parts])]

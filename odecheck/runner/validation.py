@@ -123,13 +123,13 @@ def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
                 "a tensor inside the module is on another device",
                 "self.register_buffer('name', value), or value.to(y.device) inside forward",
             ) from error
-        if "does not require grad" in str(error) or "does not have a grad_fn" in str(error):
+        if "does not require grad" in words(error) or "does not have a grad_fn" in words(error):
             raise BadInput(
                 seen,
                 "a field that differentiates inside, called where no graph is recorded, as solvers call it",
                 "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
             ) from error
-        if "argument" in str(error) and isinstance(error, TypeError):
+        if "argument" in words(error) and isinstance(error, TypeError):
             raise BadInput(
                 seen,
                 "forward takes more arguments than t and y",
