@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from odecheck_reference.path import OutOfBudget
 from torch import Tensor
 
+from odecheck.foreign import said
+
 from .call import Call
 from .precision import cheapest
 from .repeat import posed_again
@@ -123,7 +125,7 @@ class Field64:
             with torch.enable_grad():
                 self.mode, mode = cheapest(first_and_inside)
         except Exception as error:
-            raise NoField(f"in float64 the field raised {type(error).__name__}: {error}") from error
+            raise NoField(f"in float64 the field raised {said(error)}") from error
         self._mode = None if self.mode == "nothing" else mode
         try:
             quiet = self._without_graph(inside)
