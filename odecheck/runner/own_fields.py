@@ -136,11 +136,11 @@ def takes_this_batch_alone(module: nn.Module, start: Array) -> bool:
     probe = copy.deepcopy(module)
     try:
         probe(t, y)
-    except Exception:  # validation says what is wrong
+    except (Exception, SystemExit):  # validation says what is wrong
         return False
     try:
         return len(probe(t, torch.cat([y, y]))) != 2 * len(y)
-    except Exception:  # of whatever kind: these rows are not separate
+    except (Exception, SystemExit):  # of whatever kind: these rows are not separate
         return True
 
 

@@ -125,7 +125,7 @@ class _Reading:
         if limits is None:
             return module_pairs(field, state, times, name=self._name(field))
         try:
-            with without_end(), within(limits.seconds):
+            with without_end():
                 return module_pairs(
                     field,
                     state,

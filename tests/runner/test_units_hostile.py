@@ -99,7 +99,8 @@ def models(tmp_path_factory) -> Path:
 
 def of_each(models: Path, name: str, **how) -> dict[str, list[str]]:
     """Model → the messages of its records, where they are errors, or their verdicts."""
-    units = plan(pairs([f"{models}:{name}"])[::2], None, CLAIMS)  # the first of two engines
+    # the first of two engines; the command line as well reads targets with limits, and calls their fields elsewhere
+    units = plan(pairs([f"{models}:{name}"], limits=how.get("limits") or Limits())[::2], None, CLAIMS)
     found: dict[str, list[str]] = {}
     for record in run_units(units, isolated=True, **how):
         said = record.message if record.verdict is Verdict.ERROR else str(record.verdict)
