@@ -22,6 +22,9 @@ def claims(
 ) -> None:
     """List every claim: what it states, its source, the verdict expected of a correct subject, what it refutes.
 
+    Exit status of --verify 0: every verdict is one that the claim allows;
+    1: one is not, or an error; 2: bad input; 3: one is inconclusive.
+
     \b
     odecheck claims
     odecheck claims --verify --write reports
@@ -40,6 +43,7 @@ def claims(
         refuse(refused)
     if verify:
         from odecheck.ledger import build as ledger
+        from odecheck.ledger.status import exit_status
 
         try:
             rows = ledger.build(workers=workers or cores())
@@ -50,7 +54,7 @@ def claims(
             say(ledger.to_line(row))
         if write:
             ledger.write(rows, write)
-        return
+        raise typer.Exit(exit_status(rows))
 
     for one in EVERY:
         say(f"{one.id:<9}{one.text}")

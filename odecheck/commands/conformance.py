@@ -12,6 +12,9 @@ from .common import Progress, Workers, cores, interrupted, needs_to_write, numbe
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
 
+# lines about rows that are inconclusive
+SHOWN = 20
+
 PEERS = 'pip install "odecheck[peers]"'
 
 if TYPE_CHECKING:
@@ -49,7 +52,10 @@ def conformance(
         Path | None, typer.Option(metavar="DIR", help="Also write conformance.{md,json,parquet} into this folder.")
     ] = None,
 ) -> None:
-    """Judge solver libraries. Exit status 0: as expected; 1: not; 2: bad input.
+    """Judge solver libraries.
+
+    Exit status 0: as expected; 1: not; 2: bad input; 3: nothing unexpected, and
+    a row is inconclusive; 130: interrupted, and --resume goes on.
 
     Each library is run in processes of its own: one that crashes, hangs, takes
     all memory or prints costs its own rows and no others. Releases of
@@ -123,7 +129,9 @@ def _some_are_there(found: list[Version]) -> None:
 
 def _report(rows: list[Row], folder: Path) -> None:
     from odecheck.conformance.matrix import unexpected
-    from odecheck.foreign import first_line
+    from odecheck.foreign import first_line, one_line
+    from odecheck.judge import Verdict
+    from odecheck.records.summary import UNDECIDED
 
     news = unexpected(rows)
     for row in (row for row in news if row.claim):
@@ -136,10 +144,18 @@ def _report(rows: list[Row], folder: Path) -> None:
     for row in rows:
         if not row.claim:
             say(f"{row.library}: {row.message}")
+    undecided = [row for row in rows if row.verdict == Verdict.INCONCLUSIVE]
+    for row in undecided[:SHOWN]:
+        say(
+            f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} inconclusive on "
+            f"{row.problem}; {one_line(row.message.strip().rpartition(chr(10))[2])}"
+        )
+    if len(undecided) > SHOWN:
+        say(f"and {len(undecided) - SHOWN} more that are inconclusive: {folder / 'conformance.md'}")
     counts = {
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
     }
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
     wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
-    raise typer.Exit(1 if wrong else 2 if news else 0)
+    raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)

@@ -16,6 +16,7 @@ from .common import Progress, Workers, cores, interrupted, named, needs_to_write
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from odecheck.claim import Claim
     from odecheck.record import Record
     from odecheck.runner.case import Unit
     from odecheck.runner.limits import Limits
@@ -42,6 +43,9 @@ def verify(
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
     times: Annotated[str | None, typer.Option(metavar="LIST", help="Times for a plain module.")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Judge the solve at this tolerance: how far off is it?")] = None,
+    atol: Annotated[float | None, typer.Option(help="With --rtol; by default rtol / 100.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="With --rtol: an adaptive method.")] = None,
     workers: Workers = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
@@ -54,7 +58,7 @@ def verify(
     summary: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of random numbers.")] = 0,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="What one case may take; by default any time.")
@@ -73,18 +77,26 @@ def verify(
     """Judge every claim on every subject and problem.
 
     Exit status 0: all as expected; 1: something is not; 2: bad input;
-    130: interrupted, and --resume goes on. A subject that is refused, crashes,
-    exits or hangs has records that say so; all others have theirs.
+    3: nothing is refuted, and something is inconclusive (with a line that says
+    what would decide it); 130: interrupted, and --resume goes on. A subject that
+    is refused, crashes, exits or hangs has records that say so; all others have
+    theirs.
+
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function
     that returns these, or an nn.Module with an example state. Subjects with a
     field of their own find their problems in `problems` beside them.
+
+    With --rtol (--atol, --method) the very solve and gradient are judged as
+    well, OWN-1 to OWN-4: how far off each is, and whether that is what this
+    tolerance promises, beside the claims about the limit of small steps.
 
     \b
     odecheck verify
     odecheck verify --claim NODE-2 --claim NODE-3 --problem pendulum
     odecheck verify my_package.my_model:subjects --workers 4
     odecheck verify my_model.py:net --state "[[1.0, 0.5]]" --times "[0, 1, 2]"
+    odecheck verify my_model.py:net --rtol 1e-3 --atol 1e-6 --claim OWN
     odecheck verify --tier full --run runs/full --junit report.xml --summary "$GITHUB_STEP_SUMMARY"
     odecheck verify --tier full --run runs/full --resume
     """
@@ -100,6 +112,7 @@ def verify(
 
     begun = time.monotonic()
     source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
+    source |= {name: x for name, x in (("rtol", rtol), ("atol", atol), ("method", method)) if x is not None}
     folder = None
     try:
         limits = Limits(timeout, None if memory is None else memory * GIB)
@@ -155,8 +168,6 @@ def _late(seconds: float | None) -> Exception:
 
 def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str, limits: Limits) -> list[Unit]:
     """The units asked for. Raises BadInput when nothing is left of them."""
-    from odecheck.claims import ALL
-    from odecheck.claims.find import found as named_claims
     from odecheck.errors import BadInput
     from odecheck.runner.case import Unit, plan
     from odecheck.runner.presets import TIERS, beside
@@ -164,9 +175,9 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
 
     if source["tier"] not in TIERS:
         raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
-    asked = named_claims(claim or ALL)
+    asked = _asked(claim or [], own="rtol" in source)
     found = plan(pairs(**source, limits=limits), None, asked)
-    if not source["targets"]:
+    if not source["targets"] and "rtol" not in source:
         shipped = ((one, tuple(c for c in asked if c.id in one.claims)) for one in beside(source["tier"]))
         found += [Unit(one.subject, one.problem, claims) for one, claims in shipped if claims]
     left = [u for u in found if subject.lower() in u.subject.name.lower() and problem.lower() in u.problem.name.lower()]
@@ -178,6 +189,17 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
     return left
+
+
+def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
+    """The claims that are meant, with those about the user's own tolerance where there is one."""
+    from odecheck.claims import ALL
+    from odecheck.claims.find import found
+    from odecheck.claims.shared.own_tolerance import CLAIMS, OWN
+
+    others = [word for word in words if not (own and word.upper() == OWN.id)]
+    chosen = found(others) if others else () if words else ALL
+    return (*(CLAIMS if own else ()), *chosen)
 
 
 def _until(budget: float | None, begun: float) -> Callable[[], bool]:

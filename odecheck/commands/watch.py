@@ -26,7 +26,7 @@ def watch(
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
 ) -> None:
     """Verify the ODE solves that a training script makes, as it makes them.
 
@@ -35,7 +35,8 @@ def watch(
     its gradients are, what its tolerance promises, and what is wrong with it.
 
     Exit status 0: nothing is wrong; 1: a promise is broken, or a mistake was
-    found; 2: bad input; 130: interrupted.
+    found; 2: bad input; 3: nothing is wrong that was judged, and something
+    could not be judged or decided; 130: interrupted.
 
     \b
     odecheck watch train.py
@@ -64,7 +65,7 @@ def watch(
     records = _report(seen, script, context.args, folder, json, out)
     from odecheck.records.summary import exit_status
 
-    raise typer.Exit(exit_status(records, strict=strict) or int(bool(seen.failure)))
+    raise typer.Exit(1 if seen.failure else exit_status(records, strict=strict))
 
 
 watch.context_settings = {  # pyright: ignore[reportFunctionMemberAccess]

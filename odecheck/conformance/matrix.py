@@ -237,7 +237,7 @@ def row_of(record: Record, one: Version, way: Asked) -> Row:
         worst=record.worst,
         nfe=record.nfe,
         seconds=record.seconds,
-        message=record.message,
+        message=record.message + (f"\nto decide it: {record.decides}" if record.decides else ""),
         expected_failure=why,
         row=digest(*record.key),
     )

@@ -100,7 +100,7 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
         made = copy.deepcopy(value, memo)  # pyright: ignore[reportUnknownArgumentType]
     else:
         return value
-    memo[id(value)] = made
+    memo[id(value)] = made  # pyright: ignore[reportUnknownArgumentType]
     return made
 
 

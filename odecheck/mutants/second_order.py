@@ -139,6 +139,19 @@ ROUGH_HORIZON = wrong_engine(
     "squares of first derivatives passed off as Q_TT and Q_Ttheta",
     horizon=then("horizon", lambda exact, rough: (rough, rough)),
 )
+# the published form, off by a factor: the mean over a batch where the sum was meant, or the other way round
+DOUBLED_SQUARES = wrong_engine(
+    "squares of first derivatives times two",
+    horizon=then("horizon", lambda exact, rough: (exact, torch.cat([rough[:1], 2 * rough[1:]]))),
+)
+
+
+def _mean_horizon(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, loss: LossFn) -> Any:
+    exact, rough = engine.horizon(module, solver, y0, ts, loss)
+    return exact, torch.cat([rough[:1], rough[1:] / len(y0)])
+
+
+MEAN_SQUARES = wrong_engine("squares of first derivatives over the batch", horizon=_mean_horizon)
 
 
 class KeepsSteps(nn.Module):

@@ -21,7 +21,7 @@ from .summary import by_claim, columns_of, identifier, outcome
 if TYPE_CHECKING:
     from odecheck.record import Record
 
-SCHEMA = 1
+SCHEMA = 2
 # what GitHub takes as the summary of one step
 SUMMARY_BYTES = 1024 * 1024
 LONGEST_FAILURE = 20_000
@@ -84,7 +84,7 @@ def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -
             )
         elif kind not in ("passed", "refuted as stated"):
             counts["skipped"] += 1
-            reason = record.expected_failure if kind == "expected failure" else record.message
+            reason = record.expected_failure if kind == "expected failure" else record.decides or record.message
             ElementTree.SubElement(case, "skipped", type=kind, message=_text(f"{kind}: {reason}"))
     totals = {
         "tests": len(records),
@@ -162,6 +162,8 @@ def to_summary(
     made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
     parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]
+    undecided = [record for record, kind in zip(records, kinds, strict=True) if kind == "inconclusive"]
+    parts += [f"\n{_undecided(record)}\n" for record in undecided]
     text, left = "", room
     for i, part in enumerate(parts):
         more = f"\nAnd {len(parts) - i:,} more that did not fit here.\n"
@@ -191,3 +193,8 @@ def _failure(record: Record, run: str) -> str:
         fence += "`"
     title = markdown(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
     return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n{fence}\n\n</details>\n"
+
+
+def _undecided(record: Record) -> str:
+    """One line: what is not decided, and what would decide it."""
+    return markdown(f"{record.claim} inconclusive: {record.problem}; {record.subject}. To decide it: {record.decides}")

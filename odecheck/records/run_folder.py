@@ -12,7 +12,6 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.errors import BadInput
-from odecheck.foreign import literal, one_line, said
-from odecheck.judge import Verdict
-from odecheck.record import COLUMNS, Record
+from odecheck.foreign import said
+from odecheck.record import Record
 
 from .commit import described
 from .facts import (
@@ -38,8 +36,8 @@ from .facts import (
 )
 from .journal import Journal, digest, replace
 from .lock import Lock
-from .sound import sound
-from .table import read_table, write_table
+from .reading import forget_changed, frame, read_records, without_checksums
+from .table import write_table
 
 __all__ = [
     "SCHEMA",
@@ -55,10 +53,9 @@ __all__ = [
     "same_kind",
     "taken",
     "versions",
+    "without_checksums",
 ]
 
-# of a row: what it is found and sorted by
-NAMES = ("claim", "subject", "problem", "verdict")
 LIBRARIES = ("odecheck", "torch", "torchdiffeq", "numpy", "scipy")
 
 
@@ -214,17 +211,29 @@ def _as_written(path: Path, known: Mapping[str, Any], belongs: Sequence[str]) ->
 
 
 class Store:
-    """The run folder of records. records: those that it already has. damaged: what could not be read, in words."""
+    """The run folder of records.
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
+    records: those that it already has. damaged: what could not be read, in words. changed: how many of its records were
+    of other code than what is asked now, in words; they are not there any more.
+    """
+
+    def __init__(self, run: RunFolder, changed: str = "") -> None:
+        self.run, self.changed = run, changed
         self.records, self.damaged = read_records(run.folder)
         self._journal = Journal(run.folder / "journal.jsonl")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], facts: dict[str, Any], *, resume: bool) -> Store:
         """Begin a run, or go on with one that consists of the same cases. Raises BadInput as `RunFolder.open` does."""
-        return cls(RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=same_cases))
+        told: list[str] = []
+
+        def onwards(known: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+            told.append(forget_changed(Path(folder), known["cases"], now["cases"]))
+            return {**known, "cases": now["cases"]}
+
+        belongs = ("cases", "seed", "versions")
+        run = RunFolder.open(folder, facts, resume=resume, belongs=belongs, same=same_cases, onwards=onwards)
+        return cls(run, "".join(told))
 
     def add(self, record: Record) -> None:
         """Write one record; once this returns, the death of this process does not lose it."""
@@ -257,59 +266,3 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
         BadInput: as `read_facts`.
     """
     return read_facts(folder), read_records(Path(folder))[0]
-
-
-def read_records(folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of a folder, each case once, and in words what could not be read."""
-    rows: list[Any] = []
-    damaged: list[str] = []
-    table = folder / "records.parquet"
-    if os.path.lexists(table):
-        read = read_table(table)
-        damaged += read.damaged
-        rows += [] if read.frame is None else read.frame.to_dict("records")
-    try:
-        written = Journal(folder / "journal.jsonl")
-        rows += written.entries
-        damaged += written.damaged
-    except OSError as error:  # a folder or a pipe in its place
-        damaged.append(one_line(error))
-    kept: dict[tuple[str, str, str], Record] = {}
-    for row in rows:
-        trouble = _trouble(row)
-        if trouble:
-            damaged.append(trouble)
-            continue
-        values: dict[str, Any] = {**row, "verdict": Verdict(row["verdict"])}
-        record = sound(Record(**values))
-        kept[record.key] = record
-    return list(kept.values()), damaged
-
-
-def without_checksums(folder: Path) -> bool:
-    """Whether records of a folder have no checksums, as an older odecheck wrote them: changes in them go unseen."""
-    table = folder / "records.parquet"
-    with suppress(OSError):
-        return (table.exists() and not read_table(table).checked) or not Journal(folder / "journal.jsonl").checked
-    return False
-
-
-def _trouble(row: Mapping[str, Any]) -> str:
-    """Why a row is no record, or nothing. Numbers that are none are the reader's matter."""
-    if set(row) != set(COLUMNS):
-        return f"a row without the columns of a record: {literal(row, 60)}"
-    strange = next((name for name in NAMES if not isinstance(row[name], str)), "")
-    if strange:
-        return f"a row whose {strange} is no text: {literal(row[strange], 60)}"
-    try:
-        Verdict(row["verdict"])
-    except ValueError:
-        return f"a row of no known verdict: {literal(row['verdict'], 60)}"
-    return ""
-
-
-def frame(records: Sequence[Record]) -> Any:
-    """The records as a pandas DataFrame, one row each."""
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-    return pd.DataFrame([{**vars(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))

@@ -39,6 +39,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             + (f", but known to fail: {record.expected_failure}" if record.expected_failure else ""),
         ),
         ("message", record.message if record.message != statement else ""),
+        ("to decide it", record.decides),
         ("as expected", "yes" if record.ok else "no"),
     ]
     if record.worst:
@@ -50,6 +51,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             ("ratio", f"{record.ratio:.12g} (observed / should be)"),
             ("would have seen", f"a relative defect of {record.resolved:.3g}, asked for {record.resolution:.3g}"),
             ("terms of the bar", _terms(record)),
+            ("looked at", record.narrowest),
         ]
     pairs.append(
         (

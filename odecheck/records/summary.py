@@ -13,6 +13,9 @@ from odecheck.foreign import for_terminal
 if TYPE_CHECKING:
     from odecheck.record import Record
 
+# the exit status of a run in which nothing failed and something is not decided
+UNDECIDED = 3
+
 Outcome = Literal[
     "passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable", "not asked"
 ]
@@ -42,19 +45,24 @@ def outcome(record: Record, *, strict: bool = False) -> Outcome:
 
 
 def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
-    """0, or 1 when a record is refuted, an error, or holds although it is known to fail; 2 when subjects were refused.
+    """What a command that judges exits with.
 
     Args:
-        records: the records.
+        records: all that were judged.
         strict: whether what is inconclusive has failed.
 
     Returns:
-        2 where nothing else has failed than what was refused before any claim: bad input.
+        1 when a record is refuted, an error, or holds although it is known to fail; 2 where nothing else has failed
+        than subjects that were refused before any claim: bad input; otherwise UNDECIDED when one is inconclusive and
+        was not expected to be; otherwise 0.
     """
     from odecheck.record import is_refused
 
+    outcomes = {outcome(record, strict=strict) for record in records}
     failed = [record for record in records if outcome(record, strict=strict) == "failed"]
-    return (2 if all(map(is_refused, failed)) else 1) if failed else 0
+    if failed:
+        return 2 if all(map(is_refused, failed)) else 1
+    return UNDECIDED if "inconclusive" in outcomes else 0
 
 
 def identifier(record: Record) -> str:
@@ -70,6 +78,7 @@ class ClaimRow:
         claim: its id.
         counts: of each outcome the records.
         resolved: the largest relative defect that a "holds" may hide; NaN where nothing holds.
+        looked_at: the widest feature that may have been missed, in time; NaN where nothing was judged.
         nfe: evaluations of the field, of all records.
         seconds: of the wall, of all records.
     """
@@ -77,6 +86,7 @@ class ClaimRow:
     claim: str
     counts: dict[str, int]
     resolved: float
+    looked_at: float
     nfe: int
     seconds: float
 
@@ -96,7 +106,8 @@ def by_claim(records: Sequence[Record]) -> list[ClaimRow]:
             counts[outcome(record)] = counts.get(outcome(record), 0) + 1
         seen = [record.resolved for record in mine if outcome(record) == "passed" and record.verdict == "holds"]
         resolved = max(seen, default=math.nan)
-        rows.append(ClaimRow(claim, counts, resolved, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
+        looked = max((r.looked_at for r in mine if not math.isnan(r.looked_at)), default=math.nan)
+        rows.append(ClaimRow(claim, counts, resolved, looked, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
     return rows
 
 
@@ -137,10 +148,19 @@ def table(records: Sequence[Record]) -> Any:
         seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
         style = "bold red" if row.failed else ""
         made.add_row(Text(for_terminal(row.claim), style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
-    if silent:
-        made.caption = Text(for_terminal(f"No case for: {', '.join(silent)}."))
-        made.caption_justify = "left"
+    told = [_looked_at(rows)] + ([for_terminal(f"No case for: {', '.join(silent)}.")] if silent else [])
+    made.caption = Text("\n".join(filter(None, told)))
+    made.caption_justify = "left"
     return made
+
+
+def _looked_at(rows: Sequence[ClaimRow]) -> str:
+    """One line: how narrow a feature was certainly looked at, and for which claims none was."""
+    known = [row for row in rows if not math.isnan(row.looked_at)]
+    finite = [row.looked_at for row in known if math.isfinite(row.looked_at)]
+    blind = [row.claim for row in known if math.isinf(row.looked_at)]
+    seen = f"Looked at: every feature wider than {max(finite):.1e} in time." if finite else ""
+    return f"{seen}{' In between nothing: ' + ', '.join(blind) + '.' if blind else ''}".strip()
 
 
 def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
@@ -159,6 +179,7 @@ def _details(records: Sequence[Record], strict: bool) -> list[str]:
         if outcome(record, strict=strict) == "inconclusive":
             where = f"{record.subject}; {record.problem}"
             lines.append(f"[{identifier(record)}] {record.claim} inconclusive: {_why(record)}: {where}")
+            lines += [f"  to decide it: {record.decides}"] if record.decides else []
     known: dict[tuple[str, str, str], int] = {}
     for record in records:
         if outcome(record) == "expected failure":

@@ -11,9 +11,10 @@ from odecheck_reference import Problem
 from odecheck_reference import solution as exact_solution
 from odecheck_reference.losses import Linear as LinearLoss
 
-from odecheck.claims.libraries import derivatives, outputs, tolerance
+from odecheck.claims.libraries import derivatives, outputs
 from odecheck.claims.libraries import usage as use
 from odecheck.claims.libraries.parameters import float32_problem, loosened
+from odecheck.claims.shared import promises
 from odecheck.engines.base import jumps_of
 from odecheck.engines.script_call import Call
 from odecheck.solvers import Stepped, Toleranced
@@ -82,8 +83,8 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
         assert isinstance(subject.solver, Toleranced)
         rung = index_of(worst, 2)
         at = part_of([subject, subject.refined(), at], rung, worst)
-        granted = tolerance.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
-        granted *= tolerance.SAFETY / tolerance.stages_of(subject.solver)
+        granted = promises.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
+        granted *= promises.SAFETY / promises.stages_of(subject.solver)
 
     def lines(call: Call) -> list[str]:
         if call.language == "jax":

@@ -14,6 +14,7 @@ from odecheck.claims.libraries import outputs
 from odecheck.claims.libraries import tolerance as tolerances
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.claims.papers import convergence, solution
+from odecheck.claims.shared import promises
 from odecheck.claims.shared import tolerances as shared
 from odecheck.engines.script_call import Call
 from odecheck.errors import NotApplicable
@@ -127,7 +128,7 @@ def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Qu
     ratio = shared.ratio_of(solver)
     at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)
-    granted = tolerances.SAFETY * tolerances.of_states(solver, asked, tight) / tolerances.stages_of(solver)
+    granted = promises.SAFETY * promises.of_states(solver, asked, tight) / promises.stages_of(solver)
 
     def lines(call: Call) -> list[str]:
         return [f"observed, true = {call.states()}, exact(y0, p, ts)"]

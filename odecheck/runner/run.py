@@ -22,6 +22,7 @@ from odecheck.record import REFUSED, Record, is_refused, not_asked
 from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
+from .code_digest import code_of_claim, code_of_unit
 from .limits import UNLIMITED, Limits
 from .units import Work, through_executor, through_pool
 
@@ -141,6 +142,9 @@ def run_units(
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
     for damage in store.damaged if store else ():
         warnings.warn(f"{folder}: {damage}; the cases that it held are run again", stacklevel=2)
+    if store and store.changed:
+        told = f"{folder}: {store.changed}; these cases are asked again"
+        warnings.warn(told, stacklevel=2)
     if store and store.records and without_checksums(store.run.folder):
         warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
     # what was refused was not judged: it may have been mended since
@@ -183,7 +187,12 @@ def _anew(units: Sequence[Unit]) -> list[Unit]:
 def _cases_of(units: Sequence[Unit]) -> dict[str, Any]:
     """What a run consists of, for run.json: two runs of the same cases have the same."""
     claims = list(dict.fromkeys(claim.id for unit in units for claim in unit.claims))
-    return {"claims": claims, "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units]}
+    code = {claim.id: code_of_claim(claim) for unit in units for claim in unit.claims}
+    return {
+        "claims": claims,
+        "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units],
+        "code": {"claims": code, "pairs": [code_of_unit(unit) for unit in units]},
+    }
 
 
 def _digest(problem: Problem) -> str:

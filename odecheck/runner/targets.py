@@ -20,6 +20,7 @@ from . import presets as shipped
 from .imports import imported, without_end
 from .limits import Limits, within
 from .own_fields import Array, Pair, called, module_pairs, takes_this_batch_alone
+from .own_tolerance import at_tolerance
 from .pool import Job, Start, in_processes
 
 
@@ -29,6 +30,9 @@ def pairs(
     tier: str = "quick",
     state: str | None = None,
     times: str | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    method: str | None = None,
     limits: Limits | None = None,
 ) -> list[Pair]:
     """The subjects and problems that a user's targets are.
@@ -38,6 +42,9 @@ def pairs(
         tier: Of the shipped subjects and problems, where they are taken.
         state: An example state for a plain module, as typed: "[[1.0, 0.5]]".
         times: Times for a plain module, as typed.
+        rtol: A relative tolerance in place of each subject's own; subjects of fixed steps are left out.
+        atol: An absolute one; by default rtol / 100.
+        method: An adaptive method of torchdiffeq in place of each subject's own.
         limits: Of reading a target; then a field that has to be called for it is called in another process.
 
     Returns:
@@ -47,6 +54,8 @@ def pairs(
         BadInput: Something does not import, or is not a subject.
         OutOfTime: A target has not been read in time.
     """
+    if rtol is not None or atol is not None or method is not None:
+        return at_tolerance(pairs(targets, tier=tier, state=state, times=times, limits=limits), rtol, atol, method)
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)

@@ -7,6 +7,7 @@ that says nothing about the right subject says nothing about a wrong one.
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -230,7 +231,7 @@ class KeptRuns(dict[tuple[str, int], Any]):
 
     def install(self) -> None:
         """Let the reference ask here first."""
-        solve = flow.trajectories.__wrapped__
+        solve: Any = inspect.unwrap(flow.trajectories)
 
         @functools.wraps(solve)
         def trajectories(problem: Problem, order: int) -> Any:

@@ -18,6 +18,7 @@ from odecheck_reference.hard_problem import Hard
 from .journal import Piece
 from .journal import Row as JournalRow
 
+mp: Any = mpmath
 # what became of a problem; BELOW: outside, with a feature that is narrower than what was certainly looked at
 INSIDE, OUTSIDE, BELOW, REFUSED = "inside", "outside", "below the published width", "refused"
 
@@ -50,9 +51,8 @@ def _said(problem: Hard) -> JournalRow:
 
 def _measured(bounded: Bounded, truth: Sequence[Any]) -> tuple[float, float]:
     """The largest error / bar, and the largest bar / the largest error; NaN where there is no error."""
-    with mpmath.workdps(60):  # pyright: ignore[reportUnknownMemberType]
-        mpf: Any = mpmath.mpf
-        errors = [float(abs(mpf(v) - t)) for v, t in zip(bounded.value.ravel().tolist(), truth, strict=True)]
+    with mp.workdps(60):
+        errors = [float(abs(mp.mpf(v) - t)) for v, t in zip(bounded.value.ravel().tolist(), truth, strict=True)]
     radii: list[float] = bounded.radius.ravel().tolist()
     scores = [0.0 if e <= r else e / r if r else math.inf for e, r in zip(errors, radii, strict=True)]
     inside = [e / r for e, r in zip(errors, radii, strict=True) if e <= r and r]

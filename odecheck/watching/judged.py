@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from odecheck_reference.path import OutOfBudget, Path, path
 
+from odecheck.foreign import first_line
+
 from . import findings
 from .call import Call
 from .circumstances import circumstances
@@ -72,7 +74,7 @@ def _guarded(work: _Work, what: Callable[[], None]) -> None:
     except (OutOfBudget, NoField) as reason:
         work.row.state, work.row.reason = State.NOT_JUDGED, f"no truth within the budget: {reason}"
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0]
+        line = first_line(error)
         work.row.state, work.row.reason = State.NOT_JUDGED, f"asked again it raised {type(error).__name__}: {line}"
 
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from time import process_time
 
 import numpy as np
 
-from .bars import at_least, with_seen
+from .bars import at_least
 from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .fields.pulled import pull
 from .first_order import first_order, is_large
 from .flow import NEARBY, RUNS, followed, moved, spread, trajectories
 from .follow import Followed
+from .looked import kept, with_seen
 from .problem import Problem
 from .sensitivity import with_cost_as_state
 from .stepping import Restart
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def adjoint_states(problem: Problem) -> Bounded:
     """a(t_i) = dL/dy(t_i) at all times, where the observation at t_i itself counts: (times, batch, state).
 
@@ -35,8 +35,8 @@ def adjoint_states(problem: Problem) -> Bounded:
     extended, d = with_cost_as_state(problem), problem.field.state
     if is_large(extended):
         found = first_order(extended).adjoints
-        kept = {name: term[..., :d] for name, term in found.budget.items()}
-        return Bounded(found.value[..., :d], kept, looked_at=found.looked_at)
+        terms = {name: term[..., :d] for name, term in found.budget.items()}
+        return Bounded(found.value[..., :d], terms, looked_at=found.looked_at)
     forward = trajectories(extended, 0)
     slopes = [extended.loss.gradient(run.y) for run in forward]
     found = _backwards(extended, [run.y for run in forward], [slope[:, :, None] for slope in slopes], RUNS)
@@ -103,7 +103,7 @@ def _value_and_trace(problem: Problem, t: float, y: Array) -> Array:
     return np.concatenate([got[0].value.ravel(), sum((one.y[:, i] for i, one in enumerate(got)), np.zeros(len(y)))])
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def volume(problem: Problem) -> Bounded:
     """exp ∫ tr F_y dt of every row, from ts[0] to ts[-1]: (batch,). Liouville's formula for det dy(T)/dy0."""
     shape, size, d = problem.y0.shape, problem.y0.size, problem.field.state

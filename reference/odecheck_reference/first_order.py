@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from time import process_time
 
 import numpy as np
@@ -28,6 +27,7 @@ from .fields.pulled import Pulled, pull, pulls
 from .flow import FlowError, spread, trajectories
 from .follow import mostly_in_time
 from .jumps import along
+from .looked import kept, note
 from .path import OutOfBudget, Path
 from .problem import Problem
 from .scan import EXPLAINED, strata_for
@@ -104,7 +104,7 @@ class _Flat:
         return self.problem.loss.gradient(y.reshape(self.problem.observations)).reshape(len(y), -1)
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
     """The first derivatives of a problem's loss by the adjoint.
 
@@ -151,6 +151,7 @@ def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
 
 def _bounded(problem: Problem, f: _Flat, sharp: Answer, rtol: float, looked_at: float) -> FirstOrder:
     assert sharp.along is not None
+    note(looked_at)
     nearby, farther = (by_adjoint.dop853(f, f.cotangents, rtol=at) for at in (10 * rtol, 100 * rtol))
     others = (by_adjoint.adams(f, f.cotangents, sharp.along, rtol=at) for at in (10 * rtol, 100 * rtol))
     runs = [sharp, nearby, farther, *others]

@@ -32,17 +32,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
-from .bars import at_least, looked_at, with_seen
+from .bars import at_least
 from .bounded import Array, Bounded
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
 from .follow import Followed, Seen, follow
+from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
@@ -241,10 +241,12 @@ class _System:
         return np.broadcast_to(rows, (self.batch, *rows.shape))
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def trajectories(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The runs of `RUNS`; kept, because many claims ask for the same problem."""
-    return _solved(problem, order, RUNS)
+    runs = _solved(problem, order, RUNS)
+    note(None if runs[0].seen is None else runs[0].seen.looked_at)
+    return runs
 
 
 def spread(values: list[Array]) -> Bounded:
@@ -268,7 +270,7 @@ def spread(values: list[Array]) -> Bounded:
     return Bounded(sharp, {"truncation": truncation, "families disagree": disagree, "roundoff": roundoff})
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def moved(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The sharpest run with every component moved by its bar, up or down at random; the start is known and stays."""
     rng = np.random.default_rng(0)

@@ -66,7 +66,7 @@ class _Follower(Scout):
             found, defect = self._examine(sharp, samples, self.hows[0][1], sharp=True)
             most = np.max(np.stack([look[2] for look in looks]), axis=0)
             if not self._sizes_hold(sharp, most):
-                left = ["sizes"]
+                left = ["sizes", *(self._cut(samples[k], bad) for k, bad in found.items())]
                 continue
             if not found and again < KINKS and self._kinks(sharp, samples):
                 continue

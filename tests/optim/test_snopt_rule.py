@@ -118,7 +118,7 @@ def test_a_sum_of_losses_has_the_spectrum_of_their_mean():
     torch.testing.assert_close(*kept, rtol=1e-9, atol=1e-15)
 
 
-def fixed(field: nn.Module, y: Tensor, times: Tensor, **_: float) -> Tensor:
+def fixed(field, y, times, **_):
     """A solve whose steps do not follow the size of its cotangents."""
     return torchdiffeq.odeint_adjoint(field, y, times, method="rk4", options={"step_size": 0.25})
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from odecheck import Adaptive, Adjoint, BadInput, Subject, check, problems
+from odecheck.record import NEEDED
 from odecheck.records.run_folder import RunFolder, read
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint())
@@ -42,6 +43,16 @@ def test_a_run_is_a_table_with_its_versions(tmp_path):
     assert facts["finished"] >= facts["started"]
     assert {"python", "torch", "torchdiffeq", "numpy", "scipy", "odecheck"} == set(facts["versions"])
     assert all(facts["versions"].values())
+
+
+def test_kept_records_of_before_lack_what_came_later_and_are_read(tmp_path):
+    before = run(tmp_path)
+    table = tmp_path / "records.parquet"
+    kept = pd.read_parquet(table)
+    kept.drop(columns=[name for name in kept if name not in NEEDED]).to_parquet(table)
+    assert [r.key for r in read(tmp_path)[1]] == [r.key for r in before]
+    kept.drop(columns="message").to_parquet(table)
+    assert read(tmp_path)[1] == []
 
 
 def test_a_run_that_was_interrupted_goes_on(tmp_path):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, gradient
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Switched
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim
@@ -43,20 +43,20 @@ def _between(problem: Problem, places: Sequence[float]) -> Array:
     return problem.ts[0] + (problem.ts[-1] - problem.ts[0]) * np.array(places)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def each_alone(problem: Problem) -> tuple[Problem, ...]:
     """Five times, of which one alone is observed: the first after the start, one between, the last."""
     times = _between(problem, OFF_GRID)
     return tuple(seen(problem, times, [i], f"t{i} alone") for i in (1, 3, 4))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def all_seen(problem: Problem) -> tuple[Problem, ...]:
     """Five times that lie on no step's end, all observed but the start."""
     return (seen(problem, _between(problem, OFF_GRID), [1, 2, 3, 4], "five times"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def on_grid(problem: Problem, step: float) -> tuple[Problem, ...]:
     """Five times that are ends of steps of this length, all observed but the start."""
     length = float(problem.ts[-1] - problem.ts[0])
@@ -67,14 +67,14 @@ def on_grid(problem: Problem, step: float) -> tuple[Problem, ...]:
     return (seen(problem, times, [1, 2, 3, 4], "five ends of steps"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def interior_only(problem: Problem) -> tuple[Problem, ...]:
     """Nine times, the first and the last not observed; the second is close to the start."""
     times = _between(problem, (0.0, 0.01, *np.linspace(0.15, 0.9, 6), 1.0))
     return (seen(problem, times, range(1, 8), "interior times"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def turned(problem: Problem) -> tuple[Problem, ...]:
     """Time in the other direction, from the same start state, at five times."""
     back = problem.with_(ts=problem.ts[::-1], loss=problem.loss, running=None)
@@ -191,7 +191,7 @@ def times_in_the_other_direction(subject: Subject, problem: Problem) -> tuple[Bo
     return in_times(subject, turned(problem))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def at_rest(problem: Problem) -> tuple[Problem, ...]:
     """The problem, of which the solution does not move although it would if the parameters were others.
 

@@ -7,12 +7,12 @@ the digits of a time or of the length of an interval, or on the size of a state,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.flow import Trajectory, bounded
+from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
 from odecheck.claims.papers.node import PONTRYAGIN
@@ -43,13 +43,13 @@ def _shifted(problem: Problem, count: int) -> Array:
     return problem.ts[0] + length * (0.0371 + 0.9317 * places(count))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def many_times(problem: Problem) -> tuple[Problem, ...]:
     """Four, eight and twenty times that are no binary fractions, all of them in the loss, the start as well."""
     return tuple(seen(problem, _shifted(problem, n), range(n), f"{n} times") for n in COUNTS)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def late_times(problem: Problem) -> tuple[Problem, ...]:
     """Eight and twenty times, of which the start and all of the first half are not in the loss."""
     return tuple(seen(problem, _shifted(problem, n), range(n // 2, n), f"the later of {n} times") for n in COUNTS[1:])
@@ -102,7 +102,7 @@ def derivatives_of_many_outputs(subject: Subject, problem: Problem) -> tuple[Bou
     return states_and_parameters(subject, (*many_times(problem), *late_times(problem)))
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def cut(problem: Problem) -> Problem:
     """The problem at 98 times: the ends of pieces whose lengths differ, and are no binary fractions."""
     times = _shifted(problem, PIECES + 1)
@@ -111,7 +111,7 @@ def cut(problem: Problem) -> Problem:
     )
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def pieces(problem: Problem) -> tuple[Problem, ...]:
     """Each piece of the interval by itself, from the exact state at its start, its end alone in the loss."""
     whole = cut(problem)
@@ -156,7 +156,7 @@ def states_of_a_hundred_intervals(subject: Subject, problem: Problem) -> tuple[B
     )
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def _slopes(problem: Problem) -> Bounded:
     """dL/dy0 and dL/dtheta of every piece, flat, from the sensitivities along the whole interval.
 
@@ -194,7 +194,7 @@ def derivatives_of_a_hundred_intervals(subject: Subject, problem: Problem) -> tu
     return _of_pieces(subject, problem, observe), _slopes(problem)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def other_sizes(problem: Problem) -> tuple[Problem, ...]:
     """The problem from ten times its start, from three times its start with the other sign, and a thousandth of it."""
     times = _shifted(problem, 4)

@@ -5,13 +5,13 @@ DER-21 and DER-23).
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, gradient
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claim import claim
@@ -167,7 +167,7 @@ def one_precision(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     return Bounded(loose.observe(problem, action)), Bounded(0.0)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def float32_problem(problem: Problem) -> Problem:
     """The problem at numbers that float32 has."""
     rounded = {k: getattr(problem, k).astype(np.float32) for k in ("y0", "theta", "ts")}

@@ -103,12 +103,25 @@ def _constant(problem: Problem) -> bool:
 CONSTANT = Condition("one sample, one factor of the loss's Hessian, z and g constant in time", _constant)
 
 
+def _true_products(subject: Subject, problem: Problem) -> Bounded:
+    """A ⊗ B of the reference's own factors: it differs from a block as the mean of products from a product of means."""
+    ended = of_layers_alone(subject, problem)
+    truth = true_factors(subject, ended)
+
+    def dense(values: Array) -> Array:
+        return np.concatenate([f.dense().numpy().ravel() for f in unflat(subject, ended, values)])
+
+    sizes, off = np.abs(truth.value), truth.radius
+    return Bounded(dense(truth.value), {"factors": dense(sizes + off) - dense(sizes)})
+
+
 @claim(
     "SNOPT-6.1",
     source=f"{PAPER}: the Kronecker approximation, read literally as an identity",
     resolution=1e-5,
     expect=Verdict.REFUTED,
     when=CONSTANT,
+    predicted=_true_products,
     mutants=[wrong.MISSING_LENGTH, wrong.NEVER_RESET],
 )
 def block_is_a_kronecker_product(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:

@@ -6,22 +6,24 @@ y' = F(t, y, theta), L = Φ(y(ts)) + ∫ ℓ(t, y, theta) dt, a(t) = dL/dy(t). A
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, adjoint_states, gradient, solution, transition, volume
 from odecheck_reference.bounded import Array
 from odecheck_reference.first_order import FirstOrder, first_order, is_large
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 from odecheck_reference.sensitivity import with_cost_as_state
 
 from odecheck.claim import claim, family
 from odecheck.claims.shared.families import ANY_FIELD
+from odecheck.claims.shared.promises import gradient_at
 from odecheck.errors import NotApplicable
 from odecheck.fields.callback import CallbackField
 from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import values as wrong_values
-from odecheck.refinement import ladder
+from odecheck.refinement import Rung, ladder
 from odecheck.subject import SHIPPED, Subject
 
 from .values import OfField
@@ -42,7 +44,7 @@ NODE = family("NODE", title="Neural ODEs: the first derivative (arXiv:1806.07366
     "NODE-1",
     source=f"{PONTRYAGIN}: the adjoint equation",
     resolution=1e-5,
-    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS],
+    mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
 def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """a(t) = dL/dy(t) solves −a' = F_yᵀ a + ℓ_y with a(T) = Φ_y and a jump of Φ_y at every observation.
@@ -57,15 +59,19 @@ def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 
     truth = adjoint_states(problem)
     kept = {name: term[:-1] for name, term in truth.budget.items()}
+
     # the subject starts from the reference's states, which are themselves known only up to their bar
-    return ladder(subject, observe), Bounded(truth.value[:-1], kept)
+    def promised(rung: Rung) -> float:
+        return sum(gradient_at(rung, part) for part in parts)
+
+    return ladder(subject, observe, promised=promised), Bounded(truth.value[:-1], kept)
 
 
 @claim(
     "NODE-2",
     source=f"{PONTRYAGIN}: the gradient in the parameters",
     resolution=1e-5,
-    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS],
+    mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
 def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dtheta = ∫ (F_thetaᵀ a + ℓ_theta) dt; the reference has it from forward sensitivities instead.
@@ -74,7 +80,8 @@ def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
     """
     if problem.field.params == 0:
         raise NotApplicable("the field has no parameters")
-    return ladder(subject, lambda s: s.gradient(problem).theta), gradient(problem).theta
+    promised = partial(gradient_at, problem=problem)
+    return ladder(subject, lambda s: s.gradient(problem).theta, promised=promised), gradient(problem).theta
 
 
 @claim(
@@ -89,6 +96,7 @@ def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
         wrong.FLIPPED_START_TIME,
         wrong.FORGOTTEN_OBSERVATION,
         wrong.WRONG_INTERVAL,
+        wrong.ERRATIC[0],
     ],
 )
 def time_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -130,7 +138,10 @@ def adjoint_times_tangent(subject: Subject, problem: Problem) -> tuple[Bounded, 
     matrix = transition(ended)
     value = np.einsum("bi,bij,bj->b", slope, matrix.value[-1], direction)
     radius = np.einsum("bi,bij,bj->b", np.abs(slope), matrix.radius[-1], np.abs(direction))
-    scale = float(np.max(np.abs(slope)[:, :, None] * np.abs(matrix.value[-1]) * np.abs(direction)[:, None, :]))
+    times = (len(ended.ts), 1)
+    scale = float(
+        np.max(np.abs(slope)[:, :, None] * np.max(np.abs(matrix.value), axis=0) * np.abs(direction)[:, None, :])
+    )
     return (
         ladder(subject, observe, scale=scale),
         Bounded(np.tile(value, times), {"transition matrix": np.tile(radius, times)}),
@@ -158,7 +169,9 @@ def volume_formula(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
     def observe(s: Subject) -> Array:
         return np.linalg.det(np.stack([s.gradient(row).y0 for row in rows], axis=1))
 
-    return ladder(subject, observe), volume(problem)
+    truth = volume(problem)
+    # what decays from one is known to the tolerances of one
+    return ladder(subject, observe, scale=max(1.0, float(np.max(np.abs(truth.value))))), truth
 
 
 @claim(
@@ -192,7 +205,7 @@ def adjoint_equals_sensitivities(subject: Subject, problem: Problem) -> tuple[Bo
     return _joined(observed, sizes), _joined(expected, sizes)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _by_reverse_mode(of: OfField, problem: Problem) -> FirstOrder:
     return _reversed(of.subject, problem)
 

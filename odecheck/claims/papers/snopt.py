@@ -131,12 +131,22 @@ def gauss_newton_form(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     return ladder(subject, lambda s: s.hessian(problem, curved=False)), truth
 
 
+def _gauss_newton(_: Subject, problem: Problem) -> Bounded:
+    """What the form without second derivatives of the field is, whatever it is taken for: Xᵀ Φ_yy X.
+
+    It differs from the Hessian by the terms that were left out, ∫ Σ_k a_k ∂²F_k dt on the tangents X of both sides.
+    """
+    whole = slice(0, _size(problem))
+    return _block(gauss_newton(problem), whole, whole)
+
+
 @claim(
     "SNOPT-3",
     source=f"{PAPER}: dynamics of second order, read literally",
     resolution=1e-5,
     expect=Verdict.REFUTED,
-    mutants=[wrong.SCALED_HESSIAN],
+    predicted=_gauss_newton,
+    mutants=[wrong.SCALED_HESSIAN, wrong.OTHER_FORM],
 )
 def gauss_newton_is_the_hessian(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Read literally as an identity: the form without second derivatives of the field equals the Hessian of L.
@@ -200,12 +210,25 @@ def horizon(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     return ladder(subject, lambda s: _horizon(s, problem, exact=True)), _true_horizon(problem)
 
 
+def _published_horizon(_: Subject, problem: Problem) -> Bounded:
+    """[Q_T, Q_T², Q_T Q_θ] of the reference: what the published form gives.
+
+    It differs from Q_TT and Q_Tθ by FᵀΦ_yyF + Φ_yᵀ(F_yF + F_t) − Q_T² and (Φ_yyF)ᵀy_θ + Φ_yᵀ(F_y y_θ + F_θ) − Q_T Q_θ.
+    """
+    first = gradient(problem)
+    last, off = first.ts.value[-1], first.ts.radius[-1]
+    other = np.r_[last, first.theta.value]
+    bars = np.abs(last) * np.r_[off, first.theta.radius] + off * (np.abs(other) + np.r_[off, first.theta.radius])
+    return Bounded(np.r_[last, last * other], {"variational equations": np.r_[off, bars]})
+
+
 @claim(
     "SNOPT-11",
     source=f"{PAPER}: optimising the integration time, as its published code does it; read literally",
     resolution=1e-5,
     expect=Verdict.REFUTED,
-    mutants=[SCALED_FIELD],
+    predicted=_published_horizon,
+    mutants=[SCALED_FIELD, wrong.DOUBLED_SQUARES, wrong.MEAN_SQUARES],
 )
 def horizon_from_first_order(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Read literally as an identity: Q_TT = Q_T² and Q_Tθ = Q_T Q_θ, the Gauss–Newton form with L as the residual."""

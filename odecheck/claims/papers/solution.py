@@ -5,15 +5,18 @@ How its error follows its step or its tolerance is asked in `convergence`.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
-from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference import Bounded, Problem, solution, transition
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import pull
 from odecheck_reference.first_order import is_large
 from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim
+from odecheck.claims.shared.promises import states_at
 from odecheck.errors import NotApplicable
 from odecheck.fields.callback import CallbackField
 from odecheck.mutants import derivatives as wrong
@@ -21,6 +24,8 @@ from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor
 
 EPS = float(np.finfo(np.float64).eps)
+# by which an error grows on the way back: beyond, an error of rounding is larger than the start
+NO_RETURN = 1e15
 
 
 def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
@@ -109,11 +114,19 @@ def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
     source="definition of the flow",
     of_libraries=True,
     resolution=1e-5,
-    mutants=[wrong.SCALED_SOLUTION, wrong.SCALED_FIELD, wrong.WRONG_INTERVAL, wrong.OFF_BY_ONE, wrong.FROZEN_TIME],
+    mutants=[
+        wrong.SCALED_SOLUTION,
+        wrong.SCALED_FIELD,
+        wrong.WRONG_INTERVAL,
+        wrong.OFF_BY_ONE,
+        wrong.FROZEN_TIME,
+        *wrong.ERRATIC,
+    ],
 )
 def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """In the limit of small tolerances or steps the observed states are those of the exact flow."""
-    return ladder(subject, lambda s: s.solution(problem)), solution(problem)
+    promised = partial(states_at, problem=problem)
+    return ladder(subject, lambda s: s.solution(problem), promised=promised), solution(problem)
 
 
 @claim(
@@ -125,7 +138,10 @@ def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
 )
 def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving forwards and then backwards from where one arrived returns to the start."""
-    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2), running=None)
+    back = 1 / np.maximum(np.min(np.linalg.svd(transition(whole).value[-1], compute_uv=False)), 1e-300)
+    if back > NO_RETURN:
+        raise NotApplicable(f"the way back makes an error {back:.0e} times as large: nothing returns in float64")
 
     def observe(s: Subject) -> Array:
         arrived = s.solution(whole)[-1]
@@ -151,7 +167,8 @@ def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bound
         half = s.solution(whole.with_(ts=np.array([start, middle])))[-1]
         return s.solution(whole.with_(ts=np.array([middle, end]), y0=half))[-1]
 
-    return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
+    size = float(np.max(np.abs(solution(whole).value)))  # along the way: an end that has decayed is known to no less
+    return ladder(subject, pieces, scale=size), ladder(subject, lambda s: s.solution(whole)[-1], scale=size)
 
 
 @claim(

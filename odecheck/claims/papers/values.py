@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
 from odecheck.field_values.derivatives import ask_derivatives
@@ -146,7 +146,7 @@ class OfField:
         object.__setattr__(self, "around", self.subject.around)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _seen_of_shipped(of: OfField, problem: Problem) -> DerivativesSeen:
     return _asked(of.subject, problem)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept, note
 from odecheck_reference.products import gauss_newton_product, hessian_product
 from torch import Tensor, nn
 
@@ -102,10 +102,11 @@ def products(subject: Subject, problem: Problem, *, of: str, by: str) -> tuple[B
     expected = np.stack([one.value for one in truths]) / sizes
     bars = {"reference": np.stack([one.radius for one in truths]) / sizes}
     looked_at = max(float(one.looked_at or 0.0) for one in truths)
+    note(looked_at)
     return ladder(subject, observe), Bounded(expected, bars, looked_at=looked_at)
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _truths(problem: Problem, parts: Parts, of: str) -> tuple[Bounded, ...]:
     product = hessian_product if of == "hessian" else gauss_newton_product
     return tuple(product(problem, v, u) for v, u in directions(problem, parts))

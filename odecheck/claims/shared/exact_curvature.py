@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
 from odecheck_reference.first_order import is_large
 from odecheck_reference.flow import Trajectory, bounded
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear as LinearLoss
 from torch import Tensor, nn
 
@@ -71,7 +71,7 @@ def along_reference(subject: Subject, ended: Problem, ts: Array, run: Trajectory
     return found
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def at_nodes(ended: Problem, nodes: int) -> tuple[Problem, Array]:
     """The problem with its ends and Gauss–Legendre nodes as times, and the weights of these."""
     x, w = np.polynomial.legendre.leggauss(nodes)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import cast
 
 import numpy as np
 from odecheck_reference import Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.first_order import is_large
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claims.papers.layers import only_in_layers
@@ -114,7 +114,7 @@ def units(subject: Subject, ended: Problem, flat: Array) -> Array:
     return np.concatenate(norms)
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def ended_problem(problem: Problem) -> Problem:
     """The problem with the loss of its last time alone. Raises NotApplicable for a loss that does not look there."""
     ended = terminal(problem)

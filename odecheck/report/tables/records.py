@@ -69,7 +69,7 @@ def rows(runs: Sequence[Run]) -> Any:
 
 def _frame(number: int, run: Run) -> Any:
     made = frame(run.records)
-    for name in ("claim", "subject", "problem", "message", "source", "expected_failure"):
+    for name in ("claim", "subject", "problem", "message", "source", "expected_failure", "decides"):
         made[name] = [tidy(text) for text in made[name]]
     made.insert(0, "run", run.name)
     made.insert(1, "record", [anchor(number, r) for r in run.records])
