@@ -107,29 +107,30 @@ def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
     try:
         value = module(t, y)
     except Exception as error:
+        told = words(error)
         seen = (
             f"module(t, y) with t = {float(t):.6g} of shape () and y of shape {tuple(y.shape)}, both float64, raised "
             f"{_said(error)}"
         )
-        if "dtype" in words(error):
+        if "dtype" in told:
             raise BadInput(
                 seen,
                 "a tensor inside the module is float32, and is no parameter or buffer of it",
                 "self.register_buffer('name', value), or value.to(y.dtype) inside forward",
             ) from error
-        if "device" in words(error):
+        if "device" in told:
             raise BadInput(
                 seen,
                 "a tensor inside the module is on another device",
                 "self.register_buffer('name', value), or value.to(y.device) inside forward",
             ) from error
-        if "does not require grad" in words(error) or "does not have a grad_fn" in words(error):
+        if "does not require grad" in told or "does not have a grad_fn" in told:
             raise BadInput(
                 seen,
                 "a field that differentiates inside, called where no graph is recorded, as solvers call it",
                 "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
             ) from error
-        if "argument" in words(error) and isinstance(error, TypeError):
+        if "argument" in told and isinstance(error, TypeError):
             raise BadInput(
                 seen,
                 "forward takes more arguments than t and y",

@@ -45,9 +45,9 @@ DEEDS = {
     "other folder": "os.chdir('/')",
     "no environment": "os.environ.clear()",
     "many threads": "torch.set_num_threads(8)",
-    "a thread": "threading.Thread(target=time.sleep, args=(1e6,), daemon=True).start()",
-    "a process": "subprocess.Popen(['sleep', '1000'])",
-    "a process of its own": "subprocess.Popen(['sleep', '1000'], process_group=0)",
+    "a thread": "few(lambda: threading.Thread(target=time.sleep, args=(1e6,), daemon=True).start())",
+    "a process": "few(lambda: subprocess.Popen(['sleep', '1000']))",
+    "a process of its own": "few(lambda: subprocess.Popen(['sleep', '1000'], process_group=0))",
     "no streams": "setattr(sys, 'stdout', None)",
     "prints": r"print('\x1b]0;x\x07' * 100)",
     "closes": "os.closerange(1, 3)",
@@ -73,6 +73,9 @@ class Mute(Exception):
 class Base(BaseException): pass
 
 def again(): again()
+
+def few(make):
+    if len(KEPT) < 3: KEPT.append(make())
 
 def swallow():
     while True:
