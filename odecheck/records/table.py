@@ -49,7 +49,8 @@ def write_table(path: Path, frame: Any, **options: Any) -> None:
     table = arrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**_metadata(table), KEY: json.dumps(checksums(table)).encode()}
     temporary = path.with_name(path.name + ".tmp")
-    parquet.write_table(table.replace_schema_metadata(metadata), temporary, **options)
+    with temporary.open("wb") as file:  # by its name pyarrow finds none that is no UTF-8
+        parquet.write_table(table.replace_schema_metadata(metadata), file, **options)
     temporary.replace(path)
 
 
@@ -64,8 +65,8 @@ def read_table(path: Path) -> Read:
     """
     _, parquet = _pyarrow()
     try:
-        regular(path)
-        table = parquet.read_table(path, partitioning=None)
+        with regular(path).open("rb") as file:
+            table = parquet.read_table(file)
         kept = _metadata(table).get(KEY)
         # what pandas keeps beside the rows has no checksum, and says nothing of tables that are written here
         frame = (table if kept is None else table.replace_schema_metadata(None)).to_pandas()

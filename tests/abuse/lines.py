@@ -202,7 +202,7 @@ def _lies(typed: list[str], folder: Path, status: int) -> Iterator[str]:
     """A status that is not that of the records that were written."""
     runs = [path.parent for path in folder.rglob("run.json") if path.parent.name not in ("run", "torn")]
     ended = [found for found in map(_read, runs) if found and found[0]["finished"]]
-    helps = {"--help"} & set(typed)
+    helps = {"--help", "--plan", "--dry-run"} & set(typed)
     if status == 0 and not ended and not helps and "--resume" not in typed and "run" not in typed:
         yield "status 0, and no run has ended"
     for _, records in ended:

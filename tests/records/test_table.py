@@ -57,6 +57,12 @@ def test_a_table_without_checksums_is_read_and_told_to_have_none(tmp_path):
     assert rows(read.frame) == rows(FRAME) and not read.checked and read.damaged == ()
 
 
+def test_a_name_that_is_no_text_is_a_name(tmp_path):
+    path = tmp_path / "\udcff.parquet"
+    write_table(path, FRAME)
+    assert rows(read_table(path).frame) == rows(FRAME.assign(none=None))
+
+
 def test_what_is_no_table_is_said(tmp_path):
     path = tmp_path / "t.parquet"
     for make in (lambda: os.mkfifo(path), lambda: path.write_text("junk"), lambda: path.symlink_to(path)):
