@@ -143,7 +143,7 @@ class CallbackField:
         return base.value, along.value
 
     def pull_along(self, t: Any, y: Any, theta: Any, a: Any, dy: Any, dtheta: Any, da: Any) -> tuple[Pulled, Pulled]:
-        """As `odecheck_reference.fields.lifted.pull_along`, by reverse mode twice.
+        """As `odecheck_reference.lifted.pull_along`, by reverse mode twice.
 
         With s = a·F, s_z moves along dz by s_zz dz, and along da by da·F_z: both are the slope of s_z dz + da·F.
         """

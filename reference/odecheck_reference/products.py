@@ -13,10 +13,10 @@ import numpy as np
 
 from .bounded import Array, Bounded
 from .fields.field import AnyArray
-from .fields.lifted import Lifted
 from .fields.pulled import pull
 from .first_order import FirstOrder, first_order
 from .flow import solution
+from .lifted import Lifted
 from .losses import Linear, Loss
 from .problem import Problem
 from .sensitivity import with_cost_as_state

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .field import AnyArray, Field, Jet
-from .pulled import Pulled, pull
+from .fields.field import AnyArray, Field, Jet
+from .fields.pulled import Pulled, pull
 
 # a complex step has no cancellation: as small as it likes
 STEP = 1e-30
