@@ -15,7 +15,7 @@ from odecheck_reference.losses import CrossEntropy, Linear, SquaredError
 from odecheck_reference.products import horizon as true_horizon
 
 from odecheck.claim import claim, family
-from odecheck.claims.shared.along_directions import products
+from odecheck.claims.shared.along_directions import products, right_products
 from odecheck.claims.shared.terminal import (
     drawn_factors,
     factor_rows,
@@ -131,11 +131,13 @@ def gauss_newton_form(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     return ladder(subject, lambda s: s.hessian(problem, curved=False)), truth
 
 
-def _gauss_newton(_: Subject, problem: Problem) -> Bounded:
+def _gauss_newton(subject: Subject, problem: Problem) -> Bounded:
     """What the form without second derivatives of the field is, whatever it is taken for: Xᵀ Φ_yy X.
 
     It differs from the Hessian by the terms that were left out, ∫ Σ_k a_k ∂²F_k dt on the tangents X of both sides.
     """
+    if _rows(problem) > LARGEST:
+        return right_products(subject, problem, of="hessian", by="gauss-newton")
     whole = slice(0, _size(problem))
     return _block(gauss_newton(problem), whole, whole)
 

@@ -106,6 +106,25 @@ def products(subject: Subject, problem: Problem, *, of: str, by: str) -> tuple[B
     return ladder(subject, observe), Bounded(expected, bars, looked_at=looked_at)
 
 
+def right_products(subject: Subject, problem: Problem, *, of: str, by: str) -> Bounded:
+    """What products `by` are where they are right, in the directions and units in which `products` compares with `of`.
+
+    Args:
+        subject: Whose layers have a direction each.
+        problem: On what.
+        of: What they are compared with, "hessian" or "gauss-newton".
+        by: Which products, likewise.
+
+    Returns:
+        (directions, batch · state + params).
+    """
+    parts = layers(replace(subject, around=()).module(problem))
+    sizes = np.stack([_sizes(problem, parts, one.value) for one in _truths(problem, parts, of)])
+    right = _truths(problem, parts, by)
+    bars = {"reference": np.stack([one.radius for one in right]) / sizes}
+    return Bounded(np.stack([one.value for one in right]) / sizes, bars)
+
+
 @kept(8)
 def _truths(problem: Problem, parts: Parts, of: str) -> tuple[Bounded, ...]:
     product = hessian_product if of == "hessian" else gauss_newton_product
