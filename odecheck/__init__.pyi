@@ -18,10 +18,10 @@ from .judge import Verdict as Verdict
 from .ode import odeint as odeint
 from .pytest_plugin import parametrize as parametrize
 from .record import Record as Record
+from .runner.own_fields import module_pairs as module_pairs
 from .runner.presets import problems as problems
 from .runner.presets import subjects as subjects
 from .runner.run import check as check
-from .runner.targets import module_pairs as module_pairs
 from .runner.targets import pairs as pairs
 from .solvers import Adaptive as Adaptive
 from .solvers import FixedStep as FixedStep

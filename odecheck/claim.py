@@ -18,6 +18,7 @@ from .subject import Subject
 
 Kind = Literal["solution", "derivatives", "second derivatives"]
 Statement = Callable[[Subject, Problem], tuple[Bounded, Bounded]]
+Prediction = Callable[[Subject, Problem], Bounded]
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Claim:
         when: A condition under which the statement is true and without which it is not, so that it is tested on both
             sides.
         of_libraries: A claim of the papers that `odecheck conformance` asks of every library as well.
+        predicted: What a right subject gives where the statement is false, with its bar: it is off by a residual that
+            is known, and any other residual is a refutation of the subject.
     """
 
     id: str
@@ -150,6 +153,7 @@ class Claim:
     expect: Verdict = Verdict.HOLDS
     when: Condition | None = None
     of_libraries: bool = False
+    predicted: Prediction | None = None
 
     @property
     def family(self) -> Family:
@@ -236,6 +240,7 @@ def claim(
     expect: Verdict = Verdict.HOLDS,
     when: Condition | None = None,
     of_libraries: bool = False,
+    predicted: Prediction | None = None,
 ) -> Callable[[Statement], Claim]:
     """Make a claim of a function (subject, problem) → (observed, expected): a decorator.
 
@@ -248,13 +253,14 @@ def claim(
         expect: The verdict expected of a correct subject.
         when: A condition under which the statement is true and without which it is not.
         of_libraries: Whether `odecheck conformance` asks it of every library as well.
+        predicted: What a right subject gives where the statement is false.
 
     Returns:
         A decorator: the function, whose docstring's first paragraph is the statement in words, becomes the claim.
 
     Raises:
         ValueError: There is no mutant, without which nobody knows that the check can fail; the function has no
-            docstring; or the id begins with no family's.
+            docstring; the id begins with no family's; or it may be false and predicts no residual.
     """
     family_of(id)
     if not mutants:
@@ -263,9 +269,15 @@ def claim(
             "it can fail: give mutants=[...], see odecheck/mutants"
         )
 
+    if (expect is Verdict.REFUTED or when is not None) and predicted is None:
+        raise ValueError(
+            f"claim {id} may be false as it reads, and does not say by how much. Any wrong subject would then be as "
+            "expected: give predicted=, a function of subject and problem with what a right subject gives"
+        )
+
     def define(statement: Statement) -> Claim:
         if not inspect.getdoc(statement):
             raise ValueError(f"claim {id} has no docstring: its first paragraph is the statement that people read")
-        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when, of_libraries)
+        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when, of_libraries, predicted)
 
     return define

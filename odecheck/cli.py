@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
-from typing import Annotated
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, cast
 
 import typer
 
 from .commands.bench import bench
 from .commands.claims import claims
+from .commands.common import INTERRUPTED, say
 from .commands.conformance import conformance
 from .commands.cost import cost
 from .commands.regressions import regressions
@@ -22,6 +28,10 @@ from .commands.train import train
 from .commands.verify import verify
 from .commands.watch import watch
 
+# what typer raises for a command line that it does not take
+REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
+# seconds after a Ctrl-C in which another one is the same
+PATIENCE = 5.0
 COMMANDS = (
     verify,
     watch,
@@ -43,13 +53,46 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """The entry point. Exit status 0: all as expected; 1: something is refuted; 2: bad input, or no place to write."""
+    restore = _interrupted_once()
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except REFUSED as error:  # what typer refuses, whose words hold what was typed
+        context: Any = error.ctx
+        usage = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n" if context else ""
+        say(f"{usage}Error: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
-        typer.echo(_in_words(error), err=True)
+        say(_in_words(error), err=True)
         sys.exit(2)
+    finally:
+        restore()
+
+
+def _interrupted_once() -> Callable[[], None]:
+    """The first Ctrl-C ends the work; those that follow at once find it ending, and say nothing more.
+
+    Returns:
+        What is to be called when the work has ended.
+    """
+    first: list[float] = []
+
+    def stop(_signal: int, _frame: object) -> None:
+        if first and time.monotonic() - first[0] > PATIENCE:
+            os._exit(INTERRUPTED)
+        if not first:
+            first.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    signal.signal(signal.SIGINT, stop)
+    # a process that ends would be killed by another one, after its work is done
+    return lambda: cast(None, signal.signal(signal.SIGINT, signal.SIG_IGN))
 
 
 def _in_words(error: OSError) -> str:

@@ -18,6 +18,10 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `torch.utils._pytree.tree_map` | nested arguments, as torch nests them | `tree_map` |
 | `torch.utils._pytree.tree_leaves` | nested results, as torch nests them | `tree_leaves` |
 | `torch.multiprocessing.reductions.StorageWeakRef` | whether a storage is still alive | `StorageWeakRef` |
+| `torch._C._len_torch_function_stack` | how many modes are on that see every function | `pushed_modes` |
+| `torch._C._len_torch_dispatch_stack` | how many are on that see every operation | `pushed_modes` |
+| `torch.overrides._pop_mode` | to end one that was left on | `pop_modes` |
+| `torch.utils._python_dispatch._pop_mode` | the same of the other kind | `pop_modes` |
 | `torch._dynamo.reset` | to forget what was compiled | `compiling` |
 | `torch._functorch.config` | not to donate buffers that a second backward pass needs | `compiling` |
 | `_parameters` of a module | those of its own, to look at or to swap, without a copy | `own_parameters` |
@@ -39,7 +43,9 @@ from torch import nn
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import _pop_mode as _pop_function_mode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import _pop_mode as _pop_dispatch_mode
 from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
@@ -60,6 +66,8 @@ __all__ = [
     "own_parameters",
     "padding",
     "physical",
+    "pop_modes",
+    "pushed_modes",
     "tree_leaves",
     "tree_map",
     "unwrapped",
@@ -145,6 +153,27 @@ def padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
         Two numbers for each axis, the last axis first, as `torch.nn.functional.pad` takes them.
     """
     return layer._reversed_padding_repeated_twice
+
+
+def pushed_modes() -> tuple[int, int]:
+    """How many modes are on that see what torch does.
+
+    Returns:
+        Of those that see functions, and of those that see operations.
+    """
+    return torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack()
+
+
+def pop_modes(left: tuple[int, int]) -> None:
+    """End modes that were left on, the last one first.
+
+    Args:
+        left: How many of each kind stay, as `pushed_modes` counts them.
+    """
+    while pushed_modes()[0] > left[0]:
+        _pop_function_mode()
+    while pushed_modes()[1] > left[1]:
+        _pop_dispatch_mode()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ Nothing of torch is imported until a test asks for a record.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -38,7 +39,8 @@ def parametrize(
 
     A claim among a subject's expected failures, or false when read literally, is a strict xfail with its reason: the
     test has to fail. What does not apply or is not supported is skipped, with its reason. Bad input is an error of the
-    test.
+    test. What is inconclusive is no pass: it fails `assert record.verdict is odecheck.HOLDS` and `assert record.ok`,
+    and a test that asserts neither ends with a warning that says what would decide it.
 
     Args:
         subjects: as for `odecheck.check`.
@@ -128,7 +130,12 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
     literally_false = case.claim.expected(case.problem) is Verdict.REFUTED
     if bool(known) == literally_false:  # neither, or a known failure to fail
         return []
-    return [pytest.mark.xfail(strict=True, reason=known or f"{case.claim.id} is false when read literally")]
+    reason = known or f"{case.claim.id} is false when read literally"
+    return [pytest.mark.xfail(strict=True, reason=reason, raises=(AssertionError, pytest.fail.Exception))]
+
+
+class WrongResidual(Exception):
+    """A subject is off by something else than a claim that is false as it reads predicts."""
 
 
 @pytest.fixture
@@ -142,13 +149,29 @@ def record(request: pytest.FixtureRequest) -> Record:
 
     validate(case.subject, case.problem)
     made: Record = case.run()
+    known = case.subject.expected_failures.get(case.claim.id)
     # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
     for name, value in asdict(made).items():
         request.node.user_properties.append((PREFIX + name, str(value) if isinstance(value, str) else value))
     request.node.add_report_section("call", "odecheck", str(made))
     if made.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
         pytest.skip(f"{made.verdict}: {made.message}")
+    _warn_of_undecided([made])
+    if made.verdict is Verdict.REFUTED and made.expected_verdict == Verdict.REFUTED and not made.ok and not known:
+        raise WrongResidual(str(made))  # of another kind than what the mark xfail expects
     return made
+
+
+def _warn_of_undecided(records: Iterable[Record]) -> None:
+    """No status of pytest is for what is inconclusive: a warning, which -W error turns into a failure."""
+    from .judge import Verdict
+
+    for record in records:
+        if record.verdict is Verdict.INCONCLUSIVE and not record.ok:
+            said = (
+                f"{record.claim} is inconclusive ({record.subject}; {record.problem}); to decide it: {record.decides}"
+            )
+            warnings.warn(said, stacklevel=2)
 
 
 @pytest.fixture
@@ -156,8 +179,9 @@ def watch(request: pytest.FixtureRequest) -> Any:
     """Watch training steps in a test; see `odecheck.watch`.
 
     `with watch() as step:` stands around a step. When the test ends, each record of a watched step that is refuted
-    fails it, and the step's table is shown.
+    fails it, and the step's table is shown. What is inconclusive is a warning of pytest.
     """
+    from .foreign import for_terminal
     from .judge import Verdict
     from .watching.step import watch as begin
 
@@ -171,8 +195,10 @@ def watch(request: pytest.FixtureRequest) -> Any:
     yield enter
     steps = [step for step in begun if step]
     for step in steps:
-        request.node.add_report_section("call", "odecheck", str(step))
-    wrong = [record for step in steps for record in step.check() if record.verdict is Verdict.REFUTED]
+        request.node.add_report_section("call", "odecheck", for_terminal(step))
+    found = [record for step in steps for record in step.check()]
+    _warn_of_undecided(found)
+    wrong = [record for record in found if record.verdict is Verdict.REFUTED]
     if wrong:
         pytest.fail("\n".join(map(str, wrong)), pytrace=False)
 

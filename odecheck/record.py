@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from odecheck_reference import FlowError, Problem
+import numpy as np
+from odecheck_reference import Bounded, FlowError, Problem
+from odecheck_reference.looked import widths
 
 from .claim import Claim
-from .errors import NotApplicable, Unsupported
+from .errors import BadInput, NotApplicable, Unsupported
+from .foreign import for_terminal, said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
-from .judge import Judgement, Verdict, judge
+from .judge import Judgement, Verdict, judge, reference_without_an_answer, what_decides
+from .refinement import Refined, erratic
 from .subject import Subject
 
+# a residual that is off by more than this part of itself is another one
+RESIDUAL = 0.1
+OTHER_RESIDUAL = (
+    "Read literally it is false, and a right subject differs from it by a residual that is known. What is expected "
+    "here is the literal value with that residual."
+)
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
+# how the message of a record begins whose subject was refused before any claim
+REFUSED = "refused: "
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,10 @@ class Record:
         seconds: Of the clock, of all rungs.
         message: The claim in words, or why there is no verdict.
         source: Where the claim is stated.
+        decides: What would decide it, in one line; empty where it is not inconclusive.
+        looked_at: Any feature of the problem on its trajectory that is wider than this, in units of time, was certainly
+            looked at by the reference; the widest of all that the claim asked for. 0 where nothing narrow can be
+            missed, infinite where nothing was looked at in between, NaN where nothing was judged.
     """
 
     claim: str
@@ -76,6 +93,8 @@ class Record:
     seconds: float
     message: str
     source: str
+    decides: str = ""
+    looked_at: float = float("nan")
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -88,6 +107,15 @@ class Record:
         terms: Mapping[str, float] = json.loads(self.budget)
         return next((f"{name} {size:.2g}" for name, size in terms.items()), "none")
 
+    @property
+    def narrowest(self) -> str:
+        """The narrowest feature that was certainly looked at, in words; empty where nobody knows."""
+        if math.isnan(self.looked_at):
+            return ""
+        if math.isinf(self.looked_at):
+            return "no feature in between was looked at"
+        return f"every feature wider than {self.looked_at:.2g} in time" if self.looked_at else "every feature"
+
     def repeatable(self) -> dict[str, Any]:
         """What must come out the same when the same case is run again.
 
@@ -97,6 +125,9 @@ class Record:
         return {k: v for k, v in asdict(self).items() if k not in UNREPEATABLE}
 
     def __str__(self) -> str:
+        return for_terminal(self._told())
+
+    def _told(self) -> str:
         if self.verdict not in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE):
             return f"{self.claim} {self.verdict}: {self.message}\n  subject: {self.subject}\n  problem: {self.problem}"
         return (
@@ -106,10 +137,14 @@ class Record:
             f"  gap / bar {self.score:.3g}, observed / expected {self.ratio:.10g}, "
             f"largest term of the bar: {self.largest_term}\n"
             f"  would have refuted a relative defect of {self.resolved:.2g} (asked for: {self.resolution:.2g})"
+            + (f"\n  looked at: {self.narrowest}" if self.narrowest else "")
+            + (f"\n  to decide it: {self.decides}" if self.decides else "")
         )
 
 
 COLUMNS = tuple(f.name for f in fields(Record))
+# columns without which a row is no record; kept rows of before may lack the others
+NEEDED = frozenset(f.name for f in fields(Record) if f.default is MISSING)
 
 
 def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
@@ -124,25 +159,58 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
         The verdict, and what it rests on and has cost.
     """
     judgement: Judgement | None = None
-    message = claim.text
-    with unit_of_work(), metered() as cost:
+    message, decides, residual = claim.text, "", ""
+    with unit_of_work(), metered() as cost, widths() as looked:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=claim.resolution, scale=claim.scale)
-            verdict = judgement.verdict
+            wanted = claim.expected(problem)
+            judgement, of_rungs = _each_rung(judgement, observed, expected, wanted)
+            verdict, message = judgement.verdict, message + of_rungs
+            if wanted is Verdict.REFUTED and verdict is Verdict.REFUTED and claim.predicted:
+                other = _residual(observed, expected, claim.predicted(subject, problem))
+                if other.verdict is not Verdict.HOLDS:
+                    judgement, verdict, residual = other, other.verdict, OTHER_RESIDUAL
+                    message = f"{message} {residual}"
+            if verdict is Verdict.INCONCLUSIVE:
+                decides = what_decides(judgement, resolution=claim.resolution, solver=subject.solver)
         except NotApplicable as reason:
-            verdict, message = Verdict.NOT_APPLICABLE, str(reason)
+            verdict, message = Verdict.NOT_APPLICABLE, words(reason)
         except Unsupported as reason:
-            verdict, message = Verdict.UNSUPPORTED, str(reason)
+            verdict, message = Verdict.UNSUPPORTED, words(reason)
         except FlowError as reason:
-            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {reason}"
+            verdict, message = Verdict.INCONCLUSIVE, f"the reference has no answer: {words(reason)}"
+            decides = reference_without_an_answer(reason)
         except Exception as error:  # whatever a user's model or library raises is a row of its own
-            verdict, message = Verdict.ERROR, f"{type(error).__name__}: {error}\n{_where(error)}"
-    return _row(claim, subject, problem, verdict, message, judgement, cost)
+            verdict, message = Verdict.ERROR, f"{said(error)}\n{where(error)}"
+    row = _row(claim, subject, problem, verdict, message, judgement, cost)
+    seen = max(looked, default=math.inf) if judgement else math.nan
+    return replace(row, decides=decides, ok=row.ok and not residual, looked_at=seen)
+
+
+def _each_rung(j: Judgement, observed: Bounded, expected: Bounded, wanted: Verdict) -> tuple[Judgement, str]:
+    """The judgement, refuted where a single rung of a refinement is wrong although the finest may be right."""
+    if j.verdict is Verdict.REFUTED or wanted is not Verdict.HOLDS:
+        return j, ""
+    undecided = j.verdict is Verdict.INCONCLUSIVE
+    for seen, other in ((observed, expected), (expected, observed)):
+        bad = erratic(seen, other, undecided=undecided) if isinstance(seen, Refined) else None
+        if bad:
+            ratio = bad.observed / bad.expected if bad.expected else float("nan")
+            score, bar = bad.gap / bad.allowed, {"what a right rung may be off by": bad.allowed}
+            found = replace(j, verdict=Verdict.REFUTED, worst=bad.worst, observed=bad.observed, expected=bad.expected)
+            return replace(found, bar=bad.allowed, score=score, ratio=ratio, budget=bar), f" But {bad.text}."
+    return j, ""
+
+
+def _residual(observed: Bounded, literal: Bounded, predicted: Bounded) -> Judgement:
+    """Whether a subject is off by what is predicted where a statement is false as it reads, to a tenth of that."""
+    size = float(np.max(np.abs(predicted.value - literal.value)))
+    return judge(observed, predicted, resolution=RESIDUAL, scale=size)
 
 
 def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
-    """The record of a case that ended without an answer, because its process died.
+    """The record of a case that ended without an answer: its process died, or what was raised ends a process.
 
     Args:
         claim: What was asked.
@@ -156,26 +224,78 @@ def crashed(claim: Claim, subject: Subject, problem: Problem, message: str) -> R
     return _row(claim, subject, problem, Verdict.ERROR, message, None, Meter())
 
 
-def _where(error: BaseException) -> str:
-    """The last frames of a traceback, without their machine's folders."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return "\n".join(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}" for f in frames)
+def refused(claim: Claim, subject: Subject, problem: Problem, reason: BadInput) -> Record:
+    """The record of a case whose subject or problem cannot be verified.
+
+    Args:
+        claim: What was asked.
+        subject: Of whom.
+        problem: On what.
+        reason: What was seen, its usual cause, and what to type.
+
+    Returns:
+        A record with the verdict "error", of which `is_refused` is true.
+    """
+    return crashed(claim, subject, problem, f"{REFUSED}{words(reason)}")
+
+
+def is_refused(record: Record) -> bool:
+    """Whether a record says that its subject was refused before any claim.
+
+    Args:
+        record: Of any verdict.
+
+    Returns:
+        True for what `refused` makes.
+    """
+    return record.verdict is Verdict.ERROR and record.message.startswith(REFUSED)
+
+
+def not_asked(claim: Claim, subject: Subject, problem: Problem, message: str) -> Record:
+    """The record of a case for which there was no time: nobody's fault.
+
+    Args:
+        claim: What was to be asked.
+        subject: Of whom.
+        problem: On what.
+        message: Why it was not.
+
+    Returns:
+        A record with the verdict "not asked".
+    """
+    return _row(claim, subject, problem, Verdict.NOT_ASKED, message, None, Meter())
+
+
+def where(error: BaseException) -> str:
+    """The last frames of a traceback, without their machine's folders.
+
+    Args:
+        error: That was raised.
+
+    Returns:
+        A line for each of them, the innermost last.
+    """
+    try:
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+    except Exception:  # a source that is no text
+        return "  (its traceback cannot be read)"
+    return "\n".join(words(f"  {f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}: {f.line}", 500) for f in frames)
 
 
 def _row(
     claim: Claim, subject: Subject, problem: Problem, verdict: Verdict, message: str, j: Judgement | None, cost: Any
 ) -> Record:
     nan = float("nan")
-    known = subject.expected_failures.get(claim.id, "")
+    known = words(subject.expected_failures.get(claim.id, ""))
     judged = verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE) and j is not None
     wanted = claim.expected(problem) if judged else claim.expect
-    ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED)
+    ok = verdict in (wanted, Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED, Verdict.NOT_ASKED)
     if known and verdict in (Verdict.HOLDS, Verdict.REFUTED):
         ok = verdict != wanted  # strict: what is known to fail has to fail
     return Record(
         claim=claim.id,
-        subject=subject.name,
-        problem=problem.name,
+        subject=words(subject.name),
+        problem=words(problem.name),
         verdict=verdict,
         ok=ok,
         expected_verdict=str(wanted),
@@ -194,6 +314,6 @@ def _row(
         nfe=cost.nfe,
         solves=cost.solves,
         seconds=cost.seconds,
-        message=message,
+        message=words(message),
         source=claim.source,
     )

@@ -15,6 +15,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from odecheck.instruments.metering import Meter, charge, metered
+from odecheck.instruments.state_size import size_of_state
 from odecheck.instruments.step_counts import evaluations
 from odecheck.instruments.unit_of_work import kept_in_unit
 
@@ -46,6 +47,7 @@ class Subject:
         expected_failures: Claim id → why it is known to fail. Strict: when such a claim holds after all, the run fails.
         label: The name that records show, in place of one made of the three parts.
         around: What mutants wrap around the module of the field, innermost first.
+        kit: Classes in place of odecheck's own, by what they are: see `odecheck.claims.shared.kit`.
     """
 
     field: FieldFactory | None
@@ -54,6 +56,7 @@ class Subject:
     expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str], hash=False, compare=False)
     label: str = ""
     around: tuple[Callable[[nn.Module], nn.Module], ...] = ()
+    kit: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any], hash=False)
 
     @property
     def name(self) -> str:
@@ -149,7 +152,7 @@ class Subject:
             What the action returns.
         """
         module, y0, loss = _posed(self, problem)
-        return _run(self, module, lambda m: action(m, y0, tensor(problem.ts), loss))
+        return _run(self, module, lambda m: action(m, y0, tensor(problem.ts), loss), problem)
 
     def tangent(
         self, problem: Problem, direction: Float64[Array, "batch state"]
@@ -163,10 +166,10 @@ class Subject:
         Returns:
             The derivative of the states at `problem.ts` in that direction, (times, batch, state), float64.
         """
-        module = self.module(problem)
+        doubled, ts = Tangent(self.module(problem)), tensor(problem.ts)
         start = torch.cat([tensor(problem.y0), tensor(direction)], dim=1)
-        doubled = _run(self, Tangent(module), lambda m: self.engine.solution(m, self.solver, start, tensor(problem.ts)))
-        return doubled.numpy()[..., problem.field.state :]
+        moved = _run(self, doubled, lambda m: self.engine.solution(m, self.solver, start, ts), problem)
+        return moved.numpy()[..., problem.field.state :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,13 +200,13 @@ class Derivatives64:
         return self.times
 
 
-def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any]) -> Any:
+def _run(subject: Subject, module: nn.Module, action: Callable[[nn.Module], Any], problem: Problem) -> Any:
     begun = time.perf_counter()
     with evaluations(module) as counted:
         try:
             return action(module)
         finally:
-            charge(Meter(counted.nfe, 1, time.perf_counter() - begun))
+            charge(Meter(counted.nfe, 1, time.perf_counter() - begun, size_of_state(problem)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +219,8 @@ class _Kept:
 def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
     with metered() as cost:
         y0, ts = tensor(problem.y0), tensor(problem.ts)
-        solved = _run(subject, subject.module(problem), lambda m: subject.engine.solution(m, subject.solver, y0, ts))
+        module = subject.module(problem)
+        solved = _run(subject, module, lambda m: subject.engine.solution(m, subject.solver, y0, ts), problem)
     return _Kept(to_numpy(solved), cost)
 
 
@@ -244,7 +248,7 @@ def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
         ts = tensor(problem.ts)
-        got = _run(subject, module, lambda m: subject.engine.gradient(m, subject.solver, y0, ts, loss))
+        got = _run(subject, module, lambda m: subject.engine.gradient(m, subject.solver, y0, ts, loss), problem)
     d = problem.field.state
     return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts), got.no_times), cost)
 
@@ -255,7 +259,7 @@ def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
         ts = tensor(problem.ts)
-        whole = _run(subject, module, lambda m: engine.hessian(m, subject.solver, y0, ts, loss, curved=curved))
+        whole = _run(subject, module, lambda m: engine.hessian(m, subject.solver, y0, ts, loss, curved=curved), problem)
     # the start of a cost component is no variable of the problem
     starts = np.arange(y0.numel()).reshape(y0.shape)[:, : problem.field.state].ravel()
     kept = np.r_[starts, np.arange(y0.numel(), len(whole))]
@@ -297,9 +301,8 @@ class Tangent(nn.Module):
         with torch.enable_grad():
             y = y.detach().requires_grad_()
             value = self.inner(t, y)
-            # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ: reverse mode twice
+            # F_y δ as the derivative of u ↦ F_yᵀ u in the direction of δ; torch's types know no None of allow_unused
             u = torch.zeros_like(value, requires_grad=True)
-            # torch's types do not know that allow_unused gives None
             pulled = cast(Tensor | None, torch.autograd.grad(value, y, u, create_graph=True, allow_unused=True)[0])
             if pulled is None or not pulled.requires_grad:
                 return torch.cat([value.detach(), torch.zeros_like(delta)], dim=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -21,9 +22,10 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def _places_of_modules_are_left_as_they_were():
     """A target that is a file puts its folder first on sys.path, and a test's may hold a random.py of its own."""
-    before = list(sys.path)
+    before, handler = list(sys.path), signal.getsignal(signal.SIGINT)
     yield
     sys.path[:] = before
+    signal.signal(signal.SIGINT, handler)  # the entry point of the command line ends with none
 
 
 @pytest.fixture

@@ -41,9 +41,11 @@ HELD = Record(
     seconds=0.25,
     message="In the limit of small tolerances the states are those of the exact flow.",
     source="definition of the flow",
+    looked_at=1e-3,
 )
 FAILED = replace(HELD, problem="pendulum", verdict=Verdict.REFUTED, ok=False, observed=0.7, score=2e6, resolved=0.4)
 UNSURE = replace(HELD, problem="stiff", verdict=Verdict.INCONCLUSIVE, ok=False, resolved=0.3, bar=0.1)
+UNSURE = replace(UNSURE, decides="rtol=1e-10 in place of 1e-08")
 KNOWN = replace(FAILED, claim="NODE-3", ok=True, expected_failure="the grid of steps is not differentiated")
 AS_READ = replace(FAILED, claim="HB-4", ok=True, expected_verdict="refuted")
 NOTHING = replace(

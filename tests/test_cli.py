@@ -66,7 +66,8 @@ def test_all_as_expected_is_0(odecheck):
         ("wrong", False, 1, "observed / expected 1.0002"),
         ("known", False, 0, "known to fail (1 of its problems): scaled on purpose"),
         ("stale", False, 1, "known to fail, and holds: was fixed since"),
-        ("coarse", False, 0, "SOL-2 inconclusive"),
+        ("coarse", False, 3, "SOL-2 inconclusive"),
+        ("coarse", False, 3, "to decide it: an error that is"),
         ("coarse", True, 1, "SOL-2 inconclusive"),
     ],
 )
@@ -76,9 +77,19 @@ def test_exit_status(odecheck, name, strict, status, text):
     assert got == status
 
 
+def test_ones_own_tolerance_is_a_number_with_a_bar_and_a_verdict(odecheck):
+    status, output = odecheck("verify", "cli_model:right", "--rtol", "1e-5", "--claim", "own", "--workers", "1")
+    assert status == 0 and "OWN-1" in output
+    _, records = read(next(Path("runs").iterdir()))
+    assert [r.claim for r in records] == ["OWN-1", "OWN-2", "OWN-3", "OWN-4"]
+    assert all("rtol=1e-05" in r.subject and 0 < r.observed < r.bar for r in records)
+    assert odecheck("show", "OWN-2")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        (["cli_model.py:right", "--atol", "1e-3"], "--rtol 1e-3"),
         (["cli_model.py:rigth"], "right"),
         (["cli_model.py:few"], "max_steps"),
         (["--claim", "NODE-99"], "no claim 'NODE-99'"),
@@ -109,7 +120,7 @@ def test_json_and_junit(odecheck):
     status, output = odecheck("verify", "cli_model.py:known", *QUICK, "--json", "out/a.json", "--junit", "out/a.xml")
     assert status == 0, output
     written = json.loads(Path("out/a.json").read_text(), parse_constant=pytest.fail)
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     assert written["facts"]["seed"] == 0
     assert [row["verdict"] for row in written["records"]] == ["holds", "refuted", "not applicable"]
     assert written["records"][2]["observed"] is None
@@ -123,7 +134,7 @@ def test_json_and_junit(odecheck):
 
 def test_json_to_the_standard_output_is_nothing_else(odecheck, capfd):
     result = CliRunner().invoke(app, ["verify", "cli_model.py:right", *QUICK, "--json", "-"])
-    assert json.loads(result.stdout)["schema"] == 1
+    assert json.loads(result.stdout)["schema"] == 2
     assert "SOL-2" in result.stderr
 
 

@@ -55,6 +55,16 @@ EXAMPLE = """
 def test_my_model(record): assert record.verdict is HOLDS, record
 """
 
+UNDECIDED = """
+coarse = Subject(MyField, Adaptive("dopri5", rtol=1e-2), Adjoint())
+
+@odecheck.parametrize([coarse], problems=[my_problem], claims="NODE-2")
+def test_that_asserts(record): assert record.verdict is HOLDS
+
+@odecheck.parametrize([coarse], problems=[my_problem], claims="NODE-2")
+def test_that_looks_away(record): assert record.verdict is not odecheck.REFUTED
+"""
+
 MANY = """
 import odecheck
 from odecheck import HOLDS, Adaptive, Backprop, FixedStep, Subject
@@ -90,6 +100,14 @@ def test_the_example_of_a_user_runs_as_written(pytester, inner):
     assert counts["passed"] > 8
     assert set(counts) == {"passed", "skipped"}
     result.stdout.fnmatch_lines(["*odecheck: * holds*", "*not applicable: an adaptive solver has no order*"])
+
+
+def test_what_is_inconclusive_is_no_pass_and_never_silent(pytester, inner):
+    pytester.makepyfile(DECAY + UNDECIDED)
+    result = inner("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1, warnings=2)
+    result.stdout.fnmatch_lines(["*NODE-2 is inconclusive*to decide it: an error that is*rtol=*"])
+    inner("-p", "no:cacheprovider", "-W", "error").assert_outcomes(errors=2)
 
 
 def test_verdicts_become_outcomes(pytester, inner):

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import torch
 
+from odecheck.records.table import write_table
+
 from .gpu import Row
 
 
@@ -41,8 +43,7 @@ class Report:
         self.folder.mkdir(parents=True, exist_ok=True)
         table, page = self.folder / "gpu.parquet", self.folder / "gpu.md"
         frame: Any = pd.DataFrame([vars(row) for row in self.rows], columns=list(Row.__dataclass_fields__))
-        frame.to_parquet(table.with_suffix(".tmp"), index=False)
-        table.with_suffix(".tmp").replace(table)
+        write_table(table, frame)
         page.with_suffix(".md.tmp").write_text("\n".join(self._lines()) + "\n")
         page.with_suffix(".md.tmp").replace(page)
         return page

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from odecheck.foreign import code, markdown
+from odecheck.records.table import write_table
+
 from .changes import Change, in_words, worst_first
 from .results import Series
 from .run import Done
@@ -50,7 +53,7 @@ def write(
         for p in s.points
     ]
     table: Any = pd.DataFrame(rows)
-    table.to_parquet(folder / "history.parquet", index=False)
+    write_table(folder / "history.parquet", table)
     shown = [s for s in series if any(p.state == "measured" for p in s.points)]
     exact = [s for s in shown if s.kind in ("count", "error")]
     _draw(exact, commits, folder / "history.svg")
@@ -65,10 +68,10 @@ def write(
         "",
         "## What changed",
         "",
-        *(f"- `{in_words(change)}`" for change in worst_first(found)),
+        *(f"- `{code(in_words(change))}`" for change in worst_first(found)),
         "" if found else "Nothing.",
         "",
-        *([f"{said}.", ""] if said else []),
+        *([f"{markdown(said)}.", ""] if said else []),
         "## Commits",
         "",
         "| commit | subject | asv | seconds | load |",
@@ -78,18 +81,18 @@ def write(
     for commit in at:
         one = ran.get(commit)
         told = f"{'ok' if one.ok else 'some failed'} | {one.seconds:.0f} | {one.load[0]:.1f}" if one else " | | "
-        lines.append(f"| {commit[:8]} | {names[commit]} | {told} |")
+        lines.append(f"| {commit[:8]} | {markdown(names[commit])} | {told} |")
     heads = " | ".join(commit[:8] for commit in at)
     lines += ["", "## Values", "", f"| series | {heads} |", "|---|" + "---|" * len(at)]
     for s in exact:
         values = {p.commit: p for p in s.points}
         cells = (_cell(values[c].value, values[c].state) if c in values else "" for c in at)
-        lines.append(f"| {s.name} | {' | '.join(cells)} |")
+        lines.append(f"| {markdown(s.name)} | {' | '.join(cells)} |")
     if done:
         kept = ", ".join(f"{name} {number}" for name, number in done[-1].versions.items() if number)
-        lines += ["", f"With {kept}; {done[-1].device}."]
+        lines += ["", markdown(f"With {kept}; {done[-1].device}.")]
     path = folder / "history.md"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from odecheck.errors import BadInput
+from odecheck.foreign import first_line, literal, one_line
+from odecheck.records.journal import parsed, regular
 
 from .suite import Suite
 
@@ -91,9 +92,19 @@ def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Seri
         ) from missing
     benchmarks = _benchmarks(suite)
     by_commit: dict[str, list[Any]] = {}
-    for result in kept.iter_results_for_machine(str(suite.results), machine):
-        if result.commit_hash in set(commits):
-            by_commit.setdefault(result.commit_hash, []).append(result)
+    wanted = set(commits)
+    try:
+        for path in (suite.results / machine).glob("*.json"):
+            regular(path)
+        for result in kept.iter_results_for_machine(str(suite.results), machine):
+            if result.commit_hash in wanted:
+                by_commit.setdefault(result.commit_hash, []).append(result)
+    except Exception as error:  # whatever asv makes of a torn file
+        raise BadInput(
+            f"the results of machine {literal(machine)} in {suite.results} cannot be read: {first_line(error)}",
+            "a copy that was cut off, or another program's files",
+            f"odecheck bench --config {suite.config.name} --machine {one_line(machine)}, in another folder of results",
+        ) from error
     if not by_commit:
         raise BadInput(
             f"{suite.results} has no results of machine {machine!r} for these {len(commits)} commits",
@@ -118,8 +129,13 @@ def _benchmarks(suite: Suite) -> dict[str, dict[str, Any]]:
     path = suite.results / "benchmarks.json"
     if not path.exists():
         raise BadInput(f"there is no {path}", "no run yet", f"odecheck bench --config {suite.config.name}")
-    found = json.loads(path.read_text())
-    return {name: about for name, about in found.items() if isinstance(about, dict)}
+    try:
+        found: Any = parsed(regular(path).read_text(encoding="utf-8"))
+        return {name: about for name, about in found.items() if isinstance(about, dict) and "type" in about}
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{path} cannot be read: {first_line(error)}", "a copy that was cut off", "odecheck bench, which writes it"
+        ) from error
 
 
 def _kind(about: dict[str, Any]) -> Kind:

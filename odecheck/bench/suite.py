@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 import re
 import subprocess
 import tarfile
@@ -12,9 +12,17 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from odecheck.errors import BadInput
+from odecheck.foreign import first_line, literal
+from odecheck.foreign import words as words_of
+from odecheck.records.commit import git as ask_git
+from odecheck.records.journal import parsed, regular
 
+CHANGED = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
+# of a configuration → where it is when that says nothing
+FOLDERS = {"repo": "..", "benchmark_dir": "benchmarks", "results_dir": "results"}
 # where a repository may keep its packages
 SOURCES = (".", "src", "reference")
 
@@ -48,21 +56,22 @@ class Suite:
         Raises:
             BadInput: there is no configuration, or one that asv cannot read either.
         """
-        path = Path(config).resolve()
+        path = Path(config).absolute()
         try:
             # asv allows comments in it
-            found = json.loads(re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE))
-        except (OSError, ValueError) as error:
+            text = regular(path).read_text(encoding="utf-8")
+            found = parsed(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
+            known = cast("dict[str, object]", found) if isinstance(found, dict) else {"repo": None}
+            named = {name: known.get(name, default) for name, default in FOLDERS.items()}
+            repo, benchmarks, results = (_name(one) for one in named.values())
+        except (OSError, ValueError, RuntimeError) as error:
             raise BadInput(
-                f"{config} cannot be read: {error}", "another folder", "--config with the path of an asv.conf.json"
+                f"{config} cannot be read: {first_line(error)}",
+                "another folder",
+                "--config with the path of an asv.conf.json",
             ) from error
         folder = path.parent
-        return cls(
-            path,
-            (folder / found.get("repo", "..")).resolve(),
-            (folder / found.get("benchmark_dir", "benchmarks")).resolve(),
-            (folder / found.get("results_dir", "results")).resolve(),
-        )
+        return cls(path, *(Path(os.path.realpath(folder / name)) for name in (repo, benchmarks, results)))
 
     def git(self, *words: str) -> str:
         """What git answers in the repository.
@@ -76,16 +85,18 @@ class Suite:
         Raises:
             BadInput: git refuses, in its own words, or is not there.
         """
-        return self._git(words).decode()
+        return self._git(words).decode(errors="replace")
 
     def _git(self, words: Sequence[str]) -> bytes:
         try:
-            done = subprocess.run(["git", "-C", str(self.repo), *words], capture_output=True, check=False)
+            done = ask_git(words, self.repo)
         except FileNotFoundError as missing:
             raise BadInput("there is no git here", "it is not installed", "git --version") from missing
+        except subprocess.TimeoutExpired as late:
+            raise BadInput(words_of(late), "a huge repository, or a disk that does not answer", "git status") from late
         if done.returncode == 0:
             return done.stdout
-        said = done.stderr.decode().strip() or f"git {' '.join(words)} failed"
+        said = words_of(done.stderr.decode(errors="replace")).strip() or f"git {' '.join(words)} failed"
         if "not a git repository" in said:
             raise BadInput(
                 f"{self.repo}, which {self.config.name} names as its repository, is no git repository",
@@ -100,7 +111,7 @@ class Suite:
 
     def uncommitted(self) -> list[str]:
         """Files of the repository that differ from the last commit: what of them belongs to no commit is not run."""
-        return [line[3:] for line in self.git("status", "--porcelain", "--untracked-files=no").splitlines()]
+        return [line[3:] for line in self.git(*CHANGED).splitlines()]
 
     def commits(self, span: str, at_most: int | None = None) -> list[str]:
         """The commits of a range.
@@ -125,7 +136,7 @@ class Suite:
 
     def subject(self, commit: str) -> str:
         """The first line of a commit's message."""
-        return self.git("show", "-s", "--format=%s", commit).strip()
+        return self.git("show", "-s", "--no-show-signature", "--format=%s", commit).strip()
 
     @contextmanager
     def checkout(self, commit: str) -> Generator[Path]:
@@ -135,6 +146,12 @@ class Suite:
             with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
                 archive.extractall(folder, filter="data")
             yield Path(folder)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"it is no configuration of asv: {literal(value, 60)} is no folder")
+    return value
 
 
 def _spaced(every: Sequence[str], count: int) -> list[str]:

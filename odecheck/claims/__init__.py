@@ -1,8 +1,10 @@
-"""All claims, found by looking into `papers` and `libraries`, in reading order.
+"""All claims, found by looking into `papers`, `libraries` and `methods`, in reading order.
 
 ALL: what the papers state and what any solve has to meet (`papers`), run by `odecheck verify`. CONFORMANCE: what a
-solver library has to meet beyond that (`libraries`), run by `odecheck conformance`. A new claim is one function; a new
-family is one file in one of the two folders.
+solver library has to meet beyond that (`libraries`), run by `odecheck conformance`. METHODS: what optimizers, flows and
+the very steps of a solver promise (`methods`), asked of whoever is named with them. EVERY: all of these; any of them is
+asked of any subject by `odecheck verify --claim`. A new claim is one function; a new family is one file in one of the
+three folders.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,14 +14,14 @@ from types import ModuleType
 
 from odecheck.claim import Claim, reading_order
 
-from . import libraries, papers
+from . import libraries, methods, papers
 from .shared.families import DER, SOL
 
-__all__ = ["ALL", "CONFORMANCE", "DER", "SOL", "claims_of", "modules_of"]
+__all__ = ["ALL", "CONFORMANCE", "DER", "EVERY", "METHODS", "SOL", "claims_of", "modules_of"]
 
 
 def modules_of(package: ModuleType) -> list[ModuleType]:
-    """The modules of one of the two folders."""
+    """The modules of one of the three folders."""
     return [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(package.__path__)]
 
 
@@ -46,5 +48,7 @@ def _defined(modules: Iterable[ModuleType]) -> Iterator[Claim]:
 
 ALL = claims_of(modules_of(papers))
 CONFORMANCE = claims_of(modules_of(libraries))
+METHODS = claims_of(modules_of(methods))
 # together they have no id twice
-claims_of([*modules_of(papers), *modules_of(libraries)])
+claims_of([*modules_of(papers), *modules_of(libraries), *modules_of(methods)])
+EVERY = (*ALL, *CONFORMANCE, *METHODS)

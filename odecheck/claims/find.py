@@ -7,11 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from odecheck.claim import FAMILIES, Claim
-from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims import EVERY
 from odecheck.errors import BadInput
-
-EVERY = (*ALL, *CONFORMANCE)
-"""The claims of the papers and those of solver libraries, in reading order each."""
 
 
 def found(words: Claim | str | Iterable[Claim | str]) -> tuple[Claim, ...]:

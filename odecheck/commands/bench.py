@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, refuse
+from .common import INTERRUPTED, Progress, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.bench import Suite
@@ -23,7 +23,7 @@ def bench(
     machine: Annotated[str, typer.Option(help="A fixed name for this machine.")] = platform.node() or "machine",
     select: Annotated[str, typer.Option(metavar="REGEX", help="Only benchmarks whose name matches.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only the quick subset, the classes named Quick….")] = False,
-    at_most: Annotated[int, typer.Option(metavar="N", help="At most N commits, evenly spaced; 0: all.")] = 0,
+    at_most: Annotated[int, typer.Option(metavar="N", min=0, help="At most N commits, evenly spaced; 0: all.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Run what was run before as well.")] = False,
     mode: Annotated[str, typer.Option(help="here: with this environment; asv: with asv's environments.")] = "here",
     gpu: Annotated[
@@ -45,12 +45,16 @@ def bench(
     odecheck bench --gpu reports
     odecheck bench HEAD --mode asv --constraint constraints.txt
     """
+    from odecheck.errors import BadInput
+
     if gpu is not None:
-        gpu_suite(gpu, quick)
+        try:
+            gpu_suite(gpu, quick)
+        except BadInput as refused:
+            refuse(refused)
         return
     from odecheck.bench import Suite, run_commits
     from odecheck.bench.run import run_asv
-    from odecheck.errors import BadInput
 
     pattern = select or (QUICK if quick else "")
     try:
@@ -64,26 +68,24 @@ def bench(
         changed = suite.uncommitted()
         if changed:
             shown = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
-            typer.echo(
-                f"Not in any commit, so not run: changes to {shown} (but for the benchmarks' own files).", err=True
-            )
+            say(f"Not in any commit, so not run: changes to {shown} (but for the benchmarks' own files).", err=True)
         progress = Progress(len(found))
         with progress:
             done = run_commits(suite, found, machine=machine, bench=pattern, again=again, progress=progress.step)
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. To go on, type the same command.", err=True)
+        say("Interrupted. To go on, type the same command.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     for one in done:
         state = "ok" if one.ok else "some failed" if one.status == 2 else "asv failed"
-        typer.echo(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
+        say(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
         if one.status == 2:
             for name in _failed(suite, machine, one.commit):
-                typer.echo(f"    failed: {name}")
+                say(f"    failed: {name}")
         if one.status not in (0, 2):
-            typer.echo("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
-    typer.echo(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
+            say("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
+    say(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
     raise typer.Exit(int(any(one.status not in (0, 2) for one in done)))
 
 
@@ -94,26 +96,32 @@ def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
 
 
 def gpu_suite(folder: Path, quick: bool) -> None:
-    """The GPU suite, where there is a GPU; otherwise say so."""
+    """The GPU suite. Raises BadInput where there is no GPU: nothing is measured, nothing is written."""
     import torch
 
     if not torch.cuda.is_available():
-        typer.echo("There is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written.")
-        return
+        from odecheck.errors import BadInput
+
+        raise BadInput(
+            "there is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written",
+            "another machine than the one that was meant, or a torch for the CPU",
+            "odecheck bench HEAD, which needs none; nvidia-smi shows whether there is a GPU",
+        )
+    needs_to_write(folder, "--gpu")
     from odecheck.bench import gpu
     from odecheck.bench.gpu_report import Report
 
     todo = gpu.jobs(quick=quick)
     report = Report(folder, len(todo))
 
-    def say(row: gpu.Row) -> None:
+    def tell(row: gpu.Row) -> None:
         report.add(row)
         took = row.message if row.state == "failed" else f"{row.wall_seconds * 1e3:.2f} ms"
-        typer.echo(f"{row.size:8}{row.engine:22}{row.quantity:10}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
+        say(f"{row.size:8}{row.engine:22}{row.quantity:10}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
 
     try:
-        gpu.suite(todo, progress=say)
+        gpu.suite(todo, progress=tell)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted: the report in {folder} has {len(report.rows)} of {len(todo)} rows.", err=True)
+        say(f"Interrupted: the report in {folder} has {len(report.rows)} of {len(todo)} rows.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(f"\n{len(report.rows)} rows in {report.write()}")
+    say(f"\n{len(report.rows)} rows in {report.write()}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import INTERRUPTED, cores, needs_to_write, refuse
+from .common import INTERRUPTED, MOST_WORKERS, cores, needs_to_write, refuse, say
 
 
 def claims(
@@ -16,16 +16,20 @@ def claims(
         Path | None, typer.Option(metavar="DIR", help="With --verify: write ledger.md and ledger.json there.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="With --verify: processes; 0: one for each core.")
+        int | None,
+        typer.Option(metavar="N", min=0, max=MOST_WORKERS, help="With --verify: processes; 0: one for each core."),
     ] = None,
 ) -> None:
     """List every claim: what it states, its source, the verdict expected of a correct subject, what it refutes.
+
+    Exit status of --verify 0: every verdict is one that the claim allows;
+    1: one is not, or an error; 2: bad input; 3: one is inconclusive.
 
     \b
     odecheck claims
     odecheck claims --verify --write reports
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
 
     try:
@@ -39,21 +43,22 @@ def claims(
         refuse(refused)
     if verify:
         from odecheck.ledger import build as ledger
+        from odecheck.ledger.status import exit_status
 
         try:
             rows = ledger.build(workers=workers or cores())
         except KeyboardInterrupt:
-            typer.echo("Interrupted: nothing was kept.", err=True)
+            say("Interrupted: nothing was kept.", err=True)
             raise typer.Exit(INTERRUPTED) from None
         for row in rows:
-            typer.echo(ledger.to_line(row))
+            say(ledger.to_line(row))
         if write:
             ledger.write(rows, write)
-        return
+        raise typer.Exit(exit_status(rows))
 
-    for one in ALL:
-        typer.echo(f"{one.id:<9}{one.text}")
-        typer.echo(f"{'':9}source: {one.source}")
+    for one in EVERY:
+        say(f"{one.id:<9}{one.text}")
+        say(f"{'':9}source: {one.source}")
         where = f", true where {one.when.text}" if one.when else ""
-        typer.echo(f"{'':9}expected: {one.expect}{where}; a relative defect of {one.resolution:g} is refuted")
-        typer.echo(f"{'':9}has to refute: {', '.join(mutant.name for mutant in one.mutants)}\n")
+        say(f"{'':9}expected: {one.expect}{where}; a relative defect of {one.resolution:g} is refuted")
+        say(f"{'':9}has to refute: {', '.join(mutant.name for mutant in one.mutants)}\n")

@@ -4,23 +4,59 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import stat
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from odecheck.foreign import for_terminal, literal, one_line
 
 if TYPE_CHECKING:
     from odecheck.record import Record
 
 RUNS = Path("runs")
 INTERRUPTED = 130
+# more processes than that no machine has cores for
+MOST_WORKERS = 1024
+Workers = Annotated[int, typer.Option(metavar="N", min=0, max=MOST_WORKERS, help="Processes; 0: one for each core.")]
+
+
+def say(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print what may hold text of other people: control characters are spelt out.
+
+    Args:
+        text: one or more lines.
+        err: to the standard error.
+        nl: with a line break at the end.
+    """
+    try:
+        typer.echo(for_terminal(text), err=err, nl=nl)
+    except BrokenPipeError:  # nobody reads on: the work, its files and its exit status are the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
+
+
+def tell_damage(folder: Path, facts: Mapping[str, Any], damaged: Sequence[str]) -> None:
+    """Say on the standard error what of a run is not as it was written, or cannot be known to be."""
+    from odecheck.records.facts import CHECKSUM, changed
+    from odecheck.records.run_folder import without_checksums
+
+    trouble = changed(facts)
+    for what in (*damaged, *([f"run.json {trouble}"] if trouble else [])):
+        say(f"odecheck: the run in {folder} is damaged: {what}", err=True)
+    if CHECKSUM not in facts or without_checksums(folder):
+        say(
+            f"odecheck: the run in {folder} has no checksums: a change in it since it was written goes unseen", err=True
+        )
 
 
 def refuse(refused: Exception) -> NoReturn:
     """Say what is refused, and exit with status 2."""
-    typer.echo(f"odecheck: {refused}", err=True)
+    say(f"odecheck: {refused}", err=True)
     raise typer.Exit(2)
 
 
@@ -68,10 +104,18 @@ def _try_to_write(path: Path, folder: bool) -> None:
         raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder")
     if not folder and path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    if not folder and path.exists():
+    if not folder and os.path.lexists(path):
+        if not _takes_bytes(path):
+            raise OSError(errno.EINVAL, "it is no regular file")
         path.open("ab").close()
     else:
         tempfile.TemporaryFile(dir=there).close()
+
+
+def _takes_bytes(path: Path) -> bool:
+    """Whether a file can be written without somebody who reads it: all but pipes and sockets, those of /dev aside."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode) or str(path.absolute()).startswith(("/dev/", "/proc/"))
 
 
 def cores() -> int:
@@ -80,12 +124,11 @@ def cores() -> int:
 
 
 def new_run() -> Path:
-    """A folder of `runs` that is not there yet, named by the time."""
+    """A folder of `runs` that is not there yet, named by the time and by chance."""
     from datetime import datetime
 
-    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    names = [RUNS / stamp, *(RUNS / f"{stamp}-{n}" for n in range(2, 100))]
-    return next(path for path in names if not path.exists())
+    # two that begin in one second do not meet
+    return RUNS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def last_run(*kinds: str) -> Path:
@@ -132,9 +175,9 @@ def run_folder(run: Path | None, resume: bool, kind: str) -> Path:
 def interrupted(folder: Path | None) -> NoReturn:
     """What to type after Ctrl-C, and exit status 130."""
     if folder is not None and (folder / "run.json").exists():
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
+        say(f"Interrupted. To go on, type the same command with: --run {folder} --resume", err=True)
     else:
-        typer.echo("Interrupted before anything was done: nothing was kept.", err=True)
+        say("Interrupted before anything was done: nothing was kept.", err=True)
     raise typer.Exit(INTERRUPTED)
 
 
@@ -145,7 +188,7 @@ def number(count: int, what: str) -> str:
 
 def named(**texts: str) -> str:
     """The names that were asked for, in words: a problem with 'xyz' in its name."""
-    asked = [f"a {what} with {text!r} in its name" for what, text in texts.items() if text]
+    asked = [f"a {what} with {literal(text)} in its name" for what, text in texts.items() if text]
     return " and ".join(asked) or "anything in it"
 
 
@@ -157,7 +200,7 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         console = Console(stderr=True)
-        columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+        columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("", total=total)
 
@@ -167,7 +210,7 @@ class Progress:
 
     def step(self, description: str, advance: int = 1) -> None:
         """One more is done, or several."""
-        self.bar.update(self.task, advance=advance, description=description[:60])
+        self.bar.update(self.task, advance=advance, description=one_line(description, 60))
 
     def __enter__(self) -> None:
         self.bar.start()

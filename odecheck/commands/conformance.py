@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, cores, interrupted, needs_to_write, number, refuse, run_folder
+from .common import Progress, Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
+
+# lines about rows that are inconclusive
+SHOWN = 20
 
 PEERS = 'pip install "odecheck[peers]"'
 
@@ -23,11 +26,19 @@ def conformance(
     libraries: Annotated[
         list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
     ] = None,
-    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            "--claims",
+            metavar="CLAIMS",
+            help="Only these: an id, 'DER-*', a family or topic; may be repeated.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
-    workers: Annotated[int, typer.Option(metavar="N", min=0, help="Processes; 0: one for each core.")] = 0,
+    workers: Workers = 0,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
     memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
     cache: Annotated[
@@ -41,7 +52,10 @@ def conformance(
         Path | None, typer.Option(metavar="DIR", help="Also write conformance.{md,json,parquet} into this folder.")
     ] = None,
 ) -> None:
-    """Judge solver libraries. Exit status 0: as expected; 1: not; 2: bad input.
+    """Judge solver libraries.
+
+    Exit status 0: as expected; 1: not; 2: bad input; 3: nothing unexpected, and
+    a row is inconclusive; 130: interrupted, and --resume goes on.
 
     Each library is run in processes of its own: one that crashes, hangs, takes
     all memory or prints costs its own rows and no others. Releases of
@@ -69,7 +83,7 @@ def conformance(
     folder = None
     asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
     try:
-        limits = Limits(timeout, int(memory * GIB))
+        limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         found = list(known.versions(libraries or [], where))
@@ -115,22 +129,33 @@ def _some_are_there(found: list[Version]) -> None:
 
 def _report(rows: list[Row], folder: Path) -> None:
     from odecheck.conformance.matrix import unexpected
+    from odecheck.foreign import first_line, one_line
+    from odecheck.judge import Verdict
+    from odecheck.records.summary import UNDECIDED
 
     news = unexpected(rows)
     for row in (row for row in news if row.claim):
         known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
-        typer.echo(
+        say(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} {row.verdict} on "
             f"{row.problem}: observed {row.observed:.6g}, expected {row.expected:.6g} ± {row.bar:.2g}\n"
-            f"  {row.message.splitlines()[0]}{known}"
+            f"  {first_line(row.message)}{known}"
         )
     for row in rows:
         if not row.claim:
-            typer.echo(f"{row.library}: {row.message}")
+            say(f"{row.library}: {row.message}")
+    undecided = [row for row in rows if row.verdict == Verdict.INCONCLUSIVE]
+    for row in undecided[:SHOWN]:
+        say(
+            f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} inconclusive on "
+            f"{row.problem}; {one_line(row.message.strip().rpartition(chr(10))[2])}"
+        )
+    if len(undecided) > SHOWN:
+        say(f"and {len(undecided) - SHOWN} more that are inconclusive: {folder / 'conformance.md'}")
     counts = {
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
     }
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    typer.echo(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
+    say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
     wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
-    raise typer.Exit(1 if wrong else 2 if news else 0)
+    raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)

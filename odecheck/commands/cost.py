@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder
+from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
@@ -39,8 +39,10 @@ def cost(
     error: Annotated[float, typer.Option(help="The achieved error at which costs are compared.")] = 1e-6,
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
-    rungs: Annotated[int, typer.Option(min=1, help="Refinements of each subject.")] = 6,
-    repeat: Annotated[int, typer.Option(min=0, help="Rounds for the seconds; 0: counts and bytes only.")] = 5,
+    rungs: Annotated[int, typer.Option(min=1, max=50, help="Refinements of each subject.")] = 6,
+    repeat: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Rounds for the seconds; 0: counts and bytes only.")
+    ] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
@@ -53,6 +55,9 @@ def cost(
     ] = None,
 ) -> None:
     """Measure evaluations, steps, bytes and seconds on a ladder of tolerances; compare at equal achieved error.
+
+    Exit status 0: measured; 1: a subject of yours failed at every tolerance;
+    2: bad input.
 
     Writes cost.parquet: a row for each subject, problem, quantity and tolerance,
     with the error that was achieved. Costs at one error are read off between the
@@ -71,9 +76,11 @@ def cost(
     from odecheck.cost import QUANTITIES, work_precision
     from odecheck.cost import run_folder as kept
     from odecheck.errors import BadInput
+    from odecheck.records.lock import Lock
     from odecheck.records.run_folder import read_facts
     from odecheck.report import cost_page
     from odecheck.report.static import needs_figures
+    from odecheck.runner.imports import without_end
 
     asked: Any = tuple(quantity or QUANTITIES)
     folder = None
@@ -89,7 +96,7 @@ def cost(
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         progress = Progress(sum(len(found) for _, found in work) * len(asked) * rungs)
-        with progress:
+        with progress, Lock(folder), without_end():
             for at, found in work:
                 for what in asked:
                     parts = kept.parts(rows, at.name, what, len(found), rungs)
@@ -106,11 +113,20 @@ def cost(
         interrupted(folder)
     _show(rows, error, folder)
     for name in absent:
-        typer.echo(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
+        say(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
     if write is not None:
-        typer.echo(str(cost_page.write(rows, write, error, read_facts(folder))))
+        say(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
-    raise typer.Exit(int("failed" in states and "measured" not in states))
+    raise typer.Exit(int(_failed(rows) if targets else "failed" in states and "measured" not in states))
+
+
+def _failed(rows: list[dict[str, Any]]) -> bool:
+    """Whether something could be measured at no tolerance."""
+    series: dict[tuple[Any, ...], set[str]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("problem", "engine", "method", "quantity"))
+        series.setdefault(key, set()).add(row["state"])
+    return any("failed" in states and "measured" not in states for states in series.values())
 
 
 def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str, error: float) -> None:
@@ -174,11 +190,11 @@ def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))
     equal = at_equal_error(frame, error)
     for name, part in equal.groupby("problem", sort=False):
-        typer.echo(f"\n{name}, at an achieved error of {error:g} (read off between two tolerances):")
+        say(f"\n{name}, at an achieved error of {error:g} (read off between two tolerances):")
         known = part.dropna(subset=["achieved_error"])[list(SHOWN)].rename(columns={"cpu_seconds": "cpu_ms"})
         known["cpu_ms"] *= 1e3
-        typer.echo(known.to_string(index=False, na_rep="-", float_format="{:.4g}".format))
+        say(known.to_string(index=False, na_rep="-", float_format="{:.4g}".format))
     for state in ("unsupported", "failed"):
         for one in frame[frame["state"] == state][["engine", "message"]].drop_duplicates().to_dict("records"):
-            typer.echo(f"{state}: {one['engine']}: {one['message']}")
-    typer.echo(f"\n{number(len(frame), 'row')} in {folder / 'cost.parquet'}")
+            say(f"{state}: {one['engine']}: {one['message']}")
+    say(f"\n{number(len(frame), 'row')} in {folder / 'cost.parquet'}")

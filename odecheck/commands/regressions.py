@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .bench import CONFIG
-from .common import INTERRUPTED, Progress, refuse
+from .common import INTERRUPTED, Progress, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.bench import Change, Series, Suite
@@ -25,7 +25,9 @@ def regressions(
     select: Annotated[str, typer.Option(metavar="TEXT", help="Only series whose name contains this.")] = "",
     paired: Annotated[bool, typer.Option("--paired", help="Time neighbouring commits side by side as well.")] = False,
     timed: Annotated[str, typer.Option(metavar="TEXT", help="With --paired: only timed series with this name.")] = "",
-    newest: Annotated[int, typer.Option(metavar="N", help="With --paired: only the newest N pairs; 0: all.")] = 0,
+    newest: Annotated[
+        int, typer.Option(metavar="N", min=0, help="With --paired: only the newest N pairs; 0: all.")
+    ] = 0,
     every: Annotated[bool, typer.Option("--all", help="Also what only advises: times taken one by one.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A missing benchmark is a failure too.")] = False,
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write history.md, .parquet and .svg.")] = None,
@@ -58,14 +60,14 @@ def regressions(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo("Interrupted: what was timed in pairs is not kept. To begin again, type the same command.", err=True)
+        say("Interrupted: what was timed in pairs is not kept. To begin again, type the same command.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     kept = [c for c in found if every or c.confidence != "advice"]
     for change in worst_first(kept):
-        typer.echo(in_words(change))
+        say(in_words(change))
     points = max((len(s.points) for s in series), default=0)
     advice = len(found) - len(kept)
-    typer.echo(
+    say(
         f"\n{len(series)} series at {points} of {len(span)} commits: {len(kept)} changes, "
         f"{sum(c.gates for c in kept)} for the worse"
         + (f"; {advice} more only advise (--all)" if advice else "")
@@ -79,7 +81,7 @@ def regressions(
 
         run = [c for c in span if any(p.commit == c for s in series for p in s.points)]
         done = read_done(suite, machine)
-        typer.echo(str(pages.write(suite, series, kept, done, run, page, machine=machine, said=said)))
+        say(str(pages.write(suite, series, kept, done, run, page, machine=machine, said=said)))
     raise typer.Exit(exit_status(kept, strict=strict))
 
 
@@ -133,7 +135,8 @@ def _write(found: list[Change], path: Path) -> None:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     from odecheck.bench import Change
+    from odecheck.records.table import write_table
 
     columns = list(Change.__dataclass_fields__)
     frame: Any = pd.DataFrame([asdict(change) for change in found], columns=columns)
-    frame.to_parquet(path, index=False)
+    write_table(path, frame)

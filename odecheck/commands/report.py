@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, refuse
+from .common import last_run, refuse, say
 
 
 def report(
@@ -59,5 +59,5 @@ def report(
         (target / "report.md").write_text(markdown.to_markdown(made, drawn), encoding="utf-8", errors="replace")
     except BadInput as refused:
         refuse(refused)
-    typer.echo(made.headline)
-    typer.echo(f"{target / 'report.html'} and report.md" + (f"; {len(drawn)} figures in {figures}" if figures else ""))
+    say(made.headline)
+    say(f"{target / 'report.html'} and report.md" + (f"; {len(drawn)} figures in {figures}" if figures else ""))

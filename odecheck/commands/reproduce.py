@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, needs_to_write, refuse
+from .common import last_run, needs_to_write, refuse, say, tell_damage
 
 
 def reproduce(
@@ -25,12 +25,14 @@ def reproduce(
     odecheck reproduce 3f9a1c0b --run reports --write bug.py && python bug.py
     """
     from odecheck.conformance.find import found
-    from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, NotApplicable, Unsupported
+    from odecheck.records.run_folder import read_facts, read_records
     from odecheck.reproduce import script
 
     try:
         needs_to_write(write, "--write", folder=False)
-        at = found(row, run or last_run("verify", "conformance"))
+        folder = run or last_run("verify", "conformance")
+        at = found(row, folder)
         text = script(
             at.claim,
             at.subject,
@@ -41,10 +43,12 @@ def reproduce(
             worst=at.worst,
             library=at.library,
         )
-    except BadInput as refused:
+        if (folder / "run.json").exists():
+            tell_damage(folder, read_facts(folder), read_records(folder)[1])
+    except (BadInput, Unsupported, NotApplicable) as refused:
         refuse(refused)
     if write:
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
     else:
-        typer.echo(text, nl=False)
+        say(text, nl=False)

@@ -10,25 +10,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse
+from .common import INTERRUPTED, MOST_WORKERS, Progress, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
 
-PARTS = ("mutants", "false-alarms", "bars", "discernment")
+MOST = 10_000_000
+PARTS = ("mutants", "false-alarms", "bars", "hard", "discernment")
 
 
 def selftest(
     part: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
     ] = None,
-    mutants: Annotated[int, typer.Option(metavar="N", min=0, help="Mutants drawn from the source; 0: all.")] = 60,
+    mutants: Annotated[
+        int, typer.Option(metavar="N", min=0, max=MOST, help="Mutants drawn from the source; 0: all.")
+    ] = 60,
     rows: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Rows that come to a verdict, of correct subjects.")
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Rows that come to a verdict, of correct subjects.")
     ] = 500,
-    problems: Annotated[int, typer.Option(metavar="N", min=1, help="Problems with a known truth.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes.")] = 1,
+    problems: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="Problems with a known truth.")] = 100,
+    hard: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Hard problems, of all families in turn.")
+    ] = 39,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
     so_far: Annotated[
@@ -46,6 +52,8 @@ def selftest(
                   refute each of them
     false-alarms  correct subjects on drawn problems: no claim may refute any
     bars          problems whose truth is known: it has to be inside the bars
+    hard          problems with features that all solvers step over, jumps, huge
+                  and tiny scales: inside the bars, or refused
     discernment   the smallest relative defect refuted, next to other tests
 
     \b
@@ -73,7 +81,7 @@ def selftest(
         found: dict[str, list[Row]] = {}
         for name in PARTS:
             path, begun = run / f"{name}.jsonl", {"seed": seed}
-            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems}.get(name, 0)
+            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems, "hard": hard}.get(name, 0)
             if so_far:
                 found[name], begun = journal.so_far(path)
             elif name in chosen:
@@ -91,15 +99,15 @@ def selftest(
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
+        say(f"Interrupted. To go on, type the same command with: --run {run} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     made = report.summary(found, facts)
     if write:
         report.write(found, made, write)
-    typer.echo(words.to_markdown(made, found))
+    say(words.to_markdown(made, found))
     trouble = report.bad(made)
     for line in trouble:
-        typer.echo(line, err=True)
+        say(line, err=True)
     raise typer.Exit(1 if trouble else 0)
 
 
@@ -122,15 +130,16 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, discernment, journal
+    from odecheck.selftest import bars, discernment, hard, journal
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
         return _mutants(amount, seed, workers, path, resume, facts)
     if name == "false-alarms":
         return _alarms(amount, seed, workers, path, resume, facts)
-    pieces = bars.pieces(seed * 1_000_000, amount) if name == "bars" else discernment.pieces()
-    work = bars.judged if name == "bars" else discernment.judged
+    drawn = {"bars": bars, "hard": hard}.get(name)
+    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else discernment.pieces()
+    work = drawn.judged if drawn else discernment.judged
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, refuse
+from .common import last_run, refuse, say, tell_damage
 
 
 def show(
@@ -24,9 +24,10 @@ def show(
     odecheck show 3f9a1c
     odecheck show "NODE-2 pendulum adjoint" --run runs/full
     """
-    from odecheck.claims import ALL
+    from odecheck.claims import EVERY
     from odecheck.errors import BadInput
-    from odecheck.records.run_folder import read_facts, read_records
+    from odecheck.foreign import one_line
+    from odecheck.records.run_folder import command_of, read_facts, read_records
     from odecheck.records.story import find, story
     from odecheck.records.summary import identifier
 
@@ -39,7 +40,7 @@ def show(
             raise BadInput(
                 f"no record that can be read in {folder} is called {record!r}, and it is damaged: {'; '.join(damaged)}",
                 "a disk that was full, a copy that was cut off, or another program's file",
-                f"the command of that run ({' '.join(facts.get('command', ()))}) with --run {folder} --resume: it runs "
+                f"the command of that run ({command_of(facts)}) with --run {folder} --resume: it runs "
                 "what was lost again",
             )
         if not found:
@@ -50,11 +51,11 @@ def show(
             )
     except BadInput as refused:
         refuse(refused)
-    for what in damaged:
-        typer.echo(f"odecheck: the run in {folder} is damaged: {what}", err=True)
+    tell_damage(folder, facts, damaged)
     if len(found) > 1:
         for one in found:
-            typer.echo(f"{identifier(one)}  {one.claim:<9}{one.verdict:<15}{one.problem}; {one.subject}")
+            place = one_line(f"{one.problem}; {one.subject}")
+            say(f"{identifier(one)}  {one_line(one.claim):<9}{one.verdict:<15}{place}")
         return
-    statement = next((c.text for c in ALL if c.id == found[0].claim), "")
-    typer.echo(story(found[0], facts, statement))
+    statement = next((c.text for c in EVERY if c.id == found[0].claim), "")
+    say(story(found[0], facts, statement))

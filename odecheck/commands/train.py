@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, check_device, interrupted, refuse, run_folder
+from odecheck.foreign import literal
+
+from .common import MOST_WORKERS, Progress, check_device, interrupted, refuse, run_folder
+
+MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
 
 if TYPE_CHECKING:
     from odecheck.errors import BadInput
@@ -24,10 +28,15 @@ def train(
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="N", help="Seeds: 5 for 0 to 4, or 0,3,7.")] = "1",
     tune: Annotated[
-        int, typer.Option(metavar="N", min=0, help="First N seeds more, from 100 on, choose each optimizer's --rate.")
+        int,
+        typer.Option(
+            metavar="N", min=0, max=MOST_SEEDS, help="First N seeds more, from 100 on, choose each optimizer's --rate."
+        ),
     ] = 0,
     setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="In place of the setting's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10_000_000, help="In place of the setting's.")
+    ] = None,
     clip: Annotated[
         float | None, typer.Option(metavar="NORM", help="Largest norm of the gradient, in place of the setting's.")
     ] = None,
@@ -38,10 +47,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
     ] = False,
-    checkpoint: Annotated[float, typer.Option(metavar="SECONDS", help="Training between two checkpoints.")] = 20.0,
+    checkpoint: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="Training between two checkpoints.")
+    ] = 20.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of torch. Numbers repeat bit for bit at the same N.")
+        int,
+        typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Of torch. Numbers repeat bit for bit at the same N."),
     ] = 1,
 ) -> None:
     """Train models on a task. Every step is a row of training.parquet in the run folder, written as it comes.
@@ -115,12 +127,14 @@ def _seeds(given: str) -> list[int]:
     from odecheck.errors import BadInput
 
     numbers = _numbers("--seeds", given)
-    seeds = [int(n) for n in numbers] if "," in given else list(range(int(numbers[0])))
-    if not seeds or any(n < 0 or n != int(n) for n in numbers):
+    most = MOST_SEED if "," in given else MOST_SEEDS
+    if not all(0 <= n <= most and n == int(n) for n in numbers) or numbers == [0.0]:
         raise BadInput(
-            f"--seeds is {given!r}", "no seed, or one that is no whole number", "--seeds 5, or --seeds 0,3,7"
+            f"--seeds is {literal(given)}",
+            f"no seed, or one that is no whole number, or above {most:,}",
+            "--seeds 5, or --seeds 0,3,7",
         )
-    return seeds
+    return [int(n) for n in numbers] if "," in given else list(range(int(numbers[0])))
 
 
 def _rates(given: str | None) -> list[float]:
@@ -141,14 +155,18 @@ def _numbers(option: str, given: str) -> list[float]:
     try:
         return [float(part) for part in given.split(",")]
     except ValueError:
-        raise BadInput(f"{option} is {given!r}", "a word where numbers belong, or none", f"{option} 0,1,2") from None
+        raise BadInput(
+            f"{option} is {literal(given)}", "a word where numbers belong, or none", f"{option} 0,1,2"
+        ) from None
 
 
 def _report(folder: Path) -> None:
     """The last rows of each model with each optimizer: medians over the seeds."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from odecheck.foreign import one_line
     from odecheck.training.rows import last, read
 
     rows = read(folder)
@@ -165,13 +183,13 @@ def _report(folder: Path) -> None:
         "backward",
         "CPU s",
         "stopped",
-        title=str(rows["task"].iloc[0]),
+        title=Text(one_line(rows["task"].iloc[0])),
     )
     for key, mine in rows.groupby(["model", "optimizer", "learning_rate"], sort=False):
         end = last(mine)
         middle = end.median(numeric_only=True)
         table.add_row(
-            *map(str, key[:2]),
+            *(Text(one_line(name)) for name in key[:2]),
             f"{key[2]:g}",
             str(len(end)),
             f"{middle.parameters:.0f}",
@@ -185,4 +203,5 @@ def _report(folder: Path) -> None:
         )
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    console.print(f"\nmedians over seeds; {len(rows)} rows in {folder}", highlight=False, soft_wrap=True)
+    told = f"\nmedians over seeds; {len(rows)} rows in {one_line(folder)}"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)

@@ -26,7 +26,7 @@ def watch(
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
 ) -> None:
     """Verify the ODE solves that a training script makes, as it makes them.
 
@@ -35,7 +35,8 @@ def watch(
     its gradients are, what its tolerance promises, and what is wrong with it.
 
     Exit status 0: nothing is wrong; 1: a promise is broken, or a mistake was
-    found; 2: bad input; 130: interrupted.
+    found; 2: bad input; 3: nothing is wrong that was judged, and something
+    could not be judged or decided; 130: interrupted.
 
     \b
     odecheck watch train.py
@@ -64,7 +65,7 @@ def watch(
     records = _report(seen, script, context.args, folder, json, out)
     from odecheck.records.summary import exit_status
 
-    raise typer.Exit(exit_status(records, strict=strict) or int(bool(seen.failure)))
+    raise typer.Exit(1 if seen.failure else exit_status(records, strict=strict))
 
 
 watch.context_settings = {  # pyright: ignore[reportFunctionMemberAccess]
@@ -103,6 +104,7 @@ def _report(
     """Print every step, and keep the records in the run folder."""
     from dataclasses import asdict, replace
 
+    from odecheck.foreign import for_terminal, one_line
     from odecheck.records.export import write_json
     from odecheck.records.run_folder import Store, about
 
@@ -110,11 +112,11 @@ def _report(
     for i, step in enumerate(seen.steps, start=1):
         if len(seen.steps) > 1:
             print(f"\nstep {i} of {len(seen.steps)}", file=out)
-        print(step, file=out)
+        print(for_terminal(step), file=out)
         one = step.check()
         records += [replace(r, problem=f"step {i}: {r.problem}") for r in one] if len(seen.steps) > 1 else one
     if seen.failure:
-        print(f"\nthe script ended with an exception:\n{seen.failure}", file=out)
+        print(for_terminal(f"\nthe script ended with an exception:\n{seen.failure}"), file=out)
     pairs = list(dict.fromkeys((r.subject, r.problem) for r in records))
     cases = {"claims": sorted({r.claim for r in records}), "pairs": [[*pair, ""] for pair in pairs]}
     facts = about(cases, seed=0, watched={"script": str(script), "arguments": arguments})
@@ -122,7 +124,8 @@ def _report(
     for record in records:
         store.add(record)
     store.finish(records)
-    print(f"\n{number(len(records), 'record')} in {folder}; odecheck show NAME --run {folder}", file=out)
+    place = one_line(folder)
+    print(f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}", file=out)
     if json:
         write_json(json, map(asdict, records), facts)
     return records

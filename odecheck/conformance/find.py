@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim
-from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims import EVERY
 from odecheck.engines.found import libraries, library_of
 from odecheck.errors import BadInput
+from odecheck.foreign import literal, one_line, words
 from odecheck.problem_sets.conformance import problems
+from odecheck.records.facts import versions_in
+from odecheck.records.table import read_table
 from odecheck.runner import presets as shipped
 from odecheck.subject import SHIPPED, Subject
+
+# of a row of a table: what it is found by, and what its script is made of
+NAMES = ("library", "version", "engine", "method", "claim", "problem", "verdict")
+NUMBERS = ("observed", "expected", "bar")
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def found(row: str, folder: Path) -> Found:
     """
     wanted = row.strip("[]").lower()
     table = folder / "conformance.parquet"
-    at = _in_table(wanted, table) if table.exists() else None
+    at = _in_table(wanted, table) if os.path.lexists(table) else None
     at = at or (_in_records(wanted, folder) if (folder / "run.json").exists() else None)
     if at is None:
         raise BadInput(
@@ -72,43 +80,70 @@ def found(row: str, folder: Path) -> Found:
 def _refuted(row: str, verdict: str) -> None:
     if verdict != "refuted":
         raise BadInput(
-            f"row {row} is {verdict!r}: there is nothing to reproduce",
+            f"row {row} is {literal(verdict, 60)}: there is nothing to reproduce",
             "the id of another row",
             "a row whose verdict is 'refuted'",
         )
 
 
 def _claim(name: str) -> Claim:
-    return next(claim for claim in (*ALL, *CONFORMANCE) if claim.id == name)
+    claim = next((claim for claim in EVERY if claim.id == name), None)
+    if claim is None:
+        raise BadInput(
+            f"there is no claim {literal(name, 60)}",
+            "a table or a run of another version of odecheck",
+            "odecheck claims, which lists them",
+        )
+    return claim
+
+
+def _damaged(table: Path, said: str) -> BadInput:
+    return BadInput(
+        f"{table} cannot be read: {said}",
+        "a disk that was full, a copy that was cut off, or another program's file",
+        "odecheck conformance, which writes it anew",
+    )
 
 
 def _problem(name: str, of: Iterable[Problem]) -> Problem:
     problem = next((p for p in of if p.name == name), None)
     if problem is None:
         raise BadInput(
-            f"no shipped problem is called {name!r}",
+            f"no shipped problem is called {literal(name)}",
             "a problem of your own",
             "odecheck show ROW, which runs the case again with odecheck",
         )
     return problem
 
 
-def _in_table(row: str, table: Path) -> Found | None:
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+def _row(row: str, table: Path) -> dict[str, Any] | None:
+    """The first row of this id, whose names are names and whose numbers are numbers."""
+    read = read_table(table)
+    rows: list[dict[str, Any]] = [] if read.frame is None else read.frame.to_dict("records")
+    one = next((found for found in rows if words(found.get("row", "")).startswith(row)), None)
+    if one is None:
+        if read.damaged:
+            raise _damaged(table, "; ".join(read.damaged))
+        return None
+    strange = [name for name in NAMES if not isinstance(one.get(name), str)]
+    strange += [name for name in NUMBERS if not isinstance(one.get(name), int | float)]
+    if strange:
+        raise _damaged(table, f"the {strange[0]} of row {row} is {literal(one.get(strange[0]), 60)}")
+    return one
 
+
+def _in_table(row: str, table: Path) -> Found | None:
     from .plan import posed
 
-    rows = cast(Any, pd).read_parquet(table)
-    rows = rows[rows["row"].str.startswith(row)]
-    if not len(rows):
+    one = _row(row, table)
+    if one is None:
         return None
-    one = rows.iloc[0]
     _refuted(row, one["verdict"])
     claim = _claim(one["claim"])
     library = next((lib for lib in libraries() if lib.name == one["library"]), None)
     if library is None:
         raise BadInput(
-            f"there is no library {one['library']!r} here",
+            f"there is no library {literal(one['library'], 60)} here",
             "a table of another installation, with packages that bring libraries of their own",
             "pip install the package that declares it",
         )
@@ -117,7 +152,8 @@ def _in_table(row: str, table: Path) -> Found | None:
     way = next((w for w in asked if w.engine_name == one["engine"] and w.method == one["method"]), None)
     if way is None:
         raise BadInput(
-            f"{library.name} {one['version']} is not asked for {one['method']} with {one['engine']}",
+            f"{library.name} {one_line(one['version'], 60)} is not asked for {one_line(one['method'], 60)} with "
+            f"{one_line(one['engine'], 60)}",
             "a table that another version of odecheck wrote",
             "odecheck conformance, which writes it anew",
         )
@@ -129,7 +165,7 @@ def _in_table(row: str, table: Path) -> Found | None:
         float(one["observed"]),
         float(one["expected"]),
         float(one["bar"]),
-        str(one.get("worst", "")),
+        worst if isinstance(worst := one.get("worst"), str) else "",
         f"{library.name} {one['version']}",
     )
 
@@ -147,13 +183,13 @@ def _in_records(row: str, folder: Path) -> Found | None:
     subject = next((s for s in known if s.name == record.subject), None)
     if subject is None:
         raise BadInput(
-            f"no shipped subject is called {record.subject!r}",
+            f"no shipped subject is called {literal(record.subject)}",
             "a subject of your own",
             "odecheck show ROW, which runs the case again with odecheck",
         )
     library = library_of(subject.engine)
     name = library.name if library else subject.engine.name
-    release = facts.get("versions", {}).get(library.package if library else name) or ""
+    release = versions_in(facts).get(library.package if library else name, "")
     return Found(
         _claim(record.claim),
         subject,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.claim import Claim
+from odecheck.claims.find import found as named
 from odecheck.engines.library import Asked, Library
 from odecheck.errors import BadInput, Unsupported
 from odecheck.judge import Verdict
@@ -20,7 +21,7 @@ from odecheck.solvers import Toleranced
 from odecheck.subject import SHIPPED, Subject
 
 from .libraries import Version
-from .plan import claims, posed
+from .plan import claims, posed, refuse_unasked
 
 NAN = float("nan")
 
@@ -150,7 +151,7 @@ def matrix(
     Args:
         found: the versions.
         folder: where releases are kept.
-        claim: only these ids.
+        claim: only these: what `odecheck.claims.find.found` takes.
         engine: only engines with this in their name.
         method: only methods with this in their name.
         problem: only problems with this in their name.
@@ -159,9 +160,10 @@ def matrix(
         What is to be run.
 
     Raises:
-        BadInput: two rows have one name.
+        BadInput: two rows have one name, or a claim is none that is asked of libraries.
     """
-    wanted = {c.upper() for c in claim}
+    refuse_unasked(claim)
+    wanted = {c.id for c in named(claim)}
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}
     notices: list[Row] = []
@@ -235,7 +237,7 @@ def row_of(record: Record, one: Version, way: Asked) -> Row:
         worst=record.worst,
         nfe=record.nfe,
         seconds=record.seconds,
-        message=record.message,
+        message=record.message + (f"\nto decide it: {record.decides}" if record.decides else ""),
         expected_failure=why,
         row=digest(*record.key),
     )

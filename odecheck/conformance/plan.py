@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
+from typing import get_args
 
 from odecheck_reference import Problem
 
-from odecheck.claim import Claim
+from odecheck.claim import Claim, reading_order
 from odecheck.claims import ALL, CONFORMANCE
+from odecheck.claims.find import found as named
 from odecheck.claims.libraries.derivatives import seen
 from odecheck.engines.library import Topic
+from odecheck.errors import BadInput
+from odecheck.foreign import literal
 from odecheck.problem_sets.conformance import linear, network, problems
 
 
@@ -40,3 +45,15 @@ def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
         return (two_times(),)
     found = problems(claim.id)
     return tuple(p for p in found if p is not linear()) if brief else found
+
+
+def refuse_unasked(wanted: Collection[str]) -> None:
+    """Raises BadInput for ids, patterns, families or topics of no claim, or of claims that are asked of no library."""
+    known = {one.id for topic in get_args(Topic) for one in claims(topic)}
+    for text in wanted:
+        if not known & {one.id for one in named([text])}:
+            raise BadInput(
+                f"of libraries no claim {literal(text, 60)} is asked",
+                "a claim of a model, an optimizer or a curvature matrix",
+                f"--claim with one of: {', '.join(sorted(known, key=reading_order))}",
+            )

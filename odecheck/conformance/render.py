@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.claim import reading_order
+from odecheck.foreign import first_line
+from odecheck.foreign import markdown as escaped
 from odecheck.records.export import write_json
+from odecheck.records.table import write_table
 
 from .matrix import Row, frame, unexpected
 
@@ -29,9 +32,9 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
         facts: of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "conformance.md").write_text(markdown(rows, facts))
+    (folder / "conformance.md").write_text(markdown(rows, facts), encoding="utf-8")
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
-    frame(rows).to_parquet(folder / "conformance.parquet", index=False)
+    write_table(folder / "conformance.parquet", frame(rows))
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
@@ -57,19 +60,27 @@ def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
     ]
     for library in dict.fromkeys(row.library for row in rows if row.claim):
         mine = [row for row in rows if row.library == library and row.claim]
-        parts += [f"### {library}", _matrix(mine)]
+        parts += [f"### {_text(library)}", _matrix(mine)]
     parts += ["## What is refuted, and why", _reasons(rows)]
     news = unexpected(rows)
     parts += ["## Not expected", _each(news) if news else "Nothing."]
     remarks = [row for row in rows if not row.claim]
     if remarks:
-        parts += ["## Versions", "\n".join(f"- {row.library} {row.version}: {row.message}" for row in remarks)]
+        parts += ["## Versions", "\n".join(f"- {_text(f'{r.library} {r.version}: {r.message}')}" for r in remarks)]
     return "\n\n".join(parts) + "\n"
+
+
+class _Markup(str):
+    """Markdown of our own; what else stands in a table is text of somebody."""
+
+
+def _text(cell: object) -> str:
+    return cell if isinstance(cell, _Markup) else escaped(cell)
 
 
 def _table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
 
 
 def _counts(rows: Sequence[Row]) -> Iterable[Sequence[object]]:
@@ -92,7 +103,7 @@ def _cell(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     worst = min(rows, key=lambda row: (row.ok, WORST.index(row.verdict)))
-    return SIGNS[worst.verdict] if worst.ok else f"**{SIGNS[worst.verdict]}**"
+    return _Markup(SIGNS[worst.verdict] if worst.ok else f"**{SIGNS[worst.verdict]}**")
 
 
 def _reasons(rows: Sequence[Row]) -> str:
@@ -103,9 +114,11 @@ def _reasons(rows: Sequence[Row]) -> str:
         mine = [row for row in failing if (row.library, row.expected_failure) == (library, why)]
         worst = max(mine, key=lambda row: row.score if math.isfinite(row.score) else math.inf)
         where = ", ".join(dict.fromkeys(f"{row.engine} {row.method}" for row in mine))
+        title = _text(f"{library} {_span([row.version for row in mine])}")
+        claims = _text(", ".join(dict.fromkeys(row.claim for row in mine)))
         lines.append(
-            f"- **{library} {_span([row.version for row in mine])}**, {_some(where)}: {why}. "
-            f"{', '.join(dict.fromkeys(row.claim for row in mine))}; {len(mine)} rows, the plainest `{worst.row}`: "
+            f"- **{title}**, {_text(_some(where))}: {_text(why)}. "
+            f"{claims}; {len(mine)} rows, the plainest `{_text(worst.row)}`: "
             f"observed {worst.observed:.6g}, expected {worst.expected:.6g} ± {worst.bar:.1g}"
         )
     return "\n".join(lines) or "Nothing."
@@ -134,7 +147,7 @@ def _each(rows: Sequence[Row]) -> str:
                 row.verdict,
                 f"{row.observed:.6g}",
                 f"{row.expected:.6g}",
-                _some(row.message.splitlines()[0]),
+                first_line(row.message, LONGEST),
             )
             for row in rows
         ),

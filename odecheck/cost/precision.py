@@ -21,6 +21,8 @@ from odecheck.engines.base import Engine
 from odecheck.engines.found import library_of
 from odecheck.engines.jax_field import traced_once
 from odecheck.errors import Unsupported
+from odecheck.foreign import first_line, said, words
+from odecheck.instruments.surroundings import restored
 from odecheck.solvers import Solver
 from odecheck.subject import Subject
 
@@ -112,7 +114,7 @@ def row(
     costs = dict.fromkeys(COUNTED, NAN) if cost is None else cost.columns()
     return {
         "model": type(problem.field).__name__,
-        "problem": problem.name,
+        "problem": words(problem.name),
         "library": library_name(engine),
         "engine": engine.name,
         "method": getattr(solver, "method", solver.name),
@@ -164,18 +166,28 @@ def work_precision(
             for solver in ladder(subject.solver, rungs):
                 finer = replace(subject, solver=solver)
                 progress(f"{finer.engine.name} {solver.name} {quantity}")
-                rung = _counted(finer, problem, quantity, device, dtype)
+                with restored():
+                    rung = _counted(finer, problem, quantity, device, dtype)
                 rows.append(rung.row if isinstance(rung, _Rung) else rung)
                 if isinstance(rung, _Rung):
                     timed_rungs.append(rung)
         with traced_once():
             for _ in range(repeat):
-                for rung in timed_rungs:
-                    rung.seconds.append(timed(rung.posed, rung.posed.y0.device))
-        for rung in timed_rungs if repeat else []:
+                for rung in [one for one in timed_rungs if one.row["state"] == "measured"]:
+                    _timed(rung)
+        for rung in [one for one in timed_rungs if one.seconds and one.row["state"] == "measured"]:
             cpu, wall = zip(*rung.seconds, strict=True)
             rung.row.update(cpu_seconds=median(cpu), wall_seconds=median(wall))
     return rows
+
+
+def _timed(rung: _Rung) -> None:
+    """One round of seconds; what fails now, and did not when it was counted, is a failure all the same."""
+    try:
+        rung.seconds.append(timed(rung.posed, rung.posed.y0.device))
+    except (Exception, SystemExit) as failure:
+        costs: dict[str, Any] = {name: NAN for name in COUNTED}
+        rung.row.update(costs, achieved_error=NAN, state="failed", message=first_line(said(failure)))
 
 
 def _counted(
@@ -187,10 +199,9 @@ def _counted(
         cost, found = measure(posed, repeat=0)
         error = achieved(found, problem, quantity)
     except Unsupported as reason:
-        return row(subject, problem, quantity, None, NAN, **where, state="unsupported", message=str(reason))
-    except Exception as failure:  # whatever a library raises is a row of its own
-        said = f"{type(failure).__name__}: {failure}".splitlines()[0]
-        return row(subject, problem, quantity, None, NAN, **where, state="failed", message=said)
+        return row(subject, problem, quantity, None, NAN, **where, state="unsupported", message=words(reason))
+    except (Exception, SystemExit) as failure:  # whatever a library or a model raises is a row of its own
+        return row(subject, problem, quantity, None, NAN, **where, state="failed", message=first_line(said(failure)))
     if not bool(torch.isfinite(found).all()):
         return row(subject, problem, quantity, cost, NAN, **where, state="failed", message="a result is not finite")
     return _Rung(subject, posed, row(subject, problem, quantity, cost, error, **where))

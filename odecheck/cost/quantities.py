@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, singledispatch
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,9 @@ from odecheck_reference import flow as reference_flow
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
-from odecheck import discrete
 from odecheck import second_order as _second_order
-from odecheck.discrete.tableau import METHODS
-from odecheck.engines.base import Engine, GraphEngine, ProductEngine
-from odecheck.engines.own import ClosedEngine, DiscreteEngine
+from odecheck.engines.base import Engine, GraphEngine
+from odecheck.engines.products import ProductEngine
 from odecheck.errors import Unsupported
 from odecheck.solvers import Solver
 
@@ -76,11 +74,10 @@ def _directions(module: nn.Module, y0: Tensor) -> tuple[Tensor, list[Tensor], li
     return parts[0].view_as(y0), shaped, params
 
 
-@singledispatch
 def hvp(engine: object, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Any) -> Tensor:
     """The Hessian of loss(solution) in (y0, theta) times `direction`, by reverse mode over reverse mode.
 
-    An engine with a product of its own registers it, or is a `ProductEngine`.
+    An engine with a product of its own is a `ProductEngine`, and asked for that.
 
     Args:
         engine: what solves and differentiates.
@@ -109,38 +106,6 @@ def hvp(engine: object, module: nn.Module, solver: Solver, y0: Tensor, ts: Tenso
         raise Unsupported(f"{engine.name} cannot be differentiated twice")
     product = torch.autograd.grad(slopes, inputs, [dy, *dp], materialize_grads=True)
     return torch.cat([part.reshape(-1) for part in product])
-
-
-@hvp.register
-def _(engine: ClosedEngine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Any) -> Tensor:
-    dy, dp, _ = _directions(module, y0)
-    found: list[Tensor] = []
-
-    def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
-        of_y0, of_theta = second_order.hvp(field, start, times, loss, (dy, dp), **how).product
-        found.extend([of_y0, *of_theta])
-        return start
-
-    solver.solve(solve, module, y0.detach(), ts.detach())
-    return torch.cat([part.reshape(-1) for part in found])
-
-
-@hvp.register
-def _(engine: DiscreteEngine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: Any) -> Tensor:
-    dy, dp, _ = _directions(module, y0)
-    found: list[Tensor] = []
-
-    def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
-        recorded = discrete.record(field, start, times, **how)
-        theta = {name: part[None] for name, part in zip(recorded.parameters, dp, strict=True)}
-        got = discrete.hvp(recorded, loss, y0=dy[None], theta=theta or None)
-        found.extend([got.y0, *got.theta.values()])
-        return start
-
-    if getattr(solver, "method", "") not in METHODS:
-        raise Unsupported(f"{solver.name} is no explicit Runge-Kutta method: its steps are not recorded")
-    solver.solve(solve, module, y0.detach(), ts.detach())
-    return torch.cat([part.reshape(-1) for part in found])
 
 
 @lru_cache(maxsize=64)

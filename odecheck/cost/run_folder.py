@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from odecheck_reference import Problem
 
 from odecheck.errors import BadInput
-from odecheck.records.journal import write_table
 from odecheck.records.run_folder import RunFolder, about, read_facts, versions
+from odecheck.records.table import read_table, write_table
 from odecheck.subject import Subject
 
 from .precision import COLUMNS, library_name
@@ -51,18 +52,18 @@ def begin(folder: Path, work: Work, how: Mapping[str, Any], *, resume: bool) -> 
 
 
 def _rows(table: Path) -> Rows:
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-    try:
-        if not table.exists():
-            return []
-        return cast(Any, pd).read_parquet(table, columns=list(COLUMNS)).to_dict("records")
-    except Exception as error:  # whatever pyarrow makes of a torn file
+    if not os.path.lexists(table):
+        return []
+    read = read_table(table)
+    missing = [] if read.frame is None else [name for name in COLUMNS if name not in read.frame]
+    if read.damaged or missing:
         raise BadInput(
-            f"{table} cannot be read: {str(error).splitlines()[0]}",
+            f"{table} cannot be read: {'; '.join(read.damaged) or f'no column {missing[0]}'}",
             "a disk that was full, a copy that was cut off, or another program's file",
             f"rm {table}, then the same command: it measures everything again",
-        ) from error
+        )
+    frame: Any = read.frame
+    return frame[list(COLUMNS)].to_dict("records")
 
 
 def _onwards(known: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class SampleIntegrals:
     def __init__(self) -> None:
         self.sums: dict[nn.Module, _Sums] = {}
 
+    def clear(self) -> None:
+        """Forget all that was gathered."""
+        self.sums.clear()
+
     def hold(self, layer: nn.Module, shape: Shape, z: Tensor, g: Tensor, samples: int) -> tuple[Tensor, Tensor, Counts]:
         """Inputs (samples, positions, columns), cotangents (samples, positions, outputs), and what they stand for.
 

@@ -125,6 +125,10 @@ class KroneckerSums:
         sums.B.addmm_(cotangents.T, cotangents)
         sums.positions += counts.positions
 
+    def samples(self, layer: nn.Module) -> int:
+        """How many samples a layer was seen with, in all backward passes."""
+        return sum(self.sums[layer].passes.values())
+
     def _of(self, layer: nn.Module, shape: Shape, like: Tensor) -> _Sums:
         if not self.sums:
             self.begins()

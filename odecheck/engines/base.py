@@ -171,37 +171,6 @@ class GraphEngine(Engine, Protocol):
 
 
 @runtime_checkable
-class ProductEngine(Engine, Protocol):
-    """An engine that has Hessian-vector products, in another way than through torch's graph, or raises Unsupported."""
-
-    def product(
-        self,
-        module: nn.Module,
-        solver: Solver,
-        y0: Tensor,
-        ts: Tensor,
-        loss: LossFn,
-        of_y0: Tensor,
-        of_params: list[Tensor],
-    ) -> list[Tensor]:
-        """The Hessian of loss(solution) in y0 and the parameters, times a direction.
-
-        Args:
-            module: as for `solution`.
-            solver: as for `solution`.
-            y0: as for `solution`.
-            ts: as for `solution`.
-            loss: as for `gradient`.
-            of_y0: the direction's part in the start, of the shape of y0.
-            of_params: its parts in the parameters, each of its parameter's shape.
-
-        Returns:
-            The product's parts, in the shapes of (y0, *parameters).
-        """
-        ...
-
-
-@runtime_checkable
 class EventEngine(Engine, Protocol):
     """An engine that finds the time at which an event function vanishes."""
 

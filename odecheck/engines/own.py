@@ -63,6 +63,48 @@ class ClosedEngine:
 
         return solver.solve(solve, module, y0, ts)
 
+    def product(
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:
+        """As `ProductEngine.product`."""
+        found: list[Tensor] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            part, parts = second_order.hvp(field, start, times, loss, (of_y0, of_params), **how).product
+            found.extend([part, *parts])
+            return start
+
+        solver.solve(solve, module, y0.detach(), ts.detach())
+        return found
+
+    def gauss_newton_product(
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:
+        """As `GaussNewtonEngine.gauss_newton_product`."""
+        found: list[Tensor] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            part, parts = second_order.gauss_newton_product(field, start, times, loss, (of_y0, of_params), **how)
+            found.extend([part, *parts])
+            return start
+
+        solver.solve(solve, module, y0.detach(), ts.detach())
+        return found
+
     def factors(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
         """As `FactorEngine.factors`."""
         found: list[_second_order.Factors] = []
@@ -134,6 +176,40 @@ class DiscreteEngine:
         if not curved:
             raise Unsupported(f"{self.name}: the Gauss-Newton matrix is formed from factors")
         return discrete.hessian(self._record(module, solver, y0, ts), loss)
+
+    def product(
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:
+        """As `ProductEngine.product`, of the steps."""
+        steps = self._record(module, solver, y0, ts)
+        theta = {name: one[None] for name, one in zip(steps.parameters, of_params, strict=True)}
+        got = discrete.hvp(steps, loss, y0=of_y0[None], theta=theta)
+        return [got.y0[0], *(one[0] for one in got.theta.values())]
+
+    def gauss_newton_product(
+        self,
+        module: nn.Module,
+        solver: Solver,
+        y0: Tensor,
+        ts: Tensor,
+        loss: LossFn,
+        of_y0: Tensor,
+        of_params: list[Tensor],
+    ) -> list[Tensor]:
+        """As `GaussNewtonEngine.gauss_newton_product`, of the steps."""
+        steps = self._record(module, solver, y0, ts)
+        theta = {name: one[None] for name, one in zip(steps.parameters, of_params, strict=True)}
+        tangent = discrete.jvp(steps, y0=of_y0[None], theta=theta)[0]
+        bend: Tensor = torch.func.jvp(torch.func.grad(loss), (steps.solution,), (tangent,))[1]  # pyright: ignore[reportAssignmentType]
+        start, parts = discrete.vjp(steps, bend[None])
+        return [start[0], *(one[0] for one in parts.values())]
 
 
 CLOSED, DISCRETE = ClosedEngine(), DiscreteEngine()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from pathlib import Path
 from types import ModuleType
 
 from odecheck.errors import Unsupported
+from odecheck.foreign import one_line
+
+# of a version: no path, and no option of pip
+NAME = re.compile(r"\d[\w.+!-]*", re.ASCII)
 
 
 class NotInstalled(Exception):
@@ -64,12 +69,15 @@ def install(package: str, release: str, folder: Path) -> Path:
     Raises:
         NotInstalled: pip could not have it; with pip's last line and what to type.
     """
+    if not NAME.fullmatch(release):
+        raise NotInstalled(f"{one_line(release, 60)!r} is no version of {package}", f"{package}==1.2.3")
     there = folder / f"{package}-{release}"
     if there.is_dir():
         return there
     folder.mkdir(parents=True, exist_ok=True)
     begun = Path(tempfile.mkdtemp(prefix=f"{package}-{release}-", dir=folder))
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet"]
+    # -P: not the pip.py of the folder that somebody works in
+    pip = [sys.executable, "-P", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet"]
     try:
         done = subprocess.run(
             [*pip, "--target", str(begun), f"{package}=={release}"], capture_output=True, text=True, check=False
@@ -106,10 +114,15 @@ def load(package: str, release: str, folder: str) -> ModuleType:
     name = f"{package}_{release.replace('.', '_')}"
     if name in sys.modules:
         return sys.modules[name]
+    if not folder or not NAME.fullmatch(release):  # never what lies in the folder that somebody works in
+        raise Unsupported(f"{package} {one_line(release, 60)} is in no folder of releases")
     home = Path(folder) / f"{package}-{release}"
     begin = home / package / "__init__.py"
     if not begin.is_file():
         raise Unsupported(f"{package} {release} is not in {folder}")
+    found = _found(home, package)
+    if found != release:
+        raise Unsupported(f"{home} holds {package} {found} in the place of {release}")
     spec = importlib.util.spec_from_file_location(name, begin, submodule_search_locations=[str(begin.parent)])
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -123,9 +136,14 @@ def load(package: str, release: str, folder: str) -> ModuleType:
     return module
 
 
-def _is_what_it_is_called(module: ModuleType, home: Path, package: str, release: str) -> None:
+def _found(home: Path, package: str) -> str:
+    """The version that was installed into a folder, as its metadata say."""
     metadata = next(home.glob(f"{package}-*.dist-info"), None)
-    found = PathDistribution(metadata).version if metadata else "none"
+    return PathDistribution(metadata).version if metadata else "none"
+
+
+def _is_what_it_is_called(module: ModuleType, home: Path, package: str, release: str) -> None:
+    found = _found(home, package)
     states = getattr(module, "__version__", found)
     if found != release or states != release:
         raise Unsupported(f"{home} holds {package} {found}, which calls itself {states}, in the place of {release}")

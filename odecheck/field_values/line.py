@@ -15,6 +15,8 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from odecheck.foreign import said
+
 EPS = float(np.finfo(np.float64).eps)
 # functions of torch without types, or whose types do not know of None
 _pairs: Any = forward_ad
@@ -134,7 +136,7 @@ class Asked:
             try:
                 got = _grad(value, inputs, weight, allow_unused=True, create_graph=twice)
             except Exception as error:
-                raise NoBackward(f"{type(error).__name__}: {error}") from error
+                raise NoBackward(said(error)) from error
             terms = [(g, x) for g, x in zip(got, along, strict=True) if g is not None]
             products = [(g * x).sum() for g, x in terms]
             second = _again(products, inputs, along) if twice else 0.0

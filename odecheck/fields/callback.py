@@ -7,17 +7,17 @@ is the solve and its gradient, not the field. A problem with such a field says `
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from odecheck_reference.bounded import Array
-from odecheck_reference.fields import Jet
+from odecheck_reference.fields import Jet, Pulled
 from torch import Tensor, nn
-from torch.func import functional_call
 
 
 class Flattened(nn.Module):
@@ -34,7 +34,11 @@ class Flattened(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The module's value at (t, y), as rows (batch, state)."""
-        value = self.inner(t, y.reshape(len(y), *self.features))
+        shape = (len(y), *self.features)
+        shaped = y if y.shape == shape else y.reshape(shape)
+        if not torch.is_grad_enabled():
+            shaped = shaped.detach()  # a field cannot ask for its gradient in a view that was made without a graph
+        value = self.inner(t, shaped)
         # another shape than the state's is left alone, for validation to see
         return value.reshape(y.shape) if value.shape == (len(y), *self.features) else value
 
@@ -70,6 +74,10 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 def flat_parameters(module: nn.Module) -> Array:
     """The trainable parameters one after the other, as float64: theta (params,)."""
     return np.concatenate([np.zeros(0), *(p.detach().double().numpy().ravel() for p in trainable(module).values())])
+
+
+# numbers of second derivatives that are asked for at a time
+NUMBERS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +128,41 @@ class CallbackField:
             second = None if first is None or order < 2 else _second(first, z)
         return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
 
+    def pull(self, t: Any, y: Any, theta: Any, a: Any) -> Pulled:
+        """As `odecheck_reference.fields.pull`: one reverse pass, whatever the number of parameters."""
+        with torch.enable_grad():
+            z = self._variables(t, y, theta, 1)
+            value = self._call(*z)
+            found = _slopes((value * torch.tensor(np.asarray(a))).sum(), z, keep=False)
+        return self._pulled(value, found, len(y))
+
+    def push(self, t: Any, y: Any, theta: Any, dy: Any, dtheta: Any) -> tuple[Array, Array]:
+        """F and F_y dy + F_theta dtheta, (batch, state) each, by reverse mode twice."""
+        a = np.zeros((len(y), self.state))
+        base, along = self.pull_along(t, y, theta, a, dy, dtheta, a)
+        return base.value, along.value
+
+    def pull_along(self, t: Any, y: Any, theta: Any, a: Any, dy: Any, dtheta: Any, da: Any) -> tuple[Pulled, Pulled]:
+        """As `odecheck_reference.lifted.pull_along`, by reverse mode twice.
+
+        With s = a·F, s_z moves along dz by s_zz dz, and along da by da·F_z: both are the slope of s_z dz + da·F.
+        """
+        with torch.enable_grad():
+            z = self._variables(t, y, theta, 1)
+            cotangent = torch.tensor(np.asarray(a), requires_grad=True)
+            moved = [torch.tensor(np.asarray(x)) for x in (np.zeros(()), dy, dtheta)]
+            value = self._call(*z)
+            found = _slopes((value * cotangent).sum(), z, keep=True)
+            slope = sum((g * d).sum() for g, d in zip(found, moved, strict=True))
+            total = slope + (value * torch.tensor(np.asarray(da))).sum()
+            *second, along = _slopes(total, (*z, cotangent), keep=False)
+        base = self._pulled(value, found, len(y))
+        return base, self._pulled(along, second, len(y))
+
+    def _pulled(self, value: Tensor, found: Sequence[Tensor], rows: int) -> Pulled:
+        of_t, of_y, of_theta = (_numpy(g) for g in found)
+        return Pulled(_numpy(value), np.full(rows, float(of_t) / rows), of_y, of_theta)
+
     def _variables(self, t: Any, y: Any, theta: Any, order: int) -> tuple[Tensor, Tensor, Tensor]:
         def variable(x: Any) -> Tensor:
             return torch.tensor(x, dtype=torch.float64, requires_grad=order > 0)
@@ -130,29 +173,63 @@ class CallbackField:
         named = trainable(self.module)
         pieces = torch.split(theta, [p.numel() for p in named.values()])
         at = {name: piece.reshape(p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
-        value = functional_call(self.module, at, (t, y.reshape(len(y), *self.features)))
+        shaped = y if self.features == y.shape[1:] else y.reshape(len(y), *self.features)
+        with _holding(self.module, at):
+            value = self.module(t, shaped)
         return value.reshape(y.shape)
 
 
+@contextmanager
+def _holding(module: nn.Module, values: Mapping[str, Tensor]) -> Generator[None]:
+    """A module with other tensors in the place of its parameters, wherever it holds one of them.
+
+    `torch.func.functional_call` loses the parameters of a submodule that is held under two names.
+    """
+    own = dict(module.named_parameters())
+    instead = {id(own[name]): value for name, value in values.items()}
+    held: list[dict[str, Any]] = [m.__dict__["_parameters"] for m in module.modules()]
+    places = [(holder, name, p) for holder in held for name, p in holder.items() if id(p) in instead]
+    try:
+        for holder, name, p in places:
+            holder[name] = instead[id(p)]
+        yield
+    finally:
+        for holder, name, p in places:
+            holder[name] = p
+
+
 def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:
-    """Derivatives of value[b, i] in (t, y[b], theta): (batch, state, N)."""
+    """Derivatives of value[b, i] in (t, y[b], theta): (batch, outputs, N)."""
     t, y, theta = z
-    batch, d = y.shape
+    (batch, d), outputs = y.shape, value.shape[1]
     got_t, got_y, got_theta = _pulled(value.reshape(-1), (t, y, theta), keep=keep)
     own = torch.arange(batch)
     blocks = (
-        got_t.reshape(batch, d, 1),
-        got_y.reshape(batch, d, batch, d)[own, :, own],
-        got_theta.reshape(batch, d, -1),
+        got_t.reshape(batch, outputs, 1),
+        got_y.reshape(batch, outputs, batch, d)[own, :, own],
+        got_theta.reshape(batch, outputs, -1),
     )
     return torch.cat(blocks, dim=-1)
 
 
 def _second(first: Tensor, z: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """(batch, state, N, N), one component of the first derivative after another."""
-    columns = [_rows(first[:, :, n], z, keep=False) for n in range(first.shape[-1])]
-    both = torch.stack(columns, dim=2)
+    """(batch, state, N, N), as many components of the first derivative at a time as memory is at hand for."""
+    batch, d, n = first.shape
+    outputs = first.reshape(batch, d * n)
+    held = max(1, NUMBERS // (batch * (1 + z[1].numel() + z[2].numel())))
+    both = torch.cat([_rows(part, z, keep=False) for part in torch.split(outputs, held, dim=1)], dim=1).reshape(
+        batch, d, n, n
+    )
     return (both + both.transpose(-1, -2)) / 2
+
+
+def _slopes(of: Tensor, z: tuple[Tensor, ...], *, keep: bool) -> list[Tensor]:
+    """The slopes of a scalar, zero where it does not depend on a variable."""
+    if not of.requires_grad:
+        return [torch.zeros_like(x) for x in z]
+    # torch's types do not know that allow_unused gives None
+    got = cast(Sequence[Tensor | None], torch.autograd.grad(of, z, create_graph=keep, allow_unused=True))
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(z, got, strict=True)]
 
 
 def _pulled(outputs: Tensor, z: tuple[Tensor, ...], *, keep: bool) -> tuple[Tensor, ...]:

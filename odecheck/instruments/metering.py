@@ -16,11 +16,13 @@ class Meter:
         nfe: Evaluations of the field, each with a whole batch.
         solves: Solves, those for derivatives included.
         seconds: Of the clock.
+        size: The smallest state of any solve, by its largest component: what tolerances are to be compared with.
     """
 
     nfe: int = 0
     solves: int = 0
     seconds: float = 0.0
+    size: float = float("inf")
 
 
 _METER: ContextVar[Meter | None] = ContextVar("odecheck_meter", default=None)
@@ -52,3 +54,4 @@ def charge(cost: Meter) -> None:
         meter.nfe += cost.nfe
         meter.solves += cost.solves
         meter.seconds += cost.seconds
+        meter.size = min(meter.size, cost.size)

@@ -160,6 +160,9 @@ def row(claim: Claim, records: Sequence[Record]) -> Row:
     )
     if verdict == Verdict.NOT_APPLICABLE and records:
         return replace(found, note=records[0].message.split("\n")[0])
+    if verdict == Verdict.INCONCLUSIVE:
+        undecided = next(r for r in records if r.verdict == Verdict.INCONCLUSIVE)
+        return replace(found, note=f"to decide it on {undecided.problem}: {undecided.decides}")
     if refuted:
         problem, record = smallest(claim, refuted)
         return replace(found, gap=abs(record.observed - record.expected), counter_example=typed(problem))
@@ -302,4 +305,5 @@ def _evidence(r: Row) -> str:
     parts = [f"{r.problems} problems: {r.held} hold, {r.refuted} refuted"]
     if r.resolved is not None:
         parts.append(f"could hide {r.resolved:.1e}")
+    parts += [r.note] if r.note and r.verdict == Verdict.INCONCLUSIVE else []
     return "; ".join(parts)

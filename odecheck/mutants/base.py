@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from odecheck.claim import Mutant
 from odecheck.curvature.recipe import RIGHT, Method
 from odecheck.engines.base import Engine, events_of, factors_of, graph_of, jumps_of, second_order_of
+from odecheck.engines.products import products_of
 from odecheck.solvers import FixedStep
 
 Operation = Callable[..., Any]
@@ -95,6 +96,8 @@ class WrongEngine:
     solution = _operation("solution", _itself)
     gradient = _operation("gradient", _itself)
     hessian = _operation("hessian", second_order_of)
+    product = _operation("product", products_of)
+    gauss_newton_product = _operation("gauss_newton_product", products_of)
     factors = _operation("factors", factors_of)
     horizon = _operation("horizon", factors_of)
     attached = _operation("attached", graph_of)

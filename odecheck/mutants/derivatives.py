@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from odecheck.claim import Mutant
 from odecheck.engines.base import Derivatives, Engine, LossFn
 from odecheck.errors import NotApplicable
-from odecheck.solvers import FixedStep, Solver
+from odecheck.solvers import FixedStep, Solver, Toleranced
 from odecheck.subject import Subject
 
 from .base import Mislabelled, Operation, TransposedJacobian, Wrong, around_field, wrong_engine, wrong_field
@@ -168,6 +170,40 @@ BACKWARDS_SLOWER = wrong_engine("wrong speed backwards in time", solution=_backw
 
 SCALED_SOLUTION = wrong_engine(
     "solution times 1.0002", solution=lambda e, m, s, y0, ts: 1.0002 * e.solution(m, s, y0, ts)
+)
+
+# --- answers that are wrong at some tolerances and right at others ---------------------------------------------
+
+
+def _every_second(solver: Solver) -> bool:
+    """Whether this is the first, third or fifth rung, counted from a tolerance of 1e-7 or a step of 1/20."""
+    if isinstance(solver, Toleranced):
+        return round(math.log10(solver.rtol)) % 2 == 1
+    return round(math.log2(getattr(solver, "step", 1.0) / 0.05)) % 2 == 0
+
+
+def _loose(solver: Solver) -> bool:
+    """Whether this is a tolerance of 5e-8 or more: of the first rung alone, where that is 1e-7."""
+    return isinstance(solver, Toleranced) and solver.rtol > 5e-8
+
+
+def _off_by_a_quarter(name: str, where: Callable[[Solver], bool]) -> Mutant:
+    def solution(engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> Tensor:
+        return (1.27 if where(solver) else 1.0) * engine.solution(module, solver, y0, ts)
+
+    def gradient(
+        engine: Engine, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn
+    ) -> Derivatives:
+        got = engine.gradient(module, solver, y0, ts, loss)
+        by = 1.27 if where(solver) else 1.0
+        return replace(got, y0=by * got.y0, theta=by * got.theta, ts=by * got.ts)
+
+    return wrong_engine(name, solution=solution, gradient=gradient)
+
+
+ERRATIC = (
+    _off_by_a_quarter("27 % off at every second rung", _every_second),
+    _off_by_a_quarter("27 % off at the tolerance asked for", _loose),
 )
 
 # --- solvers that are not what they say ------------------------------------------------------------------------

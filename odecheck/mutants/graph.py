@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -165,6 +166,22 @@ STATES_IN_FLOAT64 = wrong_engine(
     "states of another number type", attached=lambda e, m, s, y0, ts: e.attached(m, s, y0, ts).double()
 )
 
+
+def _needs_parameters(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor, loss: Any) -> Any:
+    got = engine.gradient(module, solver, y0, ts, loss)
+    return got if any(p.requires_grad for p in module.parameters()) else replace(got, y0=torch.zeros_like(got.y0))
+
+
+NEEDS_PARAMETERS = wrong_engine("without parameters nothing is differentiated", gradient=_needs_parameters)
+
+
+def _in_float64(engine: Any, module: nn.Module, solver: Any, y0: Tensor, ts: Tensor, loss: Any) -> Any:
+    got = engine.gradient(module, solver, y0, ts, loss)
+    return replace(got, y0=got.y0.double(), theta=got.theta.double(), ts=got.ts.double())
+
+
+DERIVATIVES_IN_FLOAT64 = wrong_engine("derivatives of another number type", gradient=_in_float64)
+
 # --- forms of the state ----------------------------------------------------------------------------------------
 
 CONJUGATED = wrong_engine(
@@ -188,6 +205,16 @@ CONJUGATED_GRADIENT = wrong_engine(
     "the derivative of a complex state conjugated",
     attached=lambda e, m, s, y0, ts: _Conjugate.apply(e.attached(m, s, y0, ts)),
 )
+
+
+def _conjugated_times(engine: Any, module: Any, solver: Any, y0: Any, ts: Tensor) -> Any:
+    """In the times alone: the real part of the product in place of that with the conjugate."""
+    states = engine.attached(module, solver, y0, ts.detach())
+    moving = engine.attached(module, solver, y0.detach(), ts)
+    return states + _Conjugate.apply(moving) - moving.detach()
+
+
+TIMES_CONJUGATED = wrong_engine("dL/dts of complex states without the conjugate", attached=_conjugated_times)
 PARTS_DETACHED = wrong_engine(
     "of a tuple the first part alone is differentiated",
     attached=lambda e, m, s, y0, ts: (lambda a, *rest: (a, *(x.detach() for x in rest)))(*e.attached(m, s, y0, ts)),

@@ -14,15 +14,15 @@ from odecheck.engines.base import LossFn
 from .base import around_field, then, wrong_engine
 
 
-def wrong_matrix(name: str, change: Callable[[Tensor, int], Tensor]) -> Mutant:
-    """A mutant whose Hessian is change(right Hessian, number of its rows that belong to y0)."""
+def wrong_matrix(name: str, change: Callable[[Tensor, int], Tensor], **products: Any) -> Mutant:
+    """A mutant whose Hessian is change(right Hessian, number of its rows that belong to y0), and whose products."""
 
     def hessian(
         engine: Any, module: Any, solver: Any, y0: Tensor, ts: Any, loss: Any, *, curved: bool = True
     ) -> Tensor:
         return change(engine.hessian(module, solver, y0, ts, loss, curved=curved), y0.numel())
 
-    return wrong_engine(name, hessian=hessian)
+    return wrong_engine(name, hessian=hessian, **products)
 
 
 def _other_form(
@@ -31,10 +31,32 @@ def _other_form(
     return engine.hessian(module, solver, y0, ts, loss, curved=not curved)
 
 
-OTHER_FORM = wrong_engine("Gauss-Newton passed off as the Hessian, or the reverse", hessian=_other_form)
-SCALED_HESSIAN = wrong_matrix("Hessian times 1.0002", lambda h, _: 1.0002 * h)
+def _half_mixed(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Any, loss: Any, v: Tensor, u: Any) -> Any:
+    whole = engine.product(module, solver, y0, ts, loss, v, u)
+    mixed = engine.product(module, solver, y0, ts, loss, torch.zeros_like(v), u)
+    return [whole[0] - mixed[0] / 2, *whole[1:]]
+
+
+def _scaled(parts: list[Tensor]) -> list[Tensor]:
+    return [1.0002 * part for part in parts]
+
+
+OTHER_FORM = wrong_engine(
+    "Gauss-Newton passed off as the Hessian, or the reverse",
+    hessian=_other_form,
+    product=lambda engine, *asked: engine.gauss_newton_product(*asked),
+    gauss_newton_product=lambda engine, *asked: engine.product(*asked),
+)
+SCALED_HESSIAN = wrong_matrix(
+    "Hessian times 1.0002",
+    lambda h, _: 1.0002 * h,
+    product=then("product", _scaled),
+    gauss_newton_product=then("gauss_newton_product", _scaled),
+)
 HALF_MIXED = wrong_matrix(
-    "half of the mixed block", lambda h, d: torch.cat([torch.cat([h[:d, :d], 0.5 * h[:d, d:]], 1), h[d:]])
+    "half of the mixed block",
+    lambda h, d: torch.cat([torch.cat([h[:d, :d], 0.5 * h[:d, d:]], 1), h[d:]]),
+    product=_half_mixed,
 )
 
 
@@ -59,6 +81,18 @@ TRANSPOSED_BLOCK = wrong_matrix("mixed block transposed", _transposed)
 def _flat_interior(
     engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, loss: LossFn, *, curved: bool = True
 ) -> Tensor:
+    return engine.hessian(module, solver, y0, ts, _without_jumps(engine, module, solver, y0, ts, loss), curved=curved)
+
+
+def _flat_product(operation: str) -> Any:
+    def product(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, loss: LossFn, *along: Any) -> Any:
+        flat = _without_jumps(engine, module, solver, y0, ts, loss)
+        return getattr(engine, operation)(module, solver, y0, ts, flat, *along)
+
+    return product
+
+
+def _without_jumps(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, loss: LossFn) -> LossFn:
     """Interior observations enter through their slope alone: their jump of second order is forgotten."""
     states = engine.solution(module, solver, y0, ts).detach()
     leaf = states.clone().requires_grad_()
@@ -69,10 +103,15 @@ def _flat_interior(
     def flat(y: Tensor) -> Tensor:
         return loss(y * (1 - inner) + states * inner) + (slope * inner * y).sum()
 
-    return engine.hessian(module, solver, y0, ts, flat, curved=curved)
+    return flat
 
 
-FORGOTTEN_JUMP = wrong_engine("second-order jump of an interior observation forgotten", hessian=_flat_interior)
+FORGOTTEN_JUMP = wrong_engine(
+    "second-order jump of an interior observation forgotten",
+    hessian=_flat_interior,
+    product=_flat_product("product"),
+    gauss_newton_product=_flat_product("gauss_newton_product"),
+)
 
 SCALED_Q = wrong_engine("q times 1.0002", factors=then("factors", lambda q, p: (1.0002 * q, p)))
 FLIPPED_P = wrong_engine("p with the wrong sign", factors=then("factors", lambda q, p: (q, -p)))
@@ -100,6 +139,19 @@ ROUGH_HORIZON = wrong_engine(
     "squares of first derivatives passed off as Q_TT and Q_Ttheta",
     horizon=then("horizon", lambda exact, rough: (rough, rough)),
 )
+# the published form, off by a factor: the mean over a batch where the sum was meant, or the other way round
+DOUBLED_SQUARES = wrong_engine(
+    "squares of first derivatives times two",
+    horizon=then("horizon", lambda exact, rough: (exact, torch.cat([rough[:1], 2 * rough[1:]]))),
+)
+
+
+def _mean_horizon(engine: Any, module: Any, solver: Any, y0: Tensor, ts: Tensor, loss: LossFn) -> Any:
+    exact, rough = engine.horizon(module, solver, y0, ts, loss)
+    return exact, torch.cat([rough[:1], rough[1:] / len(y0)])
+
+
+MEAN_SQUARES = wrong_engine("squares of first derivatives over the batch", horizon=_mean_horizon)
 
 
 class KeepsSteps(nn.Module):

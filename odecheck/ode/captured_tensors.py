@@ -17,31 +17,34 @@ from .fields import Leaves
 
 def modules_of(func: Any) -> list[nn.Module]:
     """The modules that a callable is, is bound to, or closes over, directly or through other functions."""
+    # no function that calls itself: it would hold itself, and with it what it found, until Python looks for circles
     found: list[nn.Module] = []
-    seen: set[int] = set()
-
-    def visit(x: Any) -> None:
+    seen: dict[int, Any] = {}  # an id stands for an object only while that lives
+    left: list[Any] = [func]
+    while left:
+        x = left.pop()
         if id(x) in seen:
-            return
-        seen.add(id(x))
+            continue
+        seen[id(x)] = x
         if isinstance(x, nn.Module):
             found.append(x)
-        elif isinstance(x, functools.partial):
-            for part in (x.func, *x.args, *x.keywords.values()):
-                visit(part)
-        elif inspect.ismethod(x):
-            for part in (x.__func__, x.__self__, *getattr(x.__self__, "__dict__", {}).values()):
-                visit(part)
-        elif inspect.isfunction(x) and not (x.__module__ or "").startswith("torch."):
-            names = inspect.getclosurevars(x)
-            for part in (*names.nonlocals.values(), *names.globals.values(), *(x.__defaults__ or ())):
-                visit(part)
-        elif callable(x) and not inspect.isclass(x):
-            for part in getattr(x, "__dict__", {}).values():
-                visit(part)
-
-    visit(func)
+        else:
+            left += reversed(_reached(x))
     return found
+
+
+def _reached(x: Any) -> list[Any]:
+    """What a callable is made of, and closes over."""
+    if isinstance(x, functools.partial):
+        return [x.func, *x.args, *x.keywords.values()]
+    if inspect.ismethod(x):
+        return [x.__func__, x.__self__, *getattr(x.__self__, "__dict__", {}).values()]
+    if inspect.isfunction(x) and not (x.__module__ or "").startswith("torch."):
+        names = inspect.getclosurevars(x)
+        return [*names.nonlocals.values(), *names.globals.values(), *(x.__defaults__ or ())]
+    if callable(x) and not inspect.isclass(x):
+        return [*getattr(x, "__dict__", {}).values()]
+    return []
 
 
 def tensors_of(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:

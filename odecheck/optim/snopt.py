@@ -1,27 +1,45 @@
 """SNOpt: Kronecker-preconditioned training of modules that hold ODE layers.
 
-Source: Liu, Chen, Theodorou, "Second-Order Neural ODE Optimizer", arXiv:2109.14158. What is done here otherwise than in
-its published code: factors are integrals along the adjoint solve of the gradient itself, with the weights of that
-solve's own accepted steps, so that a refresh changes neither the gradient nor the number of evaluations, and the scale
-of the factors does not depend on a sampling step.
+Source: Liu, Chen, Theodorou, "Second-Order Neural ODE Optimizer", arXiv:2109.14158, and its published code. At a
+refresh, U_A and U_B are the eigenvectors of a layer's factors A and B, and s = β αᵀ the products of their eigenvalues.
+At every step, with G the gradient of the mean loss over a batch of n samples,
+
+    s ← a s + (1 − a) n (U_Bᵀ G U_A)²,      G ← U_B [(U_Bᵀ G U_A) ⊘ (s + ε)] U_Aᵀ.
+
+n G² has the expectation of a squared gradient of one sample where gradients of samples have mean zero and are
+uncorrelated: s goes from the Kronecker product to second moments in its basis.
+
+What is done here otherwise than in the published code:
+
+| there                                     | here                                  | why                              |
+|-------------------------------------------|---------------------------------------|----------------------------------|
+| factors: means over a grid of points of   | integrals over the accepted steps of  | no more evaluations, the same    |
+| its own, a step size apart                | the gradient's own adjoint solve      | gradient, no step size in scales |
+| n: the batch of the last refresh          | the same, or `step(samples=n)`        | the last batch of an epoch       |
+| models and fields of its own classes      | any module                            | it is asked on users' models     |
+| a changed copy of torchdiffeq             | torchdiffeq, odecheck.odeint          | the same                         |
+| no bound on a step, no average of factors | `radius` and `decay`, off by default  | trainings that need them         |
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from odecheck.compat import own_parameters
-from odecheck.curvature import Eigenbasis, Factors, Gather, KroneckerSums
+from odecheck.curvature import Blocks, Eigenbasis, Factors, Gather, KroneckerSums, SampleIntegrals
 from odecheck.curvature.collector import Which
 from odecheck.curvature.factors import Reduction
 from odecheck.curvature.layers import Layer, Shape, reparametrized
 from odecheck.curvature.samples import Told
 from odecheck.errors import CurvatureError
+
+Spectrum = Literal["running", "factors", "samples"]
+SPECTRA = get_args(Spectrum)
 
 
 class SNOpt(torch.optim.Optimizer):
@@ -31,8 +49,9 @@ class SNOpt(torch.optim.Optimizer):
         loss.backward(); precondition.step(); optimizer.step()
 
     `step` replaces the gradient G of every linear and two-dimensional convolutional layer inside an ODE field by
-    (A ⊗ B + damping · I)⁻¹ G (see `odecheck.curvature.Factors`). Momentum, learning rate and weight decay are the
-    wrapped optimizer's. Solves are those of `torchdiffeq.odeint_adjoint` or `odecheck.odeint`.
+    U_B [(U_Bᵀ G U_A) ⊘ (s + damping)] U_Aᵀ, in the eigenbases of the factors A and B of the last refresh (see
+    `odecheck.curvature.Factors`); `spectrum` says what s is. Momentum, learning rate and weight decay are the wrapped
+    optimizer's. Solves are those of `torchdiffeq.odeint_adjoint` or `odecheck.odeint`.
 
     Step 0 and every `refresh`-th after it is a refresh: while its forward and backward pass run, the model carries
     hooks, and callbacks on its fields that call the user's own; after `step` it is as it was. A refresh step's gradient
@@ -42,6 +61,12 @@ class SNOpt(torch.optim.Optimizer):
 
     Args:
         model: a module that holds the fields, each of them as one of its submodules.
+        spectrum: what s is. "running", the published rule: β αᵀ at a refresh, and in every step, that of the refresh
+            included, a moving average with squared gradients in the basis. "factors": β αᵀ until the next refresh,
+            a step is (A ⊗ B + damping · I)⁻¹ vec G: K-FAC (Martens & Grosse, arXiv:1503.05671). "samples": second
+            moments of the single samples' gradients in the basis, at each refresh (George et al., arXiv:1806.03884);
+            a refresh then keeps a gradient for each sample, and the layers are those of fields.
+        average: a, the share of the former s in each step of the running average, at least 0 and less than 1.
         damping: ε > 0, absolute: in units of squared gradients of one sample times squared inputs. The step of a
             direction without curvature is 1/ε times its gradient's. May be changed in `param_groups[0]`.
         refresh: steps from one refresh to the next, 1 or more. May be changed likewise.
@@ -68,6 +93,8 @@ class SNOpt(torch.optim.Optimizer):
         *,
         damping: float = 0.05,
         refresh: int = 100,
+        spectrum: Spectrum = "running",
+        average: float = 0.75,
         decay: float = 0.0,
         radius: float | None = None,
         layers: Which = "ode",
@@ -81,13 +108,19 @@ class SNOpt(torch.optim.Optimizer):
             raise ValueError(f"refresh is {refresh}; it is a number of steps, 1 or more")
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}; it has to be at least 0 and less than 1")
+        if spectrum not in SPECTRA:
+            raise ValueError(f"spectrum is {spectrum!r}; it is one of {', '.join(map(repr, SPECTRA))}")
+        if not 0 <= average < 1:
+            raise ValueError(f"average is {average}; it has to be at least 0 and less than 1")
+        if spectrum == "samples" and layers != "ode":
+            raise ValueError("gradients of single samples are known in solves alone: use layers='ode' with them")
         if radius is not None and not radius > 0:
             raise ValueError(f"radius is {radius}; it has to be positive, or None")
         if layers not in ("ode", "all"):
             raise ValueError(f"layers is {layers!r}; it is 'ode' or 'all'")
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {reduction!r}; it is 'mean' or 'sum'")
-        self._sums = KroneckerSums(self._drop)
+        self._sums = SampleIntegrals() if spectrum == "samples" else KroneckerSums(self._drop)
         self._gather = Gather(model, self._sums, layers=layers, fields=fields, samples=samples)
         self._layers = cast(list[Layer], list(dict.fromkeys(self._gather.stands_for.values())))
         parameters = [p for layer in self._layers for p in (layer.weight, layer.bias) if isinstance(p, nn.Parameter)]
@@ -105,16 +138,20 @@ class SNOpt(torch.optim.Optimizer):
                 stacklevel=2,
             )
         options = {"damping": damping, "refresh": int(refresh), "decay": decay, "radius": radius}
-        options |= {"reduction": reduction, "steps": 0}
+        options |= {"spectrum": spectrum, "average": average, "reduction": reduction, "steps": 0}
         super().__init__(list(dict.fromkeys(parameters)), options)
         self._prepare()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, closure: Callable[[], Any] | None = None, *, samples: int | None = None
+    ) -> Any:
         """Precondition the gradients in place.
 
         Args:
             closure: evaluates the loss and its gradients first, as in other optimizers.
+            samples: how many samples this batch has, for the running average; by default as many as at the last
+                refresh, as in the published code. A last, smaller batch of an epoch is such a case.
 
         Returns:
             What the closure returned, or None.
@@ -143,6 +180,8 @@ class SNOpt(torch.optim.Optimizer):
             slope = bias.grad if shape.bias and bias is not None and bias.requires_grad else None
             frozen = shape.bias and slope is None
             gradient = shape.matrix(weight.grad, weight.new_zeros(len(weight)) if frozen else slope)
+            if group["spectrum"] == "running":
+                self._average(basis, gradient, samples or state["samples"], group)
             preconditioned = basis.precondition(gradient, group["damping"])
             if group["radius"] is not None:
                 products.append((preconditioned * gradient).sum())
@@ -159,6 +198,12 @@ class SNOpt(torch.optim.Optimizer):
         self._prepare()
         return loss
 
+    @staticmethod
+    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+        """The spectrum, in place, after one more gradient of a batch; that of a sum is `samples` times too large."""
+        by = samples if group["reduction"] == "mean" else 1 / samples
+        basis.spectrum.lerp_(by * basis.rotated(gradient).square(), 1 - group["average"])
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state.
 
@@ -166,6 +211,9 @@ class SNOpt(torch.optim.Optimizer):
             state_dict: what `state_dict()` of an optimizer of the same model gave.
         """
         super().load_state_dict(state_dict)
+        for group in self.param_groups:  # what was saved before there was a choice
+            group.setdefault("spectrum", "factors")
+            group.setdefault("average", 0.75)
         self._prepare()
 
     def close(self) -> None:
@@ -193,7 +241,7 @@ class SNOpt(torch.optim.Optimizer):
         self._gather.remove()
         try:
             self._gather.finish()
-            found = self._sums.factors(along=self._gather.of_field, reduction=group["reduction"])
+            found, samples, blocks = self._found(group["reduction"])
         finally:
             self._sums.clear()
             self._gather.reset()
@@ -204,7 +252,24 @@ class SNOpt(torch.optim.Optimizer):
                     "the curvature of a layer is infinite or NaN. Usual cause: the loss diverged, or an ODE solution "
                     "grew without bound. Try a smaller learning rate, or a larger damping."
                 )
-            self._keep(self.state[cast(Layer, layer).weight], factors, group["decay"])
+            state = self.state[cast(Layer, layer).weight]
+            self._keep(state, factors, group["decay"])
+            state["samples"] = samples[layer]
+            if layer in blocks:
+                basis = Eigenbasis(state["columns"], state["outputs"], state["spectrum"])
+                state["spectrum"] = basis.reestimated(blocks.pop(layer).integrals).spectrum
+
+    def _found(self, reduction: Reduction) -> tuple[dict[Any, Factors], dict[Any, int], dict[Any, Blocks]]:
+        """What a refresh gathered, by layer: factors, how many samples they are of, blocks of single samples."""
+        if isinstance(self._sums, SampleIntegrals):
+            blocks = self._sums.blocks(reduction)
+            return (
+                {layer: block.factors for layer, block in blocks.items()},
+                {layer: len(block.A) for layer, block in blocks.items()},
+                blocks,
+            )
+        found = self._sums.factors(along=self._gather.of_field, reduction=reduction)
+        return found, {layer: self._sums.samples(layer) for layer in found}, {}
 
     @staticmethod
     def _keep(state: dict[str, Tensor], factors: Factors, decay: float) -> None:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from .summary import COLUMNS, by_claim, identifier, outcome
+from odecheck.foreign import markdown, one_line
+
+from .facts import versions_in
+from .summary import by_claim, columns_of, identifier, outcome
 
 if TYPE_CHECKING:
     from odecheck.record import Record
 
-SCHEMA = 1
+SCHEMA = 2
 # what GitHub takes as the summary of one step
 SUMMARY_BYTES = 1024 * 1024
 LONGEST_FAILURE = 20_000
@@ -81,7 +84,7 @@ def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -
             )
         elif kind not in ("passed", "refuted as stated"):
             counts["skipped"] += 1
-            reason = record.expected_failure if kind == "expected failure" else record.message
+            reason = record.expected_failure if kind == "expected failure" else record.decides or record.message
             ElementTree.SubElement(case, "skipped", type=kind, message=_text(f"{kind}: {reason}"))
     totals = {
         "tests": len(records),
@@ -150,16 +153,17 @@ def to_summary(
     """
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
-    judged = len(records) - kinds.count("not applicable")
+    judged = len(records) - kinds.count("not applicable") - kinds.count("not asked")
     head = f"all {judged:,} verdicts are as expected"
     if failed:
         head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
     elif "inconclusive" in kinds:
         head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
-    versions: Mapping[str, Any] = facts.get("versions") or {}
-    made = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-    parts = [f"## odecheck: {head}\n\n{_cell(made)}\n\n", _by_claim(records)]
+    made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
+    parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]
+    undecided = [record for record, kind in zip(records, kinds, strict=True) if kind == "inconclusive"]
+    parts += [f"\n{_undecided(record)}\n" for record in undecided]
     text, left = "", room
     for i, part in enumerate(parts):
         more = f"\nAnd {len(parts) - i:,} more that did not fit here.\n"
@@ -171,25 +175,26 @@ def to_summary(
 
 
 def _by_claim(records: Sequence[Record]) -> str:
-    titles = [title for title, _, _ in COLUMNS]
+    columns = columns_of(records)
+    titles = [title for title, _, _ in columns]
     lines = ["| claim | " + " | ".join(titles) + " |", "|---" + "|---:" * len(titles) + "|"]
     for row in by_claim(records):
-        counts = (str(row.counts.get(kind, "")) for _, kind, _ in COLUMNS)
-        lines.append(f"| {_cell(row.claim)} | " + " | ".join(counts) + " |")
+        counts = (str(row.counts.get(kind, "")) for _, kind, _ in columns)
+        lines.append(f"| {markdown(row.claim)} | " + " | ".join(counts) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _failure(record: Record, run: str) -> str:
     """One failure, folded; names of users are no Markdown, and no tags."""
-    story = str(record)[:LONGEST_FAILURE]
+    show = f"odecheck show {identifier(record)}" + (f" --run {one_line(run)}" if run else "")
+    story = f"{str(record)[:LONGEST_FAILURE]}\n\n{show}"
     fence = "```"
     while fence in story:
         fence += "`"
-    title = _cell(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
-    show = f"odecheck show {identifier(record)}" + (f" --run {run}" if run else "")
-    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n\n{show}\n{fence}\n\n</details>\n"
+    title = markdown(f"{record.claim} {record.verdict}: {record.problem}; {record.subject}"[:300])
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{story}\n{fence}\n\n</details>\n"
 
 
-def _cell(text: str) -> str:
-    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _undecided(record: Record) -> str:
+    """One line: what is not decided, and what would decide it."""
+    return markdown(f"{record.claim} inconclusive: {record.problem}; {record.subject}. To decide it: {record.decides}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 Entry = dict[str, Any]
+# of each line, over what else it holds
+CHECKSUM = "checksum"
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -18,11 +22,15 @@ def replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def write_table(path: Path, frame: Any, **options: Any) -> None:
-    """Write a DataFrame as a parquet file, whole or not at all. options: of `DataFrame.to_parquet`."""
-    temporary = path.with_name(path.name + ".tmp")
-    frame.to_parquet(temporary, index=False, **options)
-    temporary.replace(path)
+def regular(path: Path) -> Path:
+    """The path of a file that can be read to its end, which a pipe or a device has none of.
+
+    Raises:
+        OSError: it is no such file, or not there.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path} is no regular file")
+    return path
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -30,31 +38,62 @@ def digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def parsed(text: str | bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: it is none, or is nested deeper than anything that is written here.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry) + "\n"
+    return json.dumps({**entry, CHECKSUM: digest(entry)}) + "\n"
 
 
 class Journal:
     """A file of one JSON object a line, to which entries are added; it is made with the first of them.
+
+    Each line has a checksum. One that is not what was written is left out; lines of older versions have none.
 
     Args:
         path: of the file.
 
     Attributes:
         path: of the file.
-        entries: those that it had when it was opened, without lines that were cut off.
+        entries: those that it had when it was opened, without lines that were cut off or changed.
         damaged: these, in words.
+        checked: whether all entries have a checksum.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries, self.damaged = list[Entry](), list[str]()
+        self.entries, self.damaged, self.checked = list[Entry](), list[str](), True
         self._file: IO[str] | None = None
-        for number, line in enumerate(path.read_bytes().split(b"\n") if path.exists() else (), start=1):
-            try:
-                self.entries += [json.loads(line)] if line.strip() else []
-            except ValueError:
-                self.damaged.append(f"{path.name}, line {number}: cut off after {len(line)} bytes")
+        for number, line in enumerate(_lines(path), start=1):
+            if line.strip():
+                self._take(f"{path.name}, line {number}", line)
+
+    def _take(self, where: str, line: bytes) -> None:
+        try:
+            found = parsed(line)
+        except ValueError:
+            self.damaged.append(f"{where}: cut off after {len(line)} bytes")
+            return
+        if not isinstance(found, dict):
+            self.damaged.append(f"{where}: no row")
+            return
+        entry = cast(Entry, found)
+        stated = entry.pop(CHECKSUM, None)
+        if stated is None:
+            self.checked = False
+        elif stated != digest(entry):
+            self.damaged.append(f"{where}: not what was written, it has another checksum")
+            return
+        self.entries.append(entry)
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Write one entry; once this returns, the death of this process does not lose it."""
@@ -88,3 +127,7 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _lines(path: Path) -> list[bytes]:
+    return regular(path).read_bytes().split(b"\n") if os.path.lexists(path) else []

@@ -10,22 +10,52 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from odecheck.errors import BadInput
-from odecheck.judge import Verdict
-from odecheck.record import COLUMNS, Record
+from odecheck.foreign import said
+from odecheck.record import Record
 
-from .journal import Journal, digest, replace, write_table
+from .commit import described
+from .facts import (
+    CHECKSUM,
+    SCHEMA,
+    changed,
+    command_of,
+    kind_of,
+    read_facts,
+    refuse_other_shapes,
+    same_cases,
+    same_kind,
+)
+from .journal import Journal, digest, replace
+from .lock import Lock
+from .reading import forget_changed, frame, read_records, without_checksums
+from .table import write_table
 
-SCHEMA = 1
+__all__ = [
+    "SCHEMA",
+    "RunFolder",
+    "Store",
+    "about",
+    "command_of",
+    "frame",
+    "kind_of",
+    "read",
+    "read_facts",
+    "read_records",
+    "same_kind",
+    "taken",
+    "versions",
+    "without_checksums",
+]
+
 LIBRARIES = ("odecheck", "torch", "torchdiffeq", "numpy", "scipy")
 
 
@@ -37,7 +67,7 @@ def about(cases: Mapping[str, Any], *, seed: int, **more: Any) -> dict[str, Any]
         "device": "cpu",
         "platform": platform.platform(),
         "seed": seed,
-        "commit": _commit(),
+        "commit": described(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "finished": None,
@@ -58,20 +88,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
 def taken(place: str | os.PathLike[str], remove: str = "rm -r") -> BadInput:
     """The refusal of a place that holds a run already."""
     return BadInput(
@@ -88,10 +104,11 @@ class RunFolder:
         folder: where.
         facts: what run.json says.
         belongs: names of the facts without which rows of the run do not belong together; their digest is written too.
+        lock: of the folder; `close` gives it back.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, Any], belongs: Sequence[str]) -> None:
-        self.folder, self.facts, self.belongs = folder, facts, belongs
+    def __init__(self, folder: Path, facts: dict[str, Any], belongs: Sequence[str], lock: Lock) -> None:
+        self.folder, self.facts, self.belongs, self.lock = folder, facts, belongs, lock
 
     @classmethod
     def open(
@@ -118,31 +135,60 @@ class RunFolder:
 
         Raises:
             BadInput: for a folder that holds a run where `resume` is False, or one of another command, of another
-                version of the format, that `same` refuses, or whose facts were changed since they were written.
+                version of the format, that `same` refuses, whose facts were changed since they were written, or that
+                another process is at work on.
         """
         path = Path(folder)
-        if not resume and any((path / name).exists() for name in ("run.json", *tables)):
-            raise taken(folder)
-        if (path / "run.json").exists():
-            known = read_facts(path)
-            same_kind(path, known, kind_of(facts))
-            same(path, known, facts)
-            _as_written(path, known, belongs)
-            facts = {**onwards(known, facts), "finished": None}
+        _is_free(path, resume, tables)
         path.mkdir(parents=True, exist_ok=True)
-        opened = cls(path, facts, belongs)
-        opened.write_facts()
+        lock = Lock(path)
+        try:
+            _is_free(path, resume, tables)  # a process that had it a moment ago may have begun a run
+            if os.path.lexists(path / "run.json"):
+                known = read_facts(path)
+                refuse_other_shapes(path, known)
+                same_kind(path, known, kind_of(facts))
+                try:
+                    same(path, known, facts)
+                    _as_written(path, known, belongs)
+                    facts = {**onwards(known, facts), "finished": None}
+                except (KeyError, TypeError, IndexError, AttributeError) as error:
+                    raise _of_no_run(path, error) from error
+            opened = cls(path, facts, belongs, lock)
+            opened.write_facts()
+        except BaseException:
+            lock.release()
+            raise
         return opened
 
     def write_facts(self) -> None:
-        """Write run.json, with the digest of what belongs together."""
+        """Write run.json, with the digest of what belongs together, and a checksum of it all."""
         self.facts["digest"] = _belonging(self.facts, self.belongs)
+        self.facts[CHECKSUM] = digest({k: v for k, v in self.facts.items() if k != CHECKSUM})
         replace(self.folder / "run.json", (json.dumps(self.facts, indent=1) + "\n").encode())
 
     def finish(self) -> None:
         """Say that the run has ended, and when."""
         self.facts["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.write_facts()
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        self.lock.release()
+
+
+def _of_no_run(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"{path / 'run.json'} does not say what a run says ({said(error)})",
+        "a file that was edited, or of another program",
+        f"another --run; odecheck report {path} shows what is in this one",
+    )
+
+
+def _is_free(path: Path, resume: bool, tables: Sequence[str]) -> None:
+    if not resume and any(os.path.lexists(path / name) for name in ("run.json", *tables)):
+        raise taken(path)
 
 
 def _belonging(facts: Mapping[str, Any], belongs: Sequence[str]) -> str:
@@ -156,123 +202,55 @@ def _as_written(path: Path, known: Mapping[str, Any], belongs: Sequence[str]) ->
             "a file that was edited, or of another run",
             f"the run.json of this run, or another --run; odecheck report {path} shows what is in this one",
         )
+    if trouble := changed(known):
+        raise BadInput(
+            f"{path / 'run.json'} {trouble}",
+            "a file that was edited, or a disk that changed it",
+            f"another --run; odecheck report {path} shows what is in this one",
+        )
 
 
 class Store:
-    """The run folder of records. records: those that it already has. damaged: what could not be read, in words."""
+    """The run folder of records.
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
+    records: those that it already has. damaged: what could not be read, in words. changed: how many of its records were
+    of other code than what is asked now, in words; they are not there any more.
+    """
+
+    def __init__(self, run: RunFolder, changed: str = "") -> None:
+        self.run, self.changed = run, changed
         self.records, self.damaged = read_records(run.folder)
         self._journal = Journal(run.folder / "journal.jsonl")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], facts: dict[str, Any], *, resume: bool) -> Store:
         """Begin a run, or go on with one that consists of the same cases. Raises BadInput as `RunFolder.open` does."""
-        return cls(
-            RunFolder.open(folder, facts, resume=resume, belongs=("cases", "seed", "versions"), same=_same_cases)
-        )
+        told: list[str] = []
+
+        def onwards(known: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+            told.append(forget_changed(Path(folder), known["cases"], now["cases"]))
+            return {**known, "cases": now["cases"]}
+
+        belongs = ("cases", "seed", "versions")
+        run = RunFolder.open(folder, facts, resume=resume, belongs=belongs, same=same_cases, onwards=onwards)
+        return cls(run, "".join(told))
 
     def add(self, record: Record) -> None:
         """Write one record; once this returns, the death of this process does not lose it."""
         self._journal.add(asdict(record))
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal, and let other processes have the folder."""
         self._journal.close()
+        self.run.close()
 
     def finish(self, records: Sequence[Record]) -> None:
         """Write all records of the ended run as one table in the place of the journal."""
-        write_table(self.run.folder / "records.parquet", frame(records))
+        # as it is, so that a byte that is changed costs one row and not a column
+        plain: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        write_table(self.run.folder / "records.parquet", frame(records), **plain)
         self._journal.remove()
         self.run.finish()
-
-
-def kind_of(facts: Mapping[str, Any]) -> str:
-    """The command that a run is of: verify (or `check`), conformance, train or cost; nothing where it is of none."""
-    found = facts.get("cases")
-    cases: Mapping[str, Any] = cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
-    if "claims" in cases and "pairs" in cases:
-        return "conformance" if "conformance" in facts else "verify"
-    return "train" if "task" in cases else "cost" if "source" in cases else ""
-
-
-def same_kind(path: Path, known: Mapping[str, Any], kind: str) -> None:
-    """Raises BadInput where the run in `path` is of another command than `kind`."""
-    if kind_of(known) != kind:
-        other = kind_of(known)
-        raise BadInput(
-            f"the run in {path} is of {f'odecheck {other}' if other else 'no command that is known'}, not of {kind}",
-            "the --run of another command",
-            f"another --run, or without --resume a new one; odecheck report {path} shows what is in this one",
-        )
-
-
-def _same_cases(path: Path, known: dict[str, Any], facts: dict[str, Any]) -> None:
-    for what in ("claims", "pairs"):
-        old, new = known["cases"][what], facts["cases"][what]
-        if old != new:
-            gone = [x for x in old if x not in new]
-            added = [x for x in new if x not in old]
-            raise BadInput(
-                f"the run in {path} has other {what}: there {gone[:3]}, here {added[:3]}",
-                "another target, tier, filter or claim than when the run began, or a problem that was changed",
-                f"the same command as before ({' '.join(known['command'])}), or another --run",
-            )
-    if known["seed"] != facts["seed"]:
-        raise BadInput(
-            f"the run in {path} has seed {known['seed']}, not {facts['seed']}",
-            "another --seed than before",
-            f"--seed {known['seed']}, or another --run",
-        )
-    if known["versions"] != facts["versions"]:
-        raise BadInput(
-            f"the run in {path} was begun with {_differences(known['versions'], facts['versions'])}",
-            "a library or Python was changed in between",
-            "another --run: records of two versions do not belong into one table",
-        )
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {old.get(name)} (now {new.get(name)})" for name in new if old.get(name) != new.get(name))
-
-
-def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read run.json.
-
-    Args:
-        folder: of the run.
-
-    Returns:
-        What it says.
-
-    Raises:
-        BadInput: there is none, or one that is torn or of another version of the format.
-    """
-    path = Path(folder) / "run.json"
-    try:
-        facts: Any = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(
-            f"there is no run in {folder}",
-            "another folder, or no run yet",
-            "odecheck verify --run DIR, then odecheck show RECORD --run DIR",
-        ) from None
-    except ValueError as error:
-        raise BadInput(
-            f"{path} cannot be read: {error}",
-            "a disk that was full, or another program's file",
-            f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
-        ) from error
-    seen = cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
-    if seen.get("schema") != SCHEMA:
-        versions = seen.get("versions", {})
-        raise BadInput(
-            f"the run in {folder} has format version {seen.get('schema')}, and this odecheck reads {SCHEMA}",
-            "a run of another version of odecheck",
-            f"pip install odecheck=={versions.get('odecheck') or 'VERSION'} to read it, or another --run",
-        )
-    return seen
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
@@ -288,41 +266,3 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Record]]:
         BadInput: as `read_facts`.
     """
     return read_facts(folder), read_records(Path(folder))[0]
-
-
-def read_records(folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of a folder, each case once, and in words what could not be read."""
-    rows: list[Any] = []
-    damaged: list[str] = []
-    table = folder / "records.parquet"
-    if table.exists():
-        import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-        try:
-            rows += cast(Any, pd).read_parquet(table).to_dict("records")
-        except Exception as error:  # whatever pyarrow makes of a torn file
-            damaged.append(f"{table.name}: {str(error).splitlines()[0]}")
-    written = Journal(folder / "journal.jsonl")
-    rows += written.entries
-    damaged += written.damaged
-    kept: dict[tuple[str, str, str], Record] = {}
-    for one in rows:
-        row = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
-        if set(row) != set(COLUMNS):
-            damaged.append(f"a row without the columns of a record: {str(cast(object, one))[:60]}")
-            continue
-        try:
-            row["verdict"] = Verdict(row["verdict"])
-            record = Record(**row)
-        except ValueError:
-            damaged.append(f"a row of no known verdict: {str(row['verdict'])[:60]!r}")
-            continue
-        kept[record.key] = record
-    return list(kept.values()), damaged
-
-
-def frame(records: Sequence[Record]) -> Any:
-    """The records as a pandas DataFrame, one row each."""
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-    return pd.DataFrame([{**vars(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))

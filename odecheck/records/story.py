@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from odecheck.foreign import for_terminal, one_line
+
+from .facts import versions_in
 from .summary import identifier
+
+# what a run of the command line keeps of how its subjects and problems were asked for, beside the targets
+ASKED = ("tier", "state", "times")
 
 if TYPE_CHECKING:
     from odecheck.record import Record
@@ -33,6 +39,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             + (f", but known to fail: {record.expected_failure}" if record.expected_failure else ""),
         ),
         ("message", record.message if record.message != statement else ""),
+        ("to decide it", record.decides),
         ("as expected", "yes" if record.ok else "no"),
     ]
     if record.worst:
@@ -44,6 +51,7 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             ("ratio", f"{record.ratio:.12g} (observed / should be)"),
             ("would have seen", f"a relative defect of {record.resolved:.3g}, asked for {record.resolution:.3g}"),
             ("terms of the bar", _terms(record)),
+            ("looked at", record.narrowest),
         ]
     pairs.append(
         (
@@ -51,10 +59,12 @@ def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:
             f"{record.nfe} evaluations of the field, {record.solves} solves, {record.seconds:.3f} s; {record.target}",
         )
     )
-    versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items() if v)
-    pairs.append(("made with", f"{versions}; seed {facts.get('seed')}; commit {facts.get('commit') or 'none'}"))
+    versions = ", ".join(f"{name} {number}" for name, number in versions_in(facts).items())
+    pairs.append(
+        ("made with", f"{versions}; seed {facts.get('seed')}; commit {one_line(facts.get('commit') or 'none')}")
+    )
     lines += [f"{name:<17}{_indented(text)}" for name, text in pairs if text]
-    return "\n".join([*lines, "", "Again, in Python:", "", reproducer(record, facts)])
+    return for_terminal("\n".join([*lines, "", "Again, in Python:", "", reproducer(record, facts)]))
 
 
 def _terms(record: Record) -> str:
@@ -67,17 +77,18 @@ def _indented(text: str) -> str:
 
 
 def reproducer(record: Record, facts: Mapping[str, Any]) -> str:
-    """Python that runs this one case again and prints its record."""
-    source = facts.get("source")
-    if source is None:
+    """Python that runs this one case again and prints its record; what the run says is a literal in it."""
+    source: object = facts.get("source")
+    if not isinstance(source, dict):
         return f"odecheck.check([(subject, problem)], claims={record.claim!r})  # the run was made from Python"
+    asked = cast("dict[str, Any]", source)
     arguments = ", ".join(
-        [repr(source["targets"]), *(f"{k}={v!r}" for k, v in source.items() if k != "targets" and v is not None)]
+        [repr(asked.get("targets")), *(f"{k}={asked[k]!r}" for k in ASKED if asked.get(k) is not None)]
     )
     return (
         "import odecheck\n"
         f"pairs = odecheck.pairs({arguments})\n"
         f"wanted = {(record.subject, record.problem)!r}\n"
         "pair = next(p for p in pairs if (p[0].name, p[1].name) == wanted)\n"
-        f"print(odecheck.check([pair], claims={record.claim!r}, seed={facts.get('seed', 0)})[0])"
+        f"print(odecheck.check([pair], claims={record.claim!r}, seed={facts.get('seed', 0)!r})[0])"
     )

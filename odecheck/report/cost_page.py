@@ -12,6 +12,7 @@ from typing import Any
 
 from odecheck.cost.precision import COLUMNS, at_equal_error
 from odecheck.cost.quantities import QUANTITIES
+from odecheck.records.table import write_table
 from odecheck.report.static import needs_figures
 from odecheck.report.text import COLOURS
 
@@ -68,7 +69,7 @@ def write(rows: Any, folder: Path, error: float, about: Mapping[str, Any]) -> Pa
     pd: Any = import_module("pandas")
     frame: Any = pd.DataFrame(rows, columns=list(COLUMNS))
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_parquet(folder / "cost.parquet", index=False)
+    write_table(folder / "cost.parquet", frame)
     _draw(frame, error, folder)
     path = folder / "cost.md"
     path.write_text(markdown(frame, error, about))

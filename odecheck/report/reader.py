@@ -82,6 +82,6 @@ def read_all(folders: Sequence[str | os.PathLike[str]]) -> Found:
 
 
 def _name(folder: Path, taken: Mapping[str, Any]) -> str:
-    name = folder.resolve().name
+    name = Path(os.path.realpath(folder)).name
     names = [name, *(f"{name} ({n})" for n in range(2, 1000))]
     return next(n for n in names if n not in taken)

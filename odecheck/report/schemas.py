@@ -5,12 +5,14 @@ Each file of `tables/` has one, `KIND`: most are parquet files with columns of t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+from odecheck.records.journal import parsed, regular
+from odecheck.records.table import read_table
 
 from .text import tidy
 
@@ -111,11 +113,10 @@ class Parquet(Kind):
     def table(self, path: Path) -> tuple[Any, list[str]]:
         """A table with all columns of its kind, and what is wrong with it; None where it says nothing."""
         pd: Any = import_module("pandas")
-        problems: list[str] = []
-        try:
-            read: Any = pd.read_parquet(path)
-        except Exception as error:  # whatever pyarrow makes of a torn file
-            return None, [f"cannot be read, so it is not shown: {tidy(str(error).splitlines()[0])[:200]}"]
+        whole = read_table(path)
+        if whole.frame is None:
+            return None, [f"cannot be read, so it is not shown: {tidy(one)[:200]}" for one in whole.damaged]
+        read, problems = whole.frame, [f"{tidy(one)}: these are not shown" for one in whole.damaged]
         lacking = [column for column in self.needed if column not in read]
         if lacking:
             return None, [f"has no column {', '.join(lacking)}, so it is not shown"]
@@ -130,13 +131,22 @@ class Parquet(Kind):
             made[column] = [tidy(v) for v in read[column]] if column in read else ""
         for column in self.numbers:
             values: Any = read[column].to_numpy() if column in read else float("nan")
-            numbers: Any = pd.to_numeric(pd.Series(values, index=made.index), errors="coerce")
-            numbers = numbers.astype(float)
+            numbers: Any = _numeric(pd.Series(values, index=made.index))
             bad = int((numbers.isna() & pd.Series(values, index=made.index).notna()).sum())
             if bad:
                 problems.append(f"{bad} of {len(made)} values of {column} are no numbers: shown empty")
             made[column] = numbers
         return made, problems
+
+
+def _numeric(values: Any) -> Any:
+    """A pandas Series as numbers; NaN for what is none, lists and tables among them."""
+    pd: Any = import_module("pandas")
+    try:
+        return pd.to_numeric(values, errors="coerce").astype(float)
+    except (TypeError, ValueError, OverflowError):
+        plain = [v if isinstance(v, int | float | str) else None for v in values]
+        return pd.to_numeric(pd.Series(plain, index=values.index, dtype=object), errors="coerce").astype(float)
 
 
 class JsonFile(Kind):
@@ -150,8 +160,8 @@ class JsonFile(Kind):
 
     def read(self, place: Path, run: str) -> Piece:
         try:
-            return Piece(self.parsed(place.read_text(encoding="utf-8")), run)
-        except (OSError, ValueError, TypeError) as error:
+            return Piece(self.parsed(regular(place).read_text(encoding="utf-8")), run)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             said = f"{place.name} cannot be read, so it is not shown: {tidy(str(error))[:200]}"
             return Piece(None, run, damaged=[said])
 
@@ -164,7 +174,7 @@ def _facts(table: Path) -> Mapping[str, Any]:
     """The facts beside a table, where there are any that can be read: in run.json, or in a file of the table's name."""
     for path in (table.with_name("run.json"), table.with_suffix(".json")):
         try:
-            facts: Any = json.loads(path.read_text(encoding="utf-8"))
+            facts: Any = parsed(regular(path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(facts, dict):

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from odecheck.foreign import words
+
 # Okabe and Ito's colours, told apart by readers of every kind of colour vision; then dashes and symbols tell more
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a900")
 LONGEST_LABEL = 60
@@ -278,9 +280,9 @@ def slug(number: int, text: str) -> str:
 
 def tidy(text: Any) -> str:
     """Text that every file format takes, not longer than anybody reads."""
-    if text is None or text != text:
+    if text is None or (isinstance(text, float) and math.isnan(text)):
         return ""
-    whole = str(text)
+    whole = words(text, 2 * LONGEST_TEXT) if not isinstance(text, str) else text
     if len(whole) <= LONGEST_TEXT and whole.isprintable():
         return whole
     kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in whole[:LONGEST_TEXT])

@@ -13,6 +13,7 @@ from odecheck_reference.fields import Switched
 from odecheck.claim import Claim
 from odecheck.engines.script_call import Call
 from odecheck.errors import BadInput, Unsupported
+from odecheck.foreign import comment
 from odecheck.subject import Subject, tensor
 
 from . import fields
@@ -46,13 +47,13 @@ def script(
         expected: of the row.
         bar: of the row.
         worst: the index of the row's worst component, as text.
-        library: name and version, for the first line.
+        library: name and version, for the first line, which is a comment whatever they are.
 
     Returns:
         Python text that needs the library, numpy and scipy.
 
     Raises:
-        BadInput: a claim, field or library that has no text, or no jinja2.
+        BadInput: a claim, field or library that has no text, an index or numbers that are none, or no jinja2.
         Unsupported: a question that cannot be asked of the library.
     """
     try:
@@ -68,9 +69,9 @@ def script(
     variables = _variables(question)
     of_row = bar_text(observed, expected, bar, relative=question.relative)
     variables |= {
-        "title": _shortened(claim.text),
-        "library": library or subject.engine.name,
-        "torch": torch.__version__,
+        "title": comment(_shortened(claim.text)),
+        "library": comment(library or subject.engine.name),
+        "torch": comment(torch.__version__),
         "bar": question.bar or (variables["granted"] if question.granted else of_row),
     }
     text = environment.get_template(f"{question.kind}.py.j2").render(**variables)

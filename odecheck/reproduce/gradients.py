@@ -11,15 +11,16 @@ from odecheck_reference import Problem
 from odecheck_reference import solution as exact_solution
 from odecheck_reference.losses import Linear as LinearLoss
 
-from odecheck.claims.libraries import derivatives, tolerance
+from odecheck.claims.libraries import derivatives, outputs
 from odecheck.claims.libraries import usage as use
 from odecheck.claims.libraries.parameters import float32_problem, loosened
+from odecheck.claims.shared import promises
 from odecheck.engines.base import jumps_of
 from odecheck.engines.script_call import Call
 from odecheck.solvers import Stepped, Toleranced
 from odecheck.subject import Subject
 
-from .question import Question, finest, index_of, loss_text, worst_part
+from .question import Question, finest, index_of, loss_text, part_of, worst_part
 from .solutions import parts_of
 
 WANTED = {
@@ -29,6 +30,7 @@ WANTED = {
     "DER-2": ("times",),
     "DER-3": ("times",),
     "DER-6": ("times",),
+    "DER-18": ("times",),
 }
 EXACT = "loss(torch.tensor(exact(y, theta, times)))"
 
@@ -49,17 +51,24 @@ def _parts(claim_id: str, subject: Subject, problem: Problem) -> Sequence[Proble
             return derivatives.interior_only(problem)
         case "DER-5" | "DER-6":
             return derivatives.turned(problem)
+        case "DER-18":
+            return outputs.many_times(problem)
+        case "DER-19":
+            return (*outputs.many_times(problem), *outputs.late_times(problem))
+        case "DER-20":
+            return outputs.pieces(problem)
         case _:
             return (problem,)
 
 
 def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
-    """NODE-1 to NODE-3, DER-1 to DER-9, DER-17: derivatives in the start, the parameters or the times."""
+    """NODE-1 to NODE-3, DER-1 to DER-9, DER-17 to DER-20: derivatives in the start, the parameters or the times."""
     wanted = WANTED.get(claim_id, ("start", "field.p"))
     parts = _parts(claim_id, subject, problem)
     part = parts[0]
     if len(parts) > 1:
-        part = worst_part(parts, [p.y0.size + len(p.theta) for p in parts], worst)
+        of_times = wanted == ("times",)
+        part = worst_part(parts, [len(p.ts) if of_times else p.y0.size + len(p.theta) for p in parts], worst)
     carried = part.running is not None
     start = part.y0.size + (len(part.y0) if carried else 0)
     sizes = {"start": start, "field.p": len(part.theta), "times": len(part.ts)}
@@ -73,9 +82,9 @@ def gradient(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Q
     if claim_id == "DER-17":
         assert isinstance(subject.solver, Toleranced)
         rung = index_of(worst, 2)
-        at = [subject, subject.refined(), at][rung]
-        granted = tolerance.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
-        granted *= tolerance.SAFETY / tolerance.stages_of(subject.solver)
+        at = part_of([subject, subject.refined(), at], rung, worst)
+        granted = promises.of_derivatives(subject.solver, part, subject.solver.rtol / 10**rung)
+        granted *= promises.SAFETY / promises.stages_of(subject.solver)
 
     def lines(call: Call) -> list[str]:
         if call.language == "jax":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from odecheck_reference import Problem, losses
 
 from odecheck.errors import BadInput
+from odecheck.foreign import literal
 from odecheck.subject import Subject
 
+T = TypeVar("T")
 Variables = dict[str, Any]
 SHOW = "odecheck show ROW, which runs the case again with odecheck"
 
@@ -52,9 +54,53 @@ def finest(subject: Subject) -> Subject:
     return subject.refined().refined()
 
 
+def indices(worst: str) -> list[int]:
+    """The index of a row's worst component.
+
+    Args:
+        worst: as rows have it: "[0, 3]", or empty.
+
+    Returns:
+        Whole numbers.
+
+    Raises:
+        BadInput: it is anything else.
+    """
+    if not re.fullmatch(r"|\[(\d{1,9}(, \d{1,9})*)?\]", worst):
+        raise _no_such_component(worst)
+    return [int(number) for number in re.findall(r"\d+", worst)]
+
+
+def _no_such_component(worst: str) -> BadInput:
+    return BadInput(
+        f"the row says that its worst component is {literal(worst)}, which its claim does not have",
+        "a row that was changed since it was written, or of another version of odecheck",
+        "the command of that run again, which writes the row anew",
+    )
+
+
+def part_of(parts: Sequence[T], number: int, worst: str) -> T:
+    """One of what a claim consists of.
+
+    Args:
+        parts: all of them.
+        number: which one.
+        worst: the index that it comes from, for the message.
+
+    Returns:
+        The part.
+
+    Raises:
+        BadInput: there is none of this number.
+    """
+    if not 0 <= number < len(parts):
+        raise _no_such_component(worst)
+    return parts[number]
+
+
 def index_of(worst: str, otherwise: int) -> int:
-    """The first index of a row's worst component."""
-    return int(ast.literal_eval(worst)[0]) if worst else otherwise
+    """The first index of a row's worst component. Raises BadInput where it is none."""
+    return (indices(worst) or [otherwise])[0]
 
 
 def worst_part(parts: Sequence[Problem], sizes: Sequence[int], worst: str) -> Problem:
@@ -68,10 +114,10 @@ def worst_part(parts: Sequence[Problem], sizes: Sequence[int], worst: str) -> Pr
     Returns:
         One of the parts.
     """
-    index = ast.literal_eval(worst) if worst else [0]
+    index = indices(worst) or [0]
     if len(index) != 1:
-        return parts[index[0]] if index else parts[0]
-    return parts[int(np.searchsorted(np.cumsum(sizes), index[0], side="right"))]
+        return part_of(parts, index[0], worst)
+    return part_of(parts, int(np.searchsorted(np.cumsum(sizes), index[0], side="right")), worst)
 
 
 def loss_text(loss: object, *, carried: bool = False) -> tuple[str, str]:
@@ -108,7 +154,7 @@ def loss_text(loss: object, *, carried: bool = False) -> tuple[str, str]:
 def bar_text(observed: float, expected: float, bar: float, *, relative: bool) -> str:
     """The script's bar: half way between the row's bar and its gap."""
     gap = abs(observed - expected)
-    if not math.isfinite(gap):
+    if not math.isfinite(gap + bar):
         return "1e-6 * np.abs(true).max() + 1e-6"
     between = (bar + gap) / 2
     return f"{min(between, 1e-3):.3g} * np.abs(true).max()" if relative else f"{between:.3g}"

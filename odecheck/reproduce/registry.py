@@ -9,7 +9,7 @@ from odecheck_reference import Problem
 from odecheck.errors import BadInput
 from odecheck.subject import Subject
 
-from . import gradients, solutions
+from . import gradients, solutions, surroundings
 from . import usage as uses
 from .question import SHOW, Question
 
@@ -42,7 +42,7 @@ def ask(claim_id: str, subject: Subject, problem: Problem, worst: str = "") -> Q
 
 
 QUESTIONS: tuple[tuple[tuple[str, ...], Make], ...] = (
-    (("SOL-2", "SOL-13", "SOL-14"), solutions.states),
+    (("SOL-2", "SOL-13", "SOL-14", "SOL-19", "SOL-20", "SOL-21"), solutions.states),
     (("SOL-3", "SOL-4", "SOL-10", "SOL-11"), solutions.order),
     (("SOL-5",), solutions.tolerance),
     (("SOL-6", "SOL-7", "SOL-8", "SOL-9"), solutions.consistency),
@@ -50,9 +50,10 @@ QUESTIONS: tuple[tuple[tuple[str, ...], Make], ...] = (
     (("SOL-18",), solutions.promise),
     (("SOL-15",), solutions.single),
     (("SOL-16", "SOL-17"), solutions.form),
-    (("NODE-1", "NODE-2", "NODE-3", *(f"DER-{i}" for i in range(1, 10)), "DER-17"), gradients.gradient),
+    (("NODE-1", "NODE-2", "NODE-3", *(f"DER-{i}" for i in (*range(1, 10), *range(17, 21)))), gradients.gradient),
     (("NODE-4", "NODE-5"), gradients.invariant),
     (("DER-10", "DER-11", "DER-12", "DER-15", "DER-16", "USE-1"), gradients.graph),
+    (tuple(f"DER-{i}" for i in range(21, 26)), surroundings.around),
     (("DER-13",), uses.precision),
     (("DER-14",), gradients.single),
     (tuple(uses.ROUTES), uses.hessian),

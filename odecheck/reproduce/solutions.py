@@ -10,31 +10,41 @@ from odecheck_reference import Problem
 from odecheck_reference.bounded import Array
 
 from odecheck.claims.libraries import grids as steps
+from odecheck.claims.libraries import outputs
 from odecheck.claims.libraries import tolerance as tolerances
 from odecheck.claims.libraries.parameters import float32_problem, loosened
 from odecheck.claims.papers import convergence, solution
+from odecheck.claims.shared import promises
 from odecheck.claims.shared import tolerances as shared
 from odecheck.engines.script_call import Call
 from odecheck.errors import NotApplicable
 from odecheck.solvers import FixedStep, GivenSteps, Stepped
 from odecheck.subject import Subject
 
-from .question import Question, Variables, finest, index_of, worst_part
+from .question import Question, Variables, finest, index_of, part_of, worst_part
 
 
 def states(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
-    """SOL-2, SOL-13, SOL-14: the states themselves."""
-    parts = (problem,)
-    if claim_id == "SOL-13":
-        parts = steps.drawn_intervals(problem)
-    elif claim_id == "SOL-14":
-        parts = (steps.turned(problem),)
-    part = worst_part(parts, [int(np.prod(p.observations)) for p in parts], worst if claim_id == "SOL-13" else "")
+    """SOL-2, SOL-13, SOL-14, SOL-19 to SOL-21: the states themselves."""
+    several = {
+        "SOL-13": steps.drawn_intervals,
+        "SOL-19": outputs.many_times,
+        "SOL-20": outputs.pieces,
+        "SOL-21": outputs.other_sizes,
+    }
+    part = steps.turned(problem) if claim_id == "SOL-14" else problem
+    if claim_id in several:
+        parts = several[claim_id](problem)
+        ends = claim_id == "SOL-20"  # of a piece its end alone
+        part = worst_part(parts, [p.y0.size if ends else int(np.prod(p.observations)) for p in parts], worst)
 
     def lines(call: Call) -> list[str]:
         return [f"observed, true = {call.states()}, exact(y0, p, ts)"]
 
-    return Question("solution", "state", part, finest(subject), {"lines": lines, "needs_truth": True})
+    relative = claim_id == "SOL-21"
+    return Question(
+        "solution", "state", part, finest(subject), {"lines": lines, "needs_truth": True}, relative=relative
+    )
 
 
 def consistency(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
@@ -114,11 +124,11 @@ def tolerance(claim_id: str, subject: Subject, problem: Problem, worst: str) -> 
 def promise(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Question:
     """SOL-18: the states at the tolerance that is exceeded the most."""
     solver = shared.adaptive_of(subject)
-    tight = np.geomspace(*shared.TOLERANCES[solver.order], 9)[index_of(worst, 8)]
+    tight = part_of([float(x) for x in np.geomspace(*shared.TOLERANCES[solver.order], 9)], index_of(worst, 8), worst)
     ratio = shared.ratio_of(solver)
     at = replace(subject, solver=solver.with_tolerance(float(tight), float(ratio * tight)))
     asked = tolerances.asked_of(subject, problem)
-    granted = tolerances.SAFETY * tolerances.of_states(solver, asked, tight) / tolerances.stages_of(solver)
+    granted = promises.SAFETY * promises.of_states(solver, asked, tight) / promises.stages_of(solver)
 
     def lines(call: Call) -> list[str]:
         return [f"observed, true = {call.states()}, exact(y0, p, ts)"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,15 @@ from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.claims.find import found as named
 from odecheck.errors import BadInput
+from odecheck.foreign import said, words
+from odecheck.instruments.surroundings import Surroundings
+from odecheck.instruments.surroundings import seed as seeded
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
-from odecheck.record import Record, crashed, evaluate
+from odecheck.record import Record, crashed, evaluate, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
+from .limits import OutOfTime
 from .validation import validate
 
 Key = tuple[str, str, str]
@@ -47,13 +50,21 @@ class Case:
         """Evaluate the claim, with torch on one thread, so that the same case gives the same bits everywhere.
 
         Args:
-            seed: Of torch's and Python's random numbers.
+            seed: Of torch's, Python's and numpy's random numbers.
 
         Returns:
             Its record.
+
+        Raises:
+            KeyboardInterrupt: Of whoever waits, and none of the subject's.
         """
         with _reproducible(seed):
-            return evaluate(self.claim, self.subject, self.problem)
+            try:
+                return evaluate(self.claim, self.subject, self.problem)
+            except (KeyboardInterrupt, OutOfTime, GeneratorExit):
+                raise
+            except BaseException as ended:  # sys.exit() of a subject, and what else is no Exception
+                return crashed(self.claim, self.subject, self.problem, ending(ended))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +89,8 @@ class Unit:
     @property
     def keys(self) -> list[Key]:
         """The names of claim, subject and problem of each case, as `Record.key` has them."""
-        return [(claim.id, self.subject.name, self.problem.name) for claim in self.claims]
+        subject, problem = words(self.subject.name), words(self.problem.name)
+        return [(claim.id, subject, problem) for claim in self.claims]
 
     def without(self, done: Iterable[Key]) -> Unit:
         """What is left of it.
@@ -94,37 +106,58 @@ class Unit:
         return Unit(self.subject, self.problem, tuple(left))
 
     def run(self, *, seed: int = 0, validate: bool = True) -> Iterator[Record]:
-        """Evaluate its claims.
+        """Evaluate its claims; what they or the validation change of the process is put back after each of them.
 
         Args:
             seed: Of random numbers, set anew for each case.
             validate: Refuse bad input before the claims.
 
         Yields:
-            One record after the other.
-
-        Raises:
-            BadInput: Validation refuses the subject or the problem.
+            One record after the other; those of a subject that is refused, or that crashes, say so.
         """
-        kept = kept_so_far()
-        if validate:
-            self.validate(seed)
-        for case in self.cases:
-            with unit_of_work(kept):
-                record = case.run(seed)
-            yield record
+        kept, before = kept_so_far(), Surroundings()
+        try:
+            if validate and (trouble := self.trouble(seed)):
+                yield from trouble
+                return
+            for case in self.cases:
+                with unit_of_work(kept):
+                    record = case.run(seed)
+                before.restore()
+                yield record
+        finally:
+            before.restore()
 
-    def validate(self, seed: int = 0) -> None:
-        """Refuse a subject or a problem that cannot be verified.
+    def trouble(self, seed: int = 0) -> list[Record]:
+        """Validate, and say what came of it.
 
         Args:
             seed: Of random numbers.
 
-        Raises:
-            BadInput: What was seen, its usual cause, and what to type.
+        Returns:
+            Nothing where its claims may be asked; else the record of each: refused, or crashed on the way.
         """
         with _reproducible(seed):
-            validate(self.subject, self.problem)
+            try:
+                validate(self.subject, self.problem)
+            except (KeyboardInterrupt, OutOfTime, GeneratorExit):
+                raise
+            except BadInput as reason:
+                return self.refused(reason)
+            except BaseException as error:
+                return self.crashed(f"before any claim: {ending(error)}\n{where(error)}")
+        return []
+
+    def refused(self, reason: BadInput) -> list[Record]:
+        """The records of cases that cannot be verified.
+
+        Args:
+            reason: Why.
+
+        Returns:
+            A record with the verdict "error" for each claim.
+        """
+        return [refused(claim, self.subject, self.problem, reason) for claim in self.claims]
 
     def one_by_one(self) -> list[Unit]:
         """The same work in parts.
@@ -146,12 +179,25 @@ class Unit:
         return [crashed(claim, self.subject, self.problem, message) for claim in self.claims]
 
 
+def ending(error: BaseException) -> str:
+    """What is known of an end that was no answer.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        In words, that it would have ended the process where it would.
+    """
+    if isinstance(error, SystemExit):
+        return f"the subject ended its process: SystemExit({words(error.code, 300)})"
+    return said(error)
+
+
 @contextmanager
 def _reproducible(seed: int) -> Generator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-    random.seed(seed)
+    seeded(seed)
     try:
         yield
     finally:

@@ -14,8 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
+from odecheck.errors import BadInput
+
 GIB = 2**30
 SHOWN = 300
+# a century and an exabyte: what the system's own limits can be told
+LONGEST, LARGEST = 3.2e9, 2.0**60
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,28 @@ class Limits:
         cpu: Seconds of processor time, at the end of which the process is ended.
 
     Raises:
-        BadInput: A limit that is not positive.
+        BadInput: A limit that is not positive, or larger than any system takes.
     """
 
     seconds: float | None = None
-    memory: int | None = None
+    memory: float | None = None
     grace: float = 5.0
     cpu: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "memory", "cpu"):
+        for name, most in (("seconds", LONGEST), ("memory", LARGEST), ("cpu", LONGEST)):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                from odecheck.errors import BadInput
-
-                option, one = {"memory": ("--memory", 6)}.get(name, ("--timeout", 120))
-                raise BadInput(
-                    f"the limit of {name} is {value}; it has to be positive",
-                    "0 or a negative number that was meant as no limit",
-                    f"{option} {one}, or no {option}; in Python None is no limit",
-                )
+            if value is None or (0 < value <= most and (name != "memory" or value >= 1)):
+                continue
+            option, one, unit = ("--memory", 6, "bytes") if name == "memory" else ("--timeout", 120, "seconds")
+            beyond = f", and at most {most:g} {unit}" if value > most else ""
+            raise BadInput(
+                f"the limit of {name} is {value}; it has to be positive{beyond}",
+                "a number that was meant as no limit: 0, a negative or a huge one",
+                f"{option} {one}, or no {option}; in Python None is no limit",
+            )
+        if self.memory is not None:
+            object.__setattr__(self, "memory", int(self.memory))
 
 
 UNLIMITED = Limits()
@@ -94,19 +100,17 @@ def within(seconds: float | None, grace: float = 5.0) -> Generator[None]:
             signal.signal(signal.SIGALRM, before)
 
 
-def limit_memory(memory: int | None) -> None:
+def limit_memory(memory: float | None) -> None:
     """Give this process no more memory than so much; more is a MemoryError or a RuntimeError of torch.
 
     Args:
-        memory: Bytes; None: as it is.
+        memory: Bytes; None: without limit.
     """
-    if memory is None:
-        return
     with suppress(ImportError, ValueError, OSError):  # no such limit on this system, or a lower one is in force
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (hard if memory is None else int(memory), hard))
 
 
 def limit_cpu(seconds: float | None) -> None:

@@ -1,7 +1,8 @@
 """The one pool of processes: jobs by key, each with limits of its own; what crashes or hangs costs its own job alone.
 
 A worker is one process with a pipe of its own. Started by a forkserver (or anew, where there is none) it does one job
-after another; forked, it does one, with everything that this process has in memory, a changed package included.
+after another; forked, it does one, with everything that this process has in memory, a changed package included. The
+time of a job is kept here as well, by the process that waits: a worker that is stopped cannot keep it.
 """
 
 from __future__ import annotations
@@ -11,24 +12,30 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
+import socket
+import struct
+import sys
 import time
-import traceback
+import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-import torch
+from odecheck.errors import BadInput
+from odecheck.foreign import said
 
-from .limits import UNLIMITED, Limits, OutOfTime, limit_cpu, limit_memory, within
+from .limits import UNLIMITED, Limits
+from .worker import OURS, SAFE_PATH, end_strays, serve
 
 Start = Literal["forkserver", "fork"]
+# seconds: more than a worker needs to end itself, to begin, and to take or give one message
+SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +44,24 @@ class Job:
 
     Args:
         key: What the result is called, of any type.
-        work: Called as work(*arguments).
+        work: Called as work(*arguments). Of a generator each part is a result, as it comes.
         arguments: Of the work.
-        limits: Of time and memory.
+        limits: Of time and memory; the time is of each part.
+        patience: Seconds without a word after which the worker is ended; by default those of the limits, their grace
+            and SLACK more.
     """
 
     key: Any
     work: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     limits: Limits = UNLIMITED
+    patience: float | None = None
+
+    @property
+    def waits(self) -> float | None:
+        """Seconds that the pool waits for a word of it; None: as long as it takes."""
+        seconds = self.limits.seconds
+        return self.patience if seconds is None or self.patience else seconds + self.limits.grace + SLACK
 
 
 @dataclass(frozen=True)
@@ -78,8 +94,13 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
             which begins as a copy of this one.
 
     Yields:
-        (key, result or Failure) of each job, as they end.
+        (key, result or Failure) of each job, as they end; of a generator (key, part) of each part, and a Failure where
+        it did not end by itself.
+
+    Raises:
+        BadInput: Workers cannot begin, because they would run the script that starts them.
     """
+    _not_in_a_worker_that_begins()
     waiting, busy, idle = deque(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:
         while waiting or busy:
@@ -87,16 +108,28 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
                 worker = idle.pop() if idle else _Worker(start)
                 worker.give(waiting.popleft())
                 busy[worker.pipe] = worker
-            for pipe in connection.wait(list(busy)):
-                assert isinstance(pipe, Connection)
-                worker = busy.pop(pipe)
-                job, result = worker.take()
-                if not worker.ended:
-                    idle.append(worker)
-                yield job.key, result
+            for worker in _heard(list(busy.values())):
+                job, news = worker.job, worker.news()
+                if news is None:
+                    continue
+                if worker.resting or worker.ended:
+                    del busy[worker.pipe]
+                    idle += [worker] if worker.resting else []
+                if news:
+                    yield job.key, news[0]
     finally:
         for worker in (*busy.values(), *idle):
             worker.end()
+
+
+def _heard(workers: list[_Worker]) -> list[_Worker]:
+    """The workers that have said something, or whose time is up; waits for one."""
+    ends = [worker.until for worker in workers if worker.until is not None]
+    left = max(0.0, min(ends) - time.monotonic()) if ends else None
+    # the end of a process is heard although a child of its own still holds its pipe
+    ready = connection.wait([one for worker in workers for one in worker.heard_by], left)
+    now = time.monotonic()
+    return [w for w in workers if any(one in ready for one in w.heard_by) or (w.until is not None and w.until <= now)]
 
 
 class _Worker:
@@ -105,50 +138,120 @@ class _Worker:
     def __init__(self, start: Start) -> None:
         self.context = _context(start)
         self.forked = start == "fork"
-        self.ended = False
+        self.ended = self.resting = self.begun = False
         self.pipe, self._there = self.context.Pipe()
+        _patient(self.pipe)
         self.process: BaseProcess | None = None
+        self.until: float | None = None
         if not self.forked:
             self._begin(None)
 
     def _begin(self, job: Job | None) -> None:
+        asked = None if job is None else (job.work, job.arguments, job.limits)
         # not daemonic, so that a library may have processes of its own; whatever is left is ended at exit
-        process: BaseProcess = self.context.Process(target=_serve, args=(self._there, job))
-        process.start()
+        process: BaseProcess = self.context.Process(target=serve, args=(self._there, asked))
+        with _quietly(self.context):
+            process.start()
         self.process = process
         self._there.close()
         _LIVING.add(self)
 
     def give(self, job: Job) -> None:
-        self.job, self.begun = job, time.monotonic()
+        self.job, self.since, self.resting = job, time.monotonic(), False
+        self._wait(BEGIN if not self.begun else job.waits)
         if self.forked:
             self._begin(job)
             return
         with suppress(OSError):  # it is dead, which the end of its pipe says as well
             self.pipe.send_bytes(pickle.dumps((job.work, job.arguments, job.limits)))
 
-    def take(self) -> tuple[Job, Any]:
-        """The job and its result; waits for it."""
-        try:
-            answer = pickle.loads(self.pipe.recv_bytes())
-            self.ended = self.forked
-        except (EOFError, OSError):
-            answer = "died", "the process died (a crash in native code, or not enough memory)", "", b""
-            self.ended = True
-        if self.ended and self.process is not None:
-            self.pipe.close()
-            self.process.join()
-        if not answer[0]:
-            return self.job, answer[1]
-        why, words, trace, pickled = answer
-        return self.job, Failure(why, words, time.monotonic() - self.begun, _loaded(pickled), trace)
+    def _wait(self, seconds: float | None) -> None:
+        self.until = None if seconds is None else time.monotonic() + seconds
 
-    def end(self) -> None:
-        if self.process is not None and not self.ended:
-            self.ended = True
-            self.process.kill()
-            self.process.join()
-            self.pipe.close()
+    @property
+    def heard_by(self) -> list[Any]:
+        """What is ready where it has said something, or has ended."""
+        return [self.pipe] if self.process is None else [self.pipe, self.process.sentinel]
+
+    def news(self) -> tuple[Any, ...] | None:
+        """What it has said: the result or a part of its job, nothing at the end of parts, None where it has begun."""
+        if not self.pipe.poll():
+            if self.process is not None and connection.wait([self.process.sentinel], 0):
+                return (self._died(),)
+            self.end()
+            return (self._failure("late", "no answer in time: its process was ended from outside"),)
+        try:
+            kind, *rest = pickle.loads(self.pipe.recv_bytes())
+        except (EOFError, OSError):
+            return (self._died(),)
+        except Exception as error:  # a result whose class does not let itself be made again
+            self.end()
+            return (self._failure("raised", f"what it gave cannot be read: {said(error)}"),)
+        self._wait(self.job.waits)
+        if kind in ("begun", "part"):
+            self.begun, self.since = True, time.monotonic()
+            return (rest[0],) if rest else None
+        found = self._failure(kind, rest[0], _loaded(rest[2]), rest[1]) if kind in ("late", "raised") else rest[0]
+        if rest[-1]:
+            self.end()
+        self.resting = not self.ended
+        return () if kind == "end" else (found,)
+
+    def _failure(
+        self, why: Literal["raised", "late", "died"], message: str, error: BaseException | None = None, trace: str = ""
+    ) -> Failure:
+        return Failure(why, message, time.monotonic() - self.since, error, trace)
+
+    def _died(self) -> Failure:
+        status = self.end()
+        if not self.begun and status is not None and status > 0:
+            raise _would_run_the_script_again(status) from None
+        how = _in_words(status) if self.begun else "it was ended before it began"
+        return self._failure("died", f"the process died ({how})")
+
+    def end(self) -> int | None:
+        """End it, with what it has started; its exit status, as far as that is known."""
+        if self.ended or self.process is None:
+            return None
+        self.ended, self.resting = True, False
+        process = self.process
+        # what has closed its end, or its sentinel, is about to end by itself, with a status of its own
+        process.join(SLACK if connection.wait([process.sentinel], 0) or _at_its_end(self.pipe) else 0.0)
+        status = process.exitcode
+        pid = process.pid
+        if pid is not None and hasattr(os, "killpg"):
+            with suppress(OSError):  # it is none of a group of its own yet, or all of it has ended
+                os.killpg(pid, signal.SIGKILL)
+            end_strays(pid)
+        if status is None:
+            process.kill()
+            process.join()
+        self.pipe.close()
+        return status
+
+
+def _at_its_end(pipe: Connection) -> bool:
+    """Whether nobody is at the other end any more."""
+    with suppress(OSError, EOFError):
+        return bool(pipe.poll()) and not pipe.recv_bytes()
+    return True
+
+
+def _in_words(status: int | None) -> str:
+    """How a process ended: a status, or minus a signal."""
+    if status is None or status < 0:
+        with suppress(ValueError):
+            name = "" if status is None else f", {signal.Signals(-status).name}"
+            return f"a crash in native code, or not enough memory{name}"
+        return "a crash in native code, or not enough memory"
+    return f"it left with status {status}, as os._exit({status}) does"
+
+
+def _patient(pipe: Connection) -> None:
+    """A message takes at most MESSAGE seconds: who is stopped in the midst of one is dead."""
+    with suppress(OSError, ValueError, AttributeError), socket.socket(fileno=os.dup(pipe.fileno())) as shared:
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            shared.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", MESSAGE, 0))
 
 
 def _loaded(pickled: bytes) -> BaseException | None:
@@ -179,60 +282,49 @@ def _context(start: Start) -> Any:
     return context
 
 
-# --- in the worker -------------------------------------------------------------------------------------------------
+@contextmanager
+def _quietly(context: Any) -> Generator[None]:
+    """Around the start of a process: it does not look into the working folder, and a fork beside threads is meant.
 
-
-def _serve(pipe: Connection, job: Job | None) -> None:
-    _begin()
-    if job is not None:
-        pipe.send_bytes(_answered(lambda: _limited(job.work, job.arguments, job.limits)))
-        return
-    while True:
-        try:
-            asked = pipe.recv_bytes()
-        except EOFError:
-            return
-        pipe.send_bytes(_answered(lambda asked=asked: _limited(*pickle.loads(asked))))
-
-
-def _begin() -> None:
-    """A worker prints nowhere, has one thread of torch, leaves Ctrl-C to its parent, and ends when that is gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    # of the pool of threads of a parent nothing was forked along: a shared operation would wait for ever
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _limited(work: Callable[..., Any], arguments: tuple[Any, ...], limits: Limits) -> Any:
-    limit_memory(limits.memory)
-    limit_cpu(limits.cpu)
-    with within(limits.seconds, limits.grace):
-        return work(*arguments)
-
-
-def _answered(run: Callable[[], Any]) -> bytes:
-    """What came of it, pickled: ("", result) or (why, words, trace, the exception pickled once more).
-
-    No class of this package but in a result: a forked worker may have loaded another one since.
+    That folder may hold a torch.py; a new process is told where its modules are. A copy of this process computes in its
+    one thread alone, and libraries warn of all forks beside threads of theirs.
     """
+    safe = SAFE_PATH in os.environ
+    os.environ.setdefault(SAFE_PATH, OURS)
     try:
-        return pickle.dumps(("", run()))
-    except OutOfTime:
-        return pickle.dumps(("late", "no answer in time", "", b""))
-    except BaseException as error:
-        words, trace = f"{type(error).__name__}: {error}", traceback.format_exc(limit=-3)
-        try:
-            pickled = pickle.dumps(error)
-        except Exception:
-            pickled = b""
-        return pickle.dumps(("raised", words, trace, pickled))
+        with warnings.catch_warnings():
+            if context.get_start_method() == "fork":
+                warnings.filterwarnings("ignore", message=r".*\bfork\(\)")
+            elif context.get_start_method() == "forkserver":
+                _begin_server()
+            yield
+    finally:
+        if not safe:
+            os.environ.pop(SAFE_PATH, None)
+
+
+def _begin_server() -> None:
+    """Ctrl-C is no matter of the forkserver, which inherits what is blocked here; what comes meanwhile comes later."""
+    resource_tracker.ensure_running()  # which would let it through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _not_in_a_worker_that_begins() -> None:
+    # such a process runs the script of its parent anew, whose next line this is: quietly, the parent says it
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)
+
+
+def _would_run_the_script_again(status: int) -> BadInput:
+    file = cast("str | None", getattr(sys.modules.get("__main__"), "__file__", None))
+    return BadInput(
+        f"no other process can be started: it ended with status {status} while it ran "
+        f"{file or 'what this one was started with'} once more, as every new process does with the script it is of",
+        'a script that starts the work at its top level, and not below `if __name__ == "__main__":`',
+        'if __name__ == "__main__":\n      odecheck.check(..., workers=2)\n'
+        "    or workers=1, which works in the script's own process",
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cache
+
 from odecheck_reference import Problem, catalogue
+from odecheck_reference.losses import SquaredError
 
 from odecheck.engines.base import Engine
 from odecheck.engines.own import Closed, Discrete
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
+from odecheck.problem_sets.families import draw
 from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from odecheck.subject import SHIPPED, Subject
 
@@ -95,6 +100,69 @@ def problems(tier: str = "quick") -> tuple[Problem, ...]:
         KeyError: Another name than those of TIERS.
     """
     return catalogue.TIERS[tier]()
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What is asked beside every claim on every subject and problem: claims that have no case among those.
+
+    Attributes:
+        subject: The cheapest right one that decides them.
+        problem: The smallest one that does.
+        claims: Their ids.
+    """
+
+    subject: Subject
+    problem: Problem
+    claims: tuple[str, ...]
+
+
+_STEPS = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Discrete())
+_FLOW = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-6, land=True), Closed())
+# its memory is the question, and steps three times as short twice over are what it needs
+_MEMORY = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-3), Closed())
+
+
+@cache
+def _at_its_end(family: str) -> Problem:
+    """A drawn problem that is seen at its end alone: half a second where four times take two."""
+    drawn = draw(family)
+    loss = drawn.loss
+    assert isinstance(loss, SquaredError)
+    ends = [0, -1]
+    ended = replace(loss, weight=loss.weight[ends], target=loss.target[ends])
+    return drawn.with_(name=f"{drawn.name}, at its end", ts=drawn.ts[ends], loss=ended)
+
+
+def beside(tier: str = "quick") -> tuple[Beside, ...]:
+    """The cases of those claims of the three papers that no subject and problem of a tier decides.
+
+    Args:
+        tier: "quick" or "full".
+
+    Returns:
+        A few subjects and problems with the claims that are asked of them.
+
+    Raises:
+        KeyError: Another name than those of TIERS.
+    """
+    adam = ("ADAM-1", "ADAM-2", "ADAM-2.1", "ADAM-3", "ADAM-6")
+    of_velocity = (
+        Beside(_STEPS, draw("Adam, equal rates"), ("ADAM-4", "ADAM-5")),
+        Beside(_STEPS, draw("Adam, published rates"), ("ADAM-5",)),
+        Beside(_STEPS, _at_its_end("heavy ball, linear, damping of time"), ("HB-10",)),
+    )
+    of_papers = (
+        Beside(_STEPS, _at_its_end("Adam of width 1"), adam),
+        Beside(_STEPS, _at_its_end("generalised heavy ball of width 1"), ("HB-8",)),
+        Beside(
+            _FLOW,
+            _at_its_end("network of width 1"),
+            ("SNOPT-2", "SNOPT-3", "SNOPT-4", "SNOPT-10", "SNOPT-11"),
+        ),
+        Beside(_MEMORY, _at_its_end("network of width 1"), ("SNOPT-12",)),
+    )
+    return {"quick": (*of_papers, *of_velocity), "full": of_velocity}[tier]
 
 
 def for_modules() -> tuple[tuple[Solver, Engine], ...]:

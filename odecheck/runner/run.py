@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import pickle
 import warnings
@@ -16,12 +17,16 @@ from odecheck_reference import Problem
 from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.errors import BadInput
-from odecheck.record import Record
-from odecheck.records.run_folder import Store, about
+from odecheck.foreign import said
+from odecheck.record import REFUSED, Record, is_refused, not_asked
+from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
+from .code_digest import code_of_claim, code_of_unit
 from .limits import UNLIMITED, Limits
 from .units import Work, through_executor, through_pool
+
+CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 
 __all__ = ["Case", "Limits", "Unit", "cases", "check", "plan", "run_units"]
 
@@ -59,13 +64,14 @@ def check(
 
     Returns:
         The records in the order of the cases, the same in every column but `seconds` however they were run; the message
-        of a case that a worker ran says as well what it printed.
+        of a case that a worker ran says as well what it printed. Those of a subject that is refused say why, and are
+        errors; the others have theirs.
 
     Raises:
-        BadInput: Input that is refused; what was finished before is in the folder.
+        BadInput: All of the input is refused, or the folder is.
     """
     units = plan(subjects, problems, claims)
-    return run_units(
+    records = run_units(
         units,
         executor=executor,
         workers=workers,
@@ -77,6 +83,17 @@ def check(
         facts=facts,
         limits=limits,
     )
+    if records and all(map(is_refused, records)):
+        raise _again(records[0])
+    return records
+
+
+def _again(record: Record) -> BadInput:
+    """The refusal that a record tells of."""
+    text = record.message.removeprefix(REFUSED)
+    seen, _, rest = text.partition("\n  usual cause: ")
+    cause, _, fix = rest.partition("\n  what to type: ")
+    return BadInput(seen, cause, fix)
 
 
 def run_units(
@@ -91,6 +108,9 @@ def run_units(
     validate: bool = True,
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
+    isolated: bool = False,
+    until: Callable[[], bool] = lambda: False,
+    order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
 
@@ -105,12 +125,16 @@ def run_units(
         validate: Refuse bad input before its claims.
         facts: More for the folder's run.json.
         limits: Of each case.
+        isolated: Use another process also where one worker is enough.
+        until: Asked after each record; from True on no case is begun, and those left get records that say so. They are
+            not kept in the folder: whoever resumes the run asks them.
+        order: In which what is left to be done is done; it may cut units into parts.
 
     Returns:
-        The records in the order of the cases.
+        The records in the order of the cases, with those of subjects that are refused.
 
     Raises:
-        BadInput: Input that is refused.
+        BadInput: The folder is refused.
     """
     units = _anew(units)
     store = None
@@ -118,21 +142,33 @@ def run_units(
         store = Store.open(folder, about(_cases_of(units), seed=seed, **(facts or {})), resume=resume)
     for damage in store.damaged if store else ():
         warnings.warn(f"{folder}: {damage}; the cases that it held are run again", stacklevel=2)
-    done: dict[Key, Record] = {record.key: record for record in store.records} if store else {}
+    if store and store.changed:
+        told = f"{folder}: {store.changed}; these cases are asked again"
+        warnings.warn(told, stacklevel=2)
+    if store and store.records and without_checksums(store.run.folder):
+        warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
+    # what was refused was not judged: it may have been mended since
+    done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
-        for record in _records(left, executor, workers, seed, validate, limits):
+        for record in _records(order(left), executor, workers, seed, validate, limits, isolated):
             if store:
                 store.add(record)
             done[record.key] = record
             if progress:
                 progress(record)
-        ordered = [done[key] for unit in units for key in unit.keys]
+            if until():
+                break
+        ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
             store.finish(ordered)
     finally:
         if store:
             store.close()
+    for unit in units:
+        for case, key in zip(unit.cases, unit.keys, strict=True):
+            if key not in done:
+                ordered.append(not_asked(case.claim, case.subject, case.problem, "the time that was given was up"))
     return ordered
 
 
@@ -151,7 +187,12 @@ def _anew(units: Sequence[Unit]) -> list[Unit]:
 def _cases_of(units: Sequence[Unit]) -> dict[str, Any]:
     """What a run consists of, for run.json: two runs of the same cases have the same."""
     claims = list(dict.fromkeys(claim.id for unit in units for claim in unit.claims))
-    return {"claims": claims, "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units]}
+    code = {claim.id: code_of_claim(claim) for unit in units for claim in unit.claims}
+    return {
+        "claims": claims,
+        "pairs": [[u.subject.name, u.problem.name, _digest(u.problem)] for u in units],
+        "code": {"claims": code, "pairs": [code_of_unit(unit) for unit in units]},
+    }
 
 
 def _digest(problem: Problem) -> str:
@@ -161,24 +202,37 @@ def _digest(problem: Problem) -> str:
 
 
 def _records(
-    units: Sequence[Unit], executor: Executor | None, workers: int, seed: int, validate: bool, limits: Limits | None
+    units: Sequence[Unit],
+    executor: Executor | None,
+    workers: int,
+    seed: int,
+    validate: bool,
+    limits: Limits | None,
+    isolated: bool,
 ) -> Iterator[Record]:
     if not units:
         return
-    if executor is None and limits is None and (workers <= 1 or len(units) <= 1):
+    if executor is None and limits is None and workers <= 1 and not isolated:
         for unit in units:
             yield from unit.run(seed=seed, validate=validate)
         return
+    workers = max(1, min(workers, len(units)))
     problems: dict[int, bytes] = {}
     work: list[Work] = []
     for unit in units:
-        if id(unit.problem) not in problems:
-            problems[id(unit.problem)] = _pickled(unit, unit.problem)
-        work.append(
-            Work(unit, _pickled(unit, unit.subject), problems[id(unit.problem)], seed, validate, limits or UNLIMITED)
-        )
-    _pickled(units[0], units[0].claims)
-    yield from through_executor(executor, work) if executor else through_pool(work, max(1, min(workers, len(work))))
+        subject = b""
+        try:
+            if id(unit.problem) not in problems:
+                problems[id(unit.problem)] = _pickled(unit, unit.problem)
+            subject = _pickled(unit, unit.subject)
+            _pickled(unit, unit.claims)
+        except BadInput as reason:
+            if executor is not None or workers > 1 or not CAN_FORK:
+                yield from unit.refused(reason)
+                continue
+            subject = b""  # one worker can be a copy of this process
+        work.append(Work(unit, subject, problems.get(id(unit.problem), b""), seed, validate, limits or UNLIMITED))
+    yield from through_executor(executor, work) if executor else through_pool(work, workers)
 
 
 def _pickled(unit: Unit, value: object) -> bytes:
@@ -187,7 +241,7 @@ def _pickled(unit: Unit, value: object) -> bytes:
         pickle.loads(pickled)
     except Exception as error:
         raise BadInput(
-            f"{unit.subject.name!r} on {unit.problem.name!r} cannot be sent to another process: {error}",
+            f"{unit.subject.name!r} on {unit.problem.name!r} cannot be sent to another process: {said(error)}",
             "a lambda, or a class or claim that is defined inside a function",
             "workers=1, or define it at the top level of a module",
         ) from error

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import ast
-import copy
-import difflib
-import importlib
 import inspect
-import sys
+import pickle
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
-from odecheck_reference import Problem, ProblemError
-from odecheck_reference.losses import SquaredError
+from odecheck_reference import Problem
 from torch import nn
 
 from odecheck.errors import BadInput
-from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
+from odecheck.foreign import literal, said
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
-
-Pair = tuple[Subject, Problem]
-DEFAULT_TIMES = (0.0, 0.5, 1.0)
+from .imports import imported, without_end
+from .limits import Limits, within
+from .own_fields import Array, Pair, called, module_pairs, takes_this_batch_alone
+from .own_tolerance import at_tolerance
+from .pool import Job, Start, in_processes
 
 
 def pairs(
-    targets: Sequence[str] = (), *, tier: str = "quick", state: str | None = None, times: str | None = None
+    targets: Sequence[str] = (),
+    *,
+    tier: str = "quick",
+    state: str | None = None,
+    times: str | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    method: str | None = None,
+    limits: Limits | None = None,
 ) -> list[Pair]:
     """The subjects and problems that a user's targets are.
 
@@ -40,97 +42,41 @@ def pairs(
         tier: Of the shipped subjects and problems, where they are taken.
         state: An example state for a plain module, as typed: "[[1.0, 0.5]]".
         times: Times for a plain module, as typed.
+        rtol: A relative tolerance in place of each subject's own; subjects of fixed steps are left out.
+        atol: An absolute one; by default rtol / 100.
+        method: An adaptive method of torchdiffeq in place of each subject's own.
+        limits: Of reading a target; then a field that has to be called for it is called in another process.
 
     Returns:
         (subject, problem) pairs.
 
     Raises:
         BadInput: Something does not import, or is not a subject.
+        OutOfTime: A target has not been read in time.
     """
+    if rtol is not None or atol is not None or method is not None:
+        return at_tolerance(pairs(targets, tier=tier, state=state, times=times, limits=limits), rtol, atol, method)
     if not targets:
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
     for target in targets:
-        value, module = _imported(target)
-        found += _Reading(target, module, tier, *examples).pairs(value)
+        with within(None if limits is None else limits.seconds):
+            value, module = imported(target)
+        found += _Reading(target, module, tier, *examples, limits).pairs(value)
     return found
 
 
-def module_pairs(
-    module: nn.Module,
-    y0: ArrayLike | torch.Tensor,
-    ts: ArrayLike | torch.Tensor | None = None,
-    *,
-    name: str | None = None,
-) -> list[Pair]:
-    """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
-
-    The loss is half the squared distance of the states to fixed numbers.
-
-    Args:
-        module: Called as module(t, y); a float64 copy is made of it.
-        y0: An example state (batch, *features), each row a separate problem.
-        ts: Times (times,), monotone; by default 0, 0.5 and 1.
-        name: Of the problem, by default with the name of the module's class.
-
-    Returns:
-        (subject, problem) pairs, one for each of the default solvers and engines.
-
-    Raises:
-        BadInput: A state or times that are no numbers, or times that are not monotone.
-    """
-    start = _numbers("the example state", y0)
-    if start.ndim < 2 or start.size == 0:
-        raise BadInput(
-            f"the example state has shape {start.shape}",
-            "a single row without its batch axis",
-            "y0[None, :], so that it is (batch, *features)",
-        )
-    features = start.shape[1:]
-    double = copy.deepcopy(module).double().cpu()
-    field = CallbackField(double, features)
-    flat = start.reshape(len(start), -1)
-    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
-    loss = _distance((times.size, *flat.shape))
+def _asked_elsewhere(module: nn.Module, start: Array, limits: Limits) -> bool:
+    """`takes_this_batch_alone` in another process; False where that ends or is late: validation says what is wrong."""
     try:
-        problem = Problem(
-            name or f"{type(module).__name__} at the example state",
-            field,
-            flat,
-            flat_parameters(double),
-            times,
-            loss,
-            source="an example state",
-            independent=False,
-        )
-    except ProblemError as error:
-        raise BadInput(
-            str(error),
-            "times that repeat, turn back or are too few, or a state with NaN",
-            "ts = torch.linspace(0, 1, 3), or the same reversed",
-        ) from error
-    factory = ModuleFactory(Flattened(double, features))
-    return [(Subject(factory, solver, engine), problem) for solver, engine in shipped.for_modules()]
-
-
-def _distance(shape: tuple[int, ...]) -> SquaredError:
-    """½ |y − target|² at all times but the first, with targets that differ everywhere."""
-    weight = np.ones(shape)
-    weight[0] = 0.0
-    return SquaredError(weight, np.round(np.random.default_rng(0).standard_normal(shape) * 64) / 64)
-
-
-def _numbers(what: str, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    try:
-        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"{what} is {x!r}, and no array of numbers ({error})",
-            "rows of different lengths, or text",
-            "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
-        ) from error
+        pickle.loads(pickle.dumps(module))
+    except Exception:  # a lambda: a copy of this process has it
+        how: Start = "fork"
+    else:
+        how = "forkserver"
+    job = Job("", takes_this_batch_alone, (module, start), limits)
+    return [found for _, found in in_processes([job], 1, start=how)] == [True]
 
 
 def _typed(option: str, text: str | None) -> Any:
@@ -138,9 +84,9 @@ def _typed(option: str, text: str | None) -> Any:
         return None
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise BadInput(
-            f"{option} {text!r} is not a list of numbers",
+            f"{option} {literal(text)} is not a list of numbers",
             "quotes that the shell took away, or a missing bracket",
             f"{option} '[[1.0, 0.5]]'",
         ) from error
@@ -149,18 +95,21 @@ def _typed(option: str, text: str | None) -> Any:
 class _Reading:
     """One target: what the user's object is, and which problems belong to it."""
 
-    def __init__(self, target: str, module: ModuleType, tier: str, state: Any, times: Any) -> None:
+    def __init__(
+        self, target: str, module: ModuleType, tier: str, state: Any, times: Any, limits: Limits | None = None
+    ) -> None:
         self.target, self.module, self.tier, self.state, self.times = target, module, tier, state, times
+        self.limits = limits
 
     def pairs(self, value: Any) -> list[Pair]:
         if isinstance(value, nn.Module):
-            return module_pairs(value, self._example(value), self._times(value), name=self._name(value))
+            return self._of_field(value, self._example(value), self._times(value))
         if isinstance(value, Subject):
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
         thing = cast(object, value)
-        if parts and isinstance(value, tuple) and isinstance(parts[0], nn.Module) and 2 <= len(parts) <= 3:
-            return module_pairs(*parts, name=self._name(parts[0]))
+        if parts and isinstance(value, tuple) and _is_field(parts[0]) and 2 <= len(parts) <= 3:
+            return self._of_field(*parts)
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
             subject, beside = parts[0], parts[1]
             if isinstance(beside, Problem):
@@ -180,12 +129,31 @@ class _Reading:
             "function without arguments that returns one of these",
         )
 
+    def _of_field(self, field: Any, state: Any, times: Any = None) -> list[Pair]:
+        limits = self.limits
+        if limits is None:
+            return module_pairs(field, state, times, name=self._name(field))
+        try:
+            with without_end():
+                return module_pairs(
+                    field,
+                    state,
+                    times,
+                    name=self._name(field),
+                    asked=lambda module, start: _asked_elsewhere(module, start, limits),
+                )
+        except SystemExit as error:
+            raise BadInput(
+                f"{self.target} cannot be copied: {said(error)}", "an end of the process there", "a field that can be"
+            ) from error
+
     def _made(self, function: Callable[[], Any]) -> Any:
         try:
-            return function()
-        except Exception as error:
+            with without_end(), within(None if self.limits is None else self.limits.seconds):
+                return function()
+        except (Exception, SystemExit) as error:
             raise BadInput(
-                f"{self.target}() raised {type(error).__name__}: {error}",
+                f"{self.target}() raised {said(error)}",
                 "a function that takes arguments",
                 "def subjects(): return [Subject(...)]",
             ) from error
@@ -217,88 +185,14 @@ class _Reading:
     def _times(self, module: nn.Module) -> Any:
         return self.times if self.times is not None else getattr(module, "example_times", None)
 
-    def _name(self, module: nn.Module) -> str:
-        return f"{type(module).__name__} of {self.target}"
+    def _name(self, module: Any) -> str:
+        return f"{called(module)} of {self.target}"
+
+
+def _is_field(thing: Any) -> bool:
+    """A module, or a function of two arguments beside an example state."""
+    return isinstance(thing, nn.Module) or (callable(thing) and not inspect.isclass(thing))
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else text[:77] + "..."
-
-
-def _imported(target: str) -> tuple[Any, ModuleType]:
-    path, _, name = target.rpartition(":") if ":" in target else (target, "", "subjects")
-    module = _from_file(path, name) if path.endswith(".py") else _from_name(path, name)
-    value: Any = module
-    for part in name.split("."):
-        if not hasattr(value, part):
-            close = difflib.get_close_matches(part, [n for n in dir(value) if not n.startswith("_")])
-            raise BadInput(
-                f"{path} has no {part!r}",
-                "a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-                f"odecheck verify {path}:{close[0] if close else 'NAME'}",
-            )
-        value = getattr(value, part)
-    return value, module
-
-
-def _from_file(text: str, wanted: str) -> ModuleType:
-    path = Path(text).resolve()
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, near)
-        raise BadInput(
-            f"there is no file {text}",
-            "another folder, or a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:{wanted}",
-        )
-    # imported under its own name from its own folder, so that other processes find it the same way
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    module = _loaded(path.stem, text, wanted)
-    if Path(module.__file__ or "").resolve() != path:
-        raise BadInput(
-            f"{text} cannot be imported as {path.stem!r}: another module has this name ({module.__file__})",
-            "a file named like a module of Python or of an installed package",
-            f"mv {text} {path.with_name('my_' + path.name).name}",
-        )
-    return module
-
-
-def _from_name(name: str, wanted: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    return _loaded(name, name, wanted)
-
-
-def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
-            raise BadInput(
-                f"{shown} does not import: {error}", "a package that is not installed here", f"pip install {error.name}"
-            ) from error
-        close = _near(name, error.name)
-        raise BadInput(
-            f"there is no module {error.name!r}",
-            "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {close[0] if close else 'path/to/file.py'}:{wanted}",
-        ) from error
-    except Exception as error:
-        raise BadInput(
-            f"{shown} does not import: {type(error).__name__}: {error}",
-            "an error at the top level of the file",
-            f"python -c 'import {name}' to see where",
-        ) from error
-
-
-def _near(name: str, missing: str) -> list[str]:
-    """Modules beside the missing one with a similar name."""
-    import pkgutil
-
-    parent, _, last = missing.rpartition(".")
-    paths = list(importlib.import_module(parent).__path__) if parent else [str(Path.cwd())]
-    found = difflib.get_close_matches(last, [m.name for m in pkgutil.iter_modules(paths)])
-    rest = name[len(missing) :]
-    return [f"{parent}.{f}{rest}" if parent else f"{f}{rest}" for f in found]
+    return literal(value, 80)

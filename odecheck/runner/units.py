@@ -13,12 +13,13 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.errors import BadInput
+from odecheck.foreign import said
 from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
 from .limits import UNLIMITED, Limits, OutOfTime, Printed, within
-from .pool import Failure, Job, in_processes
+from .pool import SLACK, Failure, Job, in_processes
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Work:
 
     Args:
         unit: What is to be done.
-        subject: Its subject, pickled.
+        subject: Its subject, pickled; empty where it cannot be: then a worker begins as a copy of this process.
         problem: Its problem, pickled.
         seed: Of random numbers.
         validate: Refuse bad input before the claims.
@@ -42,18 +43,27 @@ class Work:
     limits: Limits = UNLIMITED
 
     @property
+    def forked(self) -> bool:
+        """Whether its worker is a copy of this process."""
+        return not self.subject
+
+    @property
     def arguments(self) -> tuple[Any, ...]:
-        """What a worker gets, all of it small or pickled."""
+        """What a worker gets, all of it small or pickled, but for a copy of this process."""
+        if self.forked:
+            return self.unit.subject, self.unit.problem, self.unit.claims, self.seed, self.validate, self.limits
         return self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.validate, self.limits
 
     def job(self) -> Job:
         """The same as a job of the pool.
 
         Returns:
-            A job whose key is this piece of work.
+            A job whose key is this piece of work, and whose parts are records, after None for a subject that is let in.
         """
-        # seconds are of each claim, and counted by the work itself
-        return Job(self, _perform, self.arguments, Limits(memory=self.limits.memory))
+        # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
+        seconds = self.limits.seconds
+        patience = None if seconds is None else seconds + self.limits.grace + SLACK
+        return Job(self, _parts, self.arguments, Limits(memory=self.limits.memory), patience)
 
     def one_by_one(self) -> list[Work]:
         """The same work in parts.
@@ -63,27 +73,66 @@ class Work:
         """
         return [replace(self, unit=part) for part in self.unit.one_by_one()]
 
+    def after(self, count: int) -> Work:
+        """The same work without its first claims.
+
+        Args:
+            count: How many have their records.
+
+        Returns:
+            What is left of it.
+        """
+        return replace(self, unit=replace(self.unit, claims=self.unit.claims[count:]))
+
 
 def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, validate: bool, limits: Limits) -> list[Record]:
-    unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
     if multiprocessing.parent_process() is None:  # somebody's executor of threads: nothing of the process is ours
+        unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
         return list(unit.run(seed=seed, validate=validate))
+    return [part for part in _parts(subject, problem, claims, seed, validate, limits) if part is not None]
+
+
+def _parts(
+    subject: Any, problem: Any, claims: Any, seed: int, validate: bool, limits: Limits
+) -> Iterator[Record | None]:
+    """The records one by one; before them None, where the subject was let in."""
+    if isinstance(subject, bytes):
+        subject, problem, claims = pickle.loads(subject), _problem(problem), pickle.loads(claims)
+    unit = Unit(subject, problem, claims)
     with Printed() as printed, unit_of_work():
-        if validate:
-            unit.validate(seed)
-        return [_timed(part, seed, limits, printed) for part in unit.one_by_one()]
+        trouble = _trouble(unit, seed, limits) if validate else []
+        if trouble:
+            said = printed.take()
+            yield from (_with_print(record, said) for record in trouble)
+            return
+        yield None
+        for part in unit.one_by_one():
+            yield _timed(part, seed, limits, printed)
+
+
+def _trouble(unit: Unit, seed: int, limits: Limits) -> list[Record]:
+    try:
+        with within(limits.seconds, limits.grace):
+            return unit.trouble(seed)
+    except OutOfTime:
+        return unit.crashed(f"before any claim: {_late(limits.seconds)}")
+    except KeyboardInterrupt:  # a worker ignores Ctrl-C: it is the subject's own
+        return unit.crashed("before any claim: KeyboardInterrupt")
 
 
 def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
     """The record of a unit of one claim, which says as well that time was up, and what was printed."""
     try:
         with within(limits.seconds, limits.grace):
-            (record,) = part.run(seed=seed, validate=False)
+            record = part.cases[0].run(seed)
     except OutOfTime:
         (record,) = part.crashed(_late(limits.seconds))
-    except SystemExit as ended:
-        (record,) = part.crashed(f"the subject ended its process: SystemExit({ended.code})")
-    said = printed.take()
+    except KeyboardInterrupt:
+        (record,) = part.crashed("KeyboardInterrupt")
+    return _with_print(record, printed.take())
+
+
+def _with_print(record: Record, said: str) -> Record:
     return replace(record, message=f"{record.message}\nprinted to standard output: {said}") if said else record
 
 
@@ -98,10 +147,8 @@ def _problem(pickled: bytes) -> Problem:
 
 
 def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]:
-    """The records of a unit whose worker failed. Raises BadInput where that is what it said."""
-    if isinstance(error, BadInput):
-        raise error
-    return unit.crashed(f"the worker failed: {words}")
+    """The records of a unit whose worker failed."""
+    return unit.refused(error) if isinstance(error, BadInput) else unit.crashed(f"the worker failed: {words}")
 
 
 def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
@@ -113,19 +160,12 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
 
     Yields:
         Records as they come.
-
-    Raises:
-        BadInput: Validation refuses a subject or a problem.
     """
     running = {executor.submit(_perform, *piece.arguments): piece for piece in work}
     try:
         for future in as_completed(running):
             error = future.exception()
-            found = (
-                future.result()
-                if error is None
-                else _failed(running[future].unit, error, f"{type(error).__name__}: {error}")
-            )
+            found = future.result() if error is None else _failed(running[future].unit, error, said(error))
             yield from found
     finally:
         for future in running:
@@ -133,10 +173,10 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
 
 
 def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
-    """Work through the pool of processes.
+    """Work through the pool of processes. Each claim is answered once, whatever becomes of the others.
 
-    A unit whose process died is run again by itself, claim by claim: the others of its claims have answers, and the
-    memory that was missing may have been that of another worker. What dies again gives the record of an error.
+    A claim whose process died is asked again by itself: the memory that was missing may have been that of another
+    worker. What dies again gives the record of an error, and what comes after it is done.
 
     Args:
         work: All of it.
@@ -144,25 +184,58 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
 
     Yields:
         Records as they come.
-
-    Raises:
-        BadInput: Validation refuses a subject or a problem.
     """
     suspects = list[Work]()
-    for piece, found in in_processes([piece.job() for piece in work], workers):
-        if isinstance(found, Failure) and found.why == "died":
-            suspects.append(piece)
-        elif isinstance(found, Failure):
-            yield from _failed(piece.unit, found.error, found.message)
+    for start in ("forkserver", "fork"):
+        pieces = [piece for piece in work if piece.forked == (start == "fork")]
+        let_in, count = set[Work](), dict[Work, int]()
+        for piece, found in in_processes([piece.job() for piece in pieces], workers, start=start):
+            if found is None:
+                let_in.add(piece)
+            elif not isinstance(found, Failure):
+                count[piece] = count.get(piece, 0) + 1
+                yield found
+            elif found.why == "raised":
+                yield from _failed(piece.after(count.get(piece, 0)).unit, found.error, found.message)
+            else:
+                suspects.append(piece.after(count.get(piece, 0)))
+    for piece in suspects:
+        yield from _alone(piece)
+
+
+def _alone(piece: Work) -> Iterator[Record]:
+    """Its first claim in a process of its own, then what comes after it. What ends before any claim is so at each."""
+    while piece.unit.claims:
+        one = piece.one_by_one()[0]
+        records, failure, let_in = _in_one_process(one)
+        if failure is not None and not records:
+            records = _ended(one.unit if let_in else piece.unit, failure, piece.limits.seconds)
+        yield from records
+        piece = piece.after(len(records))
+        records, failure, _ = _in_one_process(piece)
+        yield from records
+        piece = piece.after(len(records))
+        if failure is not None and failure.why == "raised":
+            yield from _failed(piece.unit, failure.error, failure.message)
+            return
+
+
+def _in_one_process(piece: Work) -> tuple[list[Record], Failure | None, bool]:
+    """The records that came, why not all did, and whether the subject was let in."""
+    records, failure, let_in = list[Record](), None, not piece.validate
+    jobs = [piece.job()] if piece.unit.claims else []
+    for _, found in in_processes(jobs, 1, start="fork" if piece.forked else "forkserver"):
+        if isinstance(found, Failure):
+            failure = found
+        elif found is None:
+            let_in = True
         else:
-            yield from found
-    for piece, found in in_processes([single.job() for one in suspects for single in one.one_by_one()], 1):
-        if not isinstance(found, Failure):
-            yield from found
-            continue
-        if found.why != "died":
-            yield from _failed(piece.unit, found.error, found.message)
-            continue
-        seconds = piece.limits.seconds
-        late = seconds is not None and found.seconds > seconds
-        yield from piece.unit.crashed(f"{_late(seconds)}; its process was ended" if late else found.message)
+            records.append(found)
+    return records, failure, let_in
+
+
+def _ended(unit: Unit, failure: Failure, seconds: float | None) -> list[Record]:
+    if failure.why == "raised":
+        return _failed(unit, failure.error, failure.message)
+    late = seconds is not None and failure.seconds > seconds
+    return unit.crashed(f"{_late(seconds)}; its process was ended" if late else failure.message)

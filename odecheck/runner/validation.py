@@ -12,17 +12,27 @@ import torch
 from odecheck_reference import Problem
 from torch import Tensor, nn
 
+from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import refusal_of
 from odecheck.fields.callback import Flattened
+from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
+# layers whose statistics move with every call while they train
+_Statistics = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-# numbers that the reference carries in its forward sensitivities of one problem
-LARGEST = 2_000_000
 
 
 def validate(subject: Subject, problem: Problem) -> None:
@@ -35,11 +45,12 @@ def validate(subject: Subject, problem: Problem) -> None:
     Raises:
         BadInput: A solver that does not say what it is, shapes that do not match, another dtype or device, NaN or
             infinity on the way, a field that is random or keeps state, parameters out of reach of the gradient, a spent
-            step budget; of a problem without a formula of its own also rows that see each other, a size out of reach,
+            step budget; of a problem without a formula of its own also rows that see each other,
             derivatives that are not those of the values, answers that depend on earlier calls, and values that are not
             of float64.
     """
     _is_a_solver(subject)
+    check_kit(subject)
     module = _made(subject, problem)
     y, t = tensor(problem.y0), tensor(problem.ts)
     value = _called(module, t[0], y)
@@ -48,7 +59,6 @@ def validate(subject: Subject, problem: Problem) -> None:
     _reaches_all_parameters(module, t, y)
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
-        _small_enough(problem)
     _arrives(subject, problem)
     _its_values_agree(subject, problem)
 
@@ -90,25 +100,41 @@ def _made(subject: Subject, problem: Problem) -> nn.Module:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return said(error).splitlines()[0]
 
 
 def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
     try:
         value = module(t, y)
     except Exception as error:
-        seen = f"module(t, y) with t of shape () and y of shape {tuple(y.shape)}, both float64, raised {_said(error)}"
-        if "dtype" in str(error):
+        told = words(error)
+        seen = (
+            f"module(t, y) with t = {float(t):.6g} of shape () and y of shape {tuple(y.shape)}, both float64, raised "
+            f"{_said(error)}"
+        )
+        if "dtype" in told:
             raise BadInput(
                 seen,
                 "a tensor inside the module is float32, and is no parameter or buffer of it",
                 "self.register_buffer('name', value), or value.to(y.dtype) inside forward",
             ) from error
-        if "device" in str(error):
+        if "device" in told:
             raise BadInput(
                 seen,
                 "a tensor inside the module is on another device",
                 "self.register_buffer('name', value), or value.to(y.device) inside forward",
+            ) from error
+        if "does not require grad" in told or "does not have a grad_fn" in told:
+            raise BadInput(
+                seen,
+                "a field that differentiates inside, called where no graph is recorded, as solvers call it",
+                "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
+            ) from error
+        if "argument" in told and isinstance(error, TypeError):
+            raise BadInput(
+                seen,
+                "forward takes more arguments than t and y",
+                "functools.partial(field, u=...) in the place of the field, with the further arguments by name",
             ) from error
         raise BadInput(
             seen,
@@ -152,7 +178,7 @@ def _looks_like_the_state(value: Tensor, y: Tensor) -> None:
 def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
     kept = [b.clone() for b in module.buffers()]
     with torch.no_grad():
-        module(t[-1], y + 0.5)
+        _called(module, t[-1], y + 0.5)
     # more than once: of a small state dropout can take the same part twice
     again = torch.stack([_called(module, t[0], y) for _ in range(4)]).detach()
     if not torch.equal(before.expand_as(again), again):
@@ -162,7 +188,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
             "dropout or noise inside the field, or a field that counts or remembers its calls",
             "module.eval() for dropout; draw noise once in __init__; keep no state between calls",
         )
-    if any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True)):
+    moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
+    if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count
         raise BadInput(
             "a call of the field changed one of its buffers",
             "batch normalisation in training mode: its statistics move with every evaluation of the solver",
@@ -174,7 +201,7 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not named:
         return
-    value = module(t[0], y.clone().requires_grad_())
+    value = _called(module, t[0], y.clone().requires_grad_())
     if not value.requires_grad:
         missed = list(named)
     else:
@@ -194,8 +221,9 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
 def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -> None:
     """The reference follows each row by itself, and has nothing to say of rows that see each other."""
     with torch.no_grad():
+        y = y.detach()  # a field may have asked for its gradient in y itself
         beside = torch.cat([y, y.flip(0) + 0.25])
-        alone = torch.cat([module(t, beside)[: len(y)], *(module(t, row[None]) for row in y)])
+        alone = torch.cat([_called(module, t, beside)[: len(y)], *(_called(module, t, row[None].clone()) for row in y)])
     value = value.detach()
     gap = float((alone - torch.cat([value, value])).abs().max())
     if not gap <= ROWS * float(value.abs().max()):
@@ -207,26 +235,15 @@ def _rows_are_separate(module: nn.Module, t: Tensor, y: Tensor, value: Tensor) -
         )
 
 
-def _small_enough(problem: Problem) -> None:
-    size = problem.y0.size * (problem.field.state + problem.field.params)
-    if size > LARGEST:
-        raise BadInput(
-            f"the reference would carry {size:,} sensitivities (state × (state of a row + parameters)), and takes "
-            f"at most {LARGEST:,}",
-            "an example state with many rows, or a full-size network",
-            "an example state of one or two rows, and a narrower network of the same architecture",
-        )
-
-
 def _its_values_agree(subject: Subject, problem: Problem) -> None:
     """What the reference takes for derivatives, a module's own or a formula's, has to be those of the values."""
     try:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    words = refusal_of(problem.field, problem.theta, problem.ts, knots)
-    if words is not None:
-        raise BadInput(*words)
+    reason = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    if reason is not None:
+        raise BadInput(*reason)
 
 
 @dataclass(eq=False)
@@ -279,7 +296,7 @@ def _arrives(subject: Subject, problem: Problem) -> None:
                 f"in the field from t = {watch.began:.6g} on (the times go from {problem.ts[0]:g} to "
                 f"{problem.ts[-1]:g})"
             ) from error
-        if "max_num_steps" in str(error) or "underflow in dt" in str(error):
+        if "max_num_steps" in words(error) or "underflow in dt" in words(error):
             raise _budget(subject, problem, watch, error) from error
         raise BadInput(
             f"{subject.name} cannot solve problem {problem.name!r}: {_said(error)}",

@@ -3,7 +3,7 @@
 from .blocks import Blocks, hessian, q_blocks
 from .factors import Factors, cross_entropy_factors, gauss_newton_factors, matrix_factors, squared_error_factors
 from .horizon import Horizon, horizon_derivatives
-from .products import Product, hvp
+from .products import Product, gauss_newton_product, hvp
 
 __all__ = [
     "Blocks",
@@ -12,6 +12,7 @@ __all__ = [
     "Product",
     "cross_entropy_factors",
     "gauss_newton_factors",
+    "gauss_newton_product",
     "hessian",
     "horizon_derivatives",
     "hvp",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import discernment, operators
+from . import discernment, hard, operators
 from .exemptions import SURVIVORS
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -31,6 +31,9 @@ def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> 
         lines += _alarms(made["false-alarms"])
     if "bars" in made:
         lines += _bars(made["bars"])
+    if "hard" in made:
+        text, head, rows = hard.words(made["hard"])
+        lines += ["## Hard problems", "", text, "", *_table(head, rows)]
     if "discernment" in made:
         lines += _discernment(made["discernment"])
     return "\n".join([*lines, *_run(made["facts"])]) + "\n"
@@ -62,6 +65,9 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
             ),
             ("bar / true error, in the median", median, "at most 100"),
         ]
+    if of := made.get("hard"):
+        refused = f", {of['refused']} refused"
+        rows += [("the same of hard problems", f"**{of['outside']}** of {of['problems']:,}{refused}", "0")]
     for row in made.get("discernment", ()):
         if row["test"] == "NODE-2" and row["engine"] == "odecheck.odeint" and row["rtol"] == AT:
             rows += [
@@ -259,6 +265,7 @@ COMMANDS: Mapping[str, Callable[[Any], str]] = {
     "mutants": lambda asked: f" --mutants {asked}",
     "false-alarms": lambda asked: f" --rows {asked}",
     "bars": lambda asked: f" --problems {asked}",
+    "hard": lambda asked: f" --hard {asked}",
 }
 
 

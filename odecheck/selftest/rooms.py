@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BATTERY = "odecheck.selftest.battery"
+BATTERY, CLAIMS = "odecheck.selftest.battery", "odecheck.claims"
 NOT_IMPORTED = "the battery does not import it"
 NOT_EXECUTED = "no case of the battery executes it"
 # a mistake in them is one of the judge, and no verdict of that judge says anything of it
@@ -62,6 +62,8 @@ def imported() -> Collection[str]:
             seen.add(name)
             tree = ast.parse(path.read_text(encoding="utf-8"))
             left += [found for found in _imports(tree, name if path.stem == "__init__" else name.rpartition(".")[0])]
+            if path.stem == "__init__" and name.startswith(f"{CLAIMS}."):  # claims are found by looking into folders
+                left += [f"{name}.{module.stem}" for module in path.parent.glob("*.py") if module != path]
     return {room_of(name) for name in seen} - {""}
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.claims import ALL
+from odecheck.records.table import write_table
 
-from . import bars, battery, false_alarms
+from . import bars, battery, false_alarms, hard
 from .exemptions import SURVIVORS, why_kept
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -91,6 +92,8 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
         for row in found["bars"]:
             by_seed.setdefault(row["seed"], []).append(row)
         made["bars"] = bars.summary(list(by_seed.values()))
+    if "hard" in found:
+        made["hard"] = hard.summary(found["hard"])
     if "discernment" in found:
         made["discernment"] = list(found["discernment"])
     return made
@@ -114,7 +117,7 @@ def bad(made: Mapping[str, Any]) -> list[str]:
         f"the truth is outside the bar: {row['quantity']} of {row['name']}, {row['score']:.3g} times"
         for row in made.get("bars", {}).get("outside_rows", ())
     ]
-    return found
+    return found + hard.bad(made.get("hard", {}))
 
 
 def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: Path) -> None:
@@ -128,6 +131,6 @@ def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: P
     text = json.dumps(made, indent=1, ensure_ascii=False, default=str)
     (folder / "selftest.json").write_text(text + "\n", encoding="utf-8")
     for part, rows in found.items():
-        pd.DataFrame(list(rows)).to_parquet(folder / f"selftest-{part}.parquet", index=False)
+        write_table(folder / f"selftest-{part}.parquet", pd.DataFrame(list(rows)))
     if "discernment" in found:
         curve.draw(found["discernment"], folder / "selftest.svg")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from odecheck.errors import BadInput
+from odecheck.records.table import write_table
 
 FOLDER = "training"
 
@@ -42,7 +43,7 @@ def keep(run: Path, folder: Path) -> None:
     target = folder / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     rows = pd.read_parquet(run / "training.parquet")
-    rows.to_parquet(target / f"{run.name}.parquet", index=False, compression="zstd")
+    write_table(target / f"{run.name}.parquet", rows, compression="zstd")
     facts = {k: v for k, v in facts.items() if k != "trials"} | {"command": shareable(facts["command"])}
     (target / f"{run.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
 

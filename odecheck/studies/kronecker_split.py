@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from odecheck.records.table import write_table
+
 from .curvature import SAMPLES, blocks, made
 
 ENDS = (2.0, 1.0, 0.5, 0.25, 0.125)
@@ -35,7 +37,7 @@ def table(ends: Sequence[float] = ENDS, counts: Sequence[int] = (1, SAMPLES)) ->
 def main(folder: str = "reports") -> None:
     """Write kronecker_split.parquet into a folder."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    table().to_parquet(Path(folder) / "kronecker_split.parquet", index=False)
+    write_table(Path(folder) / "kronecker_split.parquet", table())
 
 
 if __name__ == "__main__":

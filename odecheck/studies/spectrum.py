@@ -25,6 +25,8 @@ import numpy as np
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Adam, Field, Fixed, GeneralisedHeavyBall, GradientFlow, HeavyBall
 
+from odecheck.records.table import write_table
+
 GAMMA, ALPHA = 0.1, 0.5
 END, POINTS, SEEDS = 20.0, 41, 12
 COLOURS = ("#d55e00", "#0072b2", "#e69f00", "#cc79a7")
@@ -179,8 +181,8 @@ def main(folder: str = "reports") -> None:
     text = to_markdown(found) + "\n![gradients over long horizons](spectrum.png)\n"
     (target / "spectrum.md").write_text(text, encoding="utf-8")
     picture(found, target / "spectrum.png")
-    norms_table(found).to_parquet(target / "gradient_norms.parquet", index=False)
-    eigenvalues_table(found).to_parquet(target / "eigenvalues.parquet", index=False)
+    write_table(target / "gradient_norms.parquet", norms_table(found))
+    write_table(target / "eigenvalues.parquet", eigenvalues_table(found))
 
 
 if __name__ == "__main__":

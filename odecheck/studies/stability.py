@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.fields.from_reference import torch_twin
+from odecheck.records.table import write_table
 from odecheck.solvers import Adaptive, FixedStep, Solver
 
 # a bounded and an unbounded force, alike for all models
@@ -235,7 +236,7 @@ def main(folder: str = "reports") -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "stability.md").write_text(to_markdown(findings) + "\n![stability](stability.png)\n", encoding="utf-8")
     picture(findings, target / "stability.png")
-    to_table(findings).to_parquet(target / "stability.parquet", index=False)
+    write_table(target / "stability.parquet", to_table(findings))
 
 
 if __name__ == "__main__":

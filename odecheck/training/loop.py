@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odecheck.errors import CurvatureError
+from odecheck.errors import BadInput, CurvatureError
+from odecheck.foreign import one_line
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.ode import SolveError
 
@@ -302,9 +303,16 @@ def train(
         yield from unit.rows
         return
     training = Training(trial, data, device)
-    saved = unit.checkpoint()
+    saved = unit.checkpoint(trial.name)
     if saved is not None:
-        training.load(saved)
+        try:
+            training.load(saved)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise BadInput(
+                f"the checkpoint in {folder} is of another model: {one_line(error)}",
+                "a folder that was copied, or another version of odecheck",
+                f"rm -r {folder} to train this one from its beginning",
+            ) from error
     yield from list(unit.rows)
     last = training.wall
     try:

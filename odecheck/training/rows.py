@@ -9,17 +9,21 @@ units/NAME/checkpoint.pt the last state: model, optimizer, random numbers, times
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from odecheck.errors import BadInput
-from odecheck.records.journal import Journal, write_table
+from odecheck.foreign import literal, one_line
+from odecheck.records.journal import CHECKSUM, Journal, regular
+from odecheck.records.table import read_table, write_table
 
 NAN = float("nan")
 
@@ -98,8 +102,13 @@ def read(folder: str | os.PathLike[str]) -> Any:
     pd: Any = import_module("pandas")
     units = sorted((Path(folder) / "units").glob("*"))
     tables = [frame(Unit(path).rows) for path in units]
-    if not tables and (Path(folder) / "training.parquet").exists():
-        return pd.read_parquet(Path(folder) / "training.parquet")
+    whole = Path(folder) / "training.parquet"
+    if not tables and os.path.lexists(whole):
+        read = read_table(whole)
+        missing = [] if read.frame is None else [name for name in COLUMNS if name not in read.frame]
+        if read.damaged or missing:
+            raise _unreadable(whole, "; ".join(read.damaged) or f"no column {missing[0]}", f"rm {whole}")
+        return read.frame
     if not tables:
         raise BadInput(f"there are no training rows in {folder}", "another folder", "odecheck train TASK --run DIR")
     return pd.concat(tables, ignore_index=True)
@@ -132,6 +141,63 @@ def last(rows: Any) -> Any:
     return pd.DataFrame(ends).infer_objects()
 
 
+def _unreadable(path: Path, said: str, again: str) -> BadInput:
+    return BadInput(
+        f"{path} cannot be read: {said}",
+        "a disk that was full, a copy that was cut off, or another program's file",
+        again,
+    )
+
+
+def _trouble(state: Any, name: str) -> str:
+    """Why a state is none that a training of this name has left, or nothing."""
+    if not isinstance(state, dict) or not {"name", "step", "module", "stepper", "random"} <= set(
+        cast("dict[str, Any]", state)
+    ):
+        return "it is no state of a training"
+    found = cast("dict[str, Any]", state)
+    stated = found.pop(CHECKSUM, None)
+    if stated is not None and stated != state_digest(found):
+        return "it is not what was written: it has another checksum"
+    if found["name"] != name or not isinstance(found["step"], int):
+        return f"it is the state of {literal(found['name'], 100)}, and not of {name}"
+    return ""
+
+
+def state_digest(state: Any) -> str:
+    """A checksum of all that a state holds: torch reads a file whose bytes were changed without a word.
+
+    Args:
+        state: dictionaries, lists and tuples of tensors and plain values.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    found = hashlib.sha256()
+
+    def visit(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            plain = value.detach().cpu().contiguous()
+            found.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+            found.update(plain.flatten().view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, dict):
+            pairs = cast("dict[Any, Any]", value)
+            found.update(f"{{{len(pairs)}".encode())
+            for key in pairs:
+                visit(key)
+                visit(pairs[key])
+        elif isinstance(value, list | tuple):
+            parts = cast("Sequence[Any]", value)
+            found.update(f"[{len(parts)}".encode())
+            for part in parts:
+                visit(part)
+        else:
+            found.update(f"{type(value).__name__}{value!r}".encode())
+
+    visit(state)
+    return found.hexdigest()[:16]
+
+
 class Unit:
     """The folder of one training: its rows so far, its journal, its checkpoint."""
 
@@ -142,8 +208,12 @@ class Unit:
         self.rows = self._ended_rows() if self.ended else self._journalled()
 
     def _ended_rows(self) -> list[Row]:
-        pd: Any = import_module("pandas")
-        return [Row(**row) for row in pd.read_parquet(self.folder / "rows.parquet").to_dict("records")]
+        path = self.folder / "rows.parquet"
+        read = read_table(path)
+        if not read.damaged and set(read.frame.columns) == set(COLUMNS):
+            return [Row(**row) for row in read.frame.to_dict("records")]
+        said = "; ".join(read.damaged) or "other columns than a training has"
+        raise _unreadable(path, said, f"rm -r {self.folder} to train this one again")
 
     def _journalled(self) -> list[Row]:
         rows = list[Row]()
@@ -154,18 +224,26 @@ class Unit:
                 break
         return rows
 
-    def checkpoint(self) -> dict[str, Any] | None:
-        """The last state, and the journal cut back to it; None: from the beginning."""
+    def checkpoint(self, name: str) -> dict[str, Any] | None:
+        """The last state of the training of this name, and the journal cut back to it; None: from the beginning.
+
+        Raises:
+            BadInput: there is another state, or one that is not what was written.
+        """
         path = self.folder / "checkpoint.pt"
+        again = f"rm -r {self.folder} to train this one from its beginning"
         try:
-            state = torch.load(path, weights_only=True) if path.exists() else None
+            state: Any = torch.load(regular(path), weights_only=True) if os.path.lexists(path) else None
         except Exception as error:  # whatever torch makes of a file that is none of its own
-            raise BadInput(
-                f"{path} cannot be read: {str(error).splitlines()[0][:200]}",
-                "a disk that was full, or another program's file",
-                f"rm -r {self.folder} to train this one from its beginning",
-            ) from error
+            raise _unreadable(path, one_line(error, 200), again) from error
+        trouble = "" if state is None else _trouble(state, name)
+        if trouble:
+            raise _unreadable(path, trouble, again)
         self.rows = [row for row in self.rows if state is not None and row.step <= state["step"]]
+        if state is not None and len(self.rows) != state.get("rows", len(self.rows)):
+            said = "; ".join(self._journal.damaged) or "rows are missing"
+            warnings.warn(f"{self.folder}: {said}; this training begins anew", stacklevel=2)
+            state, self.rows = None, []
         self._journal.rewrite(asdict(row) for row in self.rows)
         return state
 
@@ -178,7 +256,8 @@ class Unit:
         """A checkpoint in the place of the last one, whole or not at all."""
         temporary = self.folder / "checkpoint.pt.tmp"
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            state = {**state, "rows": len(self.rows)}
+            torch.save({**state, CHECKSUM: state_digest(state)}, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.folder / "checkpoint.pt")

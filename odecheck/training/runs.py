@@ -12,8 +12,8 @@ import torch
 
 from odecheck.errors import BadInput
 from odecheck.ledger.training_claims import TUNING, best_rate
-from odecheck.records.journal import write_table
 from odecheck.records.run_folder import RunFolder, about
+from odecheck.records.table import write_table
 
 from .loop import EVERY, Trial, train
 from .rows import Row, Unit, frame, read
@@ -153,10 +153,13 @@ def run(
     facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
-    for trial in todo:
-        yield from train(trial, data, folder / "units" / trial.name, device, every)
-        write(folder)
-    opened.finish()
+    try:
+        for trial in todo:
+            yield from train(trial, data, folder / "units" / trial.name, device, every)
+            write(folder)
+        opened.finish()
+    finally:
+        opened.close()
 
 
 def write(folder: Path) -> None:

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from odecheck_reference.path import OutOfBudget
 from torch import Tensor
+
+from odecheck.foreign import said
 
 from .call import Call
 from .precision import cheapest
 from .repeat import posed_again
 
 Array = NDArray[np.float64]
-
-
-class OutOfBudget(Exception):
-    """The seconds or the evaluations granted were used up before an answer was there."""
 
 
 class NoField(Exception):
@@ -90,6 +89,24 @@ class Field64:
         own = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, parts, strict=False)]
         return out.detach().numpy(), self.flat(own).numpy(), list(grads[len(parts) :])
 
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Times at which the solver was told that the field is not smooth."""
+        return self.call.posed.breaks
+
+    def pull(self, t: float, y: Array, a: Array) -> Array:
+        """aᵀ ∂f/∂y, flat."""
+        return self.vjp(t, y, a)[1]
+
+    def gather(self, t: float, y: Array, a: Array) -> dict[str, Array]:
+        """aᵀ ∂f/∂leaf by the name of the leaf, of those that the graph reaches."""
+        pulled = self.vjp(t, y, a, leaves=True)[2]
+        return {name: g.detach().double().numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
+
+    def zeros(self) -> dict[str, Array]:
+        """A zero for each leaf, by name."""
+        return {name: np.zeros(tuple(x.shape)) for name, x in self.leaves.items()}
+
     def _choose(self) -> None:
         """The cheapest way to float64, and whether values need no graph."""
         inside = 0.6283 * self.times[0] + 0.3717 * self.times[-1]
@@ -108,7 +125,7 @@ class Field64:
             with torch.enable_grad():
                 self.mode, mode = cheapest(first_and_inside)
         except Exception as error:
-            raise NoField(f"in float64 the field raised {type(error).__name__}: {error}") from error
+            raise NoField(f"in float64 the field raised {said(error)}") from error
         self._mode = None if self.mode == "nothing" else mode
         try:
             quiet = self._without_graph(inside)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from odecheck_reference.path import Path
 from torch import Tensor, nn
 
 from .call import Call
 from .field64 import Array, Field64
-from .path import Path
 from .promise import Promise
 from .repeat import Repeat
 from .row import Row

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from odecheck_reference.path import OutOfBudget, Path, path
+
+from odecheck.foreign import first_line
 
 from . import findings
 from .call import Call
 from .circumstances import circumstances
-from .field64 import Array, Field64, NoField, OutOfBudget, in_double
-from .path import Path, path
+from .field64 import Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
@@ -72,7 +74,7 @@ def _guarded(work: _Work, what: Callable[[], None]) -> None:
     except (OutOfBudget, NoField) as reason:
         work.row.state, work.row.reason = State.NOT_JUDGED, f"no truth within the budget: {reason}"
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0]
+        line = first_line(error)
         work.row.state, work.row.reason = State.NOT_JUDGED, f"asked again it raised {type(error).__name__}: {line}"
 
 

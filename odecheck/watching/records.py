@@ -46,6 +46,14 @@ def _of_quantity(row: Row, claim: str, text: str, q: Quantity) -> Record:
     return _record(row, claim, q.verdict, said, q.judgement)
 
 
+def _decides(row: Row) -> str:
+    """What would decide what is inconclusive of a solve."""
+    waiting = row.state is State.NOT_ASKED or "budget" in row.reason
+    if waiting or row.state is State.JUDGED:
+        return "more time: odecheck.watch(budget=SECONDS), or --budget SECONDS"
+    return f"a solve that can be judged: {row.reason}"
+
+
 def _record(row: Row, claim: str, verdict: Verdict, message: str, j: Judgement | None) -> Record:
     how = f"rtol={row.rtol:g}, atol={row.atol:g}" if row.adaptive else "fixed steps"
     return Record(
@@ -72,4 +80,6 @@ def _record(row: Row, claim: str, verdict: Verdict, message: str, j: Judgement |
         seconds=row.truth_seconds,
         message=message,
         source=SOURCE,
+        looked_at=float("inf") if j else NAN,  # no run of the truth is scanned here
+        decides=_decides(row) if verdict is Verdict.INCONCLUSIVE else "",
     )

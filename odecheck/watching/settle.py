@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from odecheck_reference.by_adjoint import Answer
+from odecheck_reference.path import OutOfBudget
 
 from . import truth
-from .field64 import Array, Field64, OutOfBudget
-from .truth import Answer
+from .field64 import Array, Field64
 
 # a bar this much smaller than the error that it stands beside decides about it
 SHARP = 0.1

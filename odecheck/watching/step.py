@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from odecheck.compat import is_transforming
+from odecheck.foreign import said
 
 from .call import Call, kept, listen_backward
 from .held import Memo
@@ -119,7 +120,7 @@ class Step:
             result = original(*args, **kwargs) if how is None else original(**how)
         except BaseException as error:
             if call is not None:
-                call.raised = f"{type(error).__name__}: {error}"
+                call.raised = said(error)
             raise
         finally:
             self._busy = False
@@ -128,7 +129,7 @@ class Step:
             try:
                 listen_backward(call, result)
             except Exception as error:
-                call.problem = call.problem or f"its result is not understood: {type(error).__name__}: {error}"
+                call.problem = call.problem or f"its result is not understood: {said(error)}"
         return result
 
     def _kept(self, adapter: Adapter, original: Any, function: Any, args: Any, kwargs: Any) -> tuple[Call | None, Any]:
@@ -145,7 +146,7 @@ class Step:
             call.grad_mode = torch.is_grad_enabled()
         except Exception as error:  # watching never raises in the user's step
             call = Call(len(self.calls), "", posed, [], posed.t, False, [], torch.empty(0), True)
-            call.problem = f"it could not be kept: {type(error).__name__}: {error}"
+            call.problem = f"it could not be kept: {said(error)}"
         self.calls.append(call)
         return call, how
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from odecheck_reference.path import Path
 from torch import Tensor
 
 from .field64 import Array, Field64
-from .path import Path
 
 POINTS = 6
 STEPS = 10.0 ** -np.arange(1, 9)

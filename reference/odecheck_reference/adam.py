@@ -7,7 +7,6 @@ R = 1 / √(v + ε), or that of the code's denominator. J = ∂f/∂h along the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from .carried import carried, integrals_to_the_end
 from .fields import Adam, Fixed, Free, Learnt
 from .fields.adam import Coefficient
 from .flow import solution
+from .looked import kept
 from .problem import Problem
 
 
@@ -89,7 +89,7 @@ def _adjoint_rate(p: Pieces, t: float, y: Array, a: Array) -> tuple[Array, Array
     )
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def adjoint(problem: Problem) -> Bounded:
     """a_h' = Jᵀ(α1 a_m − 2 α2 f ⊙ a_v), a_m' = R a_h + α1 a_m, a_v' = R' m ⊙ a_h + α2 a_v, for every loss y_k(T).
 
@@ -158,7 +158,7 @@ def last_slope(problem: Problem) -> Array:
     return problem.loss.gradient(solution(problem).value)[-1]
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def rates_to_the_end(problem: Problem) -> Bounded:
     """∫ (α1 + α2) dt from each time to the last one: (times,)."""
     p = pieces(problem)

@@ -5,28 +5,38 @@ A second route to what the variational equations give: nothing here uses a sensi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from time import process_time
 
 import numpy as np
 
+from .bars import at_least
 from .bounded import Array, Bounded
 from .fields.jets import Jets
-from .flow import NEARBY, RUNS, at_least, followed, moved, spread, trajectories, with_seen
+from .fields.pulled import pull
+from .first_order import first_order, is_large
+from .flow import NEARBY, RUNS, followed, moved, spread, trajectories
 from .follow import Followed
+from .looked import kept, with_seen
 from .problem import Problem
 from .sensitivity import with_cost_as_state
 from .stepping import Restart
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def adjoint_states(problem: Problem) -> Bounded:
     """a(t_i) = dL/dy(t_i) at all times, where the observation at t_i itself counts: (times, batch, state).
 
     −a' = F_yᵀ a + ℓ_y, a(T) = Φ_y(T), with a jump of Φ_{y_i} at each observation passed on the way back. State and
-    adjoint are integrated backwards together, the state starting afresh from the forward solution at each time.
+    adjoint are integrated backwards together, the state starting afresh from the forward solution at each time. Of a
+    large problem see `first_order`.
     """
     extended, d = with_cost_as_state(problem), problem.field.state
+    if is_large(extended):
+        found = first_order(extended).adjoints
+        terms = {name: term[..., :d] for name, term in found.budget.items()}
+        return Bounded(found.value[..., :d], terms, looked_at=found.looked_at)
     forward = trajectories(extended, 0)
     slopes = [extended.loss.gradient(run.y) for run in forward]
     found = _backwards(extended, [run.y for run in forward], [slope[:, :, None] for slope in slopes], RUNS)
@@ -80,18 +90,37 @@ def _seconds(problem: Problem, jets: Jets) -> float:
     return jets.alone(problem.ts[[0, -1]], problem.y0)
 
 
-@lru_cache(maxsize=128)
+def _alone(call: Callable[[], Array]) -> float:
+    begun = process_time()
+    call()
+    return process_time() - begun
+
+
+def _value_and_trace(problem: Problem, t: float, y: Array) -> Array:
+    """F and tr F_y of every row, by a product for each component of a row."""
+    d = y.shape[1]
+    got = [pull(problem.field, t, y, problem.theta, np.tile(e, (len(y), 1))) for e in np.eye(d)]
+    return np.concatenate([got[0].value.ravel(), sum((one.y[:, i] for i, one in enumerate(got)), np.zeros(len(y)))])
+
+
+@kept(128)
 def volume(problem: Problem) -> Bounded:
     """exp ∫ tr F_y dt of every row, from ts[0] to ts[-1]: (batch,). Liouville's formula for det dy(T)/dy0."""
     shape, size, d = problem.y0.shape, problem.y0.size, problem.field.state
     jets = Jets(problem.field, problem.theta, 1)
+    large = is_large(problem)
 
     def rate(t: float, w: Array) -> Array:
-        jet = problem.field.jet(t, w[:size].reshape(shape), problem.theta, 1)
+        y = w[:size].reshape(shape)
+        if large:
+            return _value_and_trace(problem, t, y)
+        jet = problem.field.jet(t, y, problem.theta, 1)
         assert jet.first is not None
         return np.concatenate([jet.value.ravel(), np.trace(jet.first[:, :, 1 : 1 + d], axis1=1, axis2=2)])
 
     def many(t: Array, w: Array) -> Array:
+        if large:
+            return np.stack([rate(float(s), one) for s, one in zip(t, w, strict=True)])
         jet = jets(t, w[:, :size].reshape(-1, *shape))
         assert jet.first is not None
         traces = np.trace(jet.first[..., 1 : 1 + d], axis1=-2, axis2=-1)
@@ -99,7 +128,8 @@ def volume(problem: Problem) -> Bounded:
 
     start = np.concatenate([problem.y0.ravel(), np.zeros(shape[0])])
     whole = problem.with_(ts=problem.ts[[0, -1]], loss=problem.loss.tail(len(problem.ts) - 2))
-    found = followed(whole, rate, many, [start] * len(RUNS), seconds=_seconds(problem, jets))
+    seconds = _alone(lambda: rate(float(problem.ts[0]), start)) if large else _seconds(problem, jets)
+    found = followed(whole, rate, many, [start] * len(RUNS), seconds=seconds)
     logarithm = spread([w[-1, size:] for w in found.values])
     logarithm = with_seen(logarithm, found.seen, lambda term: term[size:])
     value = np.exp(logarithm.value)

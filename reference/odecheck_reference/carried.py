@@ -13,8 +13,9 @@ from time import process_time
 import numpy as np
 
 from .bounded import Array, Bounded
-from .flow import RUNS, followed, looked_at, spread, trajectories
+from .flow import RUNS, followed, spread, trajectories
 from .follow import Followed
+from .looked import looked_at
 from .problem import Problem
 from .stepping import Restart
 

@@ -32,16 +32,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
+from .bars import at_least
 from .bounded import Array, Bounded
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
 from .follow import Followed, Seen, follow
+from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
@@ -98,7 +99,15 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
     shared = Shared(system.groups())
     before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
     found = followed(
-        problem, system, system.many, [start] * len(runs), runs, seconds=seconds, shared=shared, before=before
+        problem,
+        system,
+        system.many,
+        [start] * len(runs),
+        runs,
+        seconds=seconds,
+        shared=shared,
+        before=before,
+        leading=system.places[order].start if order else None,
     )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
@@ -123,9 +132,11 @@ def followed(
     seconds: float = 0.0,
     shared: Shared | None = None,
     before: Mesh | None = None,
+    leading: int | None = None,
 ) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
+    leading: how many components the last ones are derivatives of, by default the state.
     backwards: from the last time to the first; starts, restarts and values are in the order of the way.
     """
     ts = problem.ts[::-1] if backwards else problem.ts
@@ -134,7 +145,7 @@ def followed(
     def places(k: int, grid: Array, w: Array) -> Array:
         return marks(known, ts, k, grid, w)
 
-    equation = Equation(problem.name, ts, rate, many, problem.y0.size)
+    equation = Equation(problem.name, ts, rate, many, problem.y0.size, leading or problem.y0.size)
     return follow(
         equation,
         starts,
@@ -154,8 +165,9 @@ class _System:
     def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
         self.field, self.theta, self.batch, self.order = field, theta, batch, order
         self.d, self.p = field.state, field.state + field.params
-        self.pairs = np.triu_indices(self.p)  # second derivatives are symmetric: one half is followed
-        self.of_pair = np.zeros((self.p, self.p), dtype=np.intp)
+        # second derivatives are symmetric: one half is followed; nobody else can afford the pairs
+        self.pairs = np.triu_indices(self.p if order == 2 else 0)
+        self.of_pair = np.zeros((self.p, self.p) if order == 2 else (0, 0), dtype=np.intp)
         self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
         self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
         ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
@@ -185,7 +197,9 @@ class _System:
         of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
         of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
         for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            kind = (np.zeros(()), of_theta, of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]])[order]
+            kind = np.zeros(()) if order == 0 else of_theta
+            if order == 2:
+                kind = of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]]
             own = (order < 2) & (kind == 0)
             shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
             number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
@@ -227,15 +241,22 @@ class _System:
         return np.broadcast_to(rows, (self.batch, *rows.shape))
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def trajectories(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The runs of `RUNS`; kept, because many claims ask for the same problem."""
-    return _solved(problem, order, RUNS)
+    runs = _solved(problem, order, RUNS)
+    note(None if runs[0].seen is None else runs[0].seen.looked_at)
+    return runs
 
 
 def spread(values: list[Array]) -> Bounded:
     """Combine the same quantity from the runs of `RUNS` into a value with its bar; see the module's docstring."""
     sharp, nearby, farther, other, other_nearby = values
+    if not all(np.isfinite(value).all() for value in values):
+        raise FlowError(
+            "a derivative of the flow is not a finite number. Usual cause: a root or a power at 0, whose slope is "
+            "infinite there. Ask for what needs one derivative less, or start beside that place."
+        )
 
     def distance(a: Array, b: Array) -> float:
         return float(np.max(np.abs(a - b), initial=0.0))
@@ -249,7 +270,7 @@ def spread(values: list[Array]) -> Bounded:
     return Bounded(sharp, {"truncation": truncation, "families disagree": disagree, "roundoff": roundoff})
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def moved(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The sharpest run with every component moved by its bar, up or down at random; the start is known and stays."""
     rng = np.random.default_rng(0)
@@ -281,26 +302,6 @@ def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array
     seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in runs])
     squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
     return looked_at(at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0))), runs[0].seen)
-
-
-def at_least(seen: Bounded, propagated: float) -> Bounded:
-    """The same with a bar not below `propagated`, what the bars of its ingredients do to it."""
-    missing = max(propagated - float(np.max(seen.radius, initial=0.0)), 0.0)
-    return Bounded(seen.value, {**seen.budget, "propagated": missing})
-
-
-def looked_at(found: Bounded, seen: Seen | None) -> Bounded:
-    """The same, saying how narrow a feature was certainly looked at."""
-    return found if seen is None else Bounded(found.value, found.budget, looked_at=seen.looked_at)
-
-
-def with_seen(found: Bounded, seen: Seen | None, where: Callable[[Array], Array]) -> Bounded:
-    """The same with the terms of the scan, in the largest of the components that `where` takes out of all."""
-    if seen is None:
-        return found
-    terms = {"grain": seen.grain, "defect": seen.defect, "jumps": seen.jumps}
-    sizes = {name: float(np.max(where(term), initial=0.0)) for name, term in terms.items()}
-    return looked_at(Bounded(found.value, {**found.budget, **sizes}), seen)
 
 
 def solution(problem: Problem) -> Bounded:

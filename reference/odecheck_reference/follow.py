@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,8 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Mask, Run
-from .jumps import jumps
+from .jumps import along, jumps
+from .kinks import kinks
 from .mesh import Mesh
 from .scan import FEWEST_AGAIN, FEWEST_STRATA, Integrals, Samples, drawn, rates, strata_for, unexplained
 from .scout import HELD, TOTAL, How, Places, Scout, everything
@@ -20,6 +21,8 @@ from .stepping import Equation, FlowError, Restart
 
 # rounds of cutting, and cuts
 ROUNDS, MOST_CUTS = 9, 600
+# the rounds in which kinks are looked for: to end at them is better, not to is no reason to refuse
+KINKS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class _Follower(Scout):
             return self._unseen()
         self.scout()
         left: list[str] = []
-        for _ in range(ROUNDS):
+        for again in range(ROUNDS):
             sharp = self.go(0, self.hows[0], TOTAL)
             if self._jumps(sharp):
                 left = ["jumps"]
@@ -63,7 +66,9 @@ class _Follower(Scout):
             found, defect = self._examine(sharp, samples, self.hows[0][1], sharp=True)
             most = np.max(np.stack([look[2] for look in looks]), axis=0)
             if not self._sizes_hold(sharp, most):
-                left = ["sizes"]
+                left = ["sizes", *(self._cut(samples[k], bad) for k, bad in found.items())]
+                continue
+            if not found and again < KINKS and self._kinks(sharp, samples):
                 continue
             others = list[Run]()
             if not found:
@@ -71,6 +76,9 @@ class _Follower(Scout):
                 for other, how in zip(others, self.hows[1:], strict=True):
                     found = found or self._examine(other, samples, how[1], sharp=False)[0]
             if not found:
+                if self.n > self.equation.leading:
+                    for one in samples:
+                        self._refuse_jumps_along_the_way(sharp, one)
                 grain = np.sum(np.stack([look[1] for look in looks]), axis=0)
                 return self._bound([sharp, *others], Integrals(defect, grain, most))
             left = [self._cut(samples[k], bad) for k, bad in found.items()]
@@ -93,6 +101,47 @@ class _Follower(Scout):
                 met = met or before not in self.mesh.after[k]
                 self.mesh.jump(k, before, after)
         return met
+
+    def _kinks(self, sharp: Run, samples: list[Samples]) -> bool:
+        """Whether steps went over kinks that the integrations did not end at; now they do."""
+        met = False
+        for one in samples:
+            if one.slopes is not None:
+                continue
+            along_the_way = self._along(sharp, one.k)
+
+            def rate(x: float, of: Callable[[float, float], Array] = along_the_way) -> Array:
+                return of(x, x)
+
+            defect = np.max(np.abs(one.slope - one.rate), axis=1)
+            for before, after in kinks(sharp.steps[one.k], one.x, defect, self.hows[0][1], rate):
+                met = met or not any(before <= cut <= after for cut in self.mesh.cuts[one.k])
+                self.mesh.cut(one.k, (before, after))
+        return met
+
+    def _along(self, sharp: Run, k: int) -> Callable[[float, float], Array]:
+        """rate(x, at): the rates at time x and the sharp run's state at time `at`, in the segment's units."""
+        unit, start, length = self.sizes.unit, float(self.equation.ts[k]), self.equation.length(k)
+
+        def rate(x: float, at: float) -> Array:
+            w = sharp.steps[k].at(np.array([at]))[0][0] * unit
+            return self.equation.rate(start + x * length, w) * (length / unit)
+
+        return rate
+
+    def _refuse_jumps_along_the_way(self, sharp: Run, one: Samples) -> None:
+        """Raises FlowError where rates jump because the state crosses a place: derivatives are not followed there."""
+        k, first, rate = one.k, self.equation.leading, self._along(sharp, one.k)
+        found = along(one.x, one.rate[:, :first] * one.local[:, :first], lambda x: rate(x, x)[:first])
+        if found is None or mostly_in_time(found, lambda x, at: rate(x, at)[:first]):
+            return
+        start, length = float(self.equation.ts[k]), self.equation.length(k)
+        raise FlowError(
+            f"problem {self.equation.name!r}: the field, or its slope, jumps at t = {start + found[0] * length:.8g} "
+            "because its state crosses a place there. The solution goes on, but its derivatives jump by what no "
+            "variational or adjoint equation knows. Usual cause: sign, where or a comparison of the state, for second "
+            "derivatives relu as well. Ask for what needs one derivative less, or smooth the field."
+        )
 
     def _look(self, sharp: Run, k: int) -> tuple[Samples, Array, Array]:
         grid, first = np.linspace(0, 1, 1025), self.equation.state
@@ -145,9 +194,11 @@ class _Follower(Scout):
         unit = self.sizes.unit
         window = abs(float(self.equation.ts[-1] - self.equation.ts[0]))
         jumps = np.max(np.stack([one.jumps for one in runs]), axis=0)
+        # all runs end at the same cuts, and all of them step over what lies beside a cut and is below their tolerance
+        beside = self.hows[0][1] if any(self.mesh.zoomed) else 0.0
         seen = Seen(
             integrals.grain * unit,
-            integrals.defect * unit,
+            (integrals.defect + beside) * unit,
             jumps,
             2 * window / self.strata,
             self.mesh.count,
@@ -213,6 +264,15 @@ def follow(
         shared or Shared(None),
     )
     return follower.follow()
+
+
+def mostly_in_time(found: tuple[float, float], rate: Callable[[float, float], Array]) -> bool:
+    """Whether rates at one state, rate(x, the state's x), change as much as along the way."""
+    before, after = found
+    first = rate(before, before)
+    along_the_way, in_time = np.abs(rate(after, after) - first), np.abs(rate(after, before) - first)
+    most = int(np.argmax(along_the_way))
+    return bool(in_time[most] > along_the_way[most] / 2)
 
 
 def _nowhere(_k: int, _grid: Array, _w: Array) -> Array:

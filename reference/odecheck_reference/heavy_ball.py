@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from .bounded import Array, Bounded
 from .carried import carried, carried_parts, integrals_to_the_end
 from .fields import ACTIVATIONS, Fixed, HeavyBall
 from .flow import SHARP, solution, solve
+from .looked import kept
 from .losses import Linear
 from .problem import Problem
 
@@ -111,7 +111,7 @@ def by_integrating_factor(problem: Problem) -> Bounded:
     return carried(problem, rate, start, quantity=state)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def adjoint(problem: Problem) -> Bounded:
     """a_h' = −(J − c ξ I)ᵀ a_m, a_m' = −c s'(c m) ⊙ a_h + γ a_m: (times, batch, state, state)."""
     p = pieces(problem)
@@ -143,7 +143,7 @@ def momentum_adjoint(problem: Problem, *, with_rate_of_damping: bool) -> Bounded
     return carried(problem, rate, end, backwards=True, quantity=both)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def position_adjoint_read_literally(problem: Problem) -> tuple[Bounded, ...]:
     """The solution of a_h'' − γ a_h' = c Jᵀ a_h with the right a_h(T), a_h'(T), and what it is off by.
 
@@ -170,7 +170,7 @@ def position_adjoint_read_literally(problem: Problem) -> tuple[Bounded, ...]:
     return carried_parts(problem, rate, end, [part(0), part(4)], backwards=True)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def damping_to_the_end(problem: Problem) -> Bounded:
     """∫ γ dt from each time to the last one: (times,)."""
     p = pieces(problem)
@@ -185,7 +185,7 @@ def _bracket(a: Array, b: Array) -> Array:
     return a @ b - b @ a
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def magnus(problem: Problem) -> tuple[Bounded, ...]:
     """exp(Ω1), exp(Ω1 + Ω2) and exp(Ω1 + … + Ω4) for dy(T)/dy0, each (batch, state, state).
 

@@ -1,4 +1,10 @@
-"""Jumps of a field in time, found where a solver's steps became tiny, down to two neighbouring numbers."""
+"""Jumps of a field, found down to two neighbouring numbers: in time, where steps became tiny, and in the state.
+
+Where a field jumps in time, integrations end. Where it jumps because its own state crosses a place, the time of the
+crossing moves with the start and the parameters: a derivative of the flow has a jump there,
+Φ⁺ = (I + (f⁺ − f⁻) nᵀ / nᵀf⁻) Φ⁻, that no variational equation has (Hiskens & Pai, IEEE Trans.
+Circuits Syst. I 47, 2000).
+"""
 
 from __future__ import annotations
 
@@ -41,15 +47,44 @@ def jumps(steps: Steps, rate: Rate, scale: Callable[[float], Array]) -> list[Pai
 
 def _between(lo: float, hi: float, v: Array, rate: Rate, size: Array) -> Pair | None:
     """The neighbouring numbers between which the field at v changes by most of what it changes from lo to hi."""
-    first, last = rate(lo, v) / size, rate(hi, v) / size
+    return _narrowed(lo, hi, lambda x: rate(x, v) / size)
+
+
+def _narrowed(lo: float, hi: float, rate: Callable[[float], Array]) -> Pair | None:
+    first, last = rate(lo), rate(hi)
     whole = float(np.max(np.abs(last - first)))
     if not np.isfinite(whole) or whole <= LEAST * float(np.max(np.abs(first) + np.abs(last))):
         return None
     while lo < (middle := lo + (hi - lo) / 2) < hi:
-        value = rate(middle, v) / size
+        value = rate(middle)
         if np.max(np.abs(value - first)) <= np.max(np.abs(value - last)):
             lo = middle
         else:
             hi = middle
-    step = float(np.max(np.abs(rate(hi, v) - rate(lo, v)) / size))
+    step = float(np.max(np.abs(rate(hi) - rate(lo))))
     return (lo, hi) if step > whole / 2 else None
+
+
+# samples that are looked at closer, and how many times the median of its neighbours such a one is off a straight line
+CLOSEST, OFF_LINE = 48, 20
+
+
+def along(x: Array, rates: Array, rate: Callable[[float], Array]) -> Pair | None:
+    """The neighbouring times between which the rates of a state jump along its own way, if they do.
+
+    x (m,): increasing times; rates (m, n) there; rate: the rates at any time.
+    """
+    if len(x) < 8:
+        return None
+    size = np.max(np.abs(rates), axis=0) + np.finfo(np.float64).tiny
+    scaled = rates / size
+    share = ((x[1:-1] - x[:-2]) / (x[2:] - x[:-2]))[:, None]
+    bent = np.max(np.abs(scaled[1:-1] - scaled[:-2] - share * (scaled[2:] - scaled[:-2])), axis=1)
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(bent, 8, mode="reflect"), 17), axis=1)
+    suspicious = np.flatnonzero(bent > OFF_LINE * usual + LEAST)
+    for i in suspicious[np.argsort(-bent[suspicious])][:CLOSEST].tolist():
+        for lo, hi in ((x[i], x[i + 1]), (x[i + 1], x[i + 2])):
+            found = _narrowed(float(lo), float(hi), lambda at: rate(at) / size)
+            if found is not None:
+                return found
+    return None

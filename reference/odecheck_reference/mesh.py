@@ -93,7 +93,8 @@ class Mesh:
                 covered |= (lo >= a) & (hi <= b)
             sets.append((lo, hi, np.where(covered, 0.0, hi - lo)))
         if len(marks) > 1:
-            sets.append((marks[:-1], marks[1:], np.zeros(len(marks) - 1)))
+            close = np.diff(marks) < edges[1]  # the others are wider than what is looked at anyway
+            sets.append((marks[:-1][close], marks[1:][close], np.zeros(np.count_nonzero(close))))
         return Strata(*(np.concatenate(part) for part in zip(*sets, strict=True)))
 
     def zoom(self, k: int, lo: Array, hi: Array) -> None:
@@ -105,5 +106,7 @@ class Mesh:
                 joined[-1][1] = max(b, joined[-1][1])
             else:
                 joined.append([a, b])
-        self.zoomed[k] += [(a, b) for a, b in joined if b - a < 1.0]
-        self.cut(k, [x for pair in joined for x in pair])
+        whole = [(0.0, 0.5), (0.5, 1.0)]  # all of it is to be looked at closer: in two parts
+        parts = [part for a, b in joined for part in ([(a, b)] if b - a < 1.0 else whole)]
+        self.zoomed[k] += parts
+        self.cut(k, [x for part in parts for x in part])

@@ -22,12 +22,15 @@ STIFF: dict[How, How] = {
 SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 # evaluations of all runs together
 TOTAL = 300_000
-# larger systems are followed without a scan: their dense output would not fit into memory
-LARGEST = 20_000
+# of larger systems the multistep family is one without n² numbers, which has no dense output: no scan
+LARGEST = 4_000
+MULTISTEP: dict[How, How] = {("LSODA", 1e-11): ("VODE", 1e-11), ("LSODA", 1e-10): ("VODE", 1e-10)}
 # of more components than this, sums are looked at in all runs but the sharpest
 GROUPS = 128
 # a component is followed anew in other units if its size is less than this share of what it was taken for
 SCOUTED, HELD = 1e-5, 1 / 16
+# a start and slopes below this are the far end of something that is elsewhere, and no size
+SMALLEST = 1e-300
 # how many components, each made of the one before, pass their natural sizes on
 CHAIN = 5
 # (segment, values on a grid of it) → times worth a closer look, in units of the segment, in increasing order
@@ -52,6 +55,8 @@ class Scout:
         self.mesh, self.places, self.n, self.shared = mesh, places, len(starts[0]), shared
         self.rng, self.spent, self.stiff = np.random.default_rng(0), 0, False
         self.scanned = self.n <= LARGEST
+        if not self.scanned:
+            self.hows = [MULTISTEP.get(how, how) for how in self.hows]
         self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
         self.strata = strata
         self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
@@ -83,13 +88,14 @@ class Scout:
             rates = np.stack([self.equation.rate(float(one), w) for one in t])
         added = np.nan_to_num(np.abs(rates), posinf=0.0).mean(axis=0) * abs(float(ts[-1] - ts[0]))
         size = self.shared.largest(np.maximum(np.abs(w), np.where(np.isfinite(added), added, 0.0)))
+        size = np.where(size > SMALLEST, size, 0.0)
         top = float(np.max(size, initial=0.0)) or 1.0
         self.sizes = Sizes(
             power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)), self.sizes.at_zero
         )
 
     def measure(self, scout: Run, least: float, most: Array | None = None) -> bool:
-        """Sizes from a run; whether none is below this share of what it was taken for."""
+        """Sizes from a run; whether none is below this share of what it was taken for, or above its inverse."""
         window = float(np.abs(self.equation.ts[-1] - self.equation.ts[0]))
         grids, profiles, unit = list[Array](), list[Array](), self.sizes.unit
         for k, steps in enumerate(scout.steps):
@@ -104,7 +110,7 @@ class Scout:
         self.sizes = Sizes(unit * factor, self.sizes.at_zero, grids, [p / factor for p in profiles])
         for k in range(self.equation.segments):
             self.mesh.cut(k, self.sizes.cuts(k))
-        return bool(np.all(factor > least))
+        return bool(np.all((factor > least) & (factor < 1 / least)))
 
     def _sizes_on(self, k: int, grid: Array, u: Array, h: Array) -> Array:
         """|u|, or the natural size where that is more; of what depends on a difference that cancels, by its size.
@@ -112,7 +118,7 @@ class Scout:
         A component that is nothing but round-off passes its natural size on to those that are made of it, and these to
         the next: otherwise they would be solved to digits of the round-off.
         """
-        size = np.abs(u)
+        size = np.abs(np.nan_to_num(u))
         for _ in range(CHAIN):
             before, size = size, np.maximum(size, self._natural(k, grid, u, size, h))
             if not np.any(size.max(axis=0) > 2 * before.max(axis=0)):

@@ -19,6 +19,8 @@ import numpy as np
 
 from .bounded import Array, Bounded
 from .fields.field import AnyArray, Jet
+from .fields.pulled import Pulled, pull
+from .first_order import first_order, is_large
 from .flow import Trajectory, bounded, trajectories
 from .losses import Loss, RunningCost
 from .problem import Problem
@@ -87,6 +89,20 @@ class CostField:
         assert value is not None
         return Jet(value, stacked(inner.first, cost[1]), stacked(inner.second, cost[2]))
 
+    def pull(self, t: Any, y: AnyArray, theta: AnyArray, a: AnyArray) -> Pulled:
+        """As `fields.pulled.pull`, of (F, ℓ)."""
+        d = self.field.state
+        inner = pull(self.field, t, y[:, :d], theta, a[:, :d])
+        value, first, _ = self.cost.jet(t, y[:, :d], theta, 1)
+        assert first is not None
+        own = a[:, d:] * first
+        return Pulled(
+            np.concatenate([inner.value, value[:, None]], axis=1),
+            inner.t + own[:, 0],
+            np.concatenate([inner.y + own[:, 1 : 1 + d], 0 * a[:, d:]], axis=1),
+            inner.theta + own[:, 1 + d :].sum(axis=0),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class _CostLoss:
@@ -142,7 +158,9 @@ def loss(problem: Problem) -> Bounded:
 
 
 def gradient(problem: Problem) -> Gradient:
-    """The derivatives of L in y0, theta and all times, from the first variational equation.
+    """The derivatives of L in y0, theta and all times: from the first variational equation, or by the adjoint.
+
+    The variational equation carries a column for each parameter; of a large problem the adjoint is followed.
 
     Args:
         problem: what is asked about.
@@ -152,6 +170,9 @@ def gradient(problem: Problem) -> Gradient:
     """
     extended = with_cost_as_state(problem)
     size, state, n = problem.batch * problem.field.state, problem.field.state, problem.field.params
+    if is_large(extended):
+        found = first_order(extended)
+        return Gradient(_without_cost(found.y0, state), found.theta, found.ts)
 
     def part(where: slice) -> Bounded:
         return bounded(extended, 1, lambda run: _gradient(extended, run, state)[where])
@@ -164,6 +185,11 @@ def gradient(problem: Problem) -> Gradient:
         ts.value, {**ts.budget, "roundoff of the field": _rates_rounded(extended)}, looked_at=ts.looked_at
     )
     return Gradient(y0, part(slice(size, size + n)), rounded)
+
+
+def _without_cost(found: Bounded, state: int) -> Bounded:
+    kept = {name: term[..., :state] for name, term in found.budget.items()}
+    return Bounded(found.value[..., :state], kept, looked_at=found.looked_at)
 
 
 def _rates_rounded(problem: Problem) -> float:

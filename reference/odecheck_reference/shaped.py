@@ -120,3 +120,25 @@ class Square(OwnRate):
 def _square(t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
     (u,), (a,) = y, theta
     return (a * u * u,), {(0, 1): 2 * a * u, (0, 2): u * u}, {(0, 1, 1): 2 * a, (0, 1, 2): 2 * u}
+
+
+@dataclass(frozen=True)
+class Mixed(Shaped):
+    """y' = −R y + a v g(t): one function drives all components, which drive each other. theta = a."""
+
+    matrix: tuple[tuple[float, ...], ...]
+    push: tuple[float, ...]
+
+    @property
+    def state(self) -> int:
+        return len(self.push)
+
+    def table(self, t: Any, y: tuple[Any, ...], theta: tuple[Any, ...]) -> Table:
+        (a,), d = theta, range(self.state)
+        g, slope, bend = self.g.jet(t)
+        value = tuple(a * self.push[i] * g - sum(self.matrix[i][j] * y[j] for j in d) for i in d)
+        first = {(i, 1 + j): -self.matrix[i][j] for i in d for j in d}
+        first |= {(i, 0): a * self.push[i] * slope for i in d}
+        first |= {(i, 1 + self.state): self.push[i] * g for i in d}
+        second = {(i, 0, 0): a * self.push[i] * bend for i in d}
+        return value, first, second | {(i, 0, 1 + self.state): self.push[i] * slope for i in d}

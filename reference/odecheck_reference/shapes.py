@@ -124,6 +124,87 @@ class Wave:
 
 
 @dataclass(frozen=True)
+class Chirp:
+    """g = cos(rate x²), which turns faster and faster. Undamped only."""
+
+    rate: float
+
+    @property
+    def narrowest(self) -> float:
+        return float(np.pi / (2 * self.rate))
+
+    def jet(self, x: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+        c, s, w = np.cos(self.rate * x * x), np.sin(self.rate * x * x), 2 * self.rate
+        return c, -w * x * s, -w * s - (w * x) ** 2 * c
+
+    def damped(self, rate: Number, start: Any, stop: Any) -> Any:
+        """√(π / 2w) (C(b √(2w / π)) − C(a √(2w / π))), C Fresnel's integral."""
+        _undamped(rate)
+        w = exact(self.rate)
+        stretch = mp.sqrt(2 * w / mp.pi)
+        return (mp.fresnelc(stop * stretch) - mp.fresnelc(start * stretch)) / stretch
+
+
+@dataclass(frozen=True)
+class Saw:
+    """g = |sin(frequency x)|: smooth but for a kink in each half period. Undamped only."""
+
+    frequency: float
+
+    @property
+    def narrowest(self) -> float:
+        return float(np.pi / self.frequency)
+
+    def jet(self, x: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+        w, s = self.frequency, np.sin(self.frequency * x)
+        return np.abs(s), w * np.cos(w * x) * np.sign(s), -w * w * np.abs(s)
+
+    def damped(self, rate: Number, start: Any, stop: Any) -> Any:
+        """(2k + 1 − cos(w x − k π)) / w at b less at a, k = ⌊w x / π⌋."""
+        _undamped(rate)
+        w = exact(self.frequency)
+
+        def up_to(x: Any) -> Any:
+            k = mp.floor(w * x / mp.pi)
+            return (2 * k + 1 - mp.cos(w * x - k * mp.pi)) / w
+
+        return up_to(stop) - up_to(start)
+
+
+@dataclass(frozen=True)
+class Power:
+    """g = |x − centre|^power, power > 0: not smooth at its centre. Undamped only."""
+
+    centre: Number
+    power: float
+
+    @property
+    def narrowest(self) -> float:
+        return np.inf
+
+    def jet(self, x: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+        z, p = x - float(self.centre), self.power
+        size = np.abs(z)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return size**p, p * np.sign(z) * size ** (p - 1), p * (p - 1) * size ** (p - 2)
+
+    def damped(self, rate: Number, start: Any, stop: Any) -> Any:
+        """sign(z) |z|^{p + 1} / (p + 1) at b less at a, z = x − centre."""
+        _undamped(rate)
+        c, p = exact(self.centre), exact(self.power)
+
+        def up_to(x: Any) -> Any:
+            return mp.sign(x - c) * abs(x - c) ** (p + 1) / (p + 1)
+
+        return up_to(stop) - up_to(start)
+
+
+def _undamped(rate: Number) -> None:
+    if rate:
+        raise ValueError("of this function only the plain integral is known: a rate of 0")
+
+
+@dataclass(frozen=True)
 class Sum:
     """The sum of several shapes: a comb, or one thing at each end."""
 

@@ -77,7 +77,8 @@ class Sizes:
         smooth = np.maximum(
             profile, np.maximum(np.vstack([profile[1:], profile[-1:]]), np.vstack([profile[:1], profile[:-1]]))
         )
-        level = np.log10(np.maximum(smooth, FAINT * np.where(top > 0, top, 1.0)))
+        least = np.finfo(np.float64).tiny  # of a size that is below the numbers nothing changes a thousandfold
+        level = np.log10(np.maximum(np.maximum(smooth, FAINT * np.where(top > 0, top, 1.0)), least))
         level[:, self.at_zero] = 0.0  # a power of time from zero on: what grows faster does not start there
         found, last = list[float](), level[0]
         for x, now in zip(grid[1:-1], level[1:-1], strict=True):

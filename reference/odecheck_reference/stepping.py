@@ -20,9 +20,10 @@ from .bounded import Array
 from .dense import Run, Steps
 from .mesh import Interval, Mesh
 from .sizes import Sizes
+from .vode import Vode
 
 _solvers: Any = scipy.integrate
-METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")}
+METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")} | {"VODE": Vode}
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
 MAX_JUMPS = 200
@@ -40,7 +41,8 @@ class Equation:
     """w' = rate(t, w), w (n,), observed at ts.
 
     many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
-    moves by itself; what follows depends on it.
+    moves by itself; what follows depends on it. leading: the last of the components are derivatives of so many first
+    ones, wrong if the rates of these jump along the way.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Equation:
     rate: Callable[[float, Array], Array]
     many: Callable[[Array, Array], Array]
     state: int
+    leading: int
 
     @property
     def segments(self) -> int:
@@ -165,7 +168,7 @@ class _Walk:
         limits: dict[str, Any] = {"max_step": np.inf}
         if interval.short:
             limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
-        if self.method == "LSODA":
+        if self.method in ("LSODA", "VODE"):
             limits["max_step"] = min(limits["max_step"], self._longest(k))
         solver = METHODS[self.method](
             rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from odecheck import BadInput, Verdict, check, problems, subjects
-from odecheck.claims import ALL, CONFORMANCE
-from odecheck.claims.find import EVERY, found
+from odecheck.claims import ALL, CONFORMANCE, EVERY, METHODS
+from odecheck.claims.find import found
 
 
 def ids(*words: str) -> list[str]:
@@ -24,8 +24,9 @@ def test_by_pattern_family_and_topic() -> None:
     assert ids("HB") == [c.id for c in ALL if c.id.startswith("HB-")]
     assert set(ids("derivatives")) == {c.id for c in CONFORMANCE if c.id.startswith("DER-")}
     assert {claim.id.split("-")[0] for claim in found("use")} == {"HES", "EVT", "USE"}
-    assert ids("SOL-1?") == [f"SOL-{n}" for n in range(10, 19)]
-    assert found("all") == EVERY and {*ALL, *CONFORMANCE} == set(EVERY)
+    assert ids("SOL-1?") == [f"SOL-{n}" for n in range(10, 20)]
+    assert found("all") == EVERY and {*ALL, *CONFORMANCE, *METHODS} == set(EVERY)
+    assert {claim.id for claim in METHODS} >= {*ids("OPT-*"), *ids("flow"), *ids("STEP")} != set()
 
 
 @pytest.mark.parametrize("word", ["NODE-22", "NODES", "", "DERR-4", "*-99"])

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
+import pytest
+import typer
 from typer.testing import CliRunner
 
 from odecheck.cli import app
-from odecheck.conformance.matrix import COLUMNS
+from odecheck.commands.conformance import SHOWN, _report
+from odecheck.conformance.libraries import Version
+from odecheck.conformance.matrix import COLUMNS, row_of
+from odecheck.judge import Verdict
+from tests.conformance.rows import SAMPLE, WAY, record_of_a_solution
 
 
 def test_the_command_writes_three_files_and_goes_on_with_a_run(tmp_path):
@@ -27,6 +34,17 @@ def test_the_command_writes_three_files_and_goes_on_with_a_run(tmp_path):
     rows = json.loads((out / "conformance.json").read_text())["records"]
     assert [row["row"] for row in rows] == list(table.row)
     assert "# Conformance of solver libraries" in (out / "conformance.md").read_text()
+
+
+def test_what_is_inconclusive_is_status_3_with_what_would_decide_it(capsys, tmp_path):
+    record = replace(record_of_a_solution(), verdict=Verdict.INCONCLUSIVE, ok=False, decides="a finer step")
+    rows = [row_of(record, Version(SAMPLE, "2"), WAY)] * (SHOWN + 2)
+    with pytest.raises(typer.Exit) as left:
+        _report(rows, tmp_path)
+    assert left.value.exit_code == 3
+    said = capsys.readouterr().out
+    assert said.count("SOL-2 inconclusive on small tanh network; to decide it: a finer step") == SHOWN
+    assert "and 2 more that are inconclusive" in said
 
 
 def test_a_misspelt_library_is_bad_input(tmp_path):

@@ -76,7 +76,7 @@ def test_places_that_can_be_written_are_left_alone(tmp_path):
 
 
 def test_what_cannot_be_written_after_all_is_2_and_no_traceback(monkeypatch, capsys):
-    def full(*_typed: object) -> None:
+    def full(*_typed: object, **_how: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("odecheck.cli.app", full)

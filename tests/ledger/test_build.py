@@ -78,6 +78,7 @@ def test_the_committed_table_is_that_of_the_committed_rows() -> None:
     resolution=1e-3,
     mutants=[scaled("y0", 2.0)],
     when=Condition("its first number is positive", lambda problem: problem.y0[0, 0] > 0),
+    predicted=lambda _, problem: Bounded(problem.y0[0, 0]),
 )
 def _first_is_positive(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The solution starts at the absolute value of where it starts."""

@@ -1,6 +1,8 @@
 """Tensors of modules are lent for an evaluation and put back; those that are shared are lent once."""
 
 import functools
+import gc
+import weakref
 
 import pytest
 import torch
@@ -126,3 +128,27 @@ def test_a_substitute_is_seen_wherever_an_operation_meets_the_tensor() -> None:
     with substitute:
         assert torch.stack([given, given * 2])[1].tolist() == [6, 6]
     assert substitute.met == {id(given)} and (given + 1).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("seen", [lambda f: f, lambda f: lambda t, y: f(t, y), lambda f: f.forward])
+def test_a_solved_field_is_freed_with_its_solve(seen) -> None:
+    """Not kept by a circle of the search for its modules, until Python looks for circles."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2, dtype=torch.float64)
+
+        def forward(self, t: Tensor, y: Tensor) -> Tensor:
+            return self.layer(y)
+
+    gc.collect()
+    gc.disable()
+    try:
+        field = Own()
+        known = weakref.ref(field)
+        odeint(seen(field), X, T).sum().backward()
+        del field
+        assert known() is None
+    finally:
+        gc.enable()

@@ -68,7 +68,7 @@ def test_a_step_is_the_dense_damped_solve(solve, layers):
     model, x, label = made(solve)
     factors = kronecker_factors(model, lambda: loss_of(model, x, label).backward(), layers=layers)
     model.zero_grad()
-    precondition = SNOpt(model, damping=0.01, layers=layers)
+    precondition = SNOpt(model, damping=0.01, layers=layers, spectrum="factors")
     loss_of(model, x, label).backward()
     before = gradients(model)
     precondition.step()
@@ -111,10 +111,11 @@ def test_a_refresh_step_has_the_ordinary_gradient_and_leaves_the_model_alone(sol
     assert {m: dict(vars(m)) for m in model.modules()} == untouched
 
 
-def test_every_refresh_starts_anew():
+@pytest.mark.parametrize("spectrum", ["running", "factors", "samples"])
+def test_every_refresh_starts_anew(spectrum):
     """Two refreshes at the same point give the same factors: nothing is left of the first."""
     model, x, label = made()
-    precondition = SNOpt(model, refresh=1)
+    precondition = SNOpt(model, refresh=1, spectrum=spectrum)
     spectra = []
     for _ in range(2):
         model.zero_grad()
@@ -152,12 +153,18 @@ def train(model, precondition, optimizer, x, label, steps: int) -> None:
 
 @each_solve
 @pytest.mark.parametrize("at", [3, 4], ids=["between refreshes", "before a refresh"])
-@pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_saved_and_loaded_it_goes_on_bit_for_bit(solve, at, decay):
+@pytest.mark.parametrize(("decay", "spectrum"), [(0.0, "running"), (0.5, "factors"), (0.0, "samples")])
+def test_saved_and_loaded_it_goes_on_bit_for_bit(solve, at, decay, spectrum):
     def parts():
         model, x, label = made(solve)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        return model, SNOpt(model, damping=0.1, refresh=4, decay=decay, radius=1.0), optimizer, x, label
+        return (
+            model,
+            SNOpt(model, damping=0.1, refresh=4, decay=decay, radius=1.0, spectrum=spectrum),
+            optimizer,
+            x,
+            label,
+        )
 
     whole = parts()
     train(*whole, 9)
@@ -235,6 +242,9 @@ def test_frozen_parameters_stay():
         ({"layers": "some"}, "'ode' or 'all'"),
         ({"reduction": "none"}, "'mean' or 'sum'"),
         ({"radius": 0.0}, "radius is 0.0"),
+        ({"spectrum": "exact"}, "'running', 'factors', 'samples'"),
+        ({"average": 1.0}, "average is 1.0"),
+        ({"spectrum": "samples", "layers": "all"}, "single samples are known in solves alone"),
     ],
 )
 def test_options_out_of_range_are_refused(options, says):

@@ -145,6 +145,7 @@ def test_a_circle_is_noticed(small: Path) -> None:
 TESTED_ELSEWHERE = {
     "claims/papers/*": "each claim refutes its mutants in tests/claims",
     "claims/libraries/*": "each claim refutes its mutants in tests/claims/libraries",
+    "claims/methods/*": "each claim refutes its mutants in tests/claims/methods",
     "claims/shared/*": "claims are bitten through them",
     "commands/*": "run as a user types them, in tests/test_cli.py, tests/commands and the tests of what they show",
     "engines/known_failures/*": "data: strict in every run of conformance",

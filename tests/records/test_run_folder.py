@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from odecheck import Adaptive, Adjoint, BadInput, Subject, check, problems
+from odecheck.record import NEEDED
 from odecheck.records.run_folder import RunFolder, read
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint())
@@ -42,6 +43,16 @@ def test_a_run_is_a_table_with_its_versions(tmp_path):
     assert facts["finished"] >= facts["started"]
     assert {"python", "torch", "torchdiffeq", "numpy", "scipy", "odecheck"} == set(facts["versions"])
     assert all(facts["versions"].values())
+
+
+def test_kept_records_of_before_lack_what_came_later_and_are_read(tmp_path):
+    before = run(tmp_path)
+    table = tmp_path / "records.parquet"
+    kept = pd.read_parquet(table)
+    kept.drop(columns=[name for name in kept if name not in NEEDED]).to_parquet(table)
+    assert [r.key for r in read(tmp_path)[1]] == [r.key for r in before]
+    kept.drop(columns="message").to_parquet(table)
+    assert read(tmp_path)[1] == []
 
 
 def test_a_run_that_was_interrupted_goes_on(tmp_path):
@@ -195,22 +206,22 @@ def test_kill_9_loses_no_finished_record_and_leaves_no_process(tmp_path, workers
     assert [record.problem for record in resumed] == [p.name for p in problems()[:3] for _ in claims]
 
 
-def _gone(group: int) -> bool:
-    """Whether all processes of a group end within some seconds."""
+def _gone(session: int) -> bool:
+    """Whether all processes of a session end within some seconds."""
     for _ in range(100):
-        if not _living(group):
+        if not _living(session):
             return True
         time.sleep(0.1)
     return False
 
 
-def _living(group: int) -> list[str]:
-    """Processes of a group that are no zombies."""
+def _living(session: int) -> list[str]:
+    """Processes of a session that are no zombies; workers have groups of their own."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            state, _, its_group = stat.read_text().rsplit(")", 1)[1].split()[:3]
-            found += [stat.parent.name] if int(its_group) == group and state != "Z" else []
+            state, _, _, its_session = stat.read_text().rsplit(")", 1)[1].split()[:4]
+            found += [stat.parent.name] if int(its_session) == session and state != "Z" else []
     return found
 
 
@@ -226,6 +237,10 @@ def test_facts_that_were_edited_are_refused(tmp_path):
     path.write_text(json.dumps({**written, "seed": 1}))
     with pytest.raises(BadInput, match="its cases, seed have another digest"):
         RunFolder.open(tmp_path, dict(facts), **how)
-    del written["digest"]  # of an older odecheck
+    for kept in ({**written, "command": ["rm"]}, {k: v for k, v in written.items() if k != "digest"}):
+        path.write_text(json.dumps(kept))
+        with pytest.raises(BadInput, match="it has another checksum"):
+            RunFolder.open(tmp_path, dict(facts), **how)
+    del written["digest"], written["checksum"]  # of an older odecheck
     path.write_text(json.dumps(written))
     assert "digest" in RunFolder.open(tmp_path, dict(facts), **how).facts

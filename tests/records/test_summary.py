@@ -29,8 +29,13 @@ OUTCOMES = [
 def test_the_outcome_of_a_record(record, expected):
     assert outcome(record) == expected
     assert outcome(record, strict=True) == ("failed" if expected == "inconclusive" else expected)
-    assert exit_status([HELD, record]) == (expected == "failed")
+    assert exit_status([HELD, record]) == {"failed": 1, "inconclusive": 3}.get(expected, 0)
+    assert exit_status([UNSURE, record]) == (1 if expected == "failed" else 3)
     assert exit_status([record], strict=True) == (expected in ("failed", "inconclusive"))
+
+
+def test_what_is_inconclusive_and_was_expected_to_be_is_0():
+    assert exit_status([replace(UNSURE, expected_verdict="inconclusive", ok=True)]) == 0
 
 
 def test_an_identifier_stands_for_the_case_and_not_for_what_was_seen():
@@ -53,8 +58,9 @@ def test_one_row_for_each_claim_in_the_order_of_the_records():
 def test_the_table_leaves_out_claims_that_had_no_case():
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(table(ALL))
+        console.print(table([*ALL, replace(HELD, claim="SOL-9", looked_at=math.inf)]))
     text = shown.get()
+    assert "Looked at: every feature wider than 1.0e-03 in time. In between nothing: SOL-9." in text
     assert "No case for: HB-2." in text and "SOL-2" in text and "2.0e-07" in text
     assert not [line for line in text.splitlines() if line.startswith("HB-2")]
 
@@ -62,8 +68,9 @@ def test_the_table_leaves_out_claims_that_had_no_case():
 def test_details_say_failures_in_full_and_known_ones_once():
     stale = replace(KNOWN, verdict=Verdict.HOLDS, ok=False, problem="stale")
     lines = details([HELD, FAILED, UNSURE, KNOWN, replace(KNOWN, problem="another"), stale])
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert lines[0].startswith(f"[{identifier(FAILED)}] ") and str(FAILED) in lines[0]
     assert "known to fail, and holds: the grid of steps" in lines[1]
     assert "inconclusive: would have seen 3.0e-01, asked for 1.0e-05" in lines[2]
-    assert "known to fail (2 of its problems): the grid of steps" in lines[3]
+    assert lines[3] == "  to decide it: rtol=1e-10 in place of 1e-08"
+    assert "known to fail (2 of its problems): the grid of steps" in lines[4]

@@ -1,6 +1,7 @@
 """A run gives the same records however it is run, and a worker's death is a record."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from odecheck import Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, 
 from odecheck.claim import claim, family
 from odecheck.errors import NotApplicable
 from odecheck.mutants.derivatives import SCALED_SOLUTION
+from odecheck.record import is_refused
+from odecheck.records.run_folder import read
+from odecheck.records.summary import UNDECIDED, exit_status
+from odecheck.runner.run import Limits, plan, run_units
 
 SUBJECTS = (
     Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint()),
@@ -54,19 +59,43 @@ def test_threads_give_the_same_bits(serial):
         assert same(check(SUBJECTS, problems()[:2], CLAIMS, executor=executor)) == same(serial)
 
 
-def test_bad_input_is_raised_and_what_was_finished_is_kept(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_refusal_is_its_subjects_own_and_all_others_run(tmp_path, workers):
     few = Subject(None, Adaptive("dopri5", rtol=1e-9, max_steps=2), Adjoint(), label="few")
-    with pytest.raises(BadInput, match="few stopped at t"):
-        check((SUBJECTS[0], few), problems()[0], CLAIMS, folder=tmp_path)
+    three = (SUBJECTS[0], few, SUBJECTS[1])
+    records = check(three, problems()[0], CLAIMS, folder=tmp_path, workers=workers)
+    assert [r.subject for r in records if is_refused(r)] == ["few"] * len(CLAIMS)
+    assert all("few stopped at t" in r.message and "what to type" in r.message for r in records if is_refused(r))
+    judged = [r for r in records if not is_refused(r)]
+    assert len(judged) == 2 * len(CLAIMS) and not any(r.verdict is Verdict.ERROR for r in judged)
+    assert exit_status(records) == 2 and exit_status(judged) in (0, UNDECIDED)
+    # it was not judged: the run goes on with it, and with it alone
     seen = []
-    with pytest.raises(BadInput, match="few stopped at t"):
-        check((SUBJECTS[0], few), problems()[0], CLAIMS, folder=tmp_path, resume=True, progress=seen.append, workers=2)
-    assert seen == []
-    kept = check(
-        (SUBJECTS[0], few), problems()[0], CLAIMS, folder=tmp_path, resume=True, progress=seen.append, validate=False
-    )
+    check(three, problems()[0], CLAIMS, folder=tmp_path, resume=True, progress=seen.append, workers=workers)
     assert [r.subject for r in seen] == ["few"] * len(CLAIMS)
-    assert len(kept) == 2 * len(CLAIMS)
+    kept = check(three, problems()[0], CLAIMS, folder=tmp_path, resume=True, progress=seen.append, validate=False)
+    assert not any(map(is_refused, kept)) and len(kept) == 3 * len(CLAIMS)
+
+
+def test_input_that_is_refused_as_a_whole_is_raised_with_what_to_type(tmp_path):
+    few = Subject(None, Adaptive("dopri5", rtol=1e-9, max_steps=2), Adjoint(), label="few")
+    with pytest.raises(BadInput, match="few stopped at t") as caught:
+        check(few, problems()[0], CLAIMS, folder=tmp_path)
+    assert "max_steps" in caught.value.fix and caught.value.cause
+    assert all(map(is_refused, read(tmp_path)[1]))
+
+
+def test_what_cannot_be_sent_costs_itself_alone():
+    local = replace(SCALED_SOLUTION(SUBJECTS[0]), label="local")
+    records = check((SUBJECTS[0], local), problems()[0], "SOL-2", workers=2)
+    assert [r.verdict for r in records] == ["holds", "error"] and "cannot be sent" in records[1].message
+
+
+@pytest.mark.parametrize("limits", [None, Limits(seconds=100.0)])
+def test_what_cannot_be_sent_has_a_process_of_its_own_with_one_worker(limits):
+    local = SCALED_SOLUTION(SUBJECTS[0])
+    units = plan(local, problems()[0], "SOL-2")
+    assert [r.verdict for r in run_units(units, isolated=True, limits=limits)] == ["refuted"]
 
 
 def test_what_cannot_be_sent_is_refused_before_anything_runs():

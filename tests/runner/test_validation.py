@@ -228,10 +228,8 @@ def test_times_that_are_not_monotone(ts):
     assert "monotone" in refusal(Net(), ts=ts).seen
 
 
-def test_a_problem_that_is_too_large():
-    wide = WithoutTime(nn.Linear(700, 700))
-    assert "sensitivities" in refusal(wide, y0=np.ones((5, 700))).seen
-    passes(WithoutTime(nn.Linear(7, 7)), y0=np.ones((5, 7)))
+def test_no_problem_is_too_large():
+    passes(WithoutTime(nn.Linear(200, 200)), y0=np.ones((5, 200)))
 
 
 def decay(**changes) -> Problem:

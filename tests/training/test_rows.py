@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
+import pandas as pd
 import pytest
+import torch
 
 from odecheck.errors import BadInput
+from odecheck.records.table import read_table
 from odecheck.training.loop import train
 from odecheck.training.rows import Row, Unit, frame, last, read
 from tests.training.spheres import DATA, trial
@@ -53,3 +59,80 @@ def test_rows_of_a_unit_become_its_table(tmp_path) -> None:
 def test_a_folder_without_rows_is_refused(tmp_path) -> None:
     with pytest.raises(BadInput, match="there are no training rows"):
         read(tmp_path)
+
+
+def interrupted(folder) -> None:
+    for count, _row in enumerate(train(trial(), DATA, folder, every=0.0)):
+        if count == 3:
+            break
+
+
+def same(rows) -> list[str]:
+    return [repr((one.step, one.split, one.loss)) for one in rows]
+
+
+def test_no_changed_byte_of_a_checkpoint_is_believed(tmp_path) -> None:
+    interrupted(tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    whole, journal = path.read_bytes(), (tmp_path / "rows.jsonl").read_bytes()
+    state = torch.load(path, weights_only=True)
+    tensor = next(iter(state["module"].values())).numpy().tobytes()
+    refused = 0
+    for place in (whole.index(tensor) + 3, whole.index(b"PK"), len(whole) // 2, whole.rindex(tensor[:8])):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        rows = None
+        with suppress(BadInput):
+            rows = list(train(trial(), DATA, tmp_path))
+        # or a byte that says nothing
+        assert rows is None or same(rows) == same(train(trial(), DATA, None))
+        refused += rows is None
+        for name in ("rows.parquet", "rows.jsonl"):
+            (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / "rows.jsonl").write_bytes(journal)
+    assert refused >= 2
+
+
+@pytest.mark.parametrize("change", [{"name": "another"}, {"step": "two"}, {"module": {}}, {"stepper": {}}, None])
+def test_a_state_of_another_training_is_refused(tmp_path, change) -> None:
+    interrupted(tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    del state["checksum"]  # as an older odecheck wrote it, or somebody by hand
+    torch.save([state] if change is None else {**state, **change}, path)
+    with pytest.raises(BadInput, match=r"checkpoint") as caught:
+        list(train(trial(), DATA, tmp_path))
+    assert "rm -r" in caught.value.fix
+
+
+def test_an_empty_checkpoint_and_a_pipe_are_refused(tmp_path) -> None:
+    interrupted(tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    for make in (path.touch, lambda: os.mkfifo(path), path.mkdir):
+        path.unlink()
+        make()
+        with pytest.raises(BadInput, match="cannot be read"):
+            list(train(trial(), DATA, tmp_path))
+
+
+def test_a_row_that_was_changed_is_told_and_trained_again(tmp_path) -> None:
+    interrupted(tmp_path)
+    journal = tmp_path / "rows.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[0] = lines[0].replace(b'"step": 1', b'"step": 2')
+    journal.write_bytes(b"".join(lines))
+    with pytest.warns(UserWarning, match=r"rows.jsonl, line 1: not what was written.*begins anew"):
+        rows = list(train(trial(), DATA, tmp_path))
+    assert same(rows) == same(train(trial(), DATA, None))
+
+
+def test_a_table_of_rows_that_was_changed_is_refused(tmp_path) -> None:
+    list(train(trial(), DATA, tmp_path))
+    table = tmp_path / "rows.parquet"
+    rows = pd.read_parquet(table)
+    assert read_table(table).checked
+    table.write_bytes(table.read_bytes()[:-50])
+    with pytest.raises(BadInput, match=r"rows.parquet cannot be read"):
+        list(train(trial(), DATA, tmp_path))
+    rows.drop(columns="loss").to_parquet(table)
+    with pytest.raises(BadInput, match="other columns"):
+        list(train(trial(), DATA, tmp_path))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from odecheck_reference.path import OutOfBudget
 
-from odecheck.watching.field64 import OutOfBudget, in_double
+from odecheck.watching.field64 import in_double
 from odecheck.watching.settle import settle
 
 from .linear_call import exact, linear

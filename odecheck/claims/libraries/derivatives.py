@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, gradient
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Switched
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim
@@ -43,20 +43,20 @@ def _between(problem: Problem, places: Sequence[float]) -> Array:
     return problem.ts[0] + (problem.ts[-1] - problem.ts[0]) * np.array(places)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def each_alone(problem: Problem) -> tuple[Problem, ...]:
     """Five times, of which one alone is observed: the first after the start, one between, the last."""
     times = _between(problem, OFF_GRID)
     return tuple(seen(problem, times, [i], f"t{i} alone") for i in (1, 3, 4))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def all_seen(problem: Problem) -> tuple[Problem, ...]:
     """Five times that lie on no step's end, all observed but the start."""
     return (seen(problem, _between(problem, OFF_GRID), [1, 2, 3, 4], "five times"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def on_grid(problem: Problem, step: float) -> tuple[Problem, ...]:
     """Five times that are ends of steps of this length, all observed but the start."""
     length = float(problem.ts[-1] - problem.ts[0])
@@ -67,21 +67,21 @@ def on_grid(problem: Problem, step: float) -> tuple[Problem, ...]:
     return (seen(problem, times, [1, 2, 3, 4], "five ends of steps"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def interior_only(problem: Problem) -> tuple[Problem, ...]:
     """Nine times, the first and the last not observed; the second is close to the start."""
     times = _between(problem, (0.0, 0.01, *np.linspace(0.15, 0.9, 6), 1.0))
     return (seen(problem, times, range(1, 8), "interior times"),)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def turned(problem: Problem) -> tuple[Problem, ...]:
     """Time in the other direction, from the same start state, at five times."""
     back = problem.with_(ts=problem.ts[::-1], loss=problem.loss, running=None)
     return (seen(back, _between(back, OFF_GRID), [1, 2, 3, 4], "turned"),)
 
 
-def _states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
+def states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta of each part, one after the other."""
 
     def observe(s: Subject) -> Array:
@@ -92,7 +92,7 @@ def _states_and_parameters(subject: Subject, parts: Sequence[Problem]) -> tuple[
     return ladder(subject, observe), joined([b for g in truths for b in (g.y0, g.theta)])
 
 
-def _in_times(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
+def in_times(subject: Subject, parts: Sequence[Problem]) -> tuple[Bounded, Bounded]:
     """dL/dts of each part, one after the other."""
     truth = joined([gradient(part).ts for part in parts])
     return ladder(subject, lambda s: np.concatenate([s.gradient(part).ts for part in parts])), truth
@@ -122,7 +122,7 @@ def joined(parts: Sequence[Bounded]) -> Bounded:
 )
 def each_output_alone(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right when one output alone is observed: the first, one between, the last of five."""
-    return _states_and_parameters(subject, each_alone(problem))
+    return states_and_parameters(subject, each_alone(problem))
 
 
 @claim(
@@ -139,7 +139,7 @@ def each_output_alone(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
 )
 def times_off_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dts is right at every one of five times, the start included, none of which is the end of a step by design."""
-    return _in_times(subject, all_seen(problem))
+    return in_times(subject, all_seen(problem))
 
 
 @claim(
@@ -155,7 +155,7 @@ def times_on_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
         raise NotApplicable("an adaptive solver has no grid that is known beforehand")
     if not isinstance(solver, Stepped):
         raise NotApplicable("the length of the solver's steps is not known: it has no `step` and `with_step`")
-    return _in_times(subject, on_grid(problem, solver.step))
+    return in_times(subject, on_grid(problem, solver.step))
 
 
 @claim(
@@ -166,7 +166,7 @@ def times_on_the_grid(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
 )
 def interior_outputs_only(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right when interior outputs alone are observed: seven of nine, one near the start."""
-    return _states_and_parameters(subject, interior_only(problem))
+    return states_and_parameters(subject, interior_only(problem))
 
 
 @claim(
@@ -177,7 +177,7 @@ def interior_outputs_only(subject: Subject, problem: Problem) -> tuple[Bounded, 
 )
 def other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right where time runs the other way."""
-    return _states_and_parameters(subject, turned(problem))
+    return states_and_parameters(subject, turned(problem))
 
 
 @claim(
@@ -188,10 +188,10 @@ def other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounde
 )
 def times_in_the_other_direction(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dts is right where time runs the other way."""
-    return _in_times(subject, turned(problem))
+    return in_times(subject, turned(problem))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def at_rest(problem: Problem) -> tuple[Problem, ...]:
     """The problem, of which the solution does not move although it would if the parameters were others.
 
@@ -215,7 +215,7 @@ def parameters_at_rest(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
 
     A solver that chooses its steps for the solution alone takes long ones there.
     """
-    return _states_and_parameters(subject, at_rest(problem))
+    return states_and_parameters(subject, at_rest(problem))
 
 
 def _across(problem: Problem) -> Bounded:

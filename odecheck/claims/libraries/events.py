@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
 from odecheck_reference.closed_form import closed_flow
 from odecheck_reference.fields import Linear
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claim import claim, family
@@ -64,7 +64,7 @@ def _floats(x: Any) -> Array:
     return np.asarray(x, dtype=np.float64)
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def event_of(problem: Problem) -> Event:
     """The first event between the problem's two times. Raises NotApplicable for another problem than a linear one."""
     field, d = problem.field, problem.field.state

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Linear
+from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
 from odecheck.claims.papers.convergence import at_time, cells_of, observed_order, slope_of
@@ -78,7 +78,7 @@ def order_on_uneven_grids(subject: Subject, problem: Problem) -> tuple[Bounded, 
     return slope_of(steps, errors, at_time(truth, -1), solver.order)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _ended(problem: Problem) -> Problem:
     return problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2), running=None)
 
@@ -99,7 +99,7 @@ def decay_of(problem: Problem) -> float:
     return rate
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def long_decay(problem: Problem) -> Problem:
     """The problem over ten of its own time scales, seen at ten times."""
     times = problem.ts[0] + 10 / decay_of(problem) * np.linspace(0, 1, 11)
@@ -138,7 +138,7 @@ def _ways(solver: Solver, size: float) -> list[Solver]:
     return [solver.with_step(0.1 / size), solver.with_step(0.025 / size)]
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def drawn_intervals(problem: Problem) -> tuple[Problem, ...]:
     """The problem over eight drawn intervals, forwards and backwards, with 2 to 7 outputs at drawn times.
 
@@ -193,7 +193,7 @@ def outputs_of_drawn_intervals(subject: Subject, problem: Problem) -> tuple[Boun
     return ladder(subject, observe), Bounded(value, {"reference": np.concatenate([t.radius.ravel() for t in truths])})
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def turned(problem: Problem) -> Problem:
     """The problem with its times in the opposite order: started at what was its end."""
     return problem.with_(

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, gauss_newton, gradient, hessian
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claim import claim, family
@@ -70,7 +71,7 @@ def _parts(second: Array, first: Array, radius: float) -> Parts:
     return parts
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def of_the_hessian(problem: Problem, *, start_only: bool) -> Parts:
     """Both parts of the Hessian in (y0, theta), or in y0 alone."""
     no_integral(problem)
@@ -83,7 +84,7 @@ def of_the_hessian(problem: Problem, *, start_only: bool) -> Parts:
     return _parts(whole.value[block] - first.value[block], first.value[block], radius)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def of_a_product(problem: Problem, direction: tuple[float, ...]) -> Parts:
     """Both parts of the Hessian in y0 times a direction."""
     of_the_hessian(problem, start_only=True)
@@ -94,7 +95,7 @@ def of_a_product(problem: Problem, direction: tuple[float, ...]) -> Parts:
     return _parts(whole.value[rows, rows] @ v - along, along, radius * float(np.linalg.norm(v)))
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def of_a_penalty(problem: Problem) -> Parts:
     """Both parts of the gradient of L + ½‖∂L/∂y0‖² in (y0, theta): the penalty's, H ∂L/∂y0, and that of L."""
     of_the_hessian(problem, start_only=False)

@@ -1,4 +1,4 @@
-"""States that are tuples or complex numbers, and solutions in float32 (claims SOL-15 to SOL-17, DER-15 and DER-16).
+"""States that are tuples or complex numbers, and solutions in float32 (SOL-15 to SOL-17, DER-15, DER-16 and DER-22).
 
 The flow stays the problem's own; its state is handed over in another form: cut into two tensors, or as complex numbers
 z = y_1 + i y_2. By torch's convention the derivative in z is ∂L/∂y_1 + i ∂L/∂y_2.
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference import Bounded, Problem, gradient, solution
 from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from odecheck.claim import claim
-from odecheck.claims.shared.graph import flat, no_integral, refusals, truth_of
+from odecheck.claims.shared.graph import flat, no_integral, refusals, trainable, truth_of
 from odecheck.engines.base import graph_of
 from odecheck.errors import NotApplicable
 from odecheck.mutants import derivatives as wrong
@@ -91,12 +91,9 @@ def _derivatives(subject: Subject, problem: Problem, form: Form) -> Array:
             loss(back(graph_of(subject.engine).attached(_InForm(module, form), subject.solver, begun, ts))).backward()
         found = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
         of_start = back(tuple(found) if isinstance(start, tuple) else found[0])
-        params = list(module.parameters())
-        return (
-            np.r_[to_numpy(of_start).ravel(), flat([p.grad for p in params], params)]
-            if params
-            else to_numpy(of_start).ravel()
-        )
+        params = trainable(module)
+        of_theta = flat([p.grad for p in params], params) if params else np.zeros(0)
+        return np.r_[to_numpy(of_start).ravel(), of_theta]
 
     return subject.observe(_fits(problem, form), action)
 
@@ -170,3 +167,26 @@ def derivatives_of_a_tuple(subject: Subject, problem: Problem) -> tuple[Bounded,
 def derivatives_of_complex_states(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """dL/dy0 and dL/dtheta are right where the state is complex."""
     return ladder(subject, lambda s: _derivatives(s, problem, COMPLEX)), truth_of(problem)
+
+
+@claim(
+    "DER-22",
+    source="torch's convention: ∂L/∂z = ∂L/∂(real part) + i ∂L/∂(imaginary part)",
+    resolution=1e-3,
+    mutants=[broken.scaled_states(1.002), broken.TIMES_CONJUGATED, wrong.FLIPPED_FIELD],
+)
+def times_of_complex_states(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+    """dL/dts are right, and real numbers, where the state is complex: they are those of its two parts."""
+
+    def observe(s: Subject) -> Array:
+        def action(module: nn.Module, y0: Tensor, ts: Tensor, loss: Callable[[Tensor], Tensor]) -> Array:
+            given, back = COMPLEX
+            moving = ts.requires_grad_()
+            with refusals(s):
+                states = graph_of(s.engine).attached(_InForm(module, COMPLEX), s.solver, given(y0), moving)
+                loss(back(states)).backward()
+            return to_numpy(torch.zeros_like(ts) if moving.grad is None else moving.grad)
+
+        return s.observe(_fits(problem, COMPLEX), action)
+
+    return ladder(subject, observe), gradient(problem).ts

@@ -8,12 +8,12 @@ loudly or be right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claim import claim, family
@@ -28,7 +28,7 @@ from odecheck.subject import Subject, tensor
 FASTER = 1.25
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def elsewhere(problem: Problem) -> Problem:
     """The problem from another start."""
     return no_integral(problem).with_(name=f"{problem.name}, elsewhere", y0=0.5 * problem.y0 - 0.25)

@@ -7,14 +7,13 @@ takes the place of (v + ε)^(−1/2).
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference import adam as exact
 from odecheck_reference.bounded import Array
 from odecheck_reference.heavy_ball import at_times
+from odecheck_reference.looked import kept
 
 from odecheck.claim import Condition, claim, family
 from odecheck.claims.shared.adjoint_states import adjoint_states, ended
@@ -48,7 +47,7 @@ def _but_last(truth: Bounded, start: int = 0) -> Bounded:
     return Bounded(truth.value[:-1, ..., start:], {k: term[:-1, ..., start:] for k, term in truth.budget.items()})
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _sampled(problem: Problem) -> Problem:
     """The same flow at many times. Inequalities speak of the future of a start: time has to run forwards."""
     if problem.ts[0] > problem.ts[-1]:
@@ -91,12 +90,21 @@ def adjoint_of_the_system(subject: Subject, problem: Problem) -> tuple[Bounded, 
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(exact.adjoint(problem))
 
 
+def _true_averages(_: Subject, problem: Problem) -> Bounded:
+    """dL/d(m, v)(t) of the reference, for the last slope of the loss: each is driven on its own, see ADAM-2.1."""
+    p, slope, adjoint = _adam(problem), exact.last_slope(problem), exact.adjoint(problem)
+    value = np.einsum("bk,tbkj->tbj", slope, adjoint.value)[:-1, :, p.d :]
+    bar = np.einsum("bk,tbkj->tbj", np.abs(slope), adjoint.radius)[:-1, :, p.d :]
+    return Bounded(value, {"reference": bar})
+
+
 @claim(
     "ADAM-2",
     source=f"{PAPER}: the adjoint states satisfy an AdamODE",
     resolution=1e-4,
     expect=Verdict.REFUTED,
     when=UNDRIVEN,
+    predicted=_true_averages,
     mutants=[models.DECAY_DROPPED, models.FROZEN_V, models.V_DECAY_DOUBLED],
 )
 def adjoint_literally(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -186,6 +194,16 @@ def bounded_velocity(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     return observed, Bounded(np.zeros_like(observed.value))
 
 
+def _true_overshoot(_: Subject, problem: Problem) -> Bounded:
+    """By how much |h'| = |m| R(v) exceeds 1 in the reference's own states."""
+    p, truth = _adam(problem), solution(_sampled(problem))
+    m, v = p.split(truth.value)[1:]
+    off_m, off_v = p.split(truth.radius)[1:]
+    factor, slope = p.reciprocal(v)
+    bar = off_m * np.abs(factor) + 2 * (np.abs(m) + off_m) * np.abs(slope) * off_v
+    return Bounded(np.maximum(np.abs(m * factor) - 1.0, 0.0), {"reference": bar})
+
+
 @claim(
     "ADAM-5",
     source=f"{PAPER}: bounded updates, at any rates",
@@ -193,6 +211,7 @@ def bounded_velocity(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     scale=1.0,
     expect=Verdict.REFUTED,
     when=EQUAL_RATES,
+    predicted=_true_overshoot,
     mutants=[models.DECAY_DROPPED, models.ROOT_DROPPED, models.V_DECAY_DOUBLED],
 )
 def bounded_velocity_literally(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:

@@ -77,11 +77,17 @@ def adjoint_of_the_system(subject: Subject, problem: Problem) -> tuple[Bounded, 
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(exact.adjoint(problem))
 
 
+def _true_adjoint(_: Subject, problem: Problem) -> Bounded:
+    """a_h' = −Jᵀ a_m, a_m' = −a_h + γ a_m (HB-2): the literal equation leaves γ' a_m out, see HB-10."""
+    return _but_last(exact.adjoint(problem))
+
+
 @claim(
     "HB-3",
     source=f"{PAPER}: the adjoint equation of an HBNODE is an HBNODE",
     resolution=1e-5,
     when=CONSTANT_DAMPING,
+    predicted=_true_adjoint,
     mutants=ADJOINT_MUTANTS,
 )
 def momentum_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -92,12 +98,19 @@ def momentum_adjoint(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     return ladder(subject, lambda s: adjoint_states(s, problem)), _but_last(expected)
 
 
+def _true_position_adjoint(subject: Subject, problem: Problem) -> Bounded:
+    """a_h itself: the literal equation leaves out −(dJ/dt)ᵀ a_m, see HB-4.1."""
+    d, truth = heavy_ball(problem, plain=True).d, _true_adjoint(subject, problem)
+    return Bounded(truth.value[..., :d], {name: term[..., :d] for name, term in truth.budget.items()})
+
+
 @claim(
     "HB-4",
     source=f"{PAPER}: the adjoint state satisfies an HBNODE",
     resolution=1e-5,
     expect=Verdict.REFUTED,
     when=CONSTANT_JACOBIAN,
+    predicted=_true_position_adjoint,
     mutants=ADJOINT_MUTANTS,
 )
 def position_adjoint_literally(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -156,12 +169,19 @@ def eigenvalues_pair(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     return Bounded(np.stack(odd)), Bounded(np.zeros((len(odd), *every.shape[:2])), {"roundoff": ROUNDOFF})
 
 
+def _true_transition(_: Subject, problem: Problem) -> Bounded:
+    """∂y(T)/∂y0, the ordered exponential: the plain one leaves Magnus' commutators out, see HB-6.2."""
+    adjoint = exact.adjoint(problem)
+    return Bounded(adjoint.value[0], {name: term[0] for name, term in adjoint.budget.items()})
+
+
 @claim(
     "HB-6",
     source=f"{PAPER}: gradients over long times, by an exponential of an integral",
     resolution=1e-5,
     expect=Verdict.REFUTED,
     when=COMMUTING,
+    predicted=_true_transition,
     mutants=[wrong.scaled("y0", 1.0002), *ADJOINT_MUTANTS],
 )
 def plain_exponential(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -237,18 +257,31 @@ def volume(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     )
 
 
+def _true_form(_: Subject, problem: Problem) -> Bounded:
+    """Pᵀ Ω P of the reference's own P: where J is not symmetric it turns by ∫ Pᵀ [[Jᵀ − J, 0], [0, 0]] P e^{∫γ} dt."""
+    truth, omega = _but_last(exact.adjoint(problem)), _omega(heavy_ball(problem).d)
+    size, off = np.abs(truth.value), truth.radius
+    bar = np.swapaxes(size + off, -1, -2) @ np.abs(omega) @ off + np.swapaxes(off, -1, -2) @ np.abs(omega) @ size
+    return Bounded(np.swapaxes(truth.value, -1, -2) @ omega @ truth.value, {"reference": bar})
+
+
+def _omega(d: int) -> Array:
+    eye = np.eye(d)
+    return np.block([[0 * eye, eye], [-eye, 0 * eye]])
+
+
 @claim(
     "HB-7.1",
     source="conformally symplectic flows: McLachlan & Perlmutter 2001",
     resolution=1e-4,
     when=SYMMETRIC_JACOBIAN,
+    predicted=_true_form,
     mutants=[wrong.scaled("y0", 1.0002), models.GAMMA_DOUBLED, models.GAMMA_ON_POSITION],
 )
 def conformally_symplectic(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Pᵀ Ω P = e^{−∫γ} Ω with P = ∂(h, m)(T)/∂(h, m)(t) and Ω = [[0, I], [−I, 0]]."""
     p = heavy_ball(problem)
-    eye = np.eye(p.d)
-    omega = np.block([[0 * eye, eye], [-eye, 0 * eye]])
+    omega = _omega(p.d)
     damping = exact.damping_to_the_end(problem)
     value = np.exp(-damping.value[:-1])[:, None, None, None]
 

@@ -32,10 +32,12 @@ from odecheck.claims.shared.observed_curvature import (
     gather,
     method_of,
     of_layers_alone,
+    small_blocks,
     unflat,
     units,
 )
 from odecheck.claims.shared.reparametrised import Sandwich, sandwich
+from odecheck.claims.shared.terminal import factor_rows
 from odecheck.curvature import Eigenbasis, SampleIntegrals
 from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
@@ -46,7 +48,7 @@ from odecheck.refinement import ladder
 from odecheck.solvers import FixedStep
 from odecheck.subject import SHIPPED, Subject, tensor
 
-from .snopt import PAPER, factor_rows
+from .snopt import PAPER
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -71,7 +73,8 @@ EPS = float(np.finfo(np.float64).eps)
 def factors_are_time_integrals(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """What is gathered along the adjoint solve is A = E ∫ z zᵀ dt, B = E Σ_i ∫ g_i g_iᵀ dt, for every linear layer.
 
-    The reference integrates along its own solution, with adjoints from its state transition matrix.
+    The reference integrates along its own solution, with adjoints from its state transition matrix; of a large field,
+    with an adjoint for each factor of the loss's Hessian.
     """
     ended = ended_problem(problem)
     truth = true_factors(subject, ended)
@@ -100,12 +103,25 @@ def _constant(problem: Problem) -> bool:
 CONSTANT = Condition("one sample, one factor of the loss's Hessian, z and g constant in time", _constant)
 
 
+def _true_products(subject: Subject, problem: Problem) -> Bounded:
+    """A ⊗ B of the reference's own factors: it differs from a block as the mean of products from a product of means."""
+    ended = of_layers_alone(subject, problem)
+    truth = true_factors(subject, ended)
+
+    def dense(values: Array) -> Array:
+        return np.concatenate([f.dense().numpy().ravel() for f in unflat(subject, ended, values)])
+
+    sizes, off = np.abs(truth.value), truth.radius
+    return Bounded(dense(truth.value), {"factors": dense(sizes + off) - dense(sizes)})
+
+
 @claim(
     "SNOPT-6.1",
     source=f"{PAPER}: the Kronecker approximation, read literally as an identity",
     resolution=1e-5,
     expect=Verdict.REFUTED,
     when=CONSTANT,
+    predicted=_true_products,
     mutants=[wrong.MISSING_LENGTH, wrong.NEVER_RESET],
 )
 def block_is_a_kronecker_product(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -132,6 +148,7 @@ def block_is_a_kronecker_product(subject: Subject, problem: Problem) -> tuple[Bo
 def preconditioner_is_a_dense_solve(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """U_B[(U_Bᵀ G U_A) ⊘ (λ_B λ_Aᵀ + ε)]U_Aᵀ is (A ⊗ B + ε I)⁻¹ vec G, solved as one dense system, to round-off."""
     ended, method = ended_problem(problem), method_of(subject)
+    small_blocks(ended, replace(subject, around=()).module(ended))
     sums = SampleIntegrals()
     layers = gather(subject, ended, sums)
     blocks = sums.blocks("sum")

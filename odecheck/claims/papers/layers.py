@@ -7,16 +7,18 @@ import torch
 from numpy.typing import NDArray
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.first_order import is_large
 from odecheck_reference.flow import Trajectory, bounded
 from torch import Tensor, nn
 
 from odecheck.claim import claim
+from odecheck.claims.shared.terminal import drawn_factors, factor_rows, first_row, terminal, true_factor_rows
 from odecheck.errors import NotApplicable
 from odecheck.mutants import derivatives as wrong
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor, to_numpy
 
-from .snopt import PAPER, factor_rows, terminal
+from .snopt import PAPER
 
 
 class LayerIntegrals(nn.Module):
@@ -65,7 +67,8 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     """For a layer h = W z + b inside the field, the W block of p_i is ∫ g_i zᵀ dt with g_i = (∂F/∂h)ᵀ q_i.
 
     So its block of Q_θθ is Σ_i vec(∫ g_i zᵀ dt) vec(∫ g_i zᵀ dt)ᵀ. The subject solves for q_i and the integral
-    together, backwards from the reference's end; the reference has y_iᵀ ∂y(T)/∂W from forward sensitivities.
+    together, backwards from the reference's end; the reference has y_iᵀ ∂y(T)/∂W from forward sensitivities. Of a large
+    field two factors of one row are asked for, and the reference has them from its adjoint.
     """
     ended = terminal(problem)
     module = subject.module(ended)
@@ -73,8 +76,13 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
     if not layers:
         raise NotApplicable("the field has no linear layer")
     only_in_layers(module, layers, ended)
+    drawn = None
+    if is_large(ended):
+        ended = first_row(ended)
+        drawn = drawn_factors(ended)
     end = solution(ended).value[-1]
     rows = factor_rows(ended.loss, end)
+    rows = rows if drawn is None else rows[:, drawn]
     rank, d = rows.shape[1], ended.field.state
     kept = _places(module, layers) + d
     size = sum(layer.weight.numel() for layer in layers)
@@ -94,6 +102,10 @@ def layer_factors(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
         assert run.first is not None
         return (rows @ run.first[-1])[:, :, kept].reshape(rank * len(end), -1)
 
+    if drawn is not None:
+        found = true_factor_rows(ended, drawn)
+        radius = found.radius[:, :, kept].reshape(rank, -1)
+        return ladder(subject, observe), Bounded(found.value[:, :, kept].reshape(rank, -1), {"adjoint": radius})
     return ladder(subject, observe), bounded(ended, 1, truth)
 
 

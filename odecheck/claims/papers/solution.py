@@ -5,19 +5,27 @@ How its error follows its step or its tolerance is asked in `convergence`.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
-from odecheck_reference import Bounded, Problem, solution
+from odecheck_reference import Bounded, Problem, solution, transition
 from odecheck_reference.bounded import Array
+from odecheck_reference.fields import pull
+from odecheck_reference.first_order import is_large
 from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim
+from odecheck.claims.shared.promises import states_at
 from odecheck.errors import NotApplicable
+from odecheck.fields.callback import CallbackField
 from odecheck.mutants import derivatives as wrong
 from odecheck.refinement import ladder
 from odecheck.subject import Subject, tensor
 
 EPS = float(np.finfo(np.float64).eps)
+# by which an error grows on the way back: beyond, an error of rounding is larger than the start
+NO_RETURN = 1e15
 
 
 def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
@@ -40,12 +48,15 @@ def silent(problem: Problem, times: int, batch: int | None = None) -> Linear:
 def twins_agree(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The subject's field and its first derivatives are those of the reference's own formula.
 
-    Compared at the observed states of the reference: F, F_t, F_y and F_theta, each relative to its own size.
+    Compared at the observed states of the reference: F, F_t, F_y and F_theta, each relative to its own size; of a large
+    field in random cotangents.
     """
     if not problem.independent:
         raise NotApplicable("the problem's field is the subject's own, called back: there is no second formula")
     states = solution(problem).value
     module = subject.module(problem)
+    if is_large(problem):
+        return _pulled_alike(module, problem, states)
     jets = [problem.field.jet(t, y, problem.theta, 1) for t, y in zip(problem.ts, states, strict=True)]
     observed = np.stack([module_jet(module, float(t), y) for t, y in zip(problem.ts, states, strict=True)])
     expected = np.stack([np.concatenate([j.value[..., None], j.first], axis=-1) for j in jets if j.first is not None])
@@ -56,6 +67,25 @@ def twins_agree(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
         size[block] = max(np.max(np.abs(expected[..., block]), initial=0.0), np.max(np.abs(expected[..., 0])), 1e-300)
     # a field is a few dozen rounded operations, each at the size of what it adds up
     return Bounded(observed / size), Bounded(expected / size, {"roundoff": 1e3 * EPS})
+
+
+def _pulled_alike(module: torch.nn.Module, problem: Problem, states: Array) -> tuple[Bounded, Bounded]:
+    """The same in three random cotangents at each time: [F, aᵀF_t, aᵀF_y, aᵀF_theta], each relative to its own size.
+
+    A derivative that is off in one block is off in these by as much, but where the errors of its rows cancel.
+    """
+    rng, observed, expected = np.random.default_rng(0), list[Array](), list[Array]()
+    own = CallbackField(module, (problem.field.state,))
+    for t, y in zip(problem.ts, states, strict=True):
+        for _ in range(3):
+            a = rng.standard_normal(y.shape)
+            pairs = [pull(field, float(t), y, problem.theta, a) for field in (own, problem.field)]
+            parts = [[p.value.ravel(), np.array([p.t.sum()]), p.y.ravel(), p.theta] for p in pairs]
+            floor = float(np.max(np.abs(parts[1][0]))) or 1.0
+            sizes = [max(float(np.max(np.abs(x), initial=0.0)), floor) for x in parts[1]]
+            for found, kept in zip(parts, (observed, expected), strict=True):
+                kept.append(np.concatenate([x / size for x, size in zip(found, sizes, strict=True)]))
+    return Bounded(np.stack(observed)), Bounded(np.stack(expected), {"roundoff": 1e3 * EPS})
 
 
 def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
@@ -84,11 +114,19 @@ def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
     source="definition of the flow",
     of_libraries=True,
     resolution=1e-5,
-    mutants=[wrong.SCALED_SOLUTION, wrong.SCALED_FIELD, wrong.WRONG_INTERVAL, wrong.OFF_BY_ONE, wrong.FROZEN_TIME],
+    mutants=[
+        wrong.SCALED_SOLUTION,
+        wrong.SCALED_FIELD,
+        wrong.WRONG_INTERVAL,
+        wrong.OFF_BY_ONE,
+        wrong.FROZEN_TIME,
+        *wrong.ERRATIC,
+    ],
 )
 def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """In the limit of small tolerances or steps the observed states are those of the exact flow."""
-    return ladder(subject, lambda s: s.solution(problem)), solution(problem)
+    promised = partial(states_at, problem=problem)
+    return ladder(subject, lambda s: s.solution(problem), promised=promised), solution(problem)
 
 
 @claim(
@@ -100,7 +138,10 @@ def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
 )
 def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """Solving forwards and then backwards from where one arrived returns to the start."""
-    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2))
+    whole = problem.with_(ts=problem.ts[[0, -1]], loss=silent(problem, 2), running=None)
+    back = 1 / np.maximum(np.min(np.linalg.svd(transition(whole).value[-1], compute_uv=False)), 1e-300)
+    if back > NO_RETURN:
+        raise NotApplicable(f"the way back makes an error {back:.0e} times as large: nothing returns in float64")
 
     def observe(s: Subject) -> Array:
         arrived = s.solution(whole)[-1]
@@ -126,7 +167,8 @@ def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bound
         half = s.solution(whole.with_(ts=np.array([start, middle])))[-1]
         return s.solution(whole.with_(ts=np.array([middle, end]), y0=half))[-1]
 
-    return ladder(subject, pieces), ladder(subject, lambda s: s.solution(whole)[-1])
+    size = float(np.max(np.abs(solution(whole).value)))  # along the way: an end that has decayed is known to no less
+    return ladder(subject, pieces, scale=size), ladder(subject, lambda s: s.solution(whole)[-1], scale=size)
 
 
 @claim(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
 from odecheck.field_values.derivatives import ask_derivatives
@@ -131,12 +131,12 @@ def _path(subject: Subject, problem: Problem) -> Path:
 
 def _seen(subject: Subject, problem: Problem) -> DerivativesSeen:
     if subject.field is SHIPPED:  # made of the problem's own numbers at each call: nobody can have changed it meanwhile
-        return _seen_of_shipped(_OfField(subject), problem)
+        return _seen_of_shipped(OfField(subject), problem)
     return _asked(subject, problem)
 
 
 @dataclass(frozen=True)
-class _OfField:
+class OfField:
     """A subject as far as its field goes: whatever its solver and engine are."""
 
     subject: Subject = field(compare=False)
@@ -146,8 +146,8 @@ class _OfField:
         object.__setattr__(self, "around", self.subject.around)
 
 
-@lru_cache(maxsize=64)
-def _seen_of_shipped(of: _OfField, problem: Problem) -> DerivativesSeen:
+@kept(64)
+def _seen_of_shipped(of: OfField, problem: Problem) -> DerivativesSeen:
     return _asked(of.subject, problem)
 
 

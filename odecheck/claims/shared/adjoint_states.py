@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from odecheck_reference import Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 
 from odecheck.subject import Subject
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def unit_losses(problem: Problem) -> tuple[Problem, ...]:
     """From every time but the last on: every row once for each of its components as a loss at the last time.
 
@@ -40,7 +39,7 @@ def adjoint_states(subject: Subject, problem: Problem) -> Array:
     return np.stack([subject.gradient(part).y0.reshape(problem.batch, d, d) for part in unit_losses(problem)])
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def early(problem: Problem, fraction: float) -> Problem:
     """The first part of the problem's interval, looked at by no loss."""
     end = problem.ts[0] + fraction * (problem.ts[-1] - problem.ts[0])
@@ -48,7 +47,7 @@ def early(problem: Problem, fraction: float) -> Problem:
     return problem.with_(ts=np.array([problem.ts[0], end]), loss=silent, running=None)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def ended(problem: Problem) -> tuple[Problem, ...]:
     """The problem with the slope of its own loss at the last time as the only loss, from every time but the last on."""
     states = solution(problem).value

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
+from odecheck_reference.first_order import is_large
 from odecheck_reference.flow import Trajectory, bounded
+from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear as LinearLoss
 from torch import Tensor, nn
 
-from odecheck.claims.papers.snopt import factor_rows
 from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
 from odecheck.instruments.unit_of_work import kept_in_unit
 from odecheck.solvers import FixedStep
 from odecheck.subject import Subject, tensor
 
+from .factors_by_adjoints import factors_by_adjoints
 from .observed_curvature import layers_of
+from .terminal import factor_rows
 
 NODES = (16, 24)
 
@@ -69,7 +71,7 @@ def along_reference(subject: Subject, ended: Problem, ts: Array, run: Trajectory
     return found
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def at_nodes(ended: Problem, nodes: int) -> tuple[Problem, Array]:
     """The problem with its ends and Gauss–Legendre nodes as times, and the weights of these."""
     x, w = np.polynomial.legendre.leggauss(nodes)
@@ -86,6 +88,9 @@ def true_factors(subject: Subject, ended: Problem) -> Bounded:
 
 @kept_in_unit
 def _kept_factors(subject: Subject, ended: Problem) -> Bounded:
+    if is_large(ended):
+        return factors_by_adjoints(replace(subject, around=()).module(ended), layers_of, ended)
+
     def at(nodes: int) -> Bounded:
         dense, weights = at_nodes(ended, nodes)
 

@@ -21,3 +21,5 @@ DER = family(
     topic="derivatives",
     alone="asks a library in the way its users do, which the claims of the papers do not: outputs, kinds of input",
 )
+OPT = family("OPT", title="What an optimizer's step is", order=210, speaks_of="second derivatives")
+STEP = family("STEP", title="What the very steps of a solver promise", order=230)

@@ -60,9 +60,14 @@ def flat(grads: list[Tensor | None], likes: list[Any]) -> Array:
     return to_numpy(torch.cat([part.reshape(-1) for part in parts]))
 
 
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that theta consists of: a model of a user's may have frozen ones besides."""
+    return [p for p in module.parameters() if p.requires_grad]
+
+
 def start_and_parameters(module: nn.Module, start: Tensor) -> Array:
-    """The `grad` of the start and of the parameters, flat."""
-    leaves = [start, *module.parameters()]
+    """The `grad` of the start and of the trainable parameters, flat."""
+    leaves = [start, *trainable(module)]
     return flat([leaf.grad for leaf in leaves], leaves)
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import cast
 
 import numpy as np
 from odecheck_reference import Problem, solution
 from odecheck_reference.bounded import Array
+from odecheck_reference.first_order import is_large
+from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claims.papers.layers import only_in_layers
-from odecheck.claims.papers.snopt import factor_rows, terminal
 from odecheck.curvature import Factors, Gather
 from odecheck.curvature.collector import Sink
 from odecheck.curvature.recipe import RIGHT, Method
 from odecheck.errors import CurvatureError, NotApplicable, Unsupported
 from odecheck.subject import Subject, tensor
 
+from .terminal import factor_rows, terminal
+
 LARGEST = 400  # rows of a layer's block
+WIDEST = 513  # rows of a Kronecker factor
 
 
 def method_of(subject: Subject) -> Method:
@@ -29,14 +32,23 @@ def method_of(subject: Subject) -> Method:
 
 
 def layers_of(module: nn.Module) -> list[nn.Linear]:
-    """The linear layers of a field. Raises NotApplicable for none, or one whose block would be too large."""
+    """The linear layers of a field. Raises NotApplicable for none, or one whose factors would be too large."""
     found = [m for m in module.modules() if isinstance(m, nn.Linear)]
     if not found:
         raise NotApplicable("the field has no linear layer")
-    size = max((m.in_features + 1) * m.out_features for m in found)
+    widest = max(max(m.in_features + 1, m.out_features) for m in found)
+    if widest > WIDEST:
+        raise NotApplicable(f"a layer's factor has {widest} rows; factors are compared up to {WIDEST}")
+    return found
+
+
+def small_blocks(problem: Problem, module: nn.Module) -> None:
+    """Raises NotApplicable where a layer's whole block would be too large, or takes a column for each parameter."""
+    size = max((m.in_features + 1) * m.out_features for m in layers_of(module))
     if size > LARGEST:
         raise NotApplicable(f"a layer's block has {size} rows; blocks are compared up to {LARGEST}")
-    return found
+    if is_large(problem):
+        raise NotApplicable("a layer's block takes a column for each parameter, and there are too many")
 
 
 Change = Callable[[nn.Module], None]
@@ -102,7 +114,7 @@ def units(subject: Subject, ended: Problem, flat: Array) -> Array:
     return np.concatenate(norms)
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def ended_problem(problem: Problem) -> Problem:
     """The problem with the loss of its last time alone. Raises NotApplicable for a loss that does not look there."""
     ended = terminal(problem)
@@ -115,5 +127,6 @@ def of_layers_alone(subject: Subject, problem: Problem) -> Problem:
     """The ended problem of a field whose weights act through their layers alone: others have more in their blocks."""
     ended = ended_problem(problem)
     module = replace(subject, around=()).module(ended)
+    small_blocks(ended, module)
     only_in_layers(module, layers_of(module), ended)
     return ended

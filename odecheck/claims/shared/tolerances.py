@@ -13,7 +13,10 @@ from odecheck.solvers import OdeInt, Stepping, Toleranced
 from odecheck.subject import Subject
 
 # loosest and tightest tolerance by stated order: a method of low order pays for each digit with many steps
-TOLERANCES = {2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 5: (1e-5, 1e-10), 8: (1e-6, 1e-11)}
+TOLERANCES = {
+    **{2: (1e-3, 3e-6), 3: (1e-3, 1e-7), 4: (1e-4, 3e-9), 5: (1e-5, 1e-10)},
+    **{6: (1e-5, 3e-11), 7: (1e-6, 1e-11), 8: (1e-6, 1e-11)},
+}
 
 
 def adaptive_of(subject: Subject) -> Toleranced:

@@ -24,7 +24,7 @@ KNOWN: tuple[Known, ...] = named(
     ),
     Known(
         "the grid of steps is not differentiated as it moves with the times",
-        claims=("DER-2", "DER-3", "DER-6"),
+        claims=("DER-2", "DER-3", "DER-6", "DER-22", "DER-23"),
         engines=("backprop",),
         methods=FIXED_BY_STEPS,
     ),

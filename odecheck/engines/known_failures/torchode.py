@@ -24,7 +24,7 @@ KNOWN: tuple[Known, ...] = named(
     Known(DATA, claims=("USE-6",), engines=("AutoDiff",), problems=("linear*",)),
     Known(
         "the backsolve adjoints return no gradient for times: `ts.grad` stays None",
-        claims=("NODE-3", "DER-2", "DER-3", "DER-6"),
+        claims=("NODE-3", "DER-2", "DER-3", "DER-6", "DER-18", "DER-23"),
         engines=BACK,
     ),
     Known(

@@ -20,6 +20,7 @@ COLUMNS = (
     Column("statement", "statement"),
     *(Column(kind, title, "count") for kind, title in WORDS.items() if kind != "not applicable"),
     Column("resolved", "would have seen", "number"),
+    Column("looked_at", "looked at, in time", "number"),
     Column("nfe", "NFE", "count"),
     Column("seconds", "seconds", "number"),
 )
@@ -44,6 +45,7 @@ def section(found: Found) -> Section | None:
                 "nfe": row.nfe,
                 "statement": clip(statements.get(row.claim, ""), 200),
                 "resolved": row.resolved,
+                "looked_at": row.looked_at,
                 "seconds": row.seconds,
             }
             for row in rows
@@ -51,7 +53,10 @@ def section(found: Found) -> Section | None:
     ).reindex(columns=[c.name for c in COLUMNS])
     silent = len({r.claim for r in records}) - len(rows)
     note = f"{silent} more claims have no case among these subjects and problems." if silent else ""
-    lead = "Would have seen: the smallest relative defect that each that holds would have refuted for certain."
+    lead = (
+        "Would have seen: the smallest relative defect that each that holds would have refuted for certain. "
+        "Looked at: any feature on a trajectory that is wider than this, in time, was certainly looked at."
+    )
     columns = tuple(c for c in COLUMNS if c.name in ("passed", "failed") or table[c.name].notna().any())
     blocks = [Table("claims", "The evidence for each claim", columns, table, note)]
     judged = found.records[found.records["verdict"].isin(["holds", "refuted", "inconclusive"])]

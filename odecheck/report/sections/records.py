@@ -22,10 +22,12 @@ COLUMNS = (
     Column("score", "gap / bar", "number"),
     Column("resolved", "would have seen", "number"),
     Column("resolution", "asked for", "number"),
+    Column("looked_at", "looked at, in time", "number"),
     Column("nfe", "NFE", "count"),
     Column("solves", "solves", "count"),
     Column("seconds", "seconds", "number"),
     Column("message", "message"),
+    Column("decides", "to decide it"),
 )
 QUANTITIES = ("gap", "bar", "score", "resolved", "nfe", "solves", "seconds")
 BY = ("outcome", "claim", "problem", "subject", "run")

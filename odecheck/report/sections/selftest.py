@@ -61,6 +61,9 @@ def _scores(made: Mapping[str, Any]) -> Any:
     if bars := _of(made, "bars"):
         rows.append(("errors outside their bar", bars.get("problems"), bars.get("outside"), "0"))
         rows.append(("median of bar over true error", bars.get("problems"), bars.get("median"), "at most 100"))
+    if hard := _of(made, "hard"):
+        rows.append(("hard problems with the truth outside the bar", hard.get("problems"), hard.get("outside"), "0"))
+        rows.append(("hard problems refused", hard.get("problems"), hard.get("refused"), ""))
     frame: Any = pd.DataFrame(rows, columns=[c.name for c in SCORES])
     numbers: Any = pd.to_numeric(frame["n"], errors="coerce")
     frame["n"] = numbers.astype(float)

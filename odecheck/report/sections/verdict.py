@@ -69,7 +69,10 @@ def section(found: Found) -> Section | None:
     chosen["rank"] = [READ_FIRST.index(kind) for kind in chosen["outcome"]]
     chosen = chosen.sort_values("rank", kind="stable")
     chosen["why"] = [
-        known or message for known, message in zip(chosen["expected_failure"], chosen["message"], strict=False)
+        known or (f"{message} To decide it: {decides}" if decides else message)
+        for known, decides, message in zip(
+            chosen["expected_failure"], chosen["decides"], chosen["message"], strict=False
+        )
     ]
     lead = (
         "Each row leads to its story: what was compared, every term of the bar, and the Python that runs it again. "

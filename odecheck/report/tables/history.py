@@ -9,7 +9,8 @@ from typing import Any
 
 from odecheck.bench.results import read_series
 from odecheck.bench.suite import Suite
-from odecheck.errors import BadInput
+from odecheck.foreign import first_line
+from odecheck.records.journal import regular
 from odecheck.report.schemas import Parquet, Piece
 from odecheck.report.text import tidy
 
@@ -58,13 +59,15 @@ def read_asv(results: Path) -> tuple[Any, list[str]]:
     suite = Suite(results / "asv.conf.json", results, results, results)
     for machine in sorted(p.name for p in results.iterdir() if (p / "machine.json").exists()):
         try:
+            for path in (results / machine).glob("*.json"):
+                regular(path)
             dates: dict[str, int] = {r.commit_hash: r.date for r in asv.iter_results_for_machine(str(results), machine)}
             if not dates:
                 continue
             commits = sorted(dates, key=lambda commit: dates[commit])
             found = read_series(suite, machine, commits)
-        except (BadInput, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{tidy(machine)}: {tidy(str(error)).splitlines()[0][:200]}")
+        except Exception as error:  # whatever asv makes of a torn file
+            problems.append(f"{tidy(machine)}: {first_line(error, 200)}")
             continue
         place = {commit: i for i, commit in enumerate(commits)}
         rows += [

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from odecheck.judge import Verdict
 from odecheck.record import Record
+from odecheck.records.facts import changed
 from odecheck.records.run_folder import frame, read_facts, read_records
 from odecheck.records.summary import COLUMNS as OUTCOMES
 from odecheck.records.summary import identifier, outcome
@@ -47,8 +45,9 @@ class Records(Kind):
         """Raises BadInput for a run of another version of the format."""
         facts = read_facts(place)
         records, torn = read_records(place)
-        damaged = [f"{run}: {tidy(what)}" for what in torn]
-        return Piece(Run(run, place, facts, [sound(r) for r in records]), run, facts, damaged)
+        trouble = changed(facts)
+        damaged = [f"{run}: {tidy(what)}" for what in (*torn, *([f"run.json {trouble}"] if trouble else []))]
+        return Piece(Run(run, place, facts, records), run, facts, damaged)
 
     def joined(self, contents: Sequence[Run]) -> list[Run]:
         return list(contents)
@@ -70,38 +69,9 @@ def rows(runs: Sequence[Run]) -> Any:
 
 def _frame(number: int, run: Run) -> Any:
     made = frame(run.records)
-    for name in ("claim", "subject", "problem", "message", "source", "expected_failure"):
+    for name in ("claim", "subject", "problem", "message", "source", "expected_failure", "decides"):
         made[name] = [tidy(text) for text in made[name]]
     made.insert(0, "run", run.name)
     made.insert(1, "record", [anchor(number, r) for r in run.records])
     made.insert(2, "outcome", [WORDS[outcome(r)] for r in run.records])
     return made
-
-
-def sound(record: Record) -> Record:
-    """The record with every column of its type: words where words belong, and NaN for what is no number."""
-    changed: dict[str, Any] = {}
-    for column in fields(record):
-        value = getattr(record, column.name)
-        if column.type in ("str", "Verdict"):
-            right: Any = "" if value is None or value != value else str(value).encode("utf-8", "replace").decode()
-            right = Verdict(right) if column.type == "Verdict" else right
-        elif column.type == "bool":
-            right = bool(value)
-        else:
-            right = _number(value)
-            right = int(right) if column.type == "int" and math.isfinite(right) else right
-        changed[column.name] = right
-    try:
-        terms = {str(k): _number(v) for k, v in json.loads(changed["budget"]).items()}
-    except (ValueError, AttributeError):
-        terms = {}
-    changed["budget"] = json.dumps(terms)
-    return type(record)(**changed)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan

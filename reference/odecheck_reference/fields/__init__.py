@@ -12,6 +12,7 @@ from .heavy_ball import GeneralisedHeavyBall, HeavyBall
 from .jets import Jets
 from .linear import Linear
 from .mlp import Mlp
+from .pulled import Pulled, pull
 from .second_order import SecondOrder
 from .switched import Switched
 
@@ -38,9 +39,11 @@ __all__ = [
     "Mlp",
     "OfTime",
     "Pendulum",
+    "Pulled",
     "SecondOrder",
     "Switched",
     "VanDerPol",
+    "pull",
     "split",
     "zeros",
 ]

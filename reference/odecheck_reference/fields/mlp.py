@@ -12,6 +12,7 @@ import numpy as np
 from .assembly import Assembly, Index, indices, span
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
+from .pulled import Pulled
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,19 @@ class Mlp:
         if order > 1:
             self._second(out, forward)
         return out.jet()
+
+    def pull(self, t: Any, y: AnyArray, theta: AnyArray, a: AnyArray) -> Pulled:
+        """F and its derivatives times a cotangent, layer by layer from the last: see `pulled.pull`."""
+        out = Assembly(t, y, theta, self.outputs, 0)
+        forward = _Forward(self, out)
+        back, parts, slopes = a, list[AnyArray](), ACTIVATIONS[self.activation].first
+        for layer in reversed(range(len(forward.u))):
+            if layer < len(self.hidden):
+                back = back * slopes(forward.u[layer])
+            parts += [back.sum(axis=0), (back.T @ forward.x[layer]).ravel()]
+            back = back @ forward.weight[layer]
+        of_time = back[:, self.inputs] if self.time else back[:, 0] * 0
+        return Pulled(forward.u[-1], of_time, back[:, : self.inputs], np.concatenate(parts[::-1]))
 
     def _second(self, out: Assembly, forward: _Forward) -> None:
         """F_k,pq from the only two things that bend: the activations, and the products W_l x_{l-1}.

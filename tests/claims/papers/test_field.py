@@ -11,7 +11,7 @@ from odecheck_reference.losses import SquaredError
 from odecheck import HOLDS, REFUTED, SHIPPED, Adaptive, Adjoint, Subject
 from odecheck.claims.papers.field import derivatives_are_of_the_values
 from odecheck.record import evaluate
-from odecheck.runner.targets import module_pairs
+from odecheck.runner.own_fields import module_pairs
 
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8), Adjoint())
 FULL = {problem.name: problem for problem in catalogue.full()}

@@ -6,22 +6,28 @@ at the ends of chunks of steps are, and a chunk is stepped again when somebody a
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853
+import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 
-from .field64 import Array, OutOfBudget
+from .bounded import Array
+
+DOP853: Any = scipy.integrate.DOP853
 
 LARGEST = 192 * 2**20
 # doubles that one interpolant of DOP853 holds, for each state
 INTERPOLANT = 9
 # absolute tolerance over relative tolerance, in units of the size of the state
 ABSOLUTE = 1e-2
+
+
+class OutOfBudget(ArithmeticError):
+    """The seconds or the evaluations granted were used up, or a solver gave up, before an answer was there."""
 
 
 @dataclass
@@ -39,14 +45,14 @@ class _Chunk:
 class Path:
     """y(t) between the first and the last of the times.
 
-    at_times: (times, states) at the times that were asked for. steps: how many were made. gap: the ends of the steps.
+    at_times: (times, states) at the times that were asked for. steps: how many were made.
     """
 
     at_times: Array
     steps: int
     f: Callable[[float, Array], Array]
     rtol: float
-    chunks: list[_Chunk] = field(default_factory=list)
+    chunks: list[_Chunk] = field(default_factory=list[_Chunk])
     direction: float = 1.0
 
     def __call__(self, t: float) -> Array:
@@ -58,10 +64,16 @@ class Path:
             for other in self.chunks:
                 other.steps = None
             chunk.steps = _stepped(self.f, chunk, self.rtol)
-        for interpolant in chunk.steps:
-            if self.direction * t <= self.direction * interpolant.t:
-                return interpolant(t)
-        return chunk.steps[-1](t)
+        at = bisect_left(chunk.steps, self.direction * t, key=lambda one: self.direction * one.t)
+        return chunk.steps[min(at, len(chunk.steps) - 1)](t)
+
+    @property
+    def panels(self) -> Iterator[tuple[float, float]]:
+        """The steps, from one end to the other; those that are not kept are stepped again."""
+        for chunk in self.chunks:
+            if chunk.steps is None:
+                self(chunk.start + 1e-9 * (chunk.end - chunk.start))
+            yield from ((one.t_old, one.t) for one in chunk.steps or ())
 
 
 def scale_of(f: Callable[[float, Array], Array], t: float, y: Array, length: float) -> float:
@@ -107,7 +119,7 @@ def path(
     return out
 
 
-def _solver(f: Any, a: float, b: float, y: Array, rtol: float, first: float | None) -> DOP853:
+def _solver(f: Any, a: float, b: float, y: Array, rtol: float, first: float | None) -> Any:
     atol = rtol * ABSOLUTE * scale_of(f, a, y, b - a)
     return DOP853(f, a, y, b, rtol=max(rtol, 3e-14), atol=atol, first_step=first)
 
@@ -133,7 +145,7 @@ def _piece(out: Path, a: float, b: float, y: Array, room: int, dense: bool) -> A
 
 
 def _stepped(f: Any, chunk: _Chunk, rtol: float) -> list[Any]:
-    solver, steps = _solver(f, chunk.start, chunk.end, chunk.y, rtol, chunk.first_step), []
+    solver, steps = _solver(f, chunk.start, chunk.end, chunk.y, rtol, chunk.first_step), list[Any]()
     while solver.status == "running":
         _step(solver)
         steps.append(solver.dense_output())

@@ -1,0 +1,66 @@
+"""What a run will ask and about how long it takes, in a line and as a table, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .common import number
+
+if TYPE_CHECKING:
+    from odecheck.runner.case import Unit
+
+
+def line(units: Sequence[Unit], workers: int) -> str:
+    """What will be asked and about how long that takes.
+
+    Args:
+        units: All that is to be done.
+        workers: Processes.
+
+    Returns:
+        One line.
+    """
+    from odecheck.runner.estimate import of_units
+
+    claims = {claim.id for unit in units for claim in unit.claims}
+    problems, subjects = {unit.problem.name for unit in units}, {unit.subject.name for unit in units}
+    cases, cost = sum(len(unit.claims) for unit in units), of_units(units)
+    shared = f", {_seconds(cost.seconds / workers)} with {workers} processes" if workers > 1 else ""
+    return (
+        f"{number(len(claims), 'claim')} × {number(len(problems), 'problem')} × {number(len(subjects), 'subject')}: "
+        f"{number(cases, 'case')}, about {_seconds(cost.seconds)} of a processor ({_seconds(cost.low)} to "
+        f"{_seconds(cost.high)}){shared}"
+    )
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 120:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def table(units: Sequence[Unit]) -> Any:
+    """Each claim with its cases and what they cost, dearest first.
+
+    Args:
+        units: All that is to be done.
+
+    Returns:
+        A table of rich.
+    """
+    from rich.table import Table
+
+    from odecheck.runner.estimate import each
+
+    cost: dict[str, list[float]] = {}
+    words: dict[str, str] = {}
+    for _, claim, seconds in each(units):
+        cost.setdefault(claim.id, []).append(seconds)
+        words[claim.id] = claim.text
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for title, how in (("claim", "left"), ("cases", "right"), ("CPU s", "right"), ("states", "left")):
+        made.add_column(title, justify=how, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    for id, spent in sorted(cost.items(), key=lambda item: -sum(item[1])):
+        made.add_row(id, str(len(spent)), f"{sum(spent):.1f}", words[id])
+    return made

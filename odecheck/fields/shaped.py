@@ -1,0 +1,164 @@
+"""What people call a field, as a module on one state of rows: plain functions, partials, tuples, whole batches."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class OfFunction(nn.Module):
+    """A plain function or a partial, with the modules and parameters that it reaches as its own.
+
+    Reached are closures, globals that the code names, arguments of a `functools.partial`, defaults, and the object of a
+    bound method. A deep copy has copies of all of them, and a function that reaches these.
+
+    Args:
+        function: Called as function(t, y).
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+        for i, held in enumerate(dict.fromkeys(_held(function, set()))):
+            if isinstance(held, nn.Module):
+                self.add_module(f"module_{i}", held)
+            else:
+                self.register_parameter(f"parameter_{i}", held)
+
+    def forward(self, t: Tensor, y: Any) -> Any:
+        """The function's value."""
+        return self.function(t, y)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OfFunction:
+        return OfFunction(_copied(self.function, memo))
+
+
+def _reached(function: types.FunctionType) -> Mapping[str, Any]:
+    """Names → values of the globals that a function's code names."""
+    codes = [function.__code__, *(c for c in function.__code__.co_consts if isinstance(c, types.CodeType))]
+    names = {name for code in codes for name in code.co_names}
+    return {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
+
+
+def _cells(function: types.FunctionType) -> list[Any]:
+    found = list[Any]()
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # an empty cell
+            continue
+    return found
+
+
+def _held(value: Any, seen: set[int]) -> Iterator[nn.Module | nn.Parameter]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, nn.Module | nn.Parameter):
+        yield value
+    elif isinstance(value, functools.partial):
+        for part in (value.func, *value.args, *value.keywords.values()):
+            yield from _held(part, seen)
+    elif isinstance(value, types.MethodType):
+        yield from _held(value.__self__, seen)
+    elif isinstance(value, types.FunctionType) and not _is_library(value):
+        for part in (*_cells(value), *_reached(value).values(), *(value.__defaults__ or ())):
+            yield from _held(part, seen)
+    elif isinstance(value, tuple | list):
+        for part in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from _held(part, seen)
+
+
+def _is_library(function: types.FunctionType) -> bool:
+    return function.__module__.partition(".")[0] in ("torch", "numpy", "torchdiffeq", "odecheck")
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy that reaches copies: of a function with cells and globals of its own."""
+    if id(value) in memo:
+        return memo[id(value)]
+    if isinstance(value, functools.partial):
+        args, more = [_copied(x, memo) for x in value.args], {k: _copied(x, memo) for k, x in value.keywords.items()}
+        made: Any = functools.partial(_copied(value.func, memo), *args, **more)
+    elif isinstance(value, types.MethodType):
+        made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
+    elif isinstance(value, types.FunctionType) and not _is_library(value):
+        inside = {name: _copied(x, memo) for name, x in _reached(value).items() if _is_state(x)}
+        cells: Any = tuple(types.CellType(_copied(x, memo)) for x in _cells(value)) if value.__closure__ else None
+        everything: dict[str, Any] = {**value.__globals__, **inside}
+        made = types.FunctionType(value.__code__, everything, value.__name__, value.__defaults__, cells)
+        made.__kwdefaults__ = value.__kwdefaults__
+    elif isinstance(value, Tensor) and not value.is_leaf:
+        made = value.detach().clone()
+    elif _is_state(value):
+        made = copy.deepcopy(value, memo)  # pyright: ignore[reportUnknownArgumentType]
+    else:
+        return value
+    memo[id(value)] = made  # pyright: ignore[reportUnknownArgumentType]
+    return made
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, nn.Module | Tensor | types.FunctionType | functools.partial | types.MethodType)
+
+
+def as_module(field: Any) -> nn.Module:
+    """A field as a module: itself, what a compiled one compiles, or a module of a plain function.
+
+    Args:
+        field: Called as field(t, y).
+
+    Returns:
+        The module.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if isinstance(field, nn.Module):
+        inner = getattr(field, "_orig_mod", None)
+        return inner if isinstance(inner, nn.Module) else field
+    if not callable(field):
+        raise TypeError(f"{type(field).__name__} cannot be called as field(t, y)")
+    return OfFunction(field)
+
+
+class Beside(nn.Module):
+    """A field on a tuple of parts, seen as one on rows (batch, numbers): the parts of a row side by side.
+
+    Args:
+        inner: Called as inner(t, (part, …)).
+        shapes: The axes of each part behind the batch.
+    """
+
+    def __init__(self, inner: nn.Module, shapes: tuple[torch.Size, ...]) -> None:
+        super().__init__()
+        self.inner, self.shapes = inner, shapes
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The slopes of all parts, side by side in each row."""
+        pieces = torch.split(y, [shape.numel() for shape in self.shapes], dim=1)
+        parts = tuple(p.reshape(len(y), *shape) for p, shape in zip(pieces, self.shapes, strict=True))
+        return torch.cat([part.reshape(len(y), -1) for part in self.inner(t, parts)], dim=1)
+
+
+class AllRows(nn.Module):
+    """A field that takes its batch as a whole, a control for each row for instance, seen as one on a single row.
+
+    Args:
+        inner: Called as inner(t, y), y (batch, *features).
+        shape: (batch, *features).
+    """
+
+    def __init__(self, inner: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.inner, self.shape = inner, shape
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The slopes of the whole batch, as one row; of several such batches one after the other."""
+        return torch.cat([self.inner(t, row.reshape(self.shape)).reshape(1, -1) for row in y])

@@ -1,0 +1,166 @@
+"""What a run will cost, known before it starts: from measured processor seconds of each claim, by field and by engine.
+
+`costs.json` has what was measured, of every claim on every kind of field that it was asked of, on a problem whose size
+it says. A case is estimated as
+
+    own(claim, field) · (size / measured size)^exponent · factor(engine),
+
+and the first subject of a problem pays for the reference besides, which the others share: first(claim, field), scaled
+likewise. size = batch · state · (state + params), the numbers in the sensitivities of a problem. Where a field was not
+measured the mean over the fields takes its place. The spread is the factor within which nine out of ten measured pairs
+of subject and problem are, all their claims together.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from odecheck_reference import Problem
+
+from odecheck.claim import Claim
+from odecheck.subject import Subject
+
+from .case import Unit
+
+FILE = Path(__file__).with_name("costs.json")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Processor seconds of a run.
+
+    Attributes:
+        seconds: Most likely.
+        low: By the spread less.
+        high: By the spread more.
+    """
+
+    seconds: float
+    low: float
+    high: float
+
+
+@cache
+def measured() -> dict[str, Any]:
+    """What was measured.
+
+    Returns:
+        "claims": id → name of a field's class → [own, first, size]; "engines": name → factor; "exponent"; "spread".
+    """
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def size_of(problem: Problem) -> int:
+    """How large a problem is for a claim: the numbers in its sensitivities.
+
+    Args:
+        problem: Any.
+
+    Returns:
+        batch · state · (state + params).
+    """
+    return problem.y0.size * (problem.field.state + problem.field.params)
+
+
+def of_case(claim: Claim, subject: Subject, problem: Problem, *, first: bool = False) -> float:
+    """Processor seconds of one case.
+
+    Args:
+        claim: What is asked; one that was not measured counts as the mean of its family, or of all.
+        subject: Of whom.
+        problem: On what.
+        first: Whether the reference has not been asked about the problem yet.
+
+    Returns:
+        Seconds, on the machine that measured.
+    """
+    costs = measured()
+    by_field = costs["claims"].get(claim.id) or _mean_of_family(claim.family.id)
+    kind = type(problem.field).__name__
+    known = [by_field[kind]] if kind in by_field else list(by_field.values())
+    factor = costs["engines"].get(subject.engine.name, 1.0)
+    return fmean(
+        (factor * own + first * reference) * (size_of(problem) / size) ** costs["exponent"]
+        for own, reference, size in known
+    )
+
+
+def _mean_of_family(id: str) -> dict[str, list[float]]:
+    known: dict[str, dict[str, list[float]]] = measured()["claims"]
+    mine = [fields for name, fields in known.items() if name.partition("-")[0] == id] or list(known.values())
+    every = [row for fields in mine for row in fields.values()]
+    return {"": [fmean(row[i] for row in every) for i in range(2)] + [fmean(row[2] for row in every)]}
+
+
+def of_units(units: Iterable[Unit]) -> Estimate:
+    """Processor seconds of a run.
+
+    Args:
+        units: What is to be done.
+
+    Returns:
+        Their sum, with the spread.
+    """
+    seconds, spread = math.fsum(seconds for _, _, seconds in each(units)), float(measured()["spread"])
+    return Estimate(seconds, seconds / spread, seconds * spread)
+
+
+def each(units: Iterable[Unit]) -> Iterator[tuple[Unit, Claim, float]]:
+    """Every case of a run with its processor seconds; the first subject of a problem pays for the reference."""
+    seen: set[tuple[str, int]] = set()
+    for unit in units:
+        for claim in unit.claims:
+            key = claim.id, id(unit.problem)
+            yield unit, claim, of_case(claim, unit.subject, unit.problem, first=key not in seen)
+            seen.add(key)
+
+
+def telling(claim: Claim, cases: Sequence[tuple[Subject, Problem]]) -> float:
+    """How much a claim tells for what it costs: wrong subjects that it refutes for a processor second.
+
+    Args:
+        claim: What is asked.
+        cases: Of whom and on what.
+
+    Returns:
+        Mutants of the claim over the mean cost of a case.
+    """
+    return len(claim.mutants) / max(1e-3, fmean(of_case(claim, *case) for case in cases))
+
+
+def most_telling_first(units: Sequence[Unit], parts: int = 6) -> list[Unit]:
+    """The same work, claims that tell most for their cost first.
+
+    Args:
+        units: What is to be done.
+        parts: In so many parts of about the same cost; a part has all subjects and problems of its claims.
+
+    Returns:
+        The units of each part after those of the one before: of one subject and problem there may be several.
+    """
+    asked: dict[str, tuple[Claim, list[tuple[Subject, Problem]]]] = {}
+    for unit in units:
+        for claim in unit.claims:
+            asked.setdefault(claim.id, (claim, []))[1].append((unit.subject, unit.problem))
+    order = sorted(asked, key=lambda id: -telling(*asked[id]))
+    costs = {id: sum(of_case(claim, *case) for case in cases) for id, (claim, cases) in asked.items()}
+    total, spent = sum(costs.values()), 0.0
+    part_of: dict[str, int] = {}
+    for id in order:
+        part_of[id] = min(parts - 1, int(parts * spent / total)) if total else 0
+        spent += costs[id]
+    place = {id: i for i, id in enumerate(order)}
+    found: list[Unit] = []
+    for part in range(parts):
+        for unit in units:
+            mine = sorted((c for c in unit.claims if part_of[c.id] == part), key=lambda c: place[c.id])
+            if mine:
+                found.append(Unit(unit.subject, unit.problem, tuple(mine)))
+    return found

@@ -1,0 +1,163 @@
+"""A field of one's own without a second formula, and an example state: as (subject, problem) pairs."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from odecheck_reference import Problem, ProblemError
+from odecheck_reference.losses import SquaredError
+from torch import nn
+
+from odecheck.errors import BadInput
+from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
+from odecheck.fields.shaped import AllRows, Beside, as_module
+from odecheck.foreign import first_line, literal
+from odecheck.subject import Subject
+
+from . import presets as shipped
+
+Pair = tuple[Subject, Problem]
+Array = np.ndarray[Any, np.dtype[np.float64]]
+DEFAULT_TIMES = (0.0, 0.5, 1.0)
+
+
+def module_pairs(
+    module: Callable[..., Any],
+    y0: ArrayLike | torch.Tensor | tuple[torch.Tensor, ...],
+    ts: ArrayLike | torch.Tensor | None = None,
+    *,
+    name: str | None = None,
+    asked: Callable[[nn.Module, Array], bool] | None = None,
+) -> list[Pair]:
+    """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
+
+    The loss is half the squared distance of the states to fixed numbers.
+
+    Args:
+        module: Called as module(t, y): a module, a plain function, a `functools.partial`; a float64 copy is made of it.
+            Of a compiled module, what it compiles.
+        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts. A field that
+            takes no other batch than this one, as with a control for each row, has it as one state.
+        ts: Times (times,), monotone; by default 0, 0.5 and 1.
+        name: Of the problem, by default with the name of the module's class.
+        asked: What asks a field whether it takes the batch of the example state alone; by default it is called here.
+
+    Returns:
+        (subject, problem) pairs, one for each of the default solvers and engines.
+
+    Raises:
+        BadInput: A state or times that are no numbers, or times that are not monotone.
+    """
+    try:
+        double = copy.deepcopy(as_module(module)).double().cpu()
+    except TypeError as error:
+        raise BadInput(
+            str(error), "the result of a field in place of the field", "the module or function itself"
+        ) from None
+    parts = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
+    if isinstance(y0, tuple) and parts and len(parts) == len(y0):
+        double, y0 = _beside(double, parts)
+    if isinstance(y0, torch.Tensor) and y0.is_complex():
+        raise BadInput(
+            f"the example state is {y0.dtype}",
+            "a complex state, of which derivatives would mean two things",
+            "the same field on real numbers: lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), with "
+            "y0 = torch.view_as_real(y0)",
+        )
+    start = _numbers("the example state", y0)
+    if start.ndim < 2 or start.size == 0:
+        raise BadInput(
+            f"the example state has shape {start.shape}",
+            "a single row without its batch axis",
+            "y0[None, :], so that it is (batch, *features)",
+        )
+    if (asked or takes_this_batch_alone)(double, start):
+        double, start = AllRows(double, start.shape), start.reshape(1, -1)
+    features = start.shape[1:]
+    field = CallbackField(double, features)
+    flat = start.reshape(len(start), -1)
+    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
+    loss = _distance((times.size, *flat.shape))
+    try:
+        problem = Problem(
+            name or f"{called(module)} at the example state",
+            field,
+            flat,
+            flat_parameters(double),
+            times,
+            loss,
+            source="an example state",
+            independent=False,
+        )
+    except ProblemError as error:
+        raise BadInput(
+            str(error),
+            "times that repeat, turn back or are too few, or a state with NaN",
+            "ts = torch.linspace(0, 1, 3), or the same reversed",
+        ) from error
+    factory = ModuleFactory(Flattened(double, features))
+    return [(Subject(factory, solver, engine), problem) for solver, engine in shipped.for_modules()]
+
+
+def called(module: Any) -> str:
+    """The name of a field: of a function its own, of a module that of its class."""
+    while isinstance(module, functools.partial):
+        module = module.func
+    return str(getattr(module, "__name__", type(module).__name__))
+
+
+def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Module, torch.Tensor]:
+    """A field on a tuple of parts, and its example state, as rows."""
+    rows = {part.shape[0] if part.ndim > 1 else 0 for part in parts}
+    if len(rows) > 1 or 0 in rows:
+        raise BadInput(
+            f"the parts of the example state have shapes {[tuple(part.shape) for part in parts]}",
+            "a part without a batch axis, or with another batch",
+            "parts (batch, *features) of one batch: torch.zeros(len(x), 1) for a log-density",
+        )
+    shapes = tuple(part.shape[1:] for part in parts)
+    return Beside(module, shapes), torch.cat([part.detach().reshape(len(part), -1).double() for part in parts], 1)
+
+
+def takes_this_batch_alone(module: nn.Module, start: Array) -> bool:
+    """Whether a field answers for the example state, and raises for twice as many rows.
+
+    Args:
+        module: Called as module(t, y), a copy of it.
+        start: The example state (batch, *features).
+    """
+    y, t = torch.tensor(start), torch.zeros((), dtype=torch.float64)
+    probe = copy.deepcopy(module)
+    try:
+        probe(t, y)
+    except (Exception, SystemExit):  # validation says what is wrong
+        return False
+    try:
+        return len(probe(t, torch.cat([y, y]))) != 2 * len(y)
+    except (Exception, SystemExit):  # of whatever kind: these rows are not separate
+        return True
+
+
+def _distance(shape: tuple[int, ...]) -> SquaredError:
+    """½ |y − target|² at all times but the first, with targets that differ everywhere."""
+    weight = np.ones(shape)
+    weight[0] = 0.0
+    return SquaredError(weight, np.round(np.random.default_rng(0).standard_normal(shape) * 64) / 64)
+
+
+def _numbers(what: str, x: Any) -> Array:
+    try:
+        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise BadInput(
+            f"{what} is {literal(x)}, and no array of numbers ({first_line(error)})",
+            "rows of different lengths, or text",
+            "a tensor, or nested lists of one shape: [[1.0, 0.5], [0.2, -1.0]]",
+        ) from error

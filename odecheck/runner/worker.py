@@ -1,0 +1,175 @@
+"""What a worker of the pool does: it says that it has begun, then answers one job after another through its pipe.
+
+A job leaves its worker as it found it, or the worker ends: the next job shall not see what this one changed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from odecheck.foreign import said
+from odecheck.instruments.surroundings import Surroundings
+
+from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
+
+PR_SET_PDEATHSIG = 1
+# tells a new Python not to look into the working folder; and the value by which a worker knows whose doing that is
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "odecheck"
+# in the environment of a worker, by which what it starts is known wherever that goes; its value is its process id
+MARK = "ODECHECK_WORKER"
+# of a worker that was given memory for its job alone, so much may be left behind by it
+KEPT = 0.25
+
+Asked = tuple[Callable[..., Any], tuple[Any, ...], Limits]
+
+
+def serve(pipe: Connection, job: Asked | None) -> None:
+    """The main function of a worker.
+
+    Messages are ("begun",), ("part", one of a generator's), ("done", result, last), ("end", None, last) after the
+    parts, and ("late" or "raised", words, trace, pickled exception, last), where `last` says that the worker ends.
+
+    Args:
+        pipe: To the process that asks.
+        job: The only one; None for those that come through the pipe.
+    """
+    _begin()
+    with suppress(EOFError, OSError):  # who asks has gone
+        pipe.send_bytes(pickle.dumps(("begun",)))
+        if job is not None:
+            _answer(pipe, job, alone=True)
+            return
+        while _answer(pipe, pipe.recv_bytes(), alone=False):
+            pass
+
+
+def _begin() -> None:
+    """A worker prints nowhere, has one thread of torch, leaves Ctrl-C to its parent, and ends when that is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    # of the pool of threads of a parent nothing was forked along: a shared operation would wait for ever
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(AttributeError):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
+    with suppress(OSError, AttributeError):  # a group of its own, with what it starts: they are ended together
+        os.setpgid(0, 0)
+    os.environ[MARK] = str(os.getpid())
+    with suppress(Exception):  # Linux: also where it is stopped, or never comes back from native code
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(OSError):  # Linux: where memory runs out, a worker is ended before whoever waits for it
+        Path("/proc/self/oom_score_adj").write_text("700")
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    end_strays(os.getpid())
+    with suppress(OSError, AttributeError):
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def end_strays(worker: int) -> None:
+    """End what a worker has started and what has left its group since, where the system tells (Linux).
+
+    Args:
+        worker: Its process id.
+    """
+    mark = f"{MARK}={worker}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            pid = int(environment.parent.name)
+            if mark in environment.read_bytes().split(b"\0") and pid != worker:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:
+    """Do a job and send what comes of it. Whether the worker may do another one."""
+    before, weight = Surroundings(), _bytes()
+    limits = Limits()
+
+    def run() -> tuple[str, Any]:
+        nonlocal limits
+        work, arguments, limits = cast(Asked, pickle.loads(asked)) if isinstance(asked, bytes) else asked
+        limit_memory(limits.memory)
+        limit_cpu(limits.cpu)
+        return _limited(work, arguments, limits, lambda part: pipe.send_bytes(pickle.dumps(("part", part))))
+
+    found = _answered(run)
+    limit_memory(None)
+    limit_cpu(None)
+    grown = limits.memory is not None and _bytes() - weight > KEPT * limits.memory
+    last = bool(before.restore()) or grown or alone or _has_children()
+    pipe.send_bytes(pickle.dumps((*found, last)))
+    return not last
+
+
+def _limited(
+    work: Callable[..., Any], arguments: tuple[Any, ...], limits: Limits, send: Callable[[Any], None]
+) -> tuple[str, Any]:
+    with within(limits.seconds, limits.grace):
+        found = work(*arguments)
+    if not isinstance(found, Iterator):
+        return "done", found
+    parts = cast("Iterator[Any]", found)
+    while True:  # the seconds are of each part
+        with within(limits.seconds, limits.grace):
+            try:
+                part = next(parts)
+            except StopIteration:
+                return "end", None
+        send(part)
+
+
+def _answered(run: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What came of it: what `run` gives, or (why, words, trace, the exception pickled once more).
+
+    No class of this package but in a result: a forked worker may have loaded another one since.
+    """
+    try:
+        found = run()
+        pickle.dumps(found)
+        return found
+    except OutOfTime:
+        return "late", "no answer in time", "", b""
+    except BaseException as error:
+        trace = "".join(traceback.format_tb(error.__traceback__, limit=-3))
+        try:
+            pickled = pickle.dumps(error)
+        except Exception:
+            pickled = b""
+        return "raised", said(error), trace, pickled
+
+
+def _bytes() -> int:
+    """Of memory that this process has for itself; 0 where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _has_children() -> bool:
+    with suppress(OSError):
+        return any(path.read_text().strip() for path in Path("/proc/self/task").glob("*/children"))
+    return bool(multiprocessing.active_children())

@@ -1,0 +1,78 @@
+"""verify says what it will ask before it does, keeps to a budget, and has a case for every claim of the papers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from odecheck.claims import ALL
+from odecheck.cli import app
+from odecheck.judge import Verdict
+from odecheck.record import evaluate
+from odecheck.runner.presets import TIERS, beside
+
+CLAIMS = {claim.id: claim for claim in ALL}
+FEW = ["verify", "--claim", "SOL-1,SOL-2", "--problem", "tanh", "--subject", "discrete", "--workers", "1"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--plan", "--dry-run"])
+def test_a_plan_says_what_would_be_asked_and_stops(option, tmp_path):
+    done = run("verify", "--claims", "NODE-2,SOL-2", option)
+    assert done.exit_code == 0
+    assert "2 claims × " in done.stdout and " of a processor (" in done.stdout
+    assert done.stdout.index("NODE-2") < done.stdout.index("SOL-2")  # the dearer first
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_says_first_what_it_will_ask_and_about_how_long():
+    done = run(*FEW)
+    assert done.exit_code == 0
+    assert done.stderr.startswith("2 claims × 1 problem × 1 subject: 2 cases, about ")
+
+
+def test_what_was_not_asked_is_a_row_and_nobodys_fault_and_can_be_resumed(tmp_path):
+    done = run(*FEW, "--budget", "1e-9", "--run", "here", "--json", "first.json")
+    assert done.exit_code == 0
+    rows = json.loads((tmp_path / "first.json").read_text())["records"]
+    assert [row["verdict"] for row in rows] == ["holds", "not asked"]
+    assert rows[1]["ok"] and "time" in rows[1]["message"]
+    assert "not asked" in done.stdout
+    done = run(*FEW, "--run", "here", "--resume", "--json", "second.json")
+    assert done.exit_code == 0, done.output
+    assert [row["verdict"] for row in json.loads((tmp_path / "second.json").read_text())["records"]] == ["holds"] * 2
+
+
+def test_a_budget_of_nothing_is_refused():
+    done = run(*FEW, "--budget", "0")
+    assert done.exit_code == 2 and "the budget is 0" in done.output
+
+
+def test_claims_that_no_product_decides_are_asked_beside_it():
+    """Which they are, a whole run says: there is no line `No case for` under its table."""
+    wanted = {f"ADAM-{n}" for n in (1, 2, 3, 4, 5, 6)} | {"HB-8", "HB-10"}
+    wanted |= {f"SNOPT-{n}" for n in (2, 3, 4, 10, 11, 12)}
+    assert wanted <= {id for one in beside("quick") for id in one.claims}
+    for tier in TIERS:
+        assert {id for one in beside(tier) for id in one.claims} <= set(CLAIMS)
+
+
+# the others cost a second or more each, of the reference: a whole run has them
+CHEAP = [one for one in beside("quick") if set(one.claims) & {"ADAM-4", "ADAM-5", "SNOPT-12"}]
+
+
+@pytest.mark.parametrize("one", CHEAP, ids=lambda one: one.problem.name)
+def test_they_are_decided(one):
+    for id in one.claims:
+        record = evaluate(CLAIMS[id], one.subject, one.problem)
+        assert record.ok and record.verdict in (Verdict.HOLDS, Verdict.REFUTED), record

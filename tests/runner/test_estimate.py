@@ -1,0 +1,65 @@
+"""What a run costs is estimated from measured seconds; what tells most for its cost comes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from odecheck import SHIPPED, Adaptive, Adjoint, Backprop, Subject, problems
+from odecheck.claims import ALL, EVERY
+from odecheck.problem_sets.conformance import network
+from odecheck.runner import estimate
+from odecheck.runner.case import Unit, plan
+
+SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop())
+OTHER = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Adjoint())
+CLAIMS = {claim.id: claim for claim in EVERY}
+
+
+def test_what_was_measured_are_claims_and_the_spread_is_said():
+    known = estimate.measured()
+    assert set(known["claims"]) <= set(CLAIMS)
+    assert {claim.id for claim in ALL} <= set(known["claims"])
+    assert 1 < known["spread"] < 10
+    assert all(len(row) == 3 and min(row) >= 0 for fields in known["claims"].values() for row in fields.values())
+
+
+def test_the_first_subject_of_a_problem_pays_for_the_reference():
+    of_network = {id: fields.get("Mlp", (0, 0, 0))[1] for id, fields in estimate.measured()["claims"].items()}
+    dearest = max(of_network, key=lambda id: of_network[id])
+    units = [Unit(one, network(), (CLAIMS[dearest],)) for one in (SUBJECT, SUBJECT)]
+    (_, _, first), (_, _, second) = estimate.each(units)
+    assert first > second > 0
+    whole = estimate.of_units(units)
+    assert whole.seconds == pytest.approx(first + second) and whole.low < whole.seconds < whole.high
+
+
+def test_a_larger_problem_costs_as_much_or_more_and_an_unknown_claim_counts_as_its_family():
+    small = network()
+    large = small.with_(y0=np.repeat(small.y0, 8, axis=0), loss=_silent(small, 8))
+    ratio = estimate.size_of(large) / estimate.size_of(small)
+    assert ratio == 8
+    cost = [estimate.of_case(CLAIMS["NODE-2"], SUBJECT, problem) for problem in (small, large)]
+    assert cost[1] == pytest.approx(cost[0] * 8 ** estimate.measured()["exponent"])
+    new = replace(CLAIMS["NODE-2"], id="NODE-99")
+    known = [estimate.of_case(claim, SUBJECT, small) for claim in ALL if claim.family.id == "NODE"]
+    assert 0.1 * min(known) < estimate.of_case(new, SUBJECT, small) < 10 * max(known)
+
+
+def _silent(problem, batch):
+    weight, target = (np.repeat(x, batch, axis=1) for x in (problem.loss.weight, problem.loss.target))
+    return replace(problem.loss, weight=weight, target=target)
+
+
+def test_what_tells_most_comes_first_and_every_case_once():
+    units = plan([SUBJECT, OTHER], problems()[:2], ["SOL-1", "SOL-2", "NODE-4", "NODE-5", "SNOPT-1"])
+    ordered = estimate.most_telling_first(units, parts=3)
+    assert sorted(key for unit in ordered for key in unit.keys) == sorted(key for unit in units for key in unit.keys)
+    firsts = list(dict.fromkeys(claim.id for unit in ordered for claim in unit.claims))
+    cases = [(unit.subject, unit.problem) for unit in units]
+    worth = [estimate.telling(CLAIMS[id], cases) for id in firsts]
+    assert worth == sorted(worth, reverse=True)
+    # all subjects and problems of the first part before any of the next
+    assert {claim.id for claim in ordered[0].claims} == {claim.id for claim in ordered[3].claims}

@@ -1,0 +1,119 @@
+"""Fields of every shape come through: decided as they are, or refused with the line to type."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from odecheck import HOLDS
+from odecheck.claims.papers.node import parameter_gradient
+from odecheck.errors import BadInput
+from odecheck.record import evaluate
+from odecheck.runner.own_fields import module_pairs
+from odecheck.runner.validation import validate
+
+LINEAR = nn.Linear(2, 2)
+Y0 = torch.tensor([[1.0, 0.5], [0.2, -0.3]])
+
+
+class Parts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def forward(self, t, state):
+        rate = torch.tanh(self.net(state[0]))
+        return rate, rate.sum(1, keepdim=True)
+
+
+class Counting(Parts):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, t, y):
+        self.calls += 1
+        return torch.tanh(self.net(y))
+
+
+class Shared(Parts):
+    def __init__(self):
+        super().__init__()
+        self.again = self.net
+
+    def forward(self, t, y):
+        return self.again(torch.tanh(self.net(y)))
+
+
+class Energy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stiffness = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.requires_grad_()
+            energy = (y[:, 1] ** 2 / 2 + self.stiffness * y[:, 0] ** 2 / 2).sum()
+            (slope,) = torch.autograd.grad(energy, y, create_graph=True)
+        return torch.stack([slope[:, 1], -slope[:, 0]], 1)
+
+
+class Controlled(Parts):
+    def __init__(self):
+        super().__init__()
+        self.controls = torch.randn(2, 2)
+
+    def forward(self, t, y):
+        return torch.tanh(self.net(y)) * self.controls.to(y.dtype) * torch.cos(t)
+
+
+def plain(t, y):
+    return torch.tanh(LINEAR(y))
+
+
+def with_more(t, y, *, scale):
+    return scale * torch.tanh(LINEAR(y))
+
+
+DECIDED = {
+    "a tuple": (Parts(), (Y0, torch.zeros(2, 1))),
+    "a counter in a buffer": (Counting(), Y0),
+    "a module under two names": (Shared(), Y0),
+    "a gradient inside": (Energy(), Y0),
+    "a control for each row": (Controlled(), Y0),
+    "a plain function": (plain, Y0),
+    "a partial": (functools.partial(with_more, scale=0.5), Y0),
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_a_right_field_of_any_shape_is_decided(name):
+    _, (subject, problem) = module_pairs(*DECIDED[name])
+    validate(subject, problem)
+    assert problem.field.params > 0
+    record = evaluate(parameter_gradient, subject, problem)
+    assert record.verdict is HOLDS, record
+
+
+class Bare(Energy):
+    def forward(self, t, y):
+        (slope,) = torch.autograd.grad((y**2).sum() * self.stiffness, y, create_graph=True)
+        return slope
+
+
+REFUSED = {
+    "view_as_real": (plain, torch.ones(1, 2, dtype=torch.complex64)),
+    "functools.partial": (with_more, Y0),
+    "torch.enable_grad": (Bare(), Y0),
+    "parts \\(batch": (Parts(), (Y0, torch.zeros(2))),
+    "module or function itself": (3, Y0),
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_cannot_be_asked_is_refused_with_the_line_to_type(line):
+    with pytest.raises(BadInput, match=line):
+        validate(*module_pairs(*REFUSED[line])[1])

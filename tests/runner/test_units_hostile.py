@@ -1,0 +1,154 @@
+"""What a subject does is its own record and nobody else's: exits, hangs, stops, exceptions of exceptions, switches."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from odecheck import Verdict, pairs
+from odecheck.runner.case import plan
+from odecheck.runner.run import Limits, run_units
+
+MODELS = """
+import os, signal, sys, time, torch
+from torch import nn
+
+class Good(nn.Module):
+    example_state = torch.tensor([[1.0, 0.5]])
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+    def forward(self, t, y):
+        self.do(t, y)
+        return torch.tanh(self.layer(y))
+    def do(self, t, y):
+        pass
+
+class Leaves(Good):
+    def do(self, t, y): sys.exit(0)
+
+class Vanishes(Good):
+    def do(self, t, y): os._exit(0)
+
+class Stops(Good):
+    def do(self, t, y): os.kill(os.getpid(), signal.SIGSTOP)
+
+class Hangs(Good):
+    def do(self, t, y):
+        while True: time.sleep(0.01)
+
+class Mute(Exception):
+    def __str__(self): raise RuntimeError("says nothing")
+
+class Late(Good):
+    def do(self, t, y):
+        if t > 0.5: raise Mute
+
+class Half(Good):
+    def do(self, t, y): raise ValueError("half a character \\ud800")
+
+class Ends(Good):
+    def do(self, t, y): raise KeyboardInterrupt
+
+class Other(BaseException): pass
+
+class Based(Good):
+    def do(self, t, y): raise Other("of its own kind")
+
+class Changes(Good):
+    def do(self, t, y):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float16)
+        torch.autograd.grad = torch.Tensor.backward = None
+
+class Shape(Good):
+    def forward(self, t, y): return super().forward(t, y)[..., :1]
+
+class Nan(Good):
+    def forward(self, t, y): return super().forward(t, y) / 0 * 0
+
+class Alters(Good):
+    def do(self, t, y): y.add_(1.0)
+
+torch.manual_seed(0)
+names = [cls for cls in list(globals().values()) if isinstance(cls, type) and issubclass(cls, Good) and cls is not Good]
+made = {cls.__name__: cls() for cls in names}
+good, last = Good(), Good()
+last.__class__ = type("Last", (Good,), {"__module__": __name__, "__qualname__": "Last"})
+Last = type(last)
+
+def around(*bad):
+    return [good, *(made[name] for name in bad), last]
+
+quick = around("Leaves", "Vanishes", "Late", "Half", "Ends", "Based", "Changes", "Shape", "Nan", "Alters")
+slow = [made["Stops"], made["Hangs"]]
+"""
+CLAIMS = ["SOL-1", "NODE-2"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("models") / "models_that_harm.py"
+    file.write_text(MODELS)
+    return file
+
+
+def of_each(models: Path, name: str, **how) -> dict[str, list[str]]:
+    """Model → the messages of its records, where they are errors, or their verdicts."""
+    # the first of two engines; the command line as well reads targets with limits, and calls their fields elsewhere
+    units = plan(pairs([f"{models}:{name}"], limits=how.get("limits") or Limits())[::2], None, CLAIMS)
+    found: dict[str, list[str]] = {}
+    for record in run_units(units, isolated=True, **how):
+        said = record.message if record.verdict is Verdict.ERROR else str(record.verdict)
+        found.setdefault(record.problem.split()[0], []).append(said)
+        assert record.claim in CLAIMS and record.ok is (record.verdict is not Verdict.ERROR)
+    assert all(len(records) == len(CLAIMS) for records in found.values())
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_has_its_own_records_and_its_neighbours_have_theirs(models, workers):
+    found = of_each(models, "quick", workers=workers)
+    assert found.pop("Good") == found.pop("Last") == ["not applicable", "holds"]
+    words = {
+        "Leaves": "SystemExit(0)",
+        "Vanishes": "left with status 0",
+        "Late": "a Mute whose text raises RuntimeError",
+        "Half": "half a character ?",
+        "Ends": "KeyboardInterrupt",
+        "Based": "Other: of its own kind",
+        "Changes": "",
+        "Shape": "refused: the field returned shape",
+        "Nan": "refused: NaN or infinity at the start",
+        "Alters": "refused: ",
+    }
+    assert {name: all(word in said for said in found[name]) for name, word in words.items()} == dict.fromkeys(
+        words, True
+    )
+    assert len(found) == len(words)
+
+
+def test_time_is_kept_from_outside(models):
+    found = of_each(models, "slow", limits=Limits(seconds=1.0, grace=0.5), workers=2)
+    assert all("no answer within 1 seconds" in said for name in ("Stops", "Hangs") for said in found[name])
+
+
+UNGUARDED = """
+import odecheck
+subject = odecheck.Subject(None, odecheck.Adaptive("dopri5", rtol=1e-5), odecheck.Adjoint())
+print(odecheck.check(subject, odecheck.problems()[:2], "SOL-1", workers=2))
+"""
+
+
+def test_a_script_without_its_guard_is_told_so(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    said = Counter(line.strip() for line in done.stderr.splitlines())
+    assert done.returncode == 1 and "native code" not in done.stderr
+    assert 'what to type: if __name__ == "__main__":' in said and "unguarded.py once more" in done.stderr
+    assert done.stderr.count("Traceback") == 1
