@@ -134,7 +134,9 @@ def troubles(outcome: Outcome, canary: Path) -> list[str]:
         found.append(f"hangs: no end after {outcome.seconds:.0f} s")
     elif outcome.status not in (0, 1, 2, 3, 130):
         found.append(f"left with status {outcome.status}")
-    if "Traceback (most recent call last)" in outcome.err:
+    # a refusal of `watch` tells how the script ended
+    told = outcome.status == 2 and outcome.err.startswith("odecheck: ") and "what to type" in outcome.err
+    if "Traceback (most recent call last)" in outcome.err and not told:
         found.append(f"traceback: {outcome.err.strip().splitlines()[-1][:200]}")
     if outcome.status == 2 and not any(word in outcome.err + outcome.out for word in WORDS):
         found.append(f"refused without words: {outcome.err[-200:]!r}")
