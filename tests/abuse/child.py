@@ -17,6 +17,8 @@ from pathlib import Path
 
 # seconds: after which a line that still works is interrupted as by Ctrl-C, and after which it hangs
 WORKS, HANGS = 3.0, 60.0
+# one of them is in what a refusal says
+WORDS = ("what to type", "Usage", "Error: ")
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,11 @@ def troubles(outcome: Outcome, canary: Path) -> list[str]:
         found.append(f"hangs: no end after {outcome.seconds:.0f} s")
     elif outcome.status not in (0, 1, 2, 3, 130):
         found.append(f"left with status {outcome.status}")
-    if "Traceback (most recent call last)" in outcome.err:
+    # a refusal of `watch` tells how the script ended
+    told = outcome.status == 2 and outcome.err.startswith("odecheck: ") and "what to type" in outcome.err
+    if "Traceback (most recent call last)" in outcome.err and not told:
         found.append(f"traceback: {outcome.err.strip().splitlines()[-1][:200]}")
-    if outcome.status == 2 and not any(word in outcome.err for word in ("what to type", "Usage", "Error: ")):
+    if outcome.status == 2 and not any(word in outcome.err + outcome.out for word in WORDS):
         found.append(f"refused without words: {outcome.err[-200:]!r}")
     if any(c in outcome.out + outcome.err for c in "\x1b\x07\x9b\u202e"):
         found.append("a control sequence reaches the terminal")
