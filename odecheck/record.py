@@ -167,9 +167,11 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
             wanted = claim.expected(problem)
             judgement, of_rungs = _each_rung(judgement, observed, expected, wanted)
             verdict, message = judgement.verdict, message + of_rungs
-            if wanted is Verdict.REFUTED and verdict is Verdict.REFUTED and claim.predicted:
+            if wanted is Verdict.REFUTED and verdict is not Verdict.HOLDS and claim.predicted:
                 other = _residual(observed, expected, claim.predicted(subject, problem))
-                if other.verdict is not Verdict.HOLDS:
+                # what is not far enough from the literal value to tell may be too far from what is predicted
+                told = other.verdict is Verdict.REFUTED
+                if told or (verdict is Verdict.REFUTED and other.verdict is Verdict.INCONCLUSIVE):
                     judgement, verdict, residual = other, other.verdict, OTHER_RESIDUAL
                     message = f"{message} {residual}"
             if verdict is Verdict.INCONCLUSIVE:

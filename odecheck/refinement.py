@@ -143,7 +143,7 @@ def ladder(
         truncation = max(truncation, last.subject.solver.rtol * size)
     bars = {"truncation": truncation, "roundoff": ROUNDOFF * size if np.isfinite(size) else 0.0}
     if size and (passed := _not_asked(last)):
-        bars["absolute tolerance above the state"] = passed * size
+        bars["absolute tolerance above the state" if last.state else "at rest in zero"] = passed * size
     return Refined(rungs, bars, promised)
 
 

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, cast
 
@@ -87,7 +88,8 @@ class CallbackField:
     Derivatives are torch's, by reverse mode, of all rows at once: rows may not see each other.
 
     Attributes:
-        module: a float64 module; its trainable parameters are theta.
+        module: a float64 module; its trainable parameters are theta. A copy is called, never the module itself: one
+            that remembers its first call is still as it was before it.
         features: the axes of one row of y.
     """
 
@@ -108,6 +110,10 @@ class CallbackField:
     def parts(self) -> Mapping[str, slice]:
         """One part, "y": the whole state."""
         return {"y": slice(0, self.state)}
+
+    @cached_property
+    def _asked(self) -> nn.Module:
+        return copy.deepcopy(self.module)
 
     def jet(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
         """The field with its derivatives in (t, y, theta).
@@ -170,12 +176,12 @@ class CallbackField:
         return variable(float(t)), variable(np.asarray(y)), variable(np.asarray(theta))
 
     def _call(self, t: Tensor, y: Tensor, theta: Tensor) -> Tensor:
-        named = trainable(self.module)
+        named = trainable(self._asked)
         pieces = torch.split(theta, [p.numel() for p in named.values()])
         at = {name: piece.reshape(p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
         shaped = y if self.features == y.shape[1:] else y.reshape(len(y), *self.features)
-        with _holding(self.module, at):
-            value = self.module(t, shaped)
+        with _holding(self._asked, at):
+            value = self._asked(t, shaped)
         return value.reshape(y.shape)
 
 

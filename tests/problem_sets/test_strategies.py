@@ -24,7 +24,7 @@ from odecheck.claims.papers import node
 from odecheck.judge import Verdict
 from odecheck.problem_sets.strategies import problems, reproducer
 from odecheck.record import evaluate
-from odecheck.selftest.false_alarms import CORRECT, asked, false_alarm, unseen
+from odecheck.selftest.false_alarms import CORRECT, asked, false_alarm
 
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
@@ -40,17 +40,20 @@ def test_no_claim_refutes_a_correct_subject(claim, problem, subject):
         pytest.fail(f"{claim.id} gives a false alarm")
 
 
-def test_backpropagation_through_a_solution_at_rest_is_refuted():
-    """y' = a y from 0 stays there whatever the tolerance, while dy(T)/dy0 = e^(aT) needs its steps."""
+def test_backpropagation_through_a_solution_at_rest_is_not_decided():
+    """y' = a y from 0 stays there whatever the tolerance, while dy(T)/dy0 = e^(aT) needs its steps.
+
+    Backpropagation through torchdiffeq's three steps is 0.3 % off there, and no tolerance that was given forbids it.
+    """
     weight = np.zeros((2, 1, 1))
     weight[-1] = 1.0
     at_rest = Problem(
         "at rest", Linear(1), np.zeros((1, 1)), np.array([2.0, 0.0]), np.array([0.0, 1.0]), LinearLoss(weight)
     )
     steps, flow = (evaluate(node.adjoint_equation, subject, at_rest) for subject in CORRECT[:2])
-    assert steps.verdict == Verdict.REFUTED
-    assert unseen(steps, CORRECT[0], at_rest)
-    assert flow.verdict != Verdict.REFUTED
+    assert steps.verdict == flow.verdict == Verdict.INCONCLUSIVE
+    assert abs(steps.ratio - 1) > 1e-3
+    assert "away from zero" in steps.decides
 
 
 OF_LAYERS = [claim for claim in ALL if claim.id in ("SNOPT-5", "SNOPT-6.1", "SNOPT-8", "SNOPT-8.1", "SNOPT-9")]
