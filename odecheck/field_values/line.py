@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,9 @@ class Asked:
     def forward_mode(self, at: Point, v: Point) -> Array | None:
         """J v by dual numbers; None where an operation of the field has no forward mode."""
         try:
-            with forward_ad.dual_level():
+            with warnings.catch_warnings(), forward_ad.dual_level():
+                # torch loads its rules of forward mode by what it calls deprecated itself: nothing that a user can mend
+                warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
                 theta, by = self.named(at.theta), self.named(v.theta)
                 t = _pairs.make_dual(*(torch.tensor(x, dtype=torch.float64) for x in (at.t, v.t)))
                 named = {k: _pairs.make_dual(p, by[k]) for k, p in theta.items()}
