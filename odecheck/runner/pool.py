@@ -84,7 +84,9 @@ class Failure:
     trace: str = ""
 
 
-def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserver") -> Iterator[tuple[Any, Any]]:
+def in_processes(
+    jobs: Iterable[Job], workers: int, *, start: Start = "forkserver", keep: bool = False
+) -> Iterator[tuple[Any, Any]]:
     """Do jobs in processes of their own. When the iteration is given up, what runs is killed.
 
     Args:
@@ -92,6 +94,7 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
         workers: How many run at a time.
         start: "forkserver" for workers that know nothing of this process and are kept; "fork" for one process a job,
             which begins as a copy of this one.
+        keep: Leave workers that rest to the next call in this process, with what they remember; they end with it.
 
     Yields:
         (key, result or Failure) of each job, as they end; of a generator (key, part) of each part, and a Failure where
@@ -105,7 +108,7 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else _Worker(start)
+                worker = idle.pop() if idle else _worker(start, keep=keep)
                 worker.give(waiting.popleft())
                 busy[worker.pipe] = worker
             for worker in _heard(list(busy.values())):
@@ -118,8 +121,21 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
                 if news:
                     yield job.key, news[0]
     finally:
+        if keep:
+            _KEPT.extend(idle)
+            idle.clear()
         for worker in (*busy.values(), *idle):
             worker.end()
+
+
+def _worker(start: Start, *, keep: bool) -> _Worker:
+    """One that rests since an earlier call, or a new one."""
+    with suppress(IndexError):
+        while keep and start == "forkserver":
+            found = _KEPT.pop()
+            if found.owner == os.getpid():  # others are those of a process that this one is a copy of
+                return found
+    return _Worker(start)
 
 
 def _heard(workers: list[_Worker]) -> list[_Worker]:
@@ -137,7 +153,7 @@ class _Worker:
 
     def __init__(self, start: Start) -> None:
         self.context = _context(start)
-        self.forked = start == "fork"
+        self.forked, self.owner = start == "fork", os.getpid()
         self.ended = self.resting = self.begun = False
         self.pipe, self._there = self.context.Pipe()
         _patient(self.pipe)
@@ -261,13 +277,14 @@ def _loaded(pickled: bytes) -> BaseException | None:
 
 
 _LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
+_KEPT: deque[_Worker] = deque()
 
 
 @atexit.register
 def _end_all() -> None:
-    # in a forked worker these are the workers of its parent
-    for worker in list(_LIVING) if multiprocessing.parent_process() is None else ():
-        worker.end()
+    for worker in list(_LIVING):
+        if worker.owner == os.getpid():  # in a forked worker there are those of its parent too
+            worker.end()
 
 
 def _context(start: Start) -> Any:
