@@ -145,8 +145,6 @@ def test_each_has_its_own_on_a_cluster_whose_worker_is_killed(models):
             killed.append(record)
 
         _has_its_own(of_each(models, "few", executor=executor, progress=kill))
-        late = of_each(models, "slow", executor=executor, limits=Limits(seconds=1.0, grace=0.5))
-        assert all("no answer within 1 seconds" in said for name in ("Stops", "Hangs") for said in late[name])
 
 
 def test_limits_are_kept_by_a_worker_that_is_a_thread(models):
