@@ -8,32 +8,28 @@ time of a job is kept here as well, by the process that waits: a worker that is 
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import os
 import pickle
 import signal
 import socket
 import struct
-import sys
 import time
-import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from odecheck.errors import BadInput
 from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
-from .worker import OURS, SAFE_PATH, end_strays, serve
+from .process_start import Start, context_of, not_in_a_worker_that_begins, quietly, would_run_the_script_again
+from .worker import end_strays, serve
 
-Start = Literal["forkserver", "fork"]
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
 SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
 
@@ -103,7 +99,7 @@ def in_processes(
     Raises:
         BadInput: Workers cannot begin, because they would run the script that starts them.
     """
-    _not_in_a_worker_that_begins()
+    not_in_a_worker_that_begins()
     waiting, busy, idle = deque(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:
         while waiting or busy:
@@ -152,7 +148,7 @@ class _Worker:
     """One process, seen from here."""
 
     def __init__(self, start: Start) -> None:
-        self.context = _context(start)
+        self.context = context_of(start)
         self.forked, self.owner = start == "fork", os.getpid()
         self.ended = self.resting = self.begun = False
         self.pipe, self._there = self.context.Pipe()
@@ -166,7 +162,7 @@ class _Worker:
         asked = None if job is None else (job.work, job.arguments, job.limits)
         # not daemonic, so that a library may have processes of its own; whatever is left is ended at exit
         process: BaseProcess = self.context.Process(target=serve, args=(self._there, asked))
-        with _quietly(self.context):
+        with quietly(self.context):
             process.start()
         self.process = process
         self._there.close()
@@ -221,7 +217,7 @@ class _Worker:
     def _died(self) -> Failure:
         status = self.end()
         if not self.begun and status is not None and status > 0:
-            raise _would_run_the_script_again(status) from None
+            raise would_run_the_script_again(status) from None
         how = _in_words(status) if self.begun else "it was ended before it began"
         return self._failure("died", f"the process died ({how})")
 
@@ -285,63 +281,3 @@ def _end_all() -> None:
     for worker in list(_LIVING):
         if worker.owner == os.getpid():  # in a forked worker there are those of its parent too
             worker.end()
-
-
-def _context(start: Start) -> Any:
-    if start == "fork":
-        return multiprocessing.get_context("fork")
-    # a forkserver imports torch once and each worker is a copy of it; a fork of this process would lack the threads
-    # of torch that this one has
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["odecheck.runner.units"])
-    return context
-
-
-@contextmanager
-def _quietly(context: Any) -> Generator[None]:
-    """Around the start of a process: it does not look into the working folder, and a fork beside threads is meant.
-
-    That folder may hold a torch.py; a new process is told where its modules are. A copy of this process computes in its
-    one thread alone, and libraries warn of all forks beside threads of theirs.
-    """
-    safe = SAFE_PATH in os.environ
-    os.environ.setdefault(SAFE_PATH, OURS)
-    try:
-        with warnings.catch_warnings():
-            if context.get_start_method() == "fork":
-                warnings.filterwarnings("ignore", message=r".*\bfork\(\)")
-            elif context.get_start_method() == "forkserver":
-                _begin_server()
-            yield
-    finally:
-        if not safe:
-            os.environ.pop(SAFE_PATH, None)
-
-
-def _begin_server() -> None:
-    """Ctrl-C is no matter of the forkserver, which inherits what is blocked here; what comes meanwhile comes later."""
-    resource_tracker.ensure_running()  # which would let it through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _not_in_a_worker_that_begins() -> None:
-    # such a process runs the script of its parent anew, whose next line this is: quietly, the parent says it
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)
-
-
-def _would_run_the_script_again(status: int) -> BadInput:
-    file = cast("str | None", getattr(sys.modules.get("__main__"), "__file__", None))
-    return BadInput(
-        f"no other process can be started: it ended with status {status} while it ran "
-        f"{file or 'what this one was started with'} once more, as every new process does with the script it is of",
-        'a script that starts the work at its top level, and not below `if __name__ == "__main__":`',
-        'if __name__ == "__main__":\n      odecheck.check(..., workers=2)\n'
-        "    or workers=1, which works in the script's own process",
-    )

@@ -20,7 +20,8 @@ from odecheck.record import Record
 
 from .case import Unit
 from .limits import UNLIMITED, Limits, OutOfTime, Printed, within
-from .pool import SLACK, Failure, Job, Start, in_processes
+from .pool import SLACK, Failure, Job, in_processes
+from .process_start import Start
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -174,20 +171,3 @@ def _has_its_own(found: dict[str, list[str]]) -> None:
 def test_time_is_kept_from_outside(models):
     found = of_each(models, "slow", limits=Limits(seconds=1.0, grace=0.5), workers=2)
     assert all("no answer within 1 seconds" in said for name in ("Stops", "Hangs") for said in found[name])
-
-
-UNGUARDED = """
-import odecheck
-subject = odecheck.Subject(None, odecheck.Adaptive("dopri5", rtol=1e-5), odecheck.Adjoint())
-print(odecheck.check(subject, odecheck.problems()[:2], "SOL-1", workers=2))
-"""
-
-
-def test_a_script_without_its_guard_is_told_so(tmp_path):
-    script = tmp_path / "unguarded.py"
-    script.write_text(UNGUARDED)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
-    said = Counter(line.strip() for line in done.stderr.splitlines())
-    assert done.returncode == 1 and "native code" not in done.stderr
-    assert 'what to type: if __name__ == "__main__":' in said and "unguarded.py once more" in done.stderr
-    assert done.stderr.count("Traceback") == 1
