@@ -59,8 +59,16 @@ def _begin_server() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
+    except ChildProcessError:  # this process is a copy of one that has a server, which is that one's
+        _forget_server()
+        forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _forget_server() -> None:
+    server: Any = vars(forkserver)["_forkserver"]
+    server._forkserver_pid = server._forkserver_address = server._forkserver_alive_fd = None
 
 
 def not_in_a_worker_that_begins() -> None:
