@@ -182,6 +182,11 @@ class Claim:
         return " ".join((inspect.getdoc(self.statement) or "").split("\n\n")[0].split())
 
     @property
+    def title(self) -> str:
+        """What it is about, in a few words: the name of the function that states it."""
+        return self.function.replace("_", " ").strip()
+
+    @property
     def function(self) -> str:
         """The name of the function that states it."""
         return self.statement.__name__

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from .runner.tiers import Tier
+
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from .runner.case import Case
     from .subject import Subject
 
-TIERS = ("quick", "full")
+TIERS = tuple(map(str, Tier))
 PROFILES = ("dev", "ci", "deep")
 PREFIX = "odecheck."
 

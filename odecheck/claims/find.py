@@ -11,6 +11,17 @@ from odecheck.claims import EVERY
 from odecheck.errors import BadInput
 
 
+def by_id() -> Mapping[str, Claim]:
+    """Every claim that there is, those about one's own tolerance as well.
+
+    Returns:
+        id → claim.
+    """
+    from .shared.own_tolerance import CLAIMS
+
+    return {claim.id: claim for claim in (*EVERY, *CLAIMS)}
+
+
 def found(words: Claim | str | Iterable[Claim | str]) -> tuple[Claim, ...]:
     """The claims that these stand for, each once, in the order in which they were asked for.
 

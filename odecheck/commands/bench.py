@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse, say
+from odecheck.runner.progress import Progress
+
+from .common import INTERRUPTED, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.bench import Suite

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
+from odecheck.runner.progress import Progress
+
+from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")

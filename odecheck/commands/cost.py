@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from odecheck.runner.progress import Progress
+
+from .common import check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odecheck.runner.progress import Progress
+
 from .bench import CONFIG
-from .common import INTERRUPTED, Progress, refuse, say
+from .common import INTERRUPTED, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.bench import Change, Series, Suite

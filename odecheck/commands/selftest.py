@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, MOST_WORKERS, Progress, needs_to_write, refuse, say
+from odecheck.runner.progress import Progress
+
+from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, refuse, say
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from odecheck.foreign import literal
+from odecheck.runner.progress import Progress
 
-from .common import MOST_WORKERS, Progress, check_device, interrupted, refuse, run_folder
+from .common import MOST_WORKERS, check_device, interrupted, refuse, run_folder
 
 MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from odecheck.foreign import markdown, one_line
 
 from .facts import versions_in
-from .summary import by_claim, columns_of, identifier, outcome
+from .summary import by_claim, columns_of, headline, identifier, outcome
 
 if TYPE_CHECKING:
     from odecheck.record import Record
@@ -153,12 +153,7 @@ def to_summary(
     """
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
-    judged = len(records) - kinds.count("not applicable") - kinds.count("not asked")
-    head = f"all {judged:,} verdicts are as expected"
-    if failed:
-        head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
-    elif "inconclusive" in kinds:
-        head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
+    head = headline(records, strict=strict).text
     made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
     parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]

@@ -109,7 +109,7 @@ def run_units(
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
     isolated: bool = False,
-    until: Callable[[], bool] = lambda: False,
+    until: Callable[[], str] = lambda: "",
     order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
@@ -126,8 +126,8 @@ def run_units(
         facts: More for the folder's run.json.
         limits: Of each case.
         isolated: Use another process also where one worker is enough.
-        until: Asked after each record; from True on no case is begun, and those left get records that say so. They are
-            not kept in the folder: whoever resumes the run asks them.
+        until: Asked after each record why no other case is to be begun; from a reason on those left get records that
+            say it. They are not kept in the folder: whoever resumes the run asks them.
         order: In which what is left to be done is done; it may cut units into parts.
 
     Returns:
@@ -149,6 +149,7 @@ def run_units(
         warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
     # what was refused was not judged: it may have been mended since
     done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
+    why = ""
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
         for record in _records(order(left), executor, workers, seed, validate, limits, isolated):
@@ -157,7 +158,7 @@ def run_units(
             done[record.key] = record
             if progress:
                 progress(record)
-            if until():
+            if why := until():
                 break
         ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
@@ -168,7 +169,7 @@ def run_units(
     for unit in units:
         for case, key in zip(unit.cases, unit.keys, strict=True):
             if key not in done:
-                ordered.append(not_asked(case.claim, case.subject, case.problem, "the time that was given was up"))
+                ordered.append(not_asked(case.claim, case.subject, case.problem, why))
     return ordered
 
 
