@@ -32,23 +32,20 @@ from .commands.watch import watch
 REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 # seconds after a Ctrl-C in which another one is the same
 PATIENCE = 5.0
-COMMANDS = (
-    verify,
-    watch,
-    claims,
-    show,
-    reproduce,
-    report,
-    conformance,
-    tasks,
-    train,
-    cost,
-    bench,
-    regressions,
-    selftest,
-)
+# panel of the help → its commands
+COMMANDS = {
+    "Verify": (verify, watch, show, claims, report),
+    "Conformance": (conformance, reproduce),
+    "Cost": (cost, bench, regressions),
+    "Train": (tasks, train),
+    "Develop": (selftest,),
+}
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def main() -> None:
@@ -131,5 +128,6 @@ def odecheck(
     """
 
 
-for _command in COMMANDS:
-    app.command(context_settings=getattr(_command, "context_settings", None))(_command)
+for _panel, _commands in COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel, context_settings=getattr(_command, "context_settings", None))(_command)

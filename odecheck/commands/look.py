@@ -89,7 +89,7 @@ def records_of_a_run(
         out.print(shown, "")
     if told := details(records, strict=strict):
         lines(out, [*told, ""] if told[-1][-1:] != "\n" else told)
-    _where(out, records, folder, strict)
+    where_to_look(out, records, folder, strict)
     verdict(out, found, took)
 
 
@@ -102,7 +102,7 @@ def _line(record: Record) -> str:
     return f"[{identifier(record)}] {one_line(record.claim):<9}{record.verdict:<15}{place}{why}"
 
 
-def _where(out: Console, records: Sequence[Record], folder: Path, strict: bool) -> None:
+def where_to_look(out: Console, records: Sequence[Record], folder: Path, strict: bool) -> None:
     """Where the records are, and the next command."""
     import shlex
 
@@ -121,7 +121,7 @@ def _where(out: Console, records: Sequence[Record], folder: Path, strict: bool) 
         following(out, "Next, when that is mended", f"odecheck verify --run {place} --resume")
     elif first := kinds.get("failed", kinds.get("inconclusive")):
         following(out, "Next, the whole story of the first", f"odecheck show {identifier(first)} --run {place}")
-    elif "not asked" in kinds:
+    elif "not asked" in kinds and not records[0].claim.startswith("WATCH-"):
         following(out, "Next, what was not asked", f"odecheck verify --run {place} --resume")
     elif known := kinds.get("passed", kinds.get("expected failure")):
         following(out, "Next, what such a verdict rests on", f"odecheck show {identifier(known)} --run {place}")

@@ -1,0 +1,98 @@
+"""Options: words to choose from are refused at once, lists have one form, what would be ignored is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from odecheck.cli import app
+from odecheck.commands.options import split, unknown
+
+LIGHT = "import sys; from odecheck.cli import main\ntry: main()\nfinally: print([m for m in ('torch', 'numpy') if m in sys.modules])"
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "model", raising=False)
+
+
+CHOICES = [("verify", "--tier", "slow")]
+
+
+@pytest.mark.parametrize("words", CHOICES, ids=" ".join)
+def test_a_word_that_is_none_of_a_choice_is_refused_before_anything_is_loaded(words):
+    done = subprocess.run([sys.executable, "-c", LIGHT, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stdout.strip() == "[]", done
+    assert f"'{words[-1]}'" in done.stderr and "what to type" in done.stderr
+
+
+@pytest.mark.parametrize("words", CHOICES, ids=" ".join)
+def test_help_says_what_there_is_to_choose_from(words):
+    assert "quick" in run(words[0], "-h").output
+
+
+def test_lists_are_repeated_or_have_commas():
+    assert split(["a, b", "c"]) == split(["a", "b", "c"]) == ["a", "b", "c"] and split(None) == split([","]) == []
+
+
+def test_the_nearest_word_comes_first():
+    assert str(unknown("tier", "ful", ("quick", "full"), "--tier")).endswith("--tier full or --tier quick")
+
+
+MODEL = """
+import torch
+from odecheck import SHIPPED, Adaptive, Backprop, Subject
+net = torch.nn.Linear(2, 2)
+pair = (net, torch.ones(1, 2))
+triple = (net, torch.ones(1, 2), [0.0, 1.0])
+subject = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop())
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--times", "[0, 1]"),
+        ("--state", "[[1.0]]"),
+        ("model.py:triple", "--times", "[0, 2]"),
+        ("model.py:pair", "--state", "[[1.0, 1.0]]"),
+        ("model.py:subject", "--times", "[0, 2]"),
+        ("model.py:pair", "--tier", "full"),
+        ("--plan", "--json", "a.json"),
+        ("--plan", "--run", "here"),
+        ("-q", "-v"),
+    ],
+    ids=" ".join,
+)
+def test_what_would_be_ignored_is_refused(words, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    done = run("verify", *words, "--claim", "SOL-9")
+    assert done.exit_code == 2, done.output
+    assert "would be ignored" in done.output and not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("model.py:pair", "--times", "[0, 2]"), ("model.py:subject", "--tier", "full"), ("model.py:triple",)],
+    ids=" ".join,
+)
+def test_what_is_of_use_is_taken(words, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    done = run("verify", *words, "--claim", "SOL-9", "--plan")
+    assert done.exit_code == 0, done.output
+
+
+def test_h_is_help_everywhere():
+    assert run("-h").output == run("--help").output
+    command = typer.main.get_command(app)
+    for name in command.commands:  # type: ignore[attr-defined]
+        assert run(name, "-h").exit_code == 0, name
