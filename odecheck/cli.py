@@ -18,6 +18,7 @@ from .commands.claims import claims
 from .commands.common import INTERRUPTED, say
 from .commands.conformance import conformance
 from .commands.cost import cost
+from .commands.explain import explain
 from .commands.regressions import regressions
 from .commands.report import report
 from .commands.reproduce import reproduce
@@ -34,7 +35,7 @@ REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__
 PATIENCE = 5.0
 # panel of the help → its commands
 COMMANDS = {
-    "Verify": (verify, watch, show, claims, report),
+    "Verify": (verify, watch, show, explain, claims, report),
     "Conformance": (conformance, reproduce),
     "Cost": (cost, bench, regressions),
     "Train": (tasks, train),
@@ -123,6 +124,7 @@ def odecheck(
     odecheck verify my_model.py:subjects    yours
     odecheck watch train.py                 the solves of a training script
     odecheck claims                         what is claimed, with sources
+    odecheck explain NODE-2                 a claim: formula, source, what it refutes
     odecheck show NODE-2                    the whole story of a verdict
     odecheck report                         a page that people read
     """

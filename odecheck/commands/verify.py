@@ -250,11 +250,12 @@ def _units(context: typer.Context, asked: dict[str, Any]) -> list[Unit]:
 
 def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
     """The claims that are meant, with those about the user's own tolerance where there is one."""
+    from odecheck.claim import loosely
     from odecheck.claims import ALL
     from odecheck.claims.find import found
     from odecheck.claims.shared.own_tolerance import CLAIMS, OWN
 
-    others = [word for word in words if not (own and word.upper() == OWN.id)]
+    others = [word for word in words if not (own and loosely(word) == OWN.id)]
     chosen = found(others) if others else () if words else ALL
     return (*(CLAIMS if own else ()), *chosen)
 

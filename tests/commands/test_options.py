@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 from odecheck.cli import app
 from odecheck.commands.options import split, unknown
 
-LIGHT = "import sys; from odecheck.cli import main\ntry: main()\nfinally: print([m for m in ('torch', 'numpy') if m in sys.modules])"
+LIGHT = """
+import sys
+from odecheck.cli import main
+try:
+    main()
+finally:
+    print([m for m in ("torch", "numpy") if m in sys.modules])
+"""
 
 
 def run(*arguments: str):
