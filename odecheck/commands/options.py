@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -44,7 +44,13 @@ def choice(*names: str, of: Iterable[str], what: str, help: str, also: str = "")
     def completed(incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]
 
-    return typer.Option(*names, metavar="|".join(words), callback=check, autocompletion=completed, help=help)
+    shown = "|".join([*words, *([f"{also}N"] if also else [])])
+    return typer.Option(*names, metavar=shown, callback=check, autocompletion=completed, help=help)
+
+
+Device = Annotated[
+    str, choice("--device", of=("cpu", "cuda"), also="cuda:", what="device", help="Where it is computed.")
+]
 
 
 def unknown(what: str, word: str, words: Iterable[str], option: str) -> BadInput:

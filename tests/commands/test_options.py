@@ -32,19 +32,26 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "model", raising=False)
 
 
-CHOICES = [("verify", "--tier", "slow")]
+CHOICES = [
+    ("verify", "--tier", "slow"),
+    ("cost", "--device", "gpu"),
+    ("cost", "--dtype", "float16"),
+    ("train", "spheres", "--device", "tpu"),
+    ("selftest", "--part", "bars,bar"),
+    ("bench", "--mode", "there"),
+]
 
 
 @pytest.mark.parametrize("words", CHOICES, ids=" ".join)
 def test_a_word_that_is_none_of_a_choice_is_refused_before_anything_is_loaded(words):
     done = subprocess.run([sys.executable, "-c", LIGHT, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout.strip() == "[]", done
-    assert f"'{words[-1]}'" in done.stderr and "what to type" in done.stderr
+    assert f"'{words[-1].split(',')[-1]}'" in done.stderr and "what to type" in done.stderr
 
 
 @pytest.mark.parametrize("words", CHOICES, ids=" ".join)
 def test_help_says_what_there_is_to_choose_from(words):
-    assert "quick" in run(words[0], "-h").output
+    assert "|" in run(words[0], "-h").output
 
 
 def test_lists_are_repeated_or_have_commas():
