@@ -170,13 +170,12 @@ def _run(
 ) -> list[Record]:
     """Judge the units, with a bar that goes by what each case costs."""
     from odecheck.records.summary import outcome
-    from odecheck.runner.estimate import each, most_telling_first
+    from odecheck.runner.estimate import costs, most_telling_first
     from odecheck.runner.run import run_units
 
     failed: list[Record] = []
     until = _until(budget, begun, lambda: first and bool(failed))
-    costs = {(claim.id, unit.subject.name, unit.problem.name): cost for unit, claim, cost in each(units)}
-    with Progress(sum(len(unit.claims) for unit in units), costs=costs) as bar:
+    with Progress(sum(len(unit.claims) for unit in units), costs=costs(units)) as bar:
 
         def judged(record: Record) -> None:
             bar(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,15 @@ from odecheck.foreign import one_line
 
 if TYPE_CHECKING:
     from odecheck.record import Record
+
+
+def in_notebook() -> bool:
+    """Whether this is a notebook, where a bar can be shown."""
+    if "IPython" not in sys.modules:
+        return False
+    from rich.console import Console
+
+    return Console().is_jupyter
 
 
 class Progress:

@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,10 @@ from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
 from .code_digest import code_of_claim, code_of_unit
+from .estimate import costs
 from .limits import UNLIMITED, Limits
+from .progress import Progress, in_notebook
+from .records import Records
 from .units import Work, through_executor, through_pool
 
 CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
@@ -40,12 +44,12 @@ def check(
     workers: int = 1,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    progress: Callable[[Record], None] | None = None,
+    progress: Callable[[Record], None] | bool | None = None,
     seed: int = 0,
     validate: bool = True,
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
-) -> list[Record]:
+) -> Records:
     """Judge every claim on every subject and problem.
 
     Args:
@@ -56,36 +60,54 @@ def check(
         workers: How many processes.
         folder: A run folder, into which records are written as they come.
         resume: Go on with the run in the folder.
-        progress: Called with each new record.
+        progress: Called with each new record; True for a bar, on a terminal or in a notebook, with the time that is
+            left; by default there is one in a notebook.
         seed: Of torch's random numbers, set anew for each case.
         validate: Refuse bad input before its claims.
         facts: More for the folder's run.json.
         limits: Of each case; then it runs in a process of its own, also with one worker and without an executor only.
 
     Returns:
-        The records in the order of the cases, the same in every column but `seconds` however they were run; the message
-        of a case that a worker ran says as well what it printed. Those of a subject that is refused say why, and are
-        errors; the others have theirs.
+        The records in the order of the cases, a list that is shown as a verdict and a table. They are the same in every
+        column but `seconds` however they were run; the message of a case that a worker ran says as well what it
+        printed. Those of a subject that is refused say why, and are errors; the others have theirs.
 
     Raises:
         BadInput: All of the input is refused, or the folder is.
     """
     units = plan(subjects, problems, claims)
-    records = run_units(
-        units,
-        executor=executor,
-        workers=workers,
-        folder=folder,
-        resume=resume,
-        progress=progress,
-        seed=seed,
-        validate=validate,
-        facts=facts,
-        limits=limits,
-    )
+    with _bar(progress, units) as told:
+        records = run_units(
+            units,
+            executor=executor,
+            workers=workers,
+            folder=folder,
+            resume=resume,
+            progress=told,
+            seed=seed,
+            validate=validate,
+            facts=facts,
+            limits=limits,
+        )
     if records and all(map(is_refused, records)):
         raise _again(records[0])
-    return records
+    return Records(records, {claim.id: claim for unit in units for claim in unit.claims}.values())
+
+
+@contextmanager
+def _bar(
+    progress: Callable[[Record], None] | bool | None, units: Sequence[Unit]
+) -> Generator[Callable[[Record], None] | None]:
+    """What is to be called with each record."""
+    if progress is None:
+        progress = in_notebook()
+    if not isinstance(progress, bool):
+        yield progress
+    elif progress:
+        with Progress(sum(len(unit.claims) for unit in units), costs=costs(units)) as bar:
+            yield bar
+    else:
+        yield None
 
 
 def _again(record: Record) -> BadInput:
