@@ -63,7 +63,7 @@ def table(records: Sequence[Record], claims: Mapping[str, Claim] | None = None, 
         made.add_column("NFE", justify="right", no_wrap=True)
     for cells in _lines(judged, claims or {}, counts, wide=wide, together=together):
         made.add_row(*(Text.assemble(*cell) for cell in cells))
-    return Group(made, *(Text(line) for line in _explained(counts, rows, judged, wide)))
+    return Group(made, Text(), *(Text(line) for line in _explained(counts, rows, judged, wide)))
 
 
 def _left(width: int, taken: int, widths: Mapping[str, int]) -> int:
