@@ -18,6 +18,7 @@ from .commands.claims import claims
 from .commands.common import INTERRUPTED, say
 from .commands.conformance import conformance
 from .commands.cost import cost
+from .commands.doctor import doctor
 from .commands.explain import explain
 from .commands.regressions import regressions
 from .commands.report import report
@@ -39,7 +40,7 @@ COMMANDS = {
     "Conformance": (conformance, reproduce),
     "Cost": (cost, bench, regressions),
     "Train": (tasks, train),
-    "Develop": (selftest,),
+    "Develop": (selftest, doctor),
 }
 
 app = typer.Typer(

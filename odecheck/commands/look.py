@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from odecheck.record import Record
-    from odecheck.records.summary import Headline
+    from odecheck.records.outcomes import Headline
 
 # columns of what is no terminal, and has no COLUMNS
 PIPED = 120

@@ -68,6 +68,21 @@ def identifier(record: Record) -> str:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """What came out, to be read first and last.
+
+    Attributes:
+        word: in capitals: AS EXPECTED, REFUTED, ERROR, REFUSED, UNDECIDED or NOTHING JUDGED.
+        text: a sentence with the counts.
+        style: of rich: its colour.
+    """
+
+    word: str
+    text: str
+    style: str
+
+
+@dataclass(frozen=True)
 class ClaimRow:
     """One claim over all subjects and problems.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from odecheck.foreign import for_terminal, one_line
@@ -16,6 +15,7 @@ from .outcomes import (
     NOT_ASKED,
     UNDECIDED,
     ClaimRow,
+    Headline,
     Outcome,
     by_claim,
     columns_of,
@@ -46,21 +46,6 @@ __all__ = [
 
 # of one refusal so many subjects, problems and claims are named
 MOST_NAMES = 8
-
-
-@dataclass(frozen=True)
-class Headline:
-    """What came out, to be read first and last.
-
-    Attributes:
-        word: in capitals: AS EXPECTED, REFUTED, ERROR, REFUSED, UNDECIDED or NOTHING JUDGED.
-        text: a sentence with the counts.
-        style: of rich: its colour.
-    """
-
-    word: str
-    text: str
-    style: str
 
 
 def headline(records: Sequence[Record], *, strict: bool = False) -> Headline:
