@@ -33,6 +33,8 @@ KEPT: Mapping[str, tuple[type, ...]] = {
     "strict": (bool,),
 }
 
+LISTS = tuple(name for name, kinds in KEPT.items() if list in kinds)
+
 
 def arguments(context: typer.Context) -> dict[str, Any]:
     """What was asked for, by the names of the command's parameters.
@@ -67,8 +69,8 @@ def restored(context: typer.Context, folder: Path, facts: Mapping[str, Any]) -> 
     for name, kinds in KEPT.items():
         if name in typed or name not in known:
             continue
-        value = known[name]
-        if type(value) not in kinds or (isinstance(value, list) and not all(type(one) is str for one in value)):  # pyright: ignore[reportUnknownVariableType]
+        value: object = known[name]
+        if type(value) not in kinds or (name in LISTS and not _is_of_texts(value)):
             raise BadInput(
                 f"{folder / 'run.json'} is of no run: its {name} is {literal(value, 60)}",
                 "a file that was edited, or of another program",
@@ -79,6 +81,10 @@ def restored(context: typer.Context, folder: Path, facts: Mapping[str, Any]) -> 
         for target in now["targets"] or ():
             _is_here(target, folder)
     return now
+
+
+def _is_of_texts(value: object) -> bool:
+    return value is None or all(isinstance(one, str) for one in cast("list[object]", value))
 
 
 def _is_here(target: str, folder: Path) -> None:
