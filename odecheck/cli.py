@@ -35,13 +35,14 @@ REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__
 # seconds after a Ctrl-C in which another one is the same
 PATIENCE = 5.0
 # panel of the help → its commands
-COMMANDS = {
+PANELS = {
     "Verify": (verify, watch, show, explain, claims, report),
     "Conformance": (conformance, reproduce),
     "Cost": (cost, bench, regressions),
     "Train": (tasks, train),
     "Develop": (selftest, doctor),
 }
+COMMANDS = tuple(command for several in PANELS.values() for command in several)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -131,6 +132,6 @@ def odecheck(
     """
 
 
-for _panel, _commands in COMMANDS.items():
+for _panel, _commands in PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel, context_settings=getattr(_command, "context_settings", None))(_command)
