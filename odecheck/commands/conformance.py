@@ -13,6 +13,7 @@ from odecheck.runner.progress import Progress
 
 from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 from .look import console, following, verdict
+from .options import Claims
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -32,15 +33,7 @@ def conformance(
     libraries: Annotated[
         list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
     ] = None,
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--claim",
-            "--claims",
-            metavar="CLAIMS",
-            help="Only these: an id, 'DER-*', a family or topic; may be repeated.",
-        ),
-    ] = None,
+    claim: Claims = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",

@@ -10,6 +10,7 @@ import typer
 
 from .common import refuse, say
 from .look import PIPED, console
+from .options import claim_ids
 
 if TYPE_CHECKING:
     from odecheck.claim import Claim
@@ -20,7 +21,11 @@ INDENT = 16
 def explain(
     claims: Annotated[
         list[str],
-        typer.Argument(metavar="CLAIM", help="An id (NODE-2, node2), 'NODE-*', a family (HB), a topic, a title."),
+        typer.Argument(
+            metavar="CLAIM",
+            autocompletion=claim_ids,
+            help="An id (NODE-2, node2), 'NODE-*', a family (HB), a topic, a title.",
+        ),
     ],
 ) -> None:
     """Explain a claim: its statement and formula, its source, when it is true, and the wrong subjects that it refutes.

@@ -48,6 +48,30 @@ def choice(*names: str, of: Iterable[str], what: str, help: str, also: str = "")
     return typer.Option(*names, metavar=shown, callback=check, autocompletion=completed, help=help)
 
 
+def claim_ids(incomplete: str) -> list[str]:
+    """Ids that begin with what is typed, from the table of what each claim costs: claims themselves need torch.
+
+    Args:
+        incomplete: as it stands on the command line; after a comma another one begins.
+    """
+    import json
+    from importlib import resources
+
+    begun, _, last = incomplete.rpartition(",")
+    known = json.loads((resources.files("odecheck") / "runner" / "costs.json").read_text(encoding="utf-8"))["claims"]
+    return [f"{begun}{',' if begun else ''}{id}" for id in known if id.startswith(last.upper())]
+
+
+Claims = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        "--claims",
+        metavar="CLAIMS",
+        autocompletion=claim_ids,
+        help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), a title, all; commas, or repeated.",
+    ),
+]
 Device = Annotated[
     str, choice("--device", of=("cpu", "cuda"), also="cuda:", what="device", help="Where it is computed.")
 ]

@@ -15,7 +15,7 @@ from odecheck.runner.tiers import Tier
 from . import forecast
 from .common import Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
 from .look import console, records_of_a_run
-from .options import choice, given, none_ignored, split
+from .options import Claims, choice, given, none_ignored, split
 from .resumed import arguments, restored, typed_again
 
 if TYPE_CHECKING:
@@ -36,15 +36,7 @@ def verify(
     tier: Annotated[
         str, choice("--tier", of=Tier, what="tier", help="Of the shipped subjects and problems.")
     ] = "quick",
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--claim",
-            "--claims",
-            metavar="CLAIMS",
-            help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
-        ),
-    ] = None,
+    claim: Claims = None,
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,

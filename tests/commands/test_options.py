@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from odecheck.commands.options import split, unknown
 
 LIGHT = """
 import sys
+sys.argv[0] = "odecheck"
 from odecheck.cli import main
 try:
     main()
@@ -110,3 +112,20 @@ def test_h_is_help_everywhere():
     command = typer.main.get_command(app)
     for name in command.commands:  # type: ignore[attr-defined]
         assert run(name, "-h").exit_code == 0, name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("odecheck ver", ["verify"]),
+        ("odecheck verify --tier ", ["quick", "full"]),
+        ("odecheck cost --device c", ["cpu", "cuda"]),
+        ("odecheck explain NODE-2", ["NODE-2"]),
+        ("odecheck verify --claim SOL-2,HB-7", ["SOL-2,HB-7", "SOL-2,HB-7.1"]),
+    ],
+)
+def test_the_shell_completes_words(words, expected):
+    typed = {"_ODECHECK_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, env={**os.environ, **typed})
+    assert done.stdout.splitlines()[-1] == "[]", done
+    assert all(f'"{word}"' in done.stdout for word in expected) and done.stdout.count('"') // 2 >= len(expected)
