@@ -74,7 +74,7 @@ def _unknown(word: str, known: Sequence[Claim]) -> BadInput:
     families = sorted({claim.family.id for claim in known})
     return BadInput(
         f"there is no claim {word!r}",
-        "a misspelt id",
+        f"a misspelt id: did you mean {near[0]}?" if near else "a misspelt id",
         (f"{' or '.join(near)}; or " if near else "")
         + f"an id, a pattern such as 'NODE-*', a family ({', '.join(families)}), a topic ({', '.join(topics)}), "
         "a title, or all (odecheck claims lists them)",

@@ -16,12 +16,14 @@ import typer
 
 from odecheck.foreign import one_line, said
 
-from .common import RUNS, cores, say
+from .common import RUNS, cores, number, say
 from .look import console, following, verdict
 
 if TYPE_CHECKING:
     from odecheck.records.summary import Headline
 
+# names of files that are told of a folder
+MOST_NAMES = 12
 # extra of the package → what it adds; a test holds these against pyproject.toml
 ADDS = {
     "report": "odecheck report: the page that opens offline",
@@ -78,7 +80,7 @@ def doctor() -> None:
     say(f"odecheck      {_version('odecheck') or 'not installed as a package'}")
     for one in base:
         say(f"{one.name:<14}{one.found or 'missing'}{'' if one.fits else f', asked for: {one.asked}'}")
-    say(f"processor     {cores()} cores for this process")
+    say(f"processor     {number(cores(), 'core')} for this process")
     say(torch)
     for line in _folders():
         say(line)
@@ -111,6 +113,8 @@ def _packages() -> Iterator[Package]:
         parts = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(.*)", named)
         if parts and parts[1] != "odecheck":
             extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
+            if marker and not extra and not _is_meant(marker):
+                continue
             there = _version(parts[1])
             fits = bool(there) and _fits(there, parts[2].strip())
             yield Package(parts[1], parts[2].strip(), extra[1] if extra else "", there, fits)
@@ -121,6 +125,15 @@ def _version(name: str) -> str:
         return one_line(version(name))
     except PackageNotFoundError:
         return ""
+
+
+def _is_meant(marker: str) -> bool:
+    """Whether a condition on the machine or on Python is met; where nobody can tell, it is not."""
+    with suppress(ImportError, ValueError):
+        from packaging.markers import Marker
+
+        return Marker(marker.strip()).evaluate()
+    return False
 
 
 def _fits(there: str, asked: str) -> bool:
@@ -150,20 +163,26 @@ def _folders() -> Iterator[str]:
     data = os.environ.get("ODECHECK_DATA", "")
     if not data:
         told = "not set: settings of tasks that read files need it (odecheck tasks)"
-    elif not Path(data).is_dir():
-        told = f"{data}: no such folder"
     else:
-        names = sorted(path.name for path in Path(data).iterdir())
-        told = f"{data}: " + (", ".join(names[:12]) + (", …" if len(names) > 12 else "") or "empty")
+        told = f"{data}: {_names(Path(data))}"
     yield f"\nODECHECK_DATA   {one_line(told)}"
-    with suppress(ImportError):
+    try:
         from odecheck.engines.release import default_folder
-
-        where = default_folder()
-        kept = sorted(path.name for path in where.iterdir()) if where.is_dir() else []
-        yield f"ODECHECK_CACHE  {one_line(where)}: {one_line(', '.join(kept)) or 'no release is kept yet'}"
+    except (ImportError, OSError):  # with a torch that is broken
+        return
+    where = default_folder()
+    yield f"ODECHECK_CACHE  {one_line(where)}: {_names(where) if where.exists() else 'no release is kept yet'}"
     runs = len(list(RUNS.glob("*/run.json")))
     yield f"{RUNS}/           {runs} kept in {one_line(RUNS.absolute())}"
+
+
+def _names(folder: Path) -> str:
+    """What is in a folder, on one line."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        return one_line(error.strerror or error)
+    return one_line(", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")) or "empty"
 
 
 def _extra(extra: str, packages: list[Package]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import shlex
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 # columns of what is no terminal, and has no COLUMNS
 PIPED = 120
+# with fewer columns nothing can be read
+NARROWEST = 20
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where people read: as wide as the terminal or $COLUMNS, else PIPED; colours where there is a terminal."""
+    """Where people read: as wide as $COLUMNS or the terminal, else PIPED; colours where there is a terminal."""
     from rich.console import Console
 
-    told = (sys.stderr if stderr else sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    return Console(stderr=stderr, width=None if told else PIPED, highlight=False)
+    width = shutil.get_terminal_size((PIPED, 24)).columns
+    return Console(stderr=stderr, width=max(NARROWEST, width), highlight=False)
 
 
 def verdict(out: Console, found: Headline, took: str = "") -> None:
@@ -104,8 +106,6 @@ def _line(record: Record) -> str:
 
 def where_to_look(out: Console, records: Sequence[Record], folder: Path, strict: bool) -> None:
     """Where the records are, and the next command."""
-    import shlex
-
     from odecheck.foreign import one_line
     from odecheck.record import is_refused
     from odecheck.records.summary import identifier, outcome
@@ -117,7 +117,7 @@ def where_to_look(out: Console, records: Sequence[Record], folder: Path, strict:
     following(
         out, f"{number(len(records), 'record')} in {one_line(folder)}; the page of it", f"odecheck report {place}"
     )
-    if all(map(is_refused, records)):
+    if records and all(map(is_refused, records)):
         following(out, "Next, when that is mended", f"odecheck verify --run {place} --resume")
     elif first := kinds.get("failed", kinds.get("inconclusive")):
         following(out, "Next, the whole story of the first", f"odecheck show {identifier(first)} --run {place}")

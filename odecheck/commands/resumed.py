@@ -90,7 +90,13 @@ def _is_of_texts(value: object) -> bool:
 def _is_here(target: str, folder: Path) -> None:
     """Raises BadInput for a file elsewhere; packages are those of the environment."""
     file = target.rpartition(":")[0] or target
-    if file.endswith(".py") and not Path(file).resolve().is_relative_to(Path.cwd().resolve()):
+    if not file.endswith(".py"):
+        return
+    try:
+        here = Path(file).resolve().is_relative_to(Path.cwd().resolve())
+    except (OSError, RuntimeError, ValueError):  # what is no path, or a link to itself
+        here = False
+    if not here:
         raise BadInput(
             f"the run in {folder} is of {literal(target)}, which is not below this folder",
             "another folder than the one in which the run began",

@@ -65,6 +65,9 @@ class Records(list[Record]):
         found = super().__getitem__(index)
         return Records(found, self._claims) if isinstance(found, list) else found
 
+    def __reduce__(self) -> tuple[type[Records], tuple[list[Record]]]:
+        return Records, (list(self),)  # claims of one's own may not be there in another process
+
     def __repr__(self) -> str:
         found = headline(self)
         return f"<{len(self)} records, {found.word}: {found.text}>"

@@ -28,9 +28,13 @@ def test_every_extra_is_explained():
 
 def test_what_is_needed_is_here(monkeypatch, tmp_path):
     monkeypatch.setenv("ODECHECK_DATA", str(tmp_path / "nowhere"))
-    done = run(monkeypatch, tmp_path, ["torch>=2.4", "no-such-package>=1; extra == 'dask'"])
+    done = run(
+        monkeypatch,
+        tmp_path,
+        ["torch>=2.4", "none-such>=1; python_version < '3'", "no-such-package>=1; extra == 'dask'"],
+    )
     assert done.exit_code == 0 and done.output.startswith("READY: ") and done.output.splitlines()[-1][:5] == "READY"
-    for part in ("torch         2.", "cores", "GPU", "nowhere: no such folder", "missing: no-such-package"):
+    for part in ("torch         2.", "cores", "GPU", "nowhere: No such file or directory", "missing: no-such-package"):
         assert part in done.output, part
     assert 'pip install "odecheck[dask]"' in done.output
 

@@ -57,7 +57,7 @@ def test_text_of_other_people_is_no_markup_and_moves_nothing(capsys):
     assert capsys.readouterr().out == "[red]: [/].\n"
 
 
-@pytest.mark.parametrize(("columns", "width"), [(None, PIPED), ("60", 60), ("many", PIPED)])
+@pytest.mark.parametrize(("columns", "width"), [(None, PIPED), ("60", 60), ("many", PIPED), ("0", PIPED), ("3", 20)])
 def test_what_is_no_terminal_is_as_wide_as_columns_says(monkeypatch, columns, width):
     monkeypatch.delenv("COLUMNS", raising=False)
     if columns:
@@ -75,6 +75,6 @@ def test_x_stops_at_the_first_failure(odecheck):  # noqa: F811
     assert status == 0 and "not asked" not in output
 
 
-def test_the_standard_output_is_json_alone_also_when_it_is_quiet(odecheck, capsys):  # noqa: F811
+def test_a_plan_has_no_records_to_be_verbose_about(odecheck):  # noqa: F811
     status, output = odecheck("verify", "cli_model.py:right", "--claim", "SOL-9", "--workers", "1", "-v", "--plan")
     assert status == 2 and "--verbose would be ignored" in output

@@ -59,7 +59,7 @@ def test_what_is_typed_takes_the_place_of_what_was_kept(begun):
 def _edited(**changes: object) -> None:
     facts = json.loads(Path("here/run.json").read_text())
     facts["arguments"].update(changes)
-    facts.pop(CHECKSUM)
+    facts.pop(CHECKSUM, None)
     Path("here/run.json").write_text(json.dumps(facts))
 
 
@@ -75,9 +75,11 @@ def test_what_no_command_writes_is_refused(begun):
 def test_a_file_elsewhere_is_not_run_because_a_run_says_so(begun, tmp_path_factory):
     other = tmp_path_factory.mktemp("other") / "elsewhere.py"
     other.write_text("raise SystemExit('it was run')")
-    _edited(targets=[f"{other}:net"])
-    done = run("verify", "--run", "here", "--resume")
-    assert done.exit_code == 2 and "which is not below this folder" in done.output and "it was run" not in done.output
+    for target in (f"{other}:net", f"../{other.parent.name}/elsewhere.py", "a\0.py:net"):
+        _edited(targets=[target])
+        done = run("verify", "--run", "here", "--resume")
+        assert done.exit_code == 2 and "which is not below this folder" in done.output, done.output
+        assert "it was run" not in done.output
 
 
 def test_a_run_of_before_is_asked_for_as_before(begun):
