@@ -161,13 +161,17 @@ def _run(
     begun: float,
 ) -> list[Record]:
     """Judge the units, with a bar that goes by what each case costs."""
+    from odecheck.records.run_folder import read_records
     from odecheck.records.summary import outcome
+    from odecheck.runner.case import Key
     from odecheck.runner.estimate import costs, most_telling_first
     from odecheck.runner.run import run_units
 
     failed: list[Record] = []
     until = _until(budget, begun, lambda: first and bool(failed))
-    with Progress(sum(len(unit.claims) for unit in units), costs=costs(units)) as bar:
+    known = {record.key for record in read_records(folder)[0]} if resume else set[Key]()
+    left = {key: cost for key, cost in costs(units).items() if key not in known}
+    with Progress(len(left), costs=left) as bar:
 
         def judged(record: Record) -> None:
             bar(record)
