@@ -98,6 +98,40 @@ def test_what_would_be_ignored_is_refused(words, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
+    [
+        ("bench", "--gpu", "gpu", "--select", "track"),
+        ("bench", "HEAD", "--gpu", "gpu"),
+        ("regressions", "--timed", "gradient"),
+        ("regressions", "--newest", "3"),
+        ("selftest", "--part", "bars", "--rows", "5"),
+        ("selftest", "--so-far", "--part", "bars"),
+    ],
+    ids=" ".join,
+)
+def test_so_are_their_brothers_in_other_commands(words, tmp_path):
+    done = run(*words)
+    assert done.exit_code == 2 and "would be ignored" in done.output, done.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("train", "spheres", "--model", "NODE", "--model", "NODES"), "no model 'NODES'"),
+        (("train", "spheres", "--optimizer", "adam, lion"), "no optimizer 'lion'"),
+        (("train", "spheres", "--seeds", "1", "--seeds", "x"), "--seeds is '1,x'"),
+        (("cost", "--quantity", "solution,speed"), "no quantity 'speed'"),
+        (("verify", "--claim", "SOL-1, SOL-999"), "no claim 'SOL-999'"),
+    ],
+)
+def test_every_list_is_read_in_the_same_way(words, expected, tmp_path):
+    done = run(*words)
+    assert done.exit_code == 2 and expected in done.output, done.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
     [("model.py:pair", "--times", "[0, 2]"), ("model.py:subject", "--tier", "full"), ("model.py:triple",)],
     ids=" ".join,
 )
