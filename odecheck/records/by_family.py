@@ -132,15 +132,15 @@ def _looked_at(rows: Sequence[ClaimRow]) -> str:
 
 def _no_case(rows: Sequence[ClaimRow], judged: Sequence[ClaimRow]) -> str:
     """One line: what does not apply or is not supported; a family without any case is one word."""
-    silent = [row.claim for row in rows if row not in judged]
-    if not silent:
-        return ""
+    of = sum(sum(row.counts.values()) for row in rows)
+    left_out = sum(row.counts.get("not applicable", 0) for row in rows)
     families: dict[str, list[str]] = {}
-    for id in silent:
+    for id in (row.claim for row in rows if row not in judged):
         families.setdefault(id.partition("-")[0], []).append(id)
     others = {row.claim.partition("-")[0] for row in judged}
     words = [
         f"{name} ({len(ids)} claims)" if len(ids) > 3 and name not in others else ", ".join(ids)
         for name, ids in families.items()
     ]
-    return f"No case for: {', '.join(words)}."
+    told = f"Not applicable or not supported: {left_out:,} of {of:,} cases." if left_out else ""
+    return told + (f" No case for: {', '.join(words)}." if words else "")

@@ -49,8 +49,15 @@ def test_what_would_have_been_seen_is_explained_and_nothing_can_hide_in_equal_bi
 
 def test_a_family_without_a_case_is_one_word():
     silent = [replace(NOTHING, claim=f"ADAM-{i}") for i in range(1, 6)]
-    assert "No case for: ADAM (5 claims)." in shown([HELD, *silent], 160)
-    assert "No case for: HB-2, ADAM (5 claims)." in shown([HELD, NOTHING, *silent], 160)
+    told = "Not applicable or not supported: 5 of 6 cases. No case for: ADAM (5 claims)."
+    assert told in shown([HELD, *silent], 160)
+    assert "No case for: HB-2, ADAM (5 claims)." in "\n".join(shown([HELD, NOTHING, *silent], 160))
+
+
+def test_what_does_not_apply_is_counted_where_every_claim_has_a_case():
+    text = "\n".join(shown([HELD, replace(NOTHING, claim="SOL-2")], 160))
+    assert "Not applicable or not supported: 1 of 2 cases." in text and "No case for" not in text
+    assert "Not applicable" not in "\n".join(shown([HELD], 160))
 
 
 def test_what_was_refused_has_no_table():
