@@ -32,7 +32,8 @@ def refuted(claim: Claim) -> Iterator[tuple[Subject, Problem]]:
     second = claim.family.speaks_of == "second derivatives"
     right = Subject(SHIPPED, Adaptive("dopri8" if second else "dopri5", rtol=1e-7, land=second), Discrete())
     right = replace(right, engine=Closed()) if second else right
-    for problem in (*(draw(name) for name in families_of(*claim.family.drawn)), *catalogue.quick()):
+    every = (*(draw(name) for name in families_of(*claim.family.drawn)), *catalogue.quick())
+    for problem in sorted(every, key=lambda one: one.y0.size * (one.field.state + one.theta.size)):
         if claim.expected(problem) is not Verdict.REFUTED:
             continue
         record = evaluate(claim, right, problem)
