@@ -48,6 +48,10 @@ class Field64:
         """How many numbers a state is."""
         return sum(self.sizes)
 
+    def at(self, share: float) -> float:
+        """The time at this share of the way."""
+        return float(self.times[0] + (self.times[-1] - self.times[0]) * share)
+
     def flat(self, parts: list[Tensor]) -> Tensor:
         """Parts of a state as one vector."""
         return torch.cat([x.reshape(-1) for x in parts])

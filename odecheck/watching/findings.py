@@ -6,6 +6,8 @@ import torch
 from odecheck_reference.path import Path
 from torch import Tensor, nn
 
+from odecheck.judge import Verdict
+
 from .call import Call
 from .field64 import Array, Field64
 from .promise import Promise
@@ -21,6 +23,10 @@ DEAR = 5.0
 NEARLY_ALL = 0.9
 # an error that is worth a note, relative
 COARSE = 1e-2
+# a gradient that is off by this part, within its tolerance, is worth a note
+LOOSE = 0.05
+# so many steps at min_step are no chance
+SHORTEST_STEPS = 3
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
 
@@ -226,6 +232,38 @@ def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
             f"dL/dy is no larger than {size:.1e} at one end, less than the backward solve's absolute tolerance "
             f"{atol:.0e}, and dL/dy0 is off by {gradient.error:.0%}: adjoint_atol={size * 1e-3:.0e}, or a sum as the "
             "loss and no mean",
+            note=True,
+        )
+
+
+def of_the_shortest_steps(call: Call, row: Row, repeat: Repeat) -> None:
+    """Steps as short as min_step allows, which are accepted whatever their error."""
+    shortest = float(call.posed.options.get("min_step") or 0.0)
+    made = sum(length <= shortest * (1 + 1e-6) for length in repeat.lengths)
+    if made >= SHORTEST_STEPS:
+        broken = any(q.verdict is Verdict.REFUTED for q in row.quantities.values())
+        row.say(
+            "steps at minimum",
+            f"{made} of {len(repeat.lengths)} steps are as short as min_step={shortest:g} lets them be, and such steps "
+            "are accepted whatever their error"
+            + (": the tolerance is not kept; " if broken else "; ")
+            + "a smaller min_step, or none, gives the tolerance its say",
+            note=not broken,
+        )
+
+
+def of_the_tolerance(call: Call, row: Row, off: float) -> None:
+    """A tolerance that is kept and too loose for the loss. off: ‖gradients − truth‖ / ‖truth‖, of the solution without.
+
+    The gradients are those of the loss, so this is how far the direction of the training step is off.
+    """
+    what = "the gradient of the loss" if call.cotangent is not None else "the solution"
+    kept = all(q.verdict is Verdict.HOLDS for q in row.quantities.values())
+    if row.adaptive and kept and off > LOOSE and "gradient below atol" not in {f.kind for f in row.said}:
+        row.say(
+            "loose tolerance",
+            f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
+            f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
             note=True,
         )
 

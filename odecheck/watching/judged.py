@@ -155,6 +155,8 @@ def _compare(work: _Work, seconds: float) -> None:
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
     findings.of_the_errors(call, row, exact)
+    findings.of_the_shortest_steps(call, row, repeat)
+    findings.of_the_tolerance(call, row, _direction_off(observed, exact))
     error = row.quantities["solution"].error
     if call.start[0].dtype != torch.float64 and error > 1e-4:
         with InDouble():
@@ -267,6 +269,13 @@ def _keep_promises(row: Row, truth: Truth, observed: dict[str, Array], errors: d
         else:
             rms = float(np.sqrt((off**2).mean()))
         quantity.used, quantity.judgement = kept(rms, max(truth.bars[n] for n in names), errors[name])
+
+
+def _direction_off(observed: dict[str, Array], exact: dict[str, Array]) -> float:
+    """‖gradients − truth‖ / ‖truth‖, all of them together; of the solution where there are none."""
+    names = [n for n in observed if n in exact and n not in ("solution", "dL/dt")] or ["solution"]
+    off = sum(float(((observed[n] - exact[n]) ** 2).sum()) for n in names)
+    return float(np.sqrt(off / (sum(float((exact[n] ** 2).sum()) for n in names) or 1.0)))
 
 
 def _relative(x: Array, exact: Array) -> float:

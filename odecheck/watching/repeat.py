@@ -22,7 +22,8 @@ class Repeat:
 
     solution: float64, by part of the state. y0, t: gradients of ⟨cotangent, y(ts)⟩, float64; theta: by name of the
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
-    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass.
+    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass. lengths: of
+    the steps that were tried in the forward solve, where the solver tells.
     """
 
     solution: list[Tensor]
@@ -35,6 +36,7 @@ class Repeat:
     rejected: int | None = None
     saved_bytes: int = 0
     backward_seconds: float = float("nan")
+    lengths: list[float] = field(default_factory=list)
 
     @property
     def has_gradients(self) -> bool:
@@ -47,6 +49,7 @@ class _Counter:
 
     def __init__(self) -> None:
         self.calls, self.steps, self.rejected, self.told = 0, 0, 0, False
+        self.lengths: list[float] = []
 
     def on(self, f: Any) -> Any:
         """The field, counted: the same module with a hook, or a function around a function."""
@@ -75,6 +78,7 @@ class _Counter:
 
         def on_step(*args: Any) -> None:
             self.told, self.steps = True, self.steps + 1
+            self.lengths += [abs(float(args[2]))] if len(args) > 2 else []
             if step is not None:
                 step(*args)
 
@@ -112,6 +116,7 @@ def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = Tru
         out = Repeat([y.detach().double() for y in got], forward=counter.calls, saved_bytes=sum(saved.values()))
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
+            out.lengths = counter.lengths
         if ask and any(y.requires_grad for y in got):
             _pull_back(call, out, got, y0, t, leaves)
             out.backward = counter.calls - out.forward
