@@ -25,8 +25,17 @@ NEARLY_ALL = 0.9
 COARSE = 1e-2
 # a gradient that is off by this part, within its tolerance, is worth a note
 LOOSE = 0.05
+HALF = (torch.float16, torch.bfloat16)
 # so many steps at min_step are no chance
 SHORTEST_STEPS = 3
+# what explains a large error better than a loose tolerance does
+EXPLAIN = {
+    "gradient below atol",
+    "half precision",
+    "float32 hurts",
+    "captured, gradient lost",
+    "changed before backward",
+}
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
 
@@ -259,7 +268,7 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
     """
     what = "the gradient of the loss" if call.cotangent is not None else "the solution"
     kept = all(q.verdict is Verdict.HOLDS for q in row.quantities.values())
-    if row.adaptive and kept and off > LOOSE and "gradient below atol" not in {f.kind for f in row.said}:
+    if row.adaptive and kept and off > LOOSE and not EXPLAIN & {f.kind for f in row.said}:
         row.say(
             "loose tolerance",
             f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
@@ -269,8 +278,21 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
 
 
 def of_the_precision(call: Call, row: Row, error: float, in_double: float) -> None:
-    """float32 where it hurts: the same solve in float64 is much closer to the truth."""
-    if error > 1e-4 and error > 5 * in_double:
+    """float32 where it hurts, or half of it: the same solve in float64 is much closer to the truth."""
+    half = call.autocast or (call.start[0].dtype if call.start[0].dtype in HALF else None)
+    if error <= max(1e-4, 5 * in_double):
+        return
+    if half:
+        broken = row.quantities["solution"].verdict is Verdict.REFUTED
+        name, where = str(half).removeprefix("torch."), "under autocast" if call.autocast else "with a state of its own"
+        row.say(
+            "half precision",
+            f"the field runs in {name} {where}: the solution is off by {error:.1e}, the same solve in float64 by "
+            f"{in_double:.1e}" + (", and the tolerance is not kept" if broken else "") + "; solve inside "
+            'torch.autocast("cpu", enabled=False), or "cuda", with y0.float()',
+            note=not broken and error <= COARSE,
+        )
+    else:
         row.say(
             "float32 hurts",
             f"in float32 the solution is off by {error:.1e}, the same solve in float64 by {in_double:.1e}: "

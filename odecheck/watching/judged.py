@@ -26,6 +26,7 @@ from .values import lies
 
 # a tensor's own scale is not taken smaller than this part of the largest gradient: below lies rounding
 SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
+WHOLE = ("an integer", "y.double()")
 
 
 @dataclass
@@ -47,7 +48,7 @@ def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """
     deadline = time.process_time() + budget
     works, met = [], set()
-    with untouched(), torch.enable_grad():
+    with untouched(), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         for call in calls:
             work = _Work(call, _row(call))
             key = (call.where, id(call.posed.field))
@@ -105,8 +106,9 @@ def _pose_again(work: _Work, deadline: float) -> None:
     call, row = work.call, work.row
     if row.state is not State.NOT_ASKED:
         return
-    if any(y.is_complex() for y in call.start):
-        row.state, row.reason = State.NOT_JUDGED, "a complex state: torch.view_as_real(y) as the state would be judged"
+    if any(not y.is_floating_point() for y in call.start):
+        kind, cure = ("a complex", "torch.view_as_real(y)") if any(y.is_complex() for y in call.start) else WHOLE
+        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} as the state would be judged"
         return
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
@@ -156,13 +158,13 @@ def _compare(work: _Work, seconds: float) -> None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
     findings.of_the_errors(call, row, exact)
     findings.of_the_shortest_steps(call, row, repeat)
-    findings.of_the_tolerance(call, row, _direction_off(observed, exact))
     error = row.quantities["solution"].error
-    if call.start[0].dtype != torch.float64 and error > 1e-4:
+    if (call.start[0].dtype != torch.float64 or call.autocast) and error > 1e-4:
         with InDouble():
             wide = again(call, torch.float64, gradients=False)
         flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
         findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
+    findings.of_the_tolerance(call, row, _direction_off(observed, exact))
     row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
 
 

@@ -104,6 +104,7 @@ def posed_again(
 def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = True) -> Repeat:
     """Pose a solve again, and pull its cotangent back. Raises whatever the solver raises."""
     posed, counter = call.posed, _Counter()
+    own = dtype is None
     with posed_again(call, dtype) as (f, others, leaves), torch.set_grad_enabled(call.grad_mode):
         ask = gradients and call.cotangent is not None
         y0 = [_leaf(y, dtype, ask) for y in call.start]
@@ -111,16 +112,23 @@ def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = Tru
         if posed.function == "odeint_event":
             t = t[0]
         saved: dict[int, int] = {}
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x):
+        noting = torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x)
+        with noting, _autocast(call, own):
             got = posed.again(counter.on(f), posed.packed([y.view_as(y) for y in y0]), t, others)
         out = Repeat([y.detach().double() for y in got], forward=counter.calls, saved_bytes=sum(saved.values()))
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
             out.lengths = counter.lengths
         if ask and any(y.requires_grad for y in got):
-            _pull_back(call, out, got, y0, t, leaves)
+            with _autocast(call, own and call.autocast_backward):
+                _pull_back(call, out, got, y0, t, leaves)
             out.backward = counter.calls - out.forward
     return out
+
+
+def _autocast(call: Call, wanted: bool) -> torch.autocast:
+    """What stood around the solve in the step. Its cache would keep weights that are lent."""
+    return torch.autocast("cpu", call.autocast, wanted and call.autocast is not None, cache_enabled=False)
 
 
 def _leaf(x: Tensor, dtype: torch.dtype | None, ask: bool) -> Tensor:
