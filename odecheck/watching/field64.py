@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from .precision import cheapest
 from .repeat import posed_again
 
 Array = NDArray[np.float64]
+Along = Callable[[float], Array]  # a solution as a function of time
 
 
 class NoField(Exception):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from odecheck_reference.path import Path
 from torch import Tensor, nn
 
 from odecheck.judge import Verdict
 
 from .call import Call
-from .field64 import Array, Field64
+from .field64 import Along, Array, Field64
 from .promise import Promise
 from .repeat import Repeat
 from .row import Row
@@ -30,6 +29,8 @@ HALF = (torch.float16, torch.bfloat16)
 SHORTEST_STEPS = 3
 # what explains a large error better than a loose tolerance does
 EXPLAIN = {
+    "stiff",
+    "step size vanishes",
     "gradient below atol",
     "half precision",
     "float32 hurts",
@@ -38,12 +39,14 @@ EXPLAIN = {
 }
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
+# no explicit method is stable with steps of so many time constants
+STABLE_LENGTH = 20.0
 
 
 def of_the_call(call: Call, row: Row) -> None:
     """What the call itself says: an exception, no gradient, a loss that sees one time, a start that was changed."""
     if call.raised:
-        _of_the_exception(call, row)
+        _of_the_exception(call, row, call.raised, "the solve")
         return
     if call.start_moved:
         row.say(
@@ -74,26 +77,28 @@ def of_the_call(call: Call, row: Row) -> None:
             )
 
 
-def _of_the_exception(call: Call, row: Row) -> None:
-    if "max_num_steps" in call.raised or "max_steps" in call.raised:
+def _of_the_exception(call: Call, row: Row, raised: str, which: str) -> None:
+    if "max_num_steps" in raised or "max_steps" in raised:
         granted = call.posed.options.get("max_num_steps")
         row.say(
             "uses up its steps",
-            f"the solve used up its steps ({granted}): {call.raised}; the field is stiff or has "
+            f"{which} used up its steps ({granted}): {raised}; the field is stiff or has "
             "grown, or the tolerance is tighter than its precision can do",
         )
-    elif "underflow" in call.raised or "non-finite" in call.raised:
+    elif "underflow" in raised or "non-finite" in raised:
         row.say(
             "step size vanishes",
-            f"the solver's steps became too short ({call.raised}): the solution blows up, the "
-            "field jumps, or the tolerance is below the precision of its numbers",
+            f"steps of {which} became too short ({raised}): the solution blows up, the "
+            "field jumps or is stiff, or the tolerance is below the precision of its numbers",
         )
     else:
-        row.say("raised", f"the solve raised {call.raised}", note=True)
+        row.say("raised", f"{which} raised {raised}", note=True)
 
 
 def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
     """What the solve posed again says: changed in between, dear backwards, steps nearly used up."""
+    if repeat.raised:
+        _of_the_exception(call, row, repeat.raised, "the backward solve")
     granted = call.posed.options.get("max_num_steps")
     made = (repeat.steps or 0) + (repeat.rejected or 0)
     if granted is not None and made >= NEARLY_ALL * float(granted):
@@ -141,7 +146,7 @@ def changed_in_between(call: Call, repeat: Repeat) -> float:
     return far if far > rounding and call.moved else 0.0
 
 
-def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Path) -> None:
+def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Along) -> None:
     """Gradients that are lost, and parameters that the solve does not reach."""
     assert call.held is not None
     top = max([float(abs(x).max()) for x in exact.values() if x.size] or [0.0])
@@ -184,7 +189,7 @@ def _who(x: Tensor) -> str:
     return f"it was computed outside the field ({x.grad_fn.name().removesuffix('Backward0')}) and is captured by it"
 
 
-def _reached(f: Field64, along: Path) -> set[str]:
+def _reached(f: Field64, along: Along) -> set[str]:
     """The leaves that the field's graph leads to at one of three times."""
     names = list(f.leaves)
     found: set[str] = set()
@@ -212,12 +217,14 @@ def of_the_values(row: Row, found: list[Lie]) -> None:
 def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
     """A stiff solve: its steps are as long as stability allows, and not as long as the tolerance does."""
     length = abs(float(call.times[-1] - call.times[0])) * promised.rate / max(steps, 1)
-    if row.adaptive and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
+    explicit = length <= STABLE_LENGTH and "implicit" not in row.method and row.method != "scipy_solver"
+    if row.adaptive and explicit and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
         row.say(
             "stiff",
             f"the problem is stiff: {steps:.0f} steps for {length * steps:.0f} time constants, each as long as "
-            "stability allows, whatever the tolerance; a field with smaller weights or a term that decays "
-            "is the cause, and an implicit method the cure",
+            "stability allows, whatever the tolerance; large weights or a term that decays fast is the cause, and "
+            "smaller weights (a penalty on them) or an implicit method the cure: with torchdiffeq odeint_adjoint(..., "
+            'method="scipy_solver", options={"solver": "Radau"})',
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from odecheck_reference import by_radau
 from odecheck_reference.path import OutOfBudget, Path, path
 
 from odecheck.foreign import first_line
@@ -15,7 +16,7 @@ from odecheck.foreign import first_line
 from . import findings
 from .call import Call
 from .circumstances import circumstances
-from .field64 import Array, Field64, NoField, in_double
+from .field64 import Along, Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
@@ -147,7 +148,7 @@ def _compare(work: _Work, seconds: float) -> None:
         exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
         row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
-        along = truth.answer.along or _coarse_path(f)
+        along = _along(f, truth)
         if row.adaptive:
             _on_promises(work, f, along, truth, observed)
         if work.alone:
@@ -180,14 +181,15 @@ def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float
         raise
 
 
-def _on_promises(work: _Work, f: Field64, along: Path, truth: Truth, observed: dict[str, Array]) -> None:
+def _on_promises(work: _Work, f: Field64, along: Along, truth: Truth, observed: dict[str, Array]) -> None:
     """Verdicts on what the tolerance promises; none where the flow's amplification is not to be had."""
     assert work.repeat is not None
     forward, backward = _steps(work.row, work.repeat)
     try:
-        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward)
+        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward, mesh=truth.mesh)
     except OutOfBudget as reason:
         work.row.reason += f"; what the tolerance promises is not known: {reason}"
+        findings.of_the_pace(work.call, work.row, Promise(1.0, *growth_rate(f, along), {}), forward)
         return
     _keep_promises(work.row, truth, observed, promised.errors)
     findings.of_the_pace(work.call, work.row, promised, forward)
@@ -282,6 +284,13 @@ def _direction_off(observed: dict[str, Array], exact: dict[str, Array]) -> float
 
 def _relative(x: Array, exact: Array) -> float:
     return float(np.abs(x - exact).max() / (np.abs(exact).max() or 1.0))
+
+
+def _along(f: Field64, truth: Truth) -> Along:
+    """The solution as a function of time: the truth's, or one to look along where it has none."""
+    if truth.mesh is not None:
+        return by_radau.path_of(f, mesh=truth.mesh)
+    return truth.answer.along or _coarse_path(f)
 
 
 def _coarse_path(f: Field64) -> Path:

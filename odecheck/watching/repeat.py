@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from odecheck.foreign import said
+
 from .call import Call
 from .random_state import untouched
 
@@ -23,7 +25,7 @@ class Repeat:
     solution: float64, by part of the state. y0, t: gradients of ⟨cotangent, y(ts)⟩, float64; theta: by name of the
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
     in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass. lengths: of
-    the steps that were tried in the forward solve, where the solver tells.
+    the steps that were tried in the forward solve, where the solver tells. raised: by the backward solve.
     """
 
     solution: list[Tensor]
@@ -36,6 +38,7 @@ class Repeat:
     rejected: int | None = None
     saved_bytes: int = 0
     backward_seconds: float = float("nan")
+    raised: str = ""
     lengths: list[float] = field(default_factory=list)
 
     @property
@@ -121,7 +124,10 @@ def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = Tru
             out.lengths = counter.lengths
         if ask and any(y.requires_grad for y in got):
             with _autocast(call, own and call.autocast_backward):
-                _pull_back(call, out, got, y0, t, leaves)
+                try:
+                    _pull_back(call, out, got, y0, t, leaves)
+                except AssertionError as error:  # torchdiffeq's, where a backward solve cannot go on
+                    out.raised = said(error)
             out.backward = counter.calls - out.forward
     return out
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from odecheck_reference.path import Path
 from torch import Tensor
 
-from .field64 import Array, Field64
+from .field64 import Along, Array, Field64
 
 POINTS = 6
 # times at which the graph is looked at for other branches: one that lasts longer than 1/LOOKS of the way is seen
@@ -48,7 +47,7 @@ class _Point:
     own_backward: str
 
 
-def lies(f: Field64, along: Path, *, in_time: bool, seed: int = 0) -> list[Lie]:
+def lies(f: Field64, along: Along, *, in_time: bool, seed: int = 0) -> list[Lie]:
     """Where autograd and differences disagree, the worst three names; nothing for a right field.
 
     Args:
@@ -74,7 +73,7 @@ def lies(f: Field64, along: Path, *, in_time: bool, seed: int = 0) -> list[Lie]:
     return sorted(worst, key=lambda lie: -abs(lie.measured - lie.said))[:3]
 
 
-def _beside_branches(f: Field64, along: Path, times: list[float]) -> list[float]:
+def _beside_branches(f: Field64, along: Along, times: list[float]) -> list[float]:
     """These times, and two of each branch of the field without two of them: of an `if t < ...` with a detach."""
     met = Counter(_branch(f, t, along(t)) for t in times)
     others: dict[tuple[str, ...], list[float]] = {}
