@@ -145,7 +145,7 @@ class Step:
         except Exception as error:
             call = not_understood(len(self.calls), adapter.library, function.__name__, error)
             self.calls.append(call)
-            return call, None
+            return call, given if "adjoint_params" in given else None  # a generator of them may be used up
         try:
             with torch.no_grad():
                 call = kept(len(self.calls), posed, self._memo)

@@ -16,20 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
-from scipy.linalg import lu_factor, lu_solve  # pyright: ignore[reportMissingTypeStubs,reportUnknownVariableType]
+import scipy.linalg  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .by_adjoint import Answer, Cotangents, Pullable, carried_back
 from .path import ABSOLUTE, OutOfBudget, scale_of
 
-_RADAU: Any = scipy.integrate.Radau
-_factored: Any = lu_factor
-_solved: Any = lu_solve
+_linalg: Any = scipy.linalg
+_integrate: Any = scipy.integrate
 _S = np.sqrt(6.0)
 C = np.array([(4 - _S) / 10, (4 + _S) / 10, 1.0])
 A = np.array(
@@ -56,10 +56,10 @@ class _Step:
     def at(self, t: float, y: Array) -> Array:
         """The polynomial of degree 3 through the step's start y and its stages."""
         nodes, values = np.array([0.0, *C]), np.vstack([y, self.stages])
-        x, out = (t - self.t) / self.h, np.zeros_like(y)
+        x, out = (t - self.t) / self.h, np.zeros(len(y))
         for i, node in enumerate(nodes):
-            others = np.delete(nodes, i)
-            out += values[i] * np.prod((x - others) / (node - others))
+            others = [other for j, other in enumerate(nodes) if j != i]
+            out += values[i] * np.prod([(x - other) / (node - other) for other in others])
         return out
 
 
@@ -75,10 +75,11 @@ def mesh(f: Pullable, *, rtol: float) -> Array:
     y, out = f.start, [ends[0]]
     for a, b in pairwise(ends):
         atol = rtol * ABSOLUTE * max(scale_of(f.f, a, y, 0.0), 1e-300)
-        solver = _RADAU(f.f, a, y, b, rtol=rtol, atol=atol, jac=lambda t, y: jacobian(f, t, y))
+        solver: Any = _integrate.Radau(f.f, a, y, b, rtol=rtol, atol=atol, jac=partial(jacobian, f))
         while solver.status == "running":
             message = solver.step()
-            if solver.status == "failed" or not np.isfinite(solver.y).all() or len(out) > LONGEST_MESH:
+            failed = bool(str(solver.status) == "failed")
+            if failed or not np.isfinite(solver.y).all() or len(out) > LONGEST_MESH:
                 raise OutOfBudget(message or f"Radau made {len(out)} steps to t = {solver.t:g}")
             out.append(float(solver.t))
         y = solver.y.copy()
@@ -169,11 +170,11 @@ def _stepped(f: Pullable, t: float, h: float, y: Array) -> _Step:
     """The stages, by Newton's iteration with a Jacobian that is renewed where it does not contract."""
     n, at, z = len(y), t + h, np.zeros((3, len(y)))
     for _ in range(JACOBIANS):
-        lu = _factored(np.eye(3 * n) - h * np.kron(A, jacobian(f, at, y + z[-1])))
+        lu = _linalg.lu_factor(np.eye(3 * n) - h * np.kron(A, jacobian(f, at, y + z[-1])))
         before = np.inf
         for _ in range(ITERATIONS):
             slopes = np.stack([f.f(t + c * h, y + one) for c, one in zip(C, z, strict=True)])
-            move = _solved(lu, (h * A @ slopes - z).ravel()).reshape(3, n)
+            move = _linalg.lu_solve(lu, (h * A @ slopes - z).ravel()).reshape(3, n)
             size = float(np.abs(move).max())
             if not np.isfinite(size):
                 raise OutOfBudget(f"a value was not finite at t = {t:g}")
