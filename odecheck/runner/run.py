@@ -52,7 +52,8 @@ def check(
         subjects: Subjects, each taken with every problem, or (subject, problem) pairs.
         problems: By default the shipped ones of the quick tier, for subjects with shipped fields.
         claims: Claims, their ids, patterns ("NODE-*"), families ("HB"), topics ("derivatives") or "all".
-        executor: Any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
+        executor: Any concurrent.futures.Executor, a cluster's for instance: each unit has a process of its own there,
+            with these limits. Without one, `workers` processes, or this process for 1.
         workers: How many processes.
         folder: A run folder, into which records are written as they come.
         resume: Go on with the run in the folder.
