@@ -43,6 +43,7 @@ A = np.array(
 ITERATIONS, JACOBIANS = 20, 4
 # steps of a mesh at most
 LONGEST_MESH = 3000
+SHORT = 1e-4
 
 
 @dataclass
@@ -74,10 +75,14 @@ def mesh(f: Pullable, *, rtol: float) -> Array:
     ends = sorted({*map(float, f.times), *map(float, inside)}, key=lambda t: forwards * t)
     y, out = f.start, [ends[0]]
     for a, b in pairwise(ends):
-        atol = rtol * ABSOLUTE * max(scale_of(f.f, a, y, 0.0), 1e-300)
+        # a start at zero has no size: a small part of how far its slope would lead, which is far where it is stiff
+        atol = rtol * ABSOLUTE * max(float(np.abs(y).max()), scale_of(f.f, a, 0 * y, SHORT * (b - a)))
         solver: Any = _integrate.Radau(f.f, a, y, b, rtol=rtol, atol=atol, jac=partial(jacobian, f))
         while solver.status == "running":
-            message = solver.step()
+            try:
+                message = solver.step()
+            except ValueError as error:  # of linear algebra that meets what is not finite
+                raise OutOfBudget(str(error)) from error
             failed = bool(str(solver.status) == "failed")
             if failed or not np.isfinite(solver.y).all() or len(out) > LONGEST_MESH:
                 raise OutOfBudget(message or f"Radau made {len(out)} steps to t = {solver.t:g}")
@@ -88,7 +93,10 @@ def mesh(f: Pullable, *, rtol: float) -> Array:
 
 def jacobian(f: Pullable, t: float, y: Array) -> Array:
     """∂f/∂y, (n, n), row by row."""
-    return np.stack([f.pull(t, y, row) for row in np.eye(len(y))])
+    out = np.stack([f.pull(t, y, row) for row in np.eye(len(y))])
+    if not np.isfinite(out).all():
+        raise OutOfBudget(f"a derivative was not finite at t = {t:g}")
+    return out
 
 
 def radau(f: Pullable, cotangents: Cotangents | None, *, mesh: Array, parts: int) -> Answer:

@@ -52,6 +52,9 @@ class Robertson(nn.Module):
 LOOSE = {"rtol": 1e-3, "atol": 1e-4}
 STIFF = {
     "relaxation": lambda: trained(Relaxation(2e3), torch.ones(2, 1).double(), solve=odeint, **LOOSE),
+    "a start at zero": lambda: trained(
+        Relaxation(1e4), torch.zeros(1, 1).double(), solve=odeint, times=(0.0, 0.1), **LOOSE
+    ),
     "van der pol": lambda: trained(VanDerPol(1e3), numbers([2.0, 0.0]), solve=odeint, times=(0.0, 0.2), **LOOSE),
     "robertson": lambda: trained(
         Robertson(), numbers([1.0, 0.0, 0.0]), solve=odeint, times=(0.0, 0.3), rtol=1e-4, atol=1e-8
