@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odecheck.foreign import said
+
 from .held import Held, Memo
 from .solver_calls import Posed, name_of
 
@@ -27,7 +29,8 @@ class Call:
     start: y0 as it was, detached. solution: what the step got, detached. cotangent: dL/dy(ts) that backward()
     brought, summed over the backward passes; None where none came. real: by tensor, what the step's own backward
     solve gave, where that is one node of the graph; `real_y0` flat, `real_t`. moved: what had changed when that
-    backward solve began. problem: why the solve cannot be judged, or nothing.
+    backward solve began. problem: why the solve cannot be judged, or nothing. autocast: the dtype of `torch.autocast`
+    around the solve; autocast_backward: whether it was there around backward() as well.
     """
 
     number: int
@@ -39,6 +42,8 @@ class Call:
     starts_ask: list[bool]
     random: Tensor
     grad_mode: bool
+    autocast: torch.dtype | None = None
+    autocast_backward: bool = False
     held: Held | None = None
     solution: list[Tensor] | None = None
     cotangent: list[Tensor] | None = None
@@ -65,6 +70,7 @@ class Call:
         if self.cotangent is None:
             self.cotangent = [torch.zeros_like(y) for y in self.solution]
         self.cotangent[i] = self.cotangent[i] + cotangent.detach()
+        self.autocast_backward = torch.is_autocast_enabled("cpu")
 
 
 def kept(number: int, posed: Posed, memo: Memo) -> Call:
@@ -79,8 +85,20 @@ def kept(number: int, posed: Posed, memo: Memo) -> Call:
         starts_ask=[y.requires_grad for y in posed.y0],
         random=torch.get_rng_state(),
         grad_mode=torch.is_grad_enabled(),
+        autocast=torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None,
     )
     call.held = Held((posed.field, posed.others), memo)
+    return call
+
+
+def not_understood(number: int, library: str, function: str, error: Exception) -> Call:
+    """A call that no adapter can read, as a row that says so."""
+    empty = torch.empty(0)
+    posed = Posed(
+        library, function, None, [], empty, False, "", False, 0.0, 0.0, {}, None, False, {}, lambda *_: [], lambda _: []
+    )
+    call = Call(number, _where(), posed, [], empty, False, [], empty, torch.is_grad_enabled())
+    call.problem = f"this call is not understood: {said(error)}"
     return call
 
 
@@ -100,6 +118,8 @@ def _where() -> str:
 
 def listen_backward(call: Call, result: Any) -> None:
     """Hooks on what a solver gave: for the cotangents, and for the result of a backward solve that is one node."""
+    if call.problem:
+        return
     ys = call.posed.outputs(result)
     arranged = call.posed.arranged
     call.solution = [arranged(y.detach()).clone() for y in ys]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .call import Call
 from .precision import InDouble
+from .random_state import drawn_so_far
 from .repeat import posed_again
 from .row import Finding
 
@@ -40,7 +42,8 @@ def circumstances(call: Call) -> Circumstances:
         out.deterministic = False
         out.said.append(random)
         return out
-    out.said += [x for x in (_changes_its_input(call, inside), _remembers(call, inside), _caches(call, inside)) if x]
+    asked = (_changes_its_input, _remembers, _caches, _batch_norm)
+    out.said += [found for ask in asked if (found := ask(call, inside))]
     out.deterministic = not any(x.kind == "remembers its first call" for x in out.said)
     if call.start[0].dtype == torch.float64:
         rounded = _rounds(call, inside)
@@ -65,20 +68,19 @@ def _far(a: Tensor, b: Tensor) -> float:
 
 def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
     _ask(call, f, t)
-    before = torch.get_rng_state()
+    before = drawn_so_far()
     values = [_ask(call, f, t) for _ in range(3)]
     far = max(_far(v, values[0]) for v in values[1:])
     if far <= ROUNDING.get(values[0].dtype, 1e-2):
         return None
-    if torch.equal(before, torch.get_rng_state()):
+    if before == drawn_so_far():
         return Finding(
             "depends on the number of calls",
             f"the same call of the field gives values that differ by {far:.1e}, without random numbers: it counts or "
             "remembers its calls, and a solver calls it as often as it likes; keep no state between calls",
         )
-    modules = dict(f.named_modules()) if isinstance(f, nn.Module) else {}
-    on = [name or type(m).__name__ for name, m in modules.items() if m.training and "Dropout" in type(m).__name__]
-    if on or _dropout_in_graph(call, f, t):
+    on = [name or type(m).__name__ for name, m in _modules(call, f).items() if _drops(m)]
+    if on or any("dropout" in name for name, _ in _functions(call, f, t)):
         names = f" ({', '.join(on)} in training mode)" if on else ""
         return Finding(
             "dropout active",
@@ -92,18 +94,50 @@ def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
     )
 
 
-def _dropout_in_graph(call: Call, f: Any, t: Tensor) -> bool:
-    """Whether torch's dropout is called, by a module that is held elsewhere or as a function."""
-    seen: list[str] = []
+def _modules(call: Call, f: Any) -> dict[str, nn.Module]:
+    """The modules of a field, by name: those of a module, and those that a function reaches."""
+    roots = [f] if isinstance(f, nn.Module) else call.held.modules() if call.held else []
+    return {name: m for root in roots for name, m in root.named_modules()}
+
+
+def _drops(m: nn.Module) -> bool:
+    """Whether a module draws a mask in every call: dropout, or a layer with a rate of it inside (GRU, attention)."""
+    rate = getattr(m, "dropout", 0.0)
+    return m.training and ("Dropout" in type(m).__name__ or (isinstance(rate, float) and rate > 0))
+
+
+def _functions(call: Call, f: Any, t: Tensor) -> list[tuple[str, bool]]:
+    """The functions of torch that the field calls, by name, and of each whether it was told `training`."""
+    seen: list[tuple[str, bool]] = []
 
     class Listen(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            seen.append(getattr(func, "__name__", ""))
-            return func(*args, **(kwargs or {}))
+            name, given = getattr(func, "__name__", ""), kwargs or {}
+            training = given.get("training", args[5] if name == "batch_norm" and len(args) > 5 else False)
+            seen.append((name, training is True))
+            return func(*args, **given)
 
     with Listen():
         _ask(call, f, t)
-    return any("dropout" in name for name in seen)
+    return seen
+
+
+def _batch_norm(call: Call, t: Tensor) -> Finding | None:
+    """Whether statistics of the batch are taken in every evaluation."""
+    with posed_again(call) as (f, _, _):
+        try:
+            called = _functions(call, f, t)
+        except Exception:  # a field that nobody may listen to
+            return None
+    if ("batch_norm", True) not in called:
+        return None
+    return Finding(
+        "batch norm in training mode",
+        "batch normalisation is in training mode inside the field: each row's solution depends on the other rows, and "
+        "the running statistics are a mean over the solver's evaluations, so in eval() another ODE is solved; "
+        "GroupNorm or LayerNorm have none of this, or put it outside the field",
+        note=True,
+    )
 
 
 def _changes_its_input(call: Call, t: Tensor) -> Finding | None:
@@ -176,16 +210,32 @@ def _rounds(call: Call, t: Tensor) -> Finding | None:
         _ask(call, f, call.times[0])
         whole, moved = _ask(call, f, t), _ask(call, f, short)
     far = _far(own, whole)
-    if far <= 1e-11:
-        return None
-    if torch.equal(own, rounded) and not torch.equal(whole, moved):
+    if (torch.equal(own, rounded) and not torch.equal(whole, moved)) or _moves_in_float32_steps(call):
         return Finding(
             "float32 clock",
-            f"the field rounds t to float32 although the state is float64 (values are off by {far:.1e}): "
-            "torch.ones(...) * t is float32; write torch.ones(..., dtype=y.dtype) * t, or t.expand(...)",
+            "the field rounds t to float32 although the state is float64: torch.ones(...) * t and "
+            "torch.full(..., float(t)) are float32; write torch.ones(..., dtype=y.dtype) * t, or t.expand(...)",
         )
+    if far <= 1e-11:
+        return None
     return Finding(
         "float32 inside",
         f"the field makes float32 of a float64 state (values are off by {far:.1e}): a constant without dtype or a "
         ".float(); write dtype=y.dtype",
     )
+
+
+def _moves_in_float32_steps(call: Call) -> bool:
+    """Whether values stand still while t moves within the rounding of float32, and move beyond it, at three times."""
+    start, length = float(call.times[0]), float(call.times[-1] - call.times[0])
+    with posed_again(call) as (f, _, _):
+        _ask(call, f, call.times[0])
+        for share in (0.2113, 0.5377, 0.8291):
+            # the middle of what is rounded to one number of float32
+            middle = float(np.float32(start + share * length))
+            grain = float(np.spacing(np.float32(abs(middle))))
+            at = [torch.tensor(middle + k * grain, dtype=call.times.dtype) for k in (-0.25, 0.25, 8.0)]
+            here, within, beyond = (_ask(call, f, t) for t in at)
+            if not torch.equal(here, within) or _far(beyond, here) <= 1e-11:
+                return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from .precision import cheapest
 from .repeat import posed_again
 
 Array = NDArray[np.float64]
+Along = Callable[[float], Array]  # a solution as a function of time
 
 
 class NoField(Exception):
@@ -47,6 +48,10 @@ class Field64:
     def states(self) -> int:
         """How many numbers a state is."""
         return sum(self.sizes)
+
+    def at(self, share: float) -> float:
+        """The time at this share of the way."""
+        return float(self.times[0] + (self.times[-1] - self.times[0]) * share)
 
     def flat(self, parts: list[Tensor]) -> Tensor:
         """Parts of a state as one vector."""

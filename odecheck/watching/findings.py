@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from odecheck_reference.path import Path
 from torch import Tensor, nn
 
+from odecheck.judge import Verdict
+
 from .call import Call
-from .field64 import Array, Field64
+from .field64 import Along, Array, Field64
 from .promise import Promise
 from .repeat import Repeat
 from .row import Row
@@ -21,14 +22,31 @@ DEAR = 5.0
 NEARLY_ALL = 0.9
 # an error that is worth a note, relative
 COARSE = 1e-2
+# a gradient that is off by this part, within its tolerance, is worth a note
+LOOSE = 0.05
+HALF = (torch.float16, torch.bfloat16)
+# so many steps at min_step are no chance
+SHORTEST_STEPS = 3
+# what explains a large error better than a loose tolerance does
+EXPLAIN = {
+    "stiff",
+    "step size vanishes",
+    "gradient below atol",
+    "half precision",
+    "float32 hurts",
+    "captured, gradient lost",
+    "changed before backward",
+}
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
+# no explicit method is stable with steps of so many time constants
+STABLE_LENGTH = 20.0
 
 
 def of_the_call(call: Call, row: Row) -> None:
     """What the call itself says: an exception, no gradient, a loss that sees one time, a start that was changed."""
     if call.raised:
-        _of_the_exception(call, row)
+        _of_the_exception(call, row, call.raised, "the solve")
         return
     if call.start_moved:
         row.say(
@@ -59,26 +77,28 @@ def of_the_call(call: Call, row: Row) -> None:
             )
 
 
-def _of_the_exception(call: Call, row: Row) -> None:
-    if "max_num_steps" in call.raised or "max_steps" in call.raised:
+def _of_the_exception(call: Call, row: Row, raised: str, which: str) -> None:
+    if "max_num_steps" in raised or "max_steps" in raised:
         granted = call.posed.options.get("max_num_steps")
         row.say(
             "uses up its steps",
-            f"the solve used up its steps ({granted}): {call.raised}; the field is stiff or has "
+            f"{which} used up its steps ({granted}): {raised}; the field is stiff or has "
             "grown, or the tolerance is tighter than its precision can do",
         )
-    elif "underflow" in call.raised or "non-finite" in call.raised:
+    elif "underflow" in raised or "non-finite" in raised:
         row.say(
             "step size vanishes",
-            f"the solver's steps became too short ({call.raised}): the solution blows up, the "
-            "field jumps, or the tolerance is below the precision of its numbers",
+            f"steps of {which} became too short ({raised}): the solution blows up, the "
+            "field jumps or is stiff, or the tolerance is below the precision of its numbers",
         )
     else:
-        row.say("raised", f"the solve raised {call.raised}", note=True)
+        row.say("raised", f"{which} raised {raised}", note=True)
 
 
 def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
     """What the solve posed again says: changed in between, dear backwards, steps nearly used up."""
+    if repeat.raised:
+        _of_the_exception(call, row, repeat.raised, "the backward solve")
     granted = call.posed.options.get("max_num_steps")
     made = (repeat.steps or 0) + (repeat.rejected or 0)
     if granted is not None and made >= NEARLY_ALL * float(granted):
@@ -126,7 +146,7 @@ def changed_in_between(call: Call, repeat: Repeat) -> float:
     return far if far > rounding and call.moved else 0.0
 
 
-def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Path) -> None:
+def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Along) -> None:
     """Gradients that are lost, and parameters that the solve does not reach."""
     assert call.held is not None
     top = max([float(abs(x).max()) for x in exact.values() if x.size] or [0.0])
@@ -169,7 +189,7 @@ def _who(x: Tensor) -> str:
     return f"it was computed outside the field ({x.grad_fn.name().removesuffix('Backward0')}) and is captured by it"
 
 
-def _reached(f: Field64, along: Path) -> set[str]:
+def _reached(f: Field64, along: Along) -> set[str]:
     """The leaves that the field's graph leads to at one of three times."""
     names = list(f.leaves)
     found: set[str] = set()
@@ -197,12 +217,14 @@ def of_the_values(row: Row, found: list[Lie]) -> None:
 def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
     """A stiff solve: its steps are as long as stability allows, and not as long as the tolerance does."""
     length = abs(float(call.times[-1] - call.times[0])) * promised.rate / max(steps, 1)
-    if row.adaptive and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
+    explicit = length <= STABLE_LENGTH and "implicit" not in row.method and row.method != "scipy_solver"
+    if row.adaptive and explicit and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
         row.say(
             "stiff",
             f"the problem is stiff: {steps:.0f} steps for {length * steps:.0f} time constants, each as long as "
-            "stability allows, whatever the tolerance; a field with smaller weights or a term that decays "
-            "is the cause, and an implicit method the cure",
+            "stability allows, whatever the tolerance; large weights or a term that decays fast is the cause, and "
+            "smaller weights (a penalty on them) or an implicit method the cure: with torchdiffeq odeint_adjoint(..., "
+            'method="scipy_solver", options={"solver": "Radau"})',
         )
 
 
@@ -230,9 +252,54 @@ def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
         )
 
 
+def of_the_shortest_steps(call: Call, row: Row, repeat: Repeat) -> None:
+    """Steps as short as min_step allows, which are accepted whatever their error."""
+    shortest = float(call.posed.options.get("min_step") or 0.0)
+    made = sum(length <= shortest * (1 + 1e-6) for length in repeat.lengths)
+    if made >= SHORTEST_STEPS:
+        broken = any(q.verdict is Verdict.REFUTED for q in row.quantities.values())
+        row.say(
+            "steps at minimum",
+            f"{made} of {len(repeat.lengths)} steps are as short as min_step={shortest:g} lets them be, and such steps "
+            "are accepted whatever their error"
+            + (": the tolerance is not kept; " if broken else "; ")
+            + "a smaller min_step, or none, gives the tolerance its say",
+            note=not broken,
+        )
+
+
+def of_the_tolerance(call: Call, row: Row, off: float) -> None:
+    """A tolerance that is kept and too loose for the loss. off: ‖gradients − truth‖ / ‖truth‖, of the solution without.
+
+    The gradients are those of the loss, so this is how far the direction of the training step is off.
+    """
+    what = "the gradient of the loss" if call.cotangent is not None else "the solution"
+    kept = all(q.verdict is Verdict.HOLDS for q in row.quantities.values())
+    if row.adaptive and kept and off > LOOSE and not EXPLAIN & {f.kind for f in row.said}:
+        row.say(
+            "loose tolerance",
+            f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
+            f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
+            note=True,
+        )
+
+
 def of_the_precision(call: Call, row: Row, error: float, in_double: float) -> None:
-    """float32 where it hurts: the same solve in float64 is much closer to the truth."""
-    if error > 1e-4 and error > 5 * in_double:
+    """float32 where it hurts, or half of it: the same solve in float64 is much closer to the truth."""
+    half = call.autocast or (call.start[0].dtype if call.start[0].dtype in HALF else None)
+    if error <= max(1e-4, 5 * in_double):
+        return
+    if half:
+        broken = row.quantities["solution"].verdict is Verdict.REFUTED
+        name, where = str(half).removeprefix("torch."), "under autocast" if call.autocast else "with a state of its own"
+        row.say(
+            "half precision",
+            f"the field runs in {name} {where}: the solution is off by {error:.1e}, the same solve in float64 by "
+            f"{in_double:.1e}" + (", and the tolerance is not kept" if broken else "") + "; solve inside "
+            'torch.autocast("cpu", enabled=False), or "cuda", with y0.float()',
+            note=not broken and error <= COARSE,
+        )
+    else:
         row.say(
             "float32 hurts",
             f"in float32 the solution is off by {error:.1e}, the same solve in float64 by {in_double:.1e}: "

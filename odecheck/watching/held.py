@@ -129,12 +129,17 @@ class Held:
             now = slot.read()
             if isinstance(slot.contents, dict) and isinstance(now, dict):
                 both = [(k, v, now.get(k)) for k, v in slot.contents.items()]
+                both += [(k, None, v) for k, v in now.items() if k not in slot.contents]
             elif isinstance(slot.contents, list):
                 both = [(i, a, b) for i, (a, b) in enumerate(zip(slot.contents, now, strict=False))]
             else:
                 both = [("", slot.contents, now)]
             names += [_joined(slot.name, k) for k, old, new in both if not _same(old, new)]
         return sorted(set(names))
+
+    def modules(self) -> list[nn.Module]:
+        """The modules that root reaches."""
+        return [x for x in self._seen.values() if isinstance(x, nn.Module)]
 
     def _keep(self, x: Tensor) -> Tensor:
         """One copy for each state of a tensor. Writes through `.data` do not show in its version: compare values."""

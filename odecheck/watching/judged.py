@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from odecheck_reference import by_radau
 from odecheck_reference.path import OutOfBudget, Path, path
 
 from odecheck.foreign import first_line
@@ -15,7 +16,7 @@ from odecheck.foreign import first_line
 from . import findings
 from .call import Call
 from .circumstances import circumstances
-from .field64 import Array, Field64, NoField, in_double
+from .field64 import Along, Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
@@ -26,6 +27,7 @@ from .values import lies
 
 # a tensor's own scale is not taken smaller than this part of the largest gradient: below lies rounding
 SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
+WHOLE = ("an integer", "y.double()")
 
 
 @dataclass
@@ -47,7 +49,7 @@ def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """
     deadline = time.process_time() + budget
     works, met = [], set()
-    with untouched(), torch.enable_grad():
+    with untouched(), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         for call in calls:
             work = _Work(call, _row(call))
             key = (call.where, id(call.posed.field))
@@ -105,8 +107,9 @@ def _pose_again(work: _Work, deadline: float) -> None:
     call, row = work.call, work.row
     if row.state is not State.NOT_ASKED:
         return
-    if any(y.is_complex() for y in call.start):
-        row.state, row.reason = State.NOT_JUDGED, "a complex state: torch.view_as_real(y) as the state would be judged"
+    if any(not y.is_floating_point() for y in call.start):
+        kind, cure = ("a complex", "torch.view_as_real(y)") if any(y.is_complex() for y in call.start) else WHOLE
+        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} as the state would be judged"
         return
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
@@ -145,7 +148,7 @@ def _compare(work: _Work, seconds: float) -> None:
         exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
         row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
-        along = truth.answer.along or _coarse_path(f)
+        along = _along(f, truth)
         if row.adaptive:
             _on_promises(work, f, along, truth, observed)
         if work.alone:
@@ -155,12 +158,14 @@ def _compare(work: _Work, seconds: float) -> None:
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
     findings.of_the_errors(call, row, exact)
+    findings.of_the_shortest_steps(call, row, repeat)
     error = row.quantities["solution"].error
-    if call.start[0].dtype != torch.float64 and error > 1e-4:
+    if (call.start[0].dtype != torch.float64 or call.autocast) and error > 1e-4:
         with InDouble():
             wide = again(call, torch.float64, gradients=False)
         flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
         findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
+    findings.of_the_tolerance(call, row, _direction_off(observed, exact))
     row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
 
 
@@ -176,14 +181,15 @@ def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float
         raise
 
 
-def _on_promises(work: _Work, f: Field64, along: Path, truth: Truth, observed: dict[str, Array]) -> None:
+def _on_promises(work: _Work, f: Field64, along: Along, truth: Truth, observed: dict[str, Array]) -> None:
     """Verdicts on what the tolerance promises; none where the flow's amplification is not to be had."""
     assert work.repeat is not None
     forward, backward = _steps(work.row, work.repeat)
     try:
-        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward)
+        promised = promise(f, along, truth.answer, forward=forward, backward=backward or forward, mesh=truth.mesh)
     except OutOfBudget as reason:
         work.row.reason += f"; what the tolerance promises is not known: {reason}"
+        findings.of_the_pace(work.call, work.row, Promise(1.0, *growth_rate(f, along), {}), forward)
         return
     _keep_promises(work.row, truth, observed, promised.errors)
     findings.of_the_pace(work.call, work.row, promised, forward)
@@ -269,8 +275,22 @@ def _keep_promises(row: Row, truth: Truth, observed: dict[str, Array], errors: d
         quantity.used, quantity.judgement = kept(rms, max(truth.bars[n] for n in names), errors[name])
 
 
+def _direction_off(observed: dict[str, Array], exact: dict[str, Array]) -> float:
+    """‖gradients − truth‖ / ‖truth‖, all of them together; of the solution where there are none."""
+    names = [n for n in observed if n in exact and n not in ("solution", "dL/dt")] or ["solution"]
+    off = sum(float(((observed[n] - exact[n]) ** 2).sum()) for n in names)
+    return float(np.sqrt(off / (sum(float((exact[n] ** 2).sum()) for n in names) or 1.0)))
+
+
 def _relative(x: Array, exact: Array) -> float:
     return float(np.abs(x - exact).max() / (np.abs(exact).max() or 1.0))
+
+
+def _along(f: Field64, truth: Truth) -> Along:
+    """The solution as a function of time: the truth's, or one to look along where it has none."""
+    if truth.mesh is not None:
+        return by_radau.path_of(f, mesh=truth.mesh)
+    return truth.answer.along or _coarse_path(f)
 
 
 def _coarse_path(f: Field64) -> Path:

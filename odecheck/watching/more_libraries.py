@@ -1,4 +1,7 @@
-"""The calls of torchdyn and torchode in the words of `solver_calls`. Neither is imported here."""
+"""The calls of torchdyn and torchode in the words of `solver_calls`, and diffrax's, which are told from them.
+
+None of them is imported here.
+"""
 
 from __future__ import annotations
 
@@ -135,6 +138,18 @@ def _read_torchode(original: types.FunctionType, _: types.FunctionType, how: dic
     return posed, how
 
 
+def _knows_diffrax(f: types.FunctionType) -> bool:
+    return f.__module__ == "diffrax._integrate" and f.__qualname__ == "diffeqsolve"
+
+
+def _read_diffrax(original: types.FunctionType, _: types.FunctionType, how: dict[str, Any]) -> tuple[Posed, Any]:
+    """A solve that jax traces once and runs compiled, without Python: its numbers are not seen here."""
+    raise TypeError(
+        "jax compiles diffrax's solves and runs them without Python; pose this one to `odecheck verify` as a Subject "
+        "with an engine of odecheck.engines.diffrax"
+    )
+
+
 def _posed(
     library: str,
     function: str,
@@ -175,4 +190,5 @@ MORE = (
     Adapter("torchdyn", _knows_torchdyn, _read_torchdyn),
     Adapter("torchdyn", _knows_problem, _read_problem),
     Adapter("torchode", _knows_torchode, _read_torchode),
+    Adapter("diffrax", _knows_diffrax, _read_diffrax),
 )

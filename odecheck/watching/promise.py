@@ -11,17 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from odecheck_reference import Bounded
+from odecheck_reference import Bounded, by_radau
 from odecheck_reference.by_adjoint import Answer
-from odecheck_reference.path import Path
 
 from odecheck.judge import Judgement, judge
 from odecheck.refinement import GRANTED as SAFETY
 
-from .field64 import Array, Field64
-from .truth import rk4
+from .field64 import Along, Array, Field64
+from .truth import radau, rk4
 
 ROUNDS = 2
+# steps for each time constant, and in all, that a direction is carried along by
+RESOLVED, MOST_STEPS = 2.0, 1000
 # Butcher's barriers: order → the least number of evaluations in one explicit step; others: one
 STAGES = {
     "dopri8": 11,
@@ -52,7 +53,9 @@ class Promise:
     errors: dict[str, float]
 
 
-def promise(f: Field64, along: Path, answer: Answer, *, forward: float, backward: float) -> Promise:
+def promise(
+    f: Field64, along: Along, answer: Answer, *, forward: float, backward: float, mesh: Array | None = None
+) -> Promise:
     """What is promised at the tolerances of the call.
 
     Args:
@@ -61,16 +64,22 @@ def promise(f: Field64, along: Path, answer: Answer, *, forward: float, backward
         answer: the truth, for the sizes that tolerances are relative to.
         forward: steps that the solver made.
         backward: steps of the backward solve.
+        mesh: of implicit steps, for a stiff field.
     """
     posed = f.call.posed
-    kappa = max(answer.growth, amplification(f, along, int(np.clip(forward, 8, 40))))
     rate, decaying = growth_rate(f, along)
+    if mesh is not None:
+        grown = by_radau.growth(f, mesh=mesh)
+    else:  # a step that is longer than a time constant makes a direction that decays grow
+        steps = max(np.clip(forward, 8, 40), RESOLVED * rate * abs(f.times[-1] - f.times[0]))
+        grown = amplification(f, along, int(min(steps, MOST_STEPS)))
+    kappa = max(answer.growth, grown)
     unit = kappa * (posed.atol + posed.rtol * float(np.abs(answer.solution).max()))
     errors = {"solution": forward * unit}
     if answer.y0 is not None and answer.t is not None:
         size = max([float(np.abs(x).max(initial=0.0)) for x in (answer.y0, *answer.theta.values())])
         own = kappa * (posed.atol + posed.rtol * size)
-        steps, slopes = forward + backward, _slopes(f, answer, forward)
+        steps, slopes = forward + backward, _slopes(f, _quick(f, forward, mesh), 1e-4 if mesh is None else 1e-7)
         counts = {"dL/dy0": answer.y0.size, "dL/dtheta": sum(x.size for x in answer.theta.values())}
         for name, count in counts.items():
             if count:
@@ -89,7 +98,7 @@ def kept(off: float, bar: float, promised: float) -> tuple[float, Judgement]:
     return used, judge(observed, expected, resolution=2 * SAFETY, scale=1.0)
 
 
-def amplification(f: Field64, along: Path, steps: int) -> float:
+def amplification(f: Field64, along: Along, steps: int) -> float:
     """κ: the largest growth of a tangent forwards or of an adjoint backwards that power iteration finds, at least 1."""
     grid = np.linspace(f.times[0], f.times[-1], steps + 1)
     draw = np.random.default_rng(0)
@@ -120,7 +129,7 @@ def _tangent(f: Field64, t: float, y: Array, v: Array) -> Array:
     return (f.f(t, y + h * v) - f.f(t, y - h * v)) / (2 * h)
 
 
-def growth_rate(f: Field64, along: Callable[[float], Array]) -> tuple[float, bool]:
+def growth_rate(f: Field64, along: Along) -> tuple[float, bool]:
     """The largest ‖(∂f/∂y)ᵀ v‖ at three times after a few rounds, and whether that direction decays."""
     draw, found, decaying = np.random.default_rng(1), 0.0, False
     forwards = 1.0 if f.times[-1] >= f.times[0] else -1.0
@@ -137,18 +146,26 @@ def growth_rate(f: Field64, along: Callable[[float], Array]) -> tuple[float, boo
     return found, decaying
 
 
-def _slopes(f: Field64, answer: Answer, forward: float) -> dict[str, float]:
+def _quick(f: Field64, forward: float, mesh: Array | None) -> Callable[[], Answer]:
+    """A quick answer of the field from where its start is."""
+    if mesh is not None:
+        return lambda: radau(f, mesh=mesh, parts=1)
+    steps = int(np.clip(max(len(f.times) - 1, forward), 8, 200))
+    return lambda: rk4(f, steps=steps)
+
+
+def _slopes(f: Field64, solve: Callable[[], Answer], move: float) -> dict[str, float]:
     """How much the gradients move, per length of a move of the start: ‖∂²L/∂y0²‖ and ‖∂²L/∂y0∂θ‖ by power iteration."""
-    steps, start = int(np.clip(max(len(f.times) - 1, forward), 8, 200)), f.start
-    length = 1e-4 * max(float(np.linalg.norm(start)), 1e-3 * np.sqrt(f.states))
+    start = f.start
+    length = move * max(float(np.linalg.norm(start)), 1e-3 * np.sqrt(f.states))
     v, out = np.random.default_rng(2).standard_normal(f.states), {"dL/dy0": 0.0, "dL/dtheta": 0.0}
-    base = rk4(f, steps=steps)
+    base = solve()
     assert base.y0 is not None
     try:
         for _ in range(ROUNDS):
             v = v / max(float(np.linalg.norm(v)), 1e-300)
             f.start = start + length * v
-            moved = rk4(f, steps=steps)
+            moved = solve()
             assert moved.y0 is not None
             theta = [np.linalg.norm(moved.theta[k] - base.theta[k]) for k in base.theta]
             v = (moved.y0 - base.y0) / length

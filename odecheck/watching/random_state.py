@@ -11,6 +11,12 @@ import torch
 from torch import Tensor
 
 
+def drawn_so_far() -> tuple[object, ...]:
+    """What tells whether somebody has drawn: the states of torch, Python and numpy, as values to compare."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - users' fields draw from it
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, np.asarray(keys).tobytes(), *rest
+
+
 @contextmanager
 def untouched(at: Tensor | None = None) -> Generator[None]:
     """Whatever is drawn inside is not missing outside. at: torch's state to begin with, by default that of now."""

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from odecheck.foreign import said
+
 from .call import Call
 from .random_state import untouched
 
@@ -22,7 +24,8 @@ class Repeat:
 
     solution: float64, by part of the state. y0, t: gradients of ⟨cotangent, y(ts)⟩, float64; theta: by name of the
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
-    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass.
+    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass. lengths: of
+    the steps that were tried in the forward solve, where the solver tells. raised: by the backward solve.
     """
 
     solution: list[Tensor]
@@ -35,6 +38,8 @@ class Repeat:
     rejected: int | None = None
     saved_bytes: int = 0
     backward_seconds: float = float("nan")
+    raised: str = ""
+    lengths: list[float] = field(default_factory=list)
 
     @property
     def has_gradients(self) -> bool:
@@ -47,6 +52,7 @@ class _Counter:
 
     def __init__(self) -> None:
         self.calls, self.steps, self.rejected, self.told = 0, 0, 0, False
+        self.lengths: list[float] = []
 
     def on(self, f: Any) -> Any:
         """The field, counted: the same module with a hook, or a function around a function."""
@@ -75,6 +81,7 @@ class _Counter:
 
         def on_step(*args: Any) -> None:
             self.told, self.steps = True, self.steps + 1
+            self.lengths += [abs(float(args[2]))] if len(args) > 2 else []
             if step is not None:
                 step(*args)
 
@@ -100,6 +107,7 @@ def posed_again(
 def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = True) -> Repeat:
     """Pose a solve again, and pull its cotangent back. Raises whatever the solver raises."""
     posed, counter = call.posed, _Counter()
+    own = dtype is None
     with posed_again(call, dtype) as (f, others, leaves), torch.set_grad_enabled(call.grad_mode):
         ask = gradients and call.cotangent is not None
         y0 = [_leaf(y, dtype, ask) for y in call.start]
@@ -107,15 +115,26 @@ def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = Tru
         if posed.function == "odeint_event":
             t = t[0]
         saved: dict[int, int] = {}
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x):
+        noting = torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x)
+        with noting, _autocast(call, own):
             got = posed.again(counter.on(f), posed.packed([y.view_as(y) for y in y0]), t, others)
         out = Repeat([y.detach().double() for y in got], forward=counter.calls, saved_bytes=sum(saved.values()))
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
+            out.lengths = counter.lengths
         if ask and any(y.requires_grad for y in got):
-            _pull_back(call, out, got, y0, t, leaves)
+            with _autocast(call, own and call.autocast_backward):
+                try:
+                    _pull_back(call, out, got, y0, t, leaves)
+                except AssertionError as error:  # torchdiffeq's, where a backward solve cannot go on
+                    out.raised = said(error)
             out.backward = counter.calls - out.forward
     return out
+
+
+def _autocast(call: Call, wanted: bool) -> torch.autocast:
+    """What stood around the solve in the step. Its cache would keep weights that are lent."""
+    return torch.autocast("cpu", call.autocast, wanted and call.autocast is not None, cache_enabled=False)
 
 
 def _leaf(x: Tensor, dtype: torch.dtype | None, ask: bool) -> Tensor:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from odecheck_reference import by_radau
 from odecheck_reference.by_adjoint import Answer
 from odecheck_reference.path import OutOfBudget
 
 from . import truth
 from .field64 import Array, Field64
+from .promise import growth_rate
 
 # a bar this much smaller than the error that it stands beside decides about it
 SHARP = 0.1
@@ -26,6 +28,12 @@ MANY_KINKS = 64
 NO_ANSWER = 0.3
 # evaluations granted to the first run of a family
 MOST = 6_000
+# so many time constants are made in implicit steps at once
+STIFF = 500.0
+# with more states, Jacobians are too dear
+MOST_IMPLICIT = 128
+# of the steps that are then halved, and how their family is called
+MESH_RTOL, IMPLICIT = 1e-4, "Radau IIA, implicit, steps halved"
 
 
 @dataclass
@@ -33,7 +41,7 @@ class Truth:
     """An answer with a bar for each of its numbers' groups, in their own units.
 
     family: how it was found. rtol: its tolerance, or the number of steps. bars: of "solution", "dL/dy0", "dL/dt" and
-    of each leaf. seconds: of the process. short: why it is no sharper, or nothing.
+    of each leaf. seconds: of the process. mesh: of an implicit family. short: why it is no sharper, or nothing.
     """
 
     answer: Answer
@@ -41,6 +49,7 @@ class Truth:
     rtol: float
     bars: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    mesh: Array | None = None
     short: str = ""
 
     @property
@@ -95,6 +104,9 @@ def settle(f: Field64, aims: Callable[[Truth], dict[str, float]], *, rtol: float
 
 def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: float, seconds: float) -> Truth:
     """By DOP853 at tolerances that fall by a hundred, with Adams formulas beside the last one."""
+    rate, decaying = growth_rate(f, lambda _: f.start)
+    if decaying and rate * abs(f.times[-1] - f.times[0]) > STIFF and (found := _implicit(f, aims)):
+        return found
     at = float(np.clip(rtol * 1e-2, 1e-10, 1e-6))
     start = time.process_time()
     f.deadline, f.most = start + 0.4 * seconds, f.evaluations + MOST
@@ -102,7 +114,7 @@ def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: floa
         before = truth.dop853(f, rtol=at)
     except OutOfBudget:
         f.deadline, f.most = start + seconds, float("inf")
-        return _halved(f, aims)
+        return _implicit(f, aims) or _halved(f, aims)
     f.deadline, f.most = start + seconds, float("inf")
     best: Truth | None = None
     while at > LAST_RTOL:
@@ -128,15 +140,43 @@ def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: floa
     return best
 
 
+def _implicit(f: Field64, aims: Callable[[Truth], dict[str, float]]) -> Truth | None:
+    """By Radau steps, of a field with few states that an explicit method is too short for; None where it fails."""
+    if f.states > MOST_IMPLICIT:
+        return None
+    try:
+        f.most = f.evaluations + MOST * (1 + f.states)
+        mesh = by_radau.mesh(f, rtol=MESH_RTOL)
+        f.most = float("inf")
+        found = _refined(f, lambda parts: truth.radau(f, mesh=mesh, parts=parts), 1, aims, IMPLICIT)
+        found.rtol, found.mesh = found.rtol * (len(mesh) - 1), mesh
+    except OutOfBudget:
+        return None
+    finally:
+        f.most = float("inf")
+    return found
+
+
 def _halved(f: Field64, aims: Callable[[Truth], dict[str, float]]) -> Truth:
     """By classical Runge-Kutta, its steps halved until the bar is sharp enough."""
-    steps = max(8, len(f.times) - 1)
-    before, best = truth.rk4(f, steps=steps), None
+    first = max(8, len(f.times) - 1)
+    return _refined(f, lambda steps: truth.rk4(f, steps=steps), first, aims, "RK4, steps halved")
+
+
+def _refined(
+    f: Field64,
+    solve: Callable[[int], Answer],
+    steps: int,
+    aims: Callable[[Truth], dict[str, float]],
+    family: str,
+) -> Truth:
+    """By steps that are halved until the bar is sharp enough. Raises OutOfBudget where there is none with a bar."""
+    before, best, first = solve(steps), None, steps
     fell: dict[str, float] = {}
     while True:
         steps *= 2
         try:
-            now = truth.rk4(f, steps=steps)
+            now = solve(steps)
         except OutOfBudget as reason:
             if best is None:
                 raise
@@ -145,8 +185,8 @@ def _halved(f: Field64, aims: Callable[[Truth], dict[str, float]]) -> Truth:
         gaps = _distances(now, before)
         # where gaps do not fall, what is left is not known to be smaller than the last one
         bars = {k: gap if gap <= fell.get(k, np.inf) / 1.5 else 3 * gap for k, gap in gaps.items()}
-        best, before, fell = Truth(now, "RK4, steps halved", steps, bars), now, gaps
-        if sharp_enough(aims, best) and steps > 16:
+        best, before, fell = Truth(now, family, steps, bars), now, gaps
+        if sharp_enough(aims, best) and steps > 2 * first:
             return best
 
 

@@ -146,6 +146,8 @@ def _number(x: Any) -> float:
 
 def name_of(field: Any) -> str:
     """What to call a field in a table."""
+    if field is None:
+        return "?"
     if isinstance(field, functools.partial):
         return name_of(field.func)
     if isinstance(field, types.MethodType):

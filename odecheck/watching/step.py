@@ -14,7 +14,7 @@ import torch
 from odecheck.compat import is_transforming
 from odecheck.foreign import said
 
-from .call import Call, kept, listen_backward
+from .call import Call, kept, listen_backward, not_understood
 from .held import Memo
 from .interception import intercepted, known_globals
 from .solver_calls import Adapter, arguments
@@ -137,9 +137,15 @@ class Step:
         try:
             if _inside_a_transform():
                 return None, None
-            posed, how = adapter.read(original, function, arguments(original, args, kwargs))
-        except Exception:  # not a call of the form that is known
+            given = arguments(original, args, kwargs)
+        except Exception:  # a wrong call: what it raises is the user's
             return None, None
+        try:
+            posed, how = adapter.read(original, function, given)
+        except Exception as error:
+            call = not_understood(len(self.calls), adapter.library, function.__name__, error)
+            self.calls.append(call)
+            return call, given if "adjoint_params" in given else None  # a generator of them may be used up
         try:
             with torch.no_grad():
                 call = kept(len(self.calls), posed, self._memo)

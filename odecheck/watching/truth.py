@@ -1,7 +1,8 @@
 """What a solve of a training step should have given, in float64: solution, and gradients of ⟨cotangent, y(ts)⟩.
 
-The families of `odecheck_reference.by_adjoint`, and one more:
+The families of `odecheck_reference.by_adjoint`, with the cotangents of a call, and one more:
 
+- radau: implicit steps, for a stiff field with few states;
 - rk4: classical Runge-Kutta of a given number of steps, and the exact derivative of these very steps. For a field with
   kinks, where methods of high order take as many steps as there are kinks.
 """
@@ -12,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from odecheck_reference import by_adjoint
+from odecheck_reference import by_adjoint, by_radau
 from odecheck_reference.by_adjoint import Answer, carried_back
 from odecheck_reference.path import OutOfBudget, Path
 from torch import Tensor
@@ -42,6 +43,11 @@ def dop853(f: Field64, *, rtol: float) -> Answer:
 def adams(f: Field64, along: Path, *, rtol: float) -> Answer:
     """By VODE's Adams formulas; the solution that the adjoint runs along is `along`. Raises OutOfBudget."""
     return by_adjoint.adams(f, _given(f), along, rtol=rtol)
+
+
+def radau(f: Field64, *, mesh: Array, parts: int) -> Answer:
+    """By Radau steps on a mesh, each in parts, and the exact derivative of these steps. Raises OutOfBudget."""
+    return by_radau.radau(f, _given(f), mesh=mesh, parts=parts)
 
 
 def rk4(f: Field64, *, steps: int) -> Answer:

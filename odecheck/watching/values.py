@@ -7,16 +7,19 @@ solution, in a direction of everything at once; where that disagrees, each tenso
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from odecheck_reference.path import Path
 from torch import Tensor
 
-from .field64 import Array, Field64
+from .field64 import Along, Array, Field64
 
 POINTS = 6
+# times at which the graph is looked at for other branches: one that lasts longer than 1/LOOKS of the way is seen
+LOOKS, BRANCHES = 96, 4
 STEPS = 10.0 ** -np.arange(1, 9)
 # a mismatch is one beyond this many times what differences leave uncertain, and beyond this part of its terms
 SURE, SMALL = 10.0, 1e-6
@@ -44,7 +47,7 @@ class _Point:
     own_backward: str
 
 
-def lies(f: Field64, along: Path, *, in_time: bool, seed: int = 0) -> list[Lie]:
+def lies(f: Field64, along: Along, *, in_time: bool, seed: int = 0) -> list[Lie]:
     """Where autograd and differences disagree, the worst three names; nothing for a right field.
 
     Args:
@@ -55,20 +58,42 @@ def lies(f: Field64, along: Path, *, in_time: bool, seed: int = 0) -> list[Lie]:
     """
     draw = torch.Generator().manual_seed(seed)
     found: list[dict[str, Lie]] = []
-    for i in range(POINTS):
-        share = (i + float(torch.rand((), generator=draw))) / POINTS
-        t = float(f.times[0] + (f.times[-1] - f.times[0]) * share)
+    shares = [(i + float(torch.rand((), generator=draw))) / POINTS for i in range(POINTS)]
+    for i, t in enumerate(_beside_branches(f, along, [f.at(share) for share in shares])):
         point = _point(f, t, along(t), draw, in_time, beside=i % 2 == 1)
         if point is not None and _wrong(f, point, list(point.ask)) is not None:
             alone = {name: lie for name in point.ask if (lie := _wrong(f, point, [name])) is not None}
             found.append(alone)
-    if len(found) < 2:  # a kink looks like a lie at one point, and not at another
+    if len(found) < 2:  # a kink looks like a lie at one point, and not at another; a branch is asked twice
         return []
     names = [n for n in dict.fromkeys(n for alone in found for n in alone) if sum(n in alone for alone in found) > 1]
     worst = [
         max((alone[n] for alone in found if n in alone), key=lambda lie: abs(lie.measured - lie.said)) for n in names
     ]
     return sorted(worst, key=lambda lie: -abs(lie.measured - lie.said))[:3]
+
+
+def _beside_branches(f: Field64, along: Along, times: list[float]) -> list[float]:
+    """These times, and two of each branch of the field without two of them: of an `if t < ...` with a detach."""
+    met = Counter(_branch(f, t, along(t)) for t in times)
+    others: dict[tuple[str, ...], list[float]] = {}
+    for i in range(LOOKS):
+        t = f.at((i + 0.5) / LOOKS)
+        shape = _branch(f, t, along(t))
+        if met[shape] < 2:
+            others.setdefault(shape, []).append(t)
+    return times + [t for at in list(others.values())[:BRANCHES] for t in (at if len(at) == 1 else (at[0], at[-1]))]
+
+
+def _branch(f: Field64, t: float, y: Array) -> tuple[str, ...]:
+    """The operations of the field's graph: two branches of the code have different ones."""
+    with torch.enable_grad():
+        parts = [x.requires_grad_() for x in f.parts(torch.from_numpy(np.array(y)))]
+        out = f.value(torch.tensor(t, dtype=torch.float64), [x.view_as(x) for x in parts])
+    nodes = _nodes(out)
+    reached = {id(getattr(node, "variable", None)) for node in nodes}
+    ends = [str(i) for i, x in enumerate((*parts, *f.leaves.values())) if id(x) in reached]
+    return (*sorted(node.name() for node in nodes), *ends)
 
 
 def _point(f: Field64, t: float, y: Array, draw: torch.Generator, in_time: bool, *, beside: bool) -> _Point | None:
@@ -137,13 +162,17 @@ def _at(f: Field64, point: _Point, names: list[str], h: float) -> float:
 
 def _own_backwards(out: Tensor) -> str:
     """The autograd functions that the field brings along."""
-    seen, todo, names = set(), [out.grad_fn], set()
+    own = (node for node in _nodes(out) if isinstance(node, torch.autograd.function.BackwardCFunction))
+    return ", ".join(sorted({type(node).__name__.removesuffix("Backward") for node in own}))
+
+
+def _nodes(out: Tensor) -> list[Any]:
+    """The graph behind a value, no more than 10,000 nodes of it."""
+    seen: dict[Any, None] = {}
+    todo: list[Any] = [out.grad_fn]
     while todo and len(seen) < 10_000:
         node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            names.add(type(node).__name__.removesuffix("Backward"))
-        todo += [n for n, _ in node.next_functions]
-    return ", ".join(sorted(names))
+        if node is not None and node not in seen:
+            seen[node] = None
+            todo += [n for n, _ in node.next_functions]
+    return list(seen)

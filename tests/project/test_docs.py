@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -26,21 +28,35 @@ DOCTESTS = sorted(
 )
 
 
+def shape(text):
+    """What is printed without its numbers, the place of a call and the widths of columns."""
+    text = re.sub(r"[\w.]+\.(py|md)(, a block)?:\d+", "FILE", text)
+    text = re.sub(r"\d[\d.]*(e[-+]\d+)?( [kM]?B\b)?", "#", text)
+    return re.sub(r"-+", "-", text).split()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
-    """python runs here, the blocks of a page in one namespace; title="file" saves it instead; bash runs in a shell."""
+    """python runs here, the blocks of a page in one namespace; title="file" saves it instead; bash runs in a shell.
+
+    text is what the python before it has printed, with other numbers.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     known = set(sys.modules)
     names: dict[str, object] = {"__name__": page}
-    tools = Path(sys.executable).parent
+    printed, tools = StringIO(), Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     for language, info, body in FENCE.findall((DOCS / page).read_text()):
         title, status = re.search(r'title="([^"]+)"', info), re.search(r"exit=(\d+)", info)
         if title:
             (tmp_path / title[1]).write_text(body)
         elif language == "python":
-            exec(compile(body, f"{page}, a block", "exec"), names)
+            printed = StringIO()
+            with redirect_stdout(printed):
+                exec(compile(body, f"{page}, a block", "exec"), names)
+        elif language == "text":
+            assert shape(body) == shape(printed.getvalue())
         else:
             assert language == "bash", f"{page}: a block of {language} is not run by anybody"
             done = subprocess.run(["bash", "-euc", body], env=environment, capture_output=True, text=True, timeout=600)

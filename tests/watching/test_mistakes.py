@@ -9,12 +9,20 @@ import torch
 
 from odecheck.watching.step import watch
 
-from . import mistakes_of_values
+from . import mistakes_of_values, more_mistakes
 from .mistakes import MISTAKES
 
-assert mistakes_of_values.__doc__
+assert mistakes_of_values.__doc__ and more_mistakes.__doc__
 
-NOTES = {"backward is dear", "loss sees one time", "no gradient", "coarse steps", "gradient below atol"}
+NOTES = {
+    "backward is dear",
+    "loss sees one time",
+    "no gradient",
+    "coarse steps",
+    "gradient below atol",
+    "batch norm in training mode",
+    "loose tolerance",
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -1,0 +1,110 @@
+"""Solves that are unusual: judged as the user runs them, or refused in words, and never an exception of ours."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchdiffeq import odeint, odeint_adjoint
+
+from odecheck.watching.step import watch
+
+from .mistakes import UNIT, Dense, trained
+from .steps import stepped
+
+T = torch.tensor(UNIT)
+
+
+@pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
+def test_under_autocast_the_solve_is_posed_again_as_it_was(solve):
+    """The step's own gradients are in bfloat16's precision, and the row's are these; the rounding is said as a note."""
+    torch.manual_seed(0)
+    field, y0 = Dense(), torch.randn(4, 3)
+
+    def run():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = solve(field, y0, T, rtol=1e-2, atol=1e-2)[-1].square().mean()
+        loss.backward()
+        return [p.grad for p in field.parameters() if p.grad is not None]
+
+    expected = [g.clone() for g in run()]
+    field.zero_grad()
+    with watch() as step:
+        got = run()
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+    assert step.findings == []
+    assert [note.kind for note in step.rows[0].notes if note.kind == "half precision"]
+    assert step.rows[0].quantities["dL/dtheta"].error > 1e-4  # bfloat16's, and not float32's 1e-6
+    assert step.rows[0].verdict == "holds", str(step)
+
+
+def test_bfloat16_that_hurts_is_a_finding():
+    def make():
+        field = Dense().bfloat16()
+        for p in field.parameters():
+            p.data.mul_(4)
+        return trained(field, torch.randn(4, 3).bfloat16(), solve=odeint, rtol=1e-5, atol=1e-5, times=(0.0, 3.0))
+
+    assert [f.kind for f in stepped(make).rows[0].findings] == ["half precision"]
+
+
+@pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
+def test_an_evaluation_without_gradients_has_its_solution_judged(solve):
+    def run():
+        with torch.no_grad():
+            solve(Dense(), torch.randn(4, 3), T, rtol=1e-5, atol=1e-6)
+
+    row = stepped(lambda: run).rows[0]
+    assert list(row.quantities) == ["solution"] and row.verdict == "holds"
+    assert [note.kind for note in row.notes] == ["no gradient"]
+
+
+def test_a_gradient_with_a_graph_of_its_own_is_judged():
+    def make():
+        field, y0 = Dense(), torch.randn(4, 3, requires_grad=True)
+
+        def run():
+            y = odeint(field, y0, T, rtol=1e-5, atol=1e-6)[-1]
+            (g,) = torch.autograd.grad(y.square().sum(), y0, create_graph=True)
+            (g.square().sum() + y.sum()).backward()
+
+        return run
+
+    step = stepped(make)
+    assert step.findings == [] and step.rows[0].verdict == "holds"
+    assert {"dL/dy0", "dL/dtheta"} <= set(step.rows[0].quantities)
+
+
+@pytest.mark.parametrize(
+    ("y0", "words"), [(torch.ones(2, dtype=torch.int64), "y.double()"), (torch.ones(2) + 0j, "torch.view_as_real(y)")]
+)
+def test_a_state_of_other_numbers_is_refused_in_words(y0, words):
+    with watch() as step:
+        odeint(lambda t, y: y * 0, y0, torch.tensor(UNIT), method="euler")
+    assert words in step.rows[0].reason
+    assert [record.verdict for record in step.check()] == ["inconclusive", "inconclusive"]
+
+
+def test_a_call_that_is_not_understood_is_a_row():
+    torchode = pytest.importorskip("torchode")
+    net = nn.Linear(3, 3)
+    term = torchode.ODETerm(lambda t, y: net(y))
+    solver = torchode.AutoDiffAdjoint(torchode.Dopri5(term=term), torchode.IntegralController(1e-5, 1e-5, term=term))
+    problem = torchode.InitialValueProblem(y0=torch.ones(2, 3), t_start=torch.zeros(2), t_end=torch.ones(2))
+    with watch() as step:
+        solver.solve(problem).ys.sum().backward()
+    assert "not understood" in step.rows[0].reason and "t_eval" in step.rows[0].reason
+    assert "torchode" in str(step.check()[0]) and "not judged" in str(step)
+
+
+def test_a_solve_of_diffrax_is_a_row_that_says_what_to_type():
+    diffrax, jax = pytest.importorskip("diffrax"), pytest.importorskip("jax")
+
+    def loss(rate):
+        term = diffrax.ODETerm(lambda t, y, args: -args * y)
+        return diffrax.diffeqsolve(term, diffrax.Euler(), 0.0, 1.0, 0.5, 1.0, args=rate).ys[-1]
+
+    with watch() as step:
+        value, slope = jax.value_and_grad(loss)(0.5)
+    assert (float(value), float(slope)) == (0.5625, -0.75)
+    assert "odecheck verify" in step.rows[0].reason and step.rows[0].verdict == "inconclusive"
