@@ -143,7 +143,7 @@ def _forward(problem: Start, t: Tensor, dy0: Leaves, dp: Leaves, moving: tuple[i
 def _backward(problem: Start, t: Tensor, y, dy, cotangents, dcotangents, dp: Leaves, moving: tuple[int, ...]):
     """Solve (y, a, ẏ, ȧ) from each observation to the one before, adding what the loss asks of each."""
     flow, n, p = problem.flow, len(problem.y0), problem.inputs
-    unit = [t.new_ones(()) for _ in flow.field.quadratures]  # the running cost enters L with weight one
+    unit = [y[0].new_ones(()) for _ in flow.field.quadratures]  # the running cost enters L with weight one
     adjoint = Adjoint(flow.field, p, problem.wanted)
     field = Tangent(adjoint, tuple(len(unit) + i for i in moving))
     a, da = [c[-1] for c in cotangents], [c[-1] for c in dcotangents]
