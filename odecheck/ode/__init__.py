@@ -39,8 +39,8 @@ def odeint(
     """Solve y' = field(t, y), y(t[0]) = y0, with derivatives of every order that are solves themselves.
 
     The arguments are those of `torchdiffeq.odeint_adjoint` and two more, and torchdiffeq does the stepping. Reverse
-    and forward mode, torch.func's transforms and their compositions work in y0, t and the parameters. The memory needed does
-    not depend on the number of steps. Derivatives are those of the flow: they differ from the derivatives of the
+    and forward mode, torch.func's transforms and their compositions work in y0, t and the parameters. The memory needed
+    does not depend on the number of steps. Derivatives are those of the flow: they differ from the derivatives of the
     solver's steps by an error of the size of the tolerance.
 
     Steps end on the requested times, so that no result is interpolated.

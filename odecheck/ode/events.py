@@ -78,7 +78,7 @@ class _EventTime(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if torch.is_grad_enabled():  # by create_graph=True
             raise NotImplementedError(
-                "the time of an event has first derivatives alone: leave create_graph=True out, or solve to a fixed time"
+                "the time of an event has first derivatives alone: leave create_graph=True out, or solve to a fixed one"
             )
         when, *ends = (x.detach().requires_grad_() for x in ctx.saved_tensors)
         with torch.enable_grad():
