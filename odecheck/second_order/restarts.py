@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -41,11 +42,12 @@ def with_restarts(problem: Start, t: Tensor, y: Leaves) -> tuple[Tensor, list[in
     every = list(range(len(t)))
     if flow.backward.method not in ADAPTIVE or h is None:
         return t, every
-    counts = [max(1, math.ceil(float(abs(b - a)) / (2 * h))) for a, b in zip(t[:-1], t[1:], strict=True)]
+    pairs = list(pairwise(t))
+    counts = [max(1, math.ceil(float(abs(b - a)) / (2 * h))) for a, b in pairs]
     if max(counts) == 1 or _comes_back(problem, t, y, STEPS * max(counts) + 20):
         return t, every
     pieces, where = [t[:1]], [0]
-    for a, b, count in zip(t[:-1], t[1:], counts, strict=True):
+    for (a, b), count in zip(pairs, counts, strict=True):
         pieces.append(a + (b - a) * torch.arange(1, count + 1, dtype=t.dtype, device=t.device) / count)
         pieces[-1][-1] = b
         where.append(where[-1] + count)
