@@ -21,6 +21,7 @@ from .record import Record as Record
 from .runner.own_fields import module_pairs as module_pairs
 from .runner.presets import problems as problems
 from .runner.presets import subjects as subjects
+from .runner.records import Records as Records
 from .runner.run import check as check
 from .runner.targets import pairs as pairs
 from .solvers import Adaptive as Adaptive

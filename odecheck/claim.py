@@ -65,6 +65,7 @@ class Family:
             Empty: the family is no paper's, and has no rows in the ledger.
         speaks_of: What a subject has to have for it: a solution, first or second derivatives.
         alone: Why its claims are kept although general claims refute what they refute, or empty.
+        page: Of the documentation, which has a section for each of its claims that are of the papers, or empty.
 
     Raises:
         ValueError: An id that is not of letters and digits, or an empty title.
@@ -77,6 +78,7 @@ class Family:
     drawn: tuple[str, ...] = ()
     speaks_of: Kind = "derivatives"
     alone: str = ""
+    page: str = ""
 
     def __post_init__(self) -> None:
         if not self.id.isalnum() or not self.title.strip():
@@ -99,6 +101,7 @@ def family(
     drawn: Sequence[str] = (),
     speaks_of: Kind = "derivatives",
     alone: str = "",
+    page: str = "",
 ) -> Family:
     """Declare a family of claims.
 
@@ -110,6 +113,7 @@ def family(
         drawn: Patterns of the names of drawn problems on which the ledger judges it.
         speaks_of: What a subject has to have for it.
         alone: Why its claims are kept although general claims refute what they refute, or empty.
+        page: Of the documentation, which has a section for each of its claims that are of the papers, or empty.
 
     Returns:
         The family, which is also in `FAMILIES`.
@@ -117,7 +121,7 @@ def family(
     Raises:
         ValueError: Another family has this id, or its id or title is none.
     """
-    made = Family(id, title, order, topic, tuple(drawn), speaks_of, alone)
+    made = Family(id, title, order, topic, tuple(drawn), speaks_of, alone, page)
     if FAMILIES.setdefault(id, made) != made:
         raise ValueError(
             f"there are two families of claims {id!r}: {FAMILIES[id].title!r} and {title!r}. Give one another id."
@@ -182,6 +186,11 @@ class Claim:
         return " ".join((inspect.getdoc(self.statement) or "").split("\n\n")[0].split())
 
     @property
+    def title(self) -> str:
+        """What it is about, in a few words: the name of the function that states it."""
+        return self.function.replace("_", " ").strip()
+
+    @property
     def function(self) -> str:
         """The name of the function that states it."""
         return self.statement.__name__
@@ -210,6 +219,18 @@ def family_of(id: str) -> Family:
             f'Declare one before it: family({begin!r}, title="what its claims are about")'
         )
     return FAMILIES[begin]
+
+
+def loosely(id: str) -> str:
+    """An id as people type it: NODE2, node-2 and "Node 2" are the same.
+
+    Args:
+        id: As it was typed.
+
+    Returns:
+        What is the same for all of these, and for no two claims.
+    """
+    return "".join(c for c in id.upper() if c not in " -_")
 
 
 def reading_order(id: str) -> tuple[int, str, tuple[int, ...]]:

@@ -18,6 +18,8 @@ from .commands.claims import claims
 from .commands.common import INTERRUPTED, say
 from .commands.conformance import conformance
 from .commands.cost import cost
+from .commands.doctor import doctor
+from .commands.explain import explain
 from .commands.regressions import regressions
 from .commands.report import report
 from .commands.reproduce import reproduce
@@ -32,23 +34,21 @@ from .commands.watch import watch
 REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 # seconds after a Ctrl-C in which another one is the same
 PATIENCE = 5.0
-COMMANDS = (
-    verify,
-    watch,
-    claims,
-    show,
-    reproduce,
-    report,
-    conformance,
-    tasks,
-    train,
-    cost,
-    bench,
-    regressions,
-    selftest,
-)
+# panel of the help → its commands
+PANELS = {
+    "Verify": (verify, watch, show, explain, claims, report),
+    "Conformance": (conformance, reproduce),
+    "Cost": (cost, bench, regressions),
+    "Train": (tasks, train),
+    "Develop": (selftest, doctor),
+}
+COMMANDS = tuple(command for several in PANELS.values() for command in several)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def main() -> None:
@@ -126,10 +126,12 @@ def odecheck(
     odecheck verify my_model.py:subjects    yours
     odecheck watch train.py                 the solves of a training script
     odecheck claims                         what is claimed, with sources
+    odecheck explain NODE-2                 a claim: formula, source, what it refutes
     odecheck show NODE-2                    the whole story of a verdict
     odecheck report                         a page that people read
     """
 
 
-for _command in COMMANDS:
-    app.command(context_settings=getattr(_command, "context_settings", None))(_command)
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel, context_settings=getattr(_command, "context_settings", None))(_command)

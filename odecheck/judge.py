@@ -23,8 +23,8 @@ ADVICE = {
     "promised": "a tighter tolerance: what this one promises is as large as what is right",
     "absolute tolerance above the state": "an absolute tolerance that is far below the state: "
     "Adaptive(..., atol=...), or a state in other units",
-    "at rest in zero": "a start away from zero, where the solution moves: at rest in zero no tolerance asks anything of "
-    "the steps, on which derivatives depend",
+    "at rest in zero": "a start away from zero, where the solution moves: at rest in zero no tolerance asks anything "
+    "of the steps, on which derivatives depend",
     "a finer rung that raised": "a tolerance or a step that can be refined twice: begin with a looser one, or with a "
     "shorter interval",
     "not yet asymptotic": "shorter steps or a shorter interval: a ladder of errors further down, where it is a power",

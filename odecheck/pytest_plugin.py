@@ -9,13 +9,16 @@ Nothing of torch is imported until a test asks for a record.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
+
+from .runner.tiers import Tier
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
@@ -25,9 +28,17 @@ if TYPE_CHECKING:
     from .runner.case import Case
     from .subject import Subject
 
-TIERS = ("quick", "full")
+TIERS = tuple(map(str, Tier))
 PROFILES = ("dev", "ci", "deep")
 PREFIX = "odecheck."
+# what no expression of -k may hold, names of settings before their values, and characters of one part of an id
+UNNAMED, SETTING, MOST = re.compile(r"[^\w.+]+", re.ASCII), re.compile(r"\b\w+="), 60
+# verdicts of which no test case of its own is written into JUnit XML
+SILENT = ("not applicable", "unsupported")
+
+
+# what was refused → the test that says so in full
+REFUSALS = pytest.StashKey[dict[str, str]]()
 
 
 def parametrize(
@@ -120,7 +131,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tier = _option(metafunc.config, "tier", TIERS) or "quick"
     units = plan(mark.kwargs["subjects"], mark.kwargs["problems"], claims, tier=tier)
     found = [case for unit in units for case in unit.cases]
-    metafunc.parametrize("record", [pytest.param(c, id=c.name, marks=_marks(c)) for c in found], indirect=True)
+    metafunc.parametrize("record", [pytest.param(c, id=_id(c), marks=_marks(c)) for c in found], indirect=True)
+
+
+def _id(case: Case) -> str:
+    """Short, and of characters that `-k` takes: NODE-2-pendulum-dopri5-1e-08-torchdiffeq-adjoint."""
+    parts = (case.problem.name, case.subject.name)
+    return "-".join([case.claim.id, *(UNNAMED.sub("-", SETTING.sub("", part)).strip("-")[:MOST] for part in parts)])
 
 
 def _marks(case: Case) -> list[pytest.MarkDecorator]:
@@ -144,10 +161,17 @@ def record(request: pytest.FixtureRequest) -> Record:
     case = getattr(request, "param", None)
     if case is None:
         raise pytest.UsageError("the fixture `record` needs @odecheck.parametrize(subjects, ...) on the test")
+    from .errors import BadInput
     from .judge import Verdict
     from .runner.validation import validate
 
-    validate(case.subject, case.problem)
+    refusal = ""
+    try:
+        validate(case.subject, case.problem)
+    except BadInput as refused:
+        refusal = str(refused)
+    if refusal:  # said outside of the exception, which would be shown as well
+        _say_once(request, case, refusal)
     made: Record = case.run()
     known = case.subject.expected_failures.get(case.claim.id)
     # properties reach JUnit and, under xdist, the process that reports; a section is shown when the test fails
@@ -160,6 +184,18 @@ def record(request: pytest.FixtureRequest) -> Record:
     if made.verdict is Verdict.REFUTED and made.expected_verdict == Verdict.REFUTED and not made.ok and not known:
         raise WrongResidual(str(made))  # of another kind than what the mark xfail expects
     return made
+
+
+def _say_once(request: pytest.FixtureRequest, case: Case, refusal: str) -> NoReturn:
+    """End the test with a refusal in words, without a traceback of this package; in full for its first test alone."""
+    from .foreign import for_terminal
+
+    seen = request.config.stash.setdefault(REFUSALS, {})
+    here = request.node.nodeid
+    told = f"odecheck: {refusal}\n  subject: {case.subject.name}\n  problem: {case.problem.name}"
+    if (first := seen.setdefault(refusal, here)) != here:
+        told = f"odecheck: {case.subject.name} is refused, as {first} says"
+    pytest.fail(for_terminal(told), pytrace=False)
 
 
 def _warn_of_undecided(records: Iterable[Record]) -> None:
@@ -223,6 +259,16 @@ class _Collector:
 
         rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
         write_json(file, rows, {"tier": _option(self.config, "tier") or "quick"})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None]:
+        """When pytest has written its JUnit XML."""
+        yield
+        file = self.config.getoption("xmlpath", None)
+        if file and self.rows and not hasattr(self.config, "workerinput"):
+            from .records.junit import fold
+
+            fold(file, PREFIX, SILENT)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.rows:

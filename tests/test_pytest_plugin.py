@@ -144,6 +144,29 @@ def test_verdicts_become_outcomes(pytester, inner):
     assert float(properties["odecheck.resolved"] or "nan") < 1e-4
 
 
+def test_ids_are_short_and_k_can_name_them(pytester, inner):
+    pytester.makepyfile(DECAY + EXAMPLE)
+    result = inner("-p", "no:cacheprovider", "-v", "-k", "NODE-2-decay-MyField-dopri5-1e-07-torchdiffeq-adjoint")
+    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
+
+
+def test_a_refused_model_is_one_message_without_our_source(pytester, inner):
+    pytester.makepyfile(MANY)
+    said = "\n".join(inner("-p", "no:cacheprovider", "-k", "few").outlines)
+    assert said.count("what to type") == 1 and "is refused, as " in said
+    assert "runner/validation.py" not in said and "def record(" not in said
+
+
+def test_junit_says_once_what_does_not_apply(pytester, inner):
+    pytester.makepyfile(MANY)
+    inner("-p", "no:cacheprovider", "--junitxml", "junit.xml")
+    suite = ElementTree.parse(pytester.path / "junit.xml").getroot()[0]
+    told = {name: int(suite.get(name) or 0) for name in ("tests", "failures", "errors", "skipped")}
+    assert told == {"tests": 8, "failures": 3, "errors": 2, "skipped": 2} and len(suite.findall("testcase")) == 8
+    skipped = [one.get("message") for one in suite.iter("skipped")]
+    assert any("5 cases of 1 claims do not apply or are not supported: SOL-3" in str(one) for one in skipped)
+
+
 def test_the_same_under_xdist(pytester):
     pytest.importorskip("xdist")
     pytester.makepyfile(MANY)

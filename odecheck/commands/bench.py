@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import platform
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import INTERRUPTED, Progress, needs_to_write, refuse, say
+from odecheck.runner.progress import Progress
+
+from .common import INTERRUPTED, needs_to_write, refuse, say
+from .options import choice, none_ignored
 
 if TYPE_CHECKING:
     from odecheck.bench import Suite
 
 CONFIG = Path("asv_bench/asv.conf.json")
 QUICK = "Quick"
+# what is of no use to the GPU suite
+OF_COMMITS = ("commits", "config", "machine", "select", "at_most", "again", "mode", "constraint")
+
+
+class Mode(StrEnum):
+    """Which environment a commit is run in."""
+
+    HERE = "here"
+    ASV = "asv"
 
 
 def bench(
+    context: typer.Context,
     commits: Annotated[str, typer.Argument(metavar="RANGE", help="A..B with A, or one commit.")] = "HEAD",
     config: Annotated[Path, typer.Option(metavar="FILE", help="asv.conf.json of the suite.")] = CONFIG,
     machine: Annotated[str, typer.Option(help="A fixed name for this machine.")] = platform.node() or "machine",
@@ -25,7 +39,9 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Only the quick subset, the classes named Quick….")] = False,
     at_most: Annotated[int, typer.Option(metavar="N", min=0, help="At most N commits, evenly spaced; 0: all.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Run what was run before as well.")] = False,
-    mode: Annotated[str, typer.Option(help="here: with this environment; asv: with asv's environments.")] = "here",
+    mode: Annotated[
+        str, choice("--mode", of=Mode, what="mode", help="here: this environment; asv: asv's environments.")
+    ] = "here",
     gpu: Annotated[
         Path | None, typer.Option("--gpu", metavar="DIR", help="The GPU suite: gpu.md and gpu.parquet.")
     ] = None,
@@ -49,6 +65,7 @@ def bench(
 
     if gpu is not None:
         try:
+            none_ignored(context, OF_COMMITS, "the GPU suite is of this checkout", "--gpu DIR, perhaps with --quick")
             gpu_suite(gpu, quick)
         except BadInput as refused:
             refuse(refused)
@@ -59,11 +76,13 @@ def bench(
     pattern = select or (QUICK if quick else "")
     try:
         suite = Suite.load(config)
-        if mode not in ("here", "asv"):
-            raise BadInput(f"there is no mode {mode!r}", "a misspelt name", "--mode here or --mode asv")
+        if select and quick:
+            none_ignored(context, ["quick"], "--select says which benchmarks", "--select or --quick")
         if mode == "asv":
+            none_ignored(context, ["at_most", "again"], "--mode asv leaves both to asv", "the same without it")
             span = commits if ".." in commits else f"{commits}^!"
             raise typer.Exit(run_asv(suite, span, machine=machine, bench=pattern, constraint=constraint))
+        none_ignored(context, ["constraint"], "--mode here installs nothing", "--mode asv with it, or none")
         found = suite.commits(commits, at_most or None)
         changed = suite.uncommitted()
         if changed:

@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from .common import INTERRUPTED, MOST_WORKERS, cores, needs_to_write, refuse, say
+from .explain import explain
 
 
 def claims(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CLAIM", help="Only these, as odecheck explain takes and tells them; none: all."),
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Judge them on drawn problems: the ledger.")] = False,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --verify: write ledger.md and ledger.json there.")
@@ -27,6 +32,7 @@ def claims(
 
     \b
     odecheck claims
+    odecheck claims NODE-2
     odecheck claims --verify --write reports
     """
     from odecheck.claims import EVERY
@@ -38,6 +44,12 @@ def claims(
                 raise BadInput(
                     f"{option} needs --verify", "a list of claims needs neither", f"--verify {option} {given}"
                 )
+        if names and verify:
+            raise BadInput(
+                f"{' '.join(names)} would be ignored: the ledger has all claims of the papers",
+                "a claim that was meant to be judged on its own",
+                f"odecheck verify --claim {','.join(names)}, or odecheck claims --verify",
+            )
         needs_to_write(write, "--write")
     except BadInput as refused:
         refuse(refused)
@@ -56,6 +68,9 @@ def claims(
             ledger.write(rows, write)
         raise typer.Exit(exit_status(rows))
 
+    if names:
+        explain(names)
+        return
     for one in EVERY:
         say(f"{one.id:<9}{one.text}")
         say(f"{'':9}source: {one.source}")

@@ -10,14 +10,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from odecheck.foreign import for_terminal, literal, one_line
-
-if TYPE_CHECKING:
-    from odecheck.record import Record
+from odecheck.foreign import for_terminal, literal
 
 RUNS = Path("runs")
 INTERRUPTED = 130
@@ -190,30 +187,3 @@ def named(**texts: str) -> str:
     """The names that were asked for, in words: a problem with 'xyz' in its name."""
     asked = [f"a {what} with {literal(text)} in its name" for what, text in texts.items() if text]
     return " and ".join(asked) or "anything in it"
-
-
-class Progress:
-    """A bar on the terminal, and nothing where there is none."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.bar.add_task("", total=total)
-
-    def __call__(self, record: Record) -> None:
-        """One more record is there."""
-        self.step(f"{record.claim} {record.problem}")
-
-    def step(self, description: str, advance: int = 1) -> None:
-        """One more is done, or several."""
-        self.bar.update(self.task, advance=advance, description=one_line(description, 60))
-
-    def __enter__(self) -> None:
-        self.bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()

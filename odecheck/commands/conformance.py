@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Progress, Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
+from odecheck.runner.progress import Progress
+
+from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
+from .look import console, following, verdict
+from .options import Claims
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -20,21 +26,14 @@ PEERS = 'pip install "odecheck[peers]"'
 if TYPE_CHECKING:
     from odecheck.conformance.libraries import Version
     from odecheck.conformance.matrix import Row
+    from odecheck.records.summary import Headline
 
 
 def conformance(
     libraries: Annotated[
         list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
     ] = None,
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--claim",
-            "--claims",
-            metavar="CLAIMS",
-            help="Only these: an id, 'DER-*', a family or topic; may be repeated.",
-        ),
-    ] = None,
+    claim: Claims = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
@@ -134,6 +133,10 @@ def _report(rows: list[Row], folder: Path) -> None:
     from odecheck.records.summary import UNDECIDED
 
     news = unexpected(rows)
+    undecided = [row for row in rows if row.verdict == Verdict.INCONCLUSIVE]
+    wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
+    out, found = console(), _headline(rows, news, undecided)
+    verdict(out, found)
     for row in (row for row in news if row.claim):
         known = f"\n  known to fail: {row.expected_failure}" if row.expected_failure else ""
         say(
@@ -144,7 +147,6 @@ def _report(rows: list[Row], folder: Path) -> None:
     for row in rows:
         if not row.claim:
             say(f"{row.library}: {row.message}")
-    undecided = [row for row in rows if row.verdict == Verdict.INCONCLUSIVE]
     for row in undecided[:SHOWN]:
         say(
             f"[{row.row}] {row.library} {row.version}, {row.engine}, {row.method}: {row.claim} inconclusive on "
@@ -152,10 +154,34 @@ def _report(rows: list[Row], folder: Path) -> None:
         )
     if len(undecided) > SHOWN:
         say(f"and {len(undecided) - SHOWN} more that are inconclusive: {folder / 'conformance.md'}")
-    counts = {
-        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(r.verdict for r in rows)
-    }
+    counts = Counter(row.verdict for row in rows)
     told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
-    wrong = [row for row in news if row.claim or row.verdict != "unsupported"]
+    place = shlex.quote(str(folder))
+    if refuted := next((row for row in news if row.verdict == Verdict.REFUTED), None):
+        following(out, "Next, a script that shows the first", f"odecheck reproduce {refuted.row} --run {place}")
+    else:
+        following(out, "Next, the page of it", f"odecheck report {place}")
+    verdict(out, found)
     raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)
+
+
+def _headline(rows: list[Row], news: list[Row], undecided: list[Row]) -> Headline:
+    """The verdict on all libraries, in a sentence."""
+    from odecheck.judge import Verdict
+    from odecheck.records.summary import Headline
+
+    judged = [row for row in rows if row.verdict in (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)]
+    if wrong := [row for row in news if row.claim]:
+        word = "REFUTED" if any(row.verdict == Verdict.REFUTED for row in wrong) else "NOT AS EXPECTED"
+        return Headline(word, f"{len(wrong):,} of {number(len(rows), 'row')} are not as expected", "bold red")
+    if news:
+        return Headline("NOT ASKED", f"{number(len(news), 'library version')} could not be asked", "bold red")
+    if undecided:
+        told = f"{len(undecided):,} of {number(len(rows), 'row')} are inconclusive, none is unexpected"
+        return Headline("UNDECIDED", told, "bold yellow")
+    if not judged:
+        return Headline("NOTHING JUDGED", f"none of {number(len(rows), 'row')} was judged", "bold yellow")
+    known = sum(bool(row.expected_failure) for row in judged)
+    failures = f", {known:,} of them known failures" if known else ""
+    return Headline("AS EXPECTED", f"all {len(judged):,} verdicts are as expected{failures}", "bold green")

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import Progress, check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from odecheck.runner.progress import Progress
+
+from .common import check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from .options import Device, choice, split
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
     from odecheck.subject import Subject
+
+
+class Dtype(StrEnum):
+    """Of the numbers that are computed with."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+
 
 SHOWN = (
     "engine",
@@ -34,7 +46,8 @@ def cost(
         typer.Argument(metavar="TARGET", help="As for odecheck verify; none: every engine on shipped problems."),
     ] = None,
     quantity: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="solution, gradient or hvp; may be repeated. All of them.")
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="solution, gradient, hvp; commas, or repeated. None: all of them."),
     ] = None,
     error: Annotated[float, typer.Option(help="The achieved error at which costs are compared.")] = 1e-6,
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
@@ -43,8 +56,8 @@ def cost(
     repeat: Annotated[
         int, typer.Option(min=0, max=100_000, help="Rounds for the seconds; 0: counts and bytes only.")
     ] = 5,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    device: Device = "cpu",
+    dtype: Annotated[str, choice("--dtype", of=Dtype, what="number type", help="Of all numbers.")] = "float64",
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
         bool,
@@ -82,10 +95,10 @@ def cost(
     from odecheck.report.static import needs_figures
     from odecheck.runner.imports import without_end
 
-    asked: Any = tuple(quantity or QUANTITIES)
+    asked: Any = tuple(split(quantity) or QUANTITIES)
     folder = None
     try:
-        _check(asked, QUANTITIES, device, dtype, error)
+        _check(asked, QUANTITIES, device, error)
         folder = run_folder(run, resume, "cost")
         needs_to_write(write, "--write")
         if write is not None:
@@ -129,14 +142,12 @@ def _failed(rows: list[dict[str, Any]]) -> bool:
     return any("failed" in states and "measured" not in states for states in series.values())
 
 
-def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, dtype: str, error: float) -> None:
+def _check(asked: tuple[str, ...], known: tuple[str, ...], device: str, error: float) -> None:
     from odecheck.errors import BadInput
 
     strange = [name for name in asked if name not in known]
     if strange:
         raise BadInput(f"there is no quantity {strange[0]!r}", "a misspelt name", f"--quantity {' or '.join(known)}")
-    if dtype not in ("float64", "float32"):
-        raise BadInput(f"no costs are measured in {dtype!r}", "a misspelt number type", "--dtype float64 or float32")
     if not 0 < error < float("inf"):
         raise BadInput(f"the error is {error:g}", "0, or an exponent without its number", "--error 1e-6")
     check_device(device)

@@ -59,8 +59,10 @@ def table(units: Sequence[Unit]) -> Any:
         cost.setdefault(claim.id, []).append(seconds)
         words[claim.id] = claim.text
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for title, how in (("claim", "left"), ("cases", "right"), ("CPU s", "right"), ("states", "left")):
-        made.add_column(title, justify=how, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    made.add_column("claim", no_wrap=True, min_width=max(map(len, cost), default=0))
+    made.add_column("cases", justify="right", min_width=5)
+    made.add_column("CPU s", justify="right", min_width=6)
+    made.add_column("states", no_wrap=True, overflow="ellipsis")
     for id, spent in sorted(cost.items(), key=lambda item: -sum(item[1])):
         made.add_row(id, str(len(spent)), f"{sum(spent):.1f}", words[id])
     return made

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odecheck.runner.progress import Progress
+
 from .bench import CONFIG
-from .common import INTERRUPTED, Progress, refuse, say
+from .common import INTERRUPTED, refuse, say
+from .options import none_ignored
 
 if TYPE_CHECKING:
     from odecheck.bench import Change, Series, Suite
 
 
 def regressions(
+    context: typer.Context,
     commits: Annotated[str, typer.Argument(metavar="RANGE", help="A..B with A.")] = "HEAD~20..HEAD",
     config: Annotated[Path, typer.Option(metavar="FILE", help="asv.conf.json of the suite.")] = CONFIG,
     machine: Annotated[str, typer.Option(help="The name that the results are kept under.")] = (
@@ -49,6 +53,8 @@ def regressions(
     from odecheck.errors import BadInput
 
     try:
+        if not paired:
+            none_ignored(context, ["timed", "newest"], "nothing is timed in pairs", "--paired with it, or without it")
         suite = Suite.load(config)
         span = suite.commits(commits)
         series = [s for s in read_series(suite, machine, span) if select.lower() in s.name.lower()]

@@ -15,6 +15,9 @@ def report(
         list[Path] | None,
         typer.Argument(metavar="RUN", help="Folders of runs or of tables; none: the last run in runs/."),
     ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="The same as RUN, as other commands take it.")
+    ] = None,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where report.html and report.md go; by default the first RUN.")
     ] = None,
@@ -40,7 +43,7 @@ def report(
     from odecheck.report import build, markdown, page
     from odecheck.report.compare import build as build_comparison
 
-    places = folders or [last_run()]
+    places = [*(folders or ()), *(run or ())] or [last_run()]
     target = write or places[0]
     try:
         if compare and len(places) != 2:

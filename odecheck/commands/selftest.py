@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import INTERRUPTED, MOST_WORKERS, Progress, needs_to_write, refuse, say
+from odecheck.runner.progress import Progress
+
+from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, refuse, say
+from .options import choice, none_ignored, split
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
 
 MOST = 10_000_000
-PARTS = ("mutants", "false-alarms", "bars", "hard", "discernment")
+
+
+class Part(StrEnum):
+    """Of the self-test."""
+
+    MUTANTS = "mutants"
+    FALSE_ALARMS = "false-alarms"
+    BARS = "bars"
+    HARD = "hard"
+    DISCERNMENT = "discernment"
+
+
+PARTS = tuple(map(str, Part))
+# the option that says how much of a part is done
+AMOUNTS = {"mutants": Part.MUTANTS, "rows": Part.FALSE_ALARMS, "problems": Part.BARS, "hard": Part.HARD}
 
 
 def selftest(
+    context: typer.Context,
     part: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help=f"Only {', '.join(PARTS)}; repeatable.")
+        list[str] | None, choice("--part", of=Part, what="part", help="Only these; commas, or repeated.")
     ] = None,
     mutants: Annotated[
         int, typer.Option(metavar="N", min=0, max=MOST, help="Mutants drawn from the source; 0: all.")
@@ -70,10 +89,17 @@ def selftest(
     from odecheck.selftest import markdown as words
     from odecheck.selftest import summary as report
 
-    chosen = tuple(part or PARTS)
+    chosen = tuple(split(part) or PARTS)
     try:
-        if unknown := [name for name in chosen if name not in PARTS]:
-            raise BadInput(f"there is no part {unknown[0]!r}", "a misspelt name", f"--part {' or --part '.join(PARTS)}")
+        none_ignored(
+            context,
+            [name for name, of in AMOUNTS.items() if of not in chosen],
+            f"--part is {','.join(chosen)}",
+            f"the same without it, or with --part {','.join((*chosen, '…'))}",
+        )
+        if so_far:
+            unused = ["part", "resume", "workers"]
+            none_ignored(context, unused, "--so-far judges nothing more", "the same without it, or without --so-far")
         facts = about({}, seed=seed)
         del facts["command"]  # it names folders of this machine
         facts |= {"so_far": so_far, "parts": {}}

@@ -56,6 +56,7 @@ def show(
         for one in found:
             place = one_line(f"{one.problem}; {one.subject}")
             say(f"{identifier(one)}  {one_line(one.claim):<9}{one.verdict:<15}{place}")
+        say(f"{len(found)} records: odecheck show with the six characters of one; odecheck explain tells of the claim")
         return
     statement = next((c.text for c in EVERY if c.id == found[0].claim), "")
     say(story(found[0], facts, statement))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from odecheck.foreign import literal
+from odecheck.runner.progress import Progress
 
-from .common import MOST_WORKERS, Progress, check_device, interrupted, refuse, run_folder
+from .common import MOST_WORKERS, check_device, interrupted, refuse, run_folder
+from .options import Device, split
 
 MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
 
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
 
 def train(
     task: Annotated[str, typer.Argument(metavar="TASK", help="One of `odecheck tasks`.")],
-    model: Annotated[str, typer.Option(metavar="NAMES", help="Models, with commas between; all: every one.")] = "all",
-    optimizer: Annotated[str, typer.Option(metavar="NAMES", help="sgd, adam, snopt; with commas between.")] = "adam",
-    rate: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help="Learning rates, with commas between; by default the task's.")
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Models; commas, or repeated. None, or all: every one.")
     ] = None,
-    seeds: Annotated[str, typer.Option(metavar="N", help="Seeds: 5 for 0 to 4, or 0,3,7.")] = "1",
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="sgd, adam, snopt; commas, or repeated.", show_default="adam"),
+    ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NUMBERS", help="Learning rates; commas, or repeated. None: the task's."),
+    ] = None,
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N", help="5 for 0 to 4; or seeds by commas, or repeated: 0,3,7.", show_default="1"),
+    ] = None,
     tune: Annotated[
         int,
         typer.Option(
@@ -50,7 +61,7 @@ def train(
     checkpoint: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.0, help="Training between two checkpoints.")
     ] = 20.0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     threads: Annotated[
         int,
         typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Of torch. Numbers repeat bit for bit at the same N."),
@@ -88,8 +99,9 @@ def train(
         chosen = chosen if clip is None else replace(chosen, clip=_positive("--clip", clip))
         if data is not None and not chosen.needs_data:
             raise _no_need_of(data, found, chosen)
-        names = found.models if model == "all" else model.split(",")
-        by, of, rates = optimizer.split(","), _seeds(seeds), _rates(rate)
+        names = found.models if split(model) in ([], ["all"]) else split(model)
+        by, of = split(optimizer) or ["adam"], _seeds(",".join(seeds or ["1"]))
+        rates = _rates(",".join(rate) if rate else None)
         tried = runs.tuning(found, chosen, names, by, tune, rates) if tune else []
         todo = runs.trials(found, chosen, names, by, of, [] if tried else rates)  # those of the best rates: as many
         rows = found.load(directory(data), chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from odecheck.runner.progress import Progress
+from odecheck.runner.tiers import Tier
+
 from . import forecast
-from .common import Progress, Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from .common import Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from .look import console, records_of_a_run
+from .options import Claims, choice, given, none_ignored, split
+from .resumed import arguments, restored, typed_again
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from odecheck.claim import Claim
     from odecheck.record import Record
     from odecheck.runner.case import Unit
@@ -23,22 +26,17 @@ if TYPE_CHECKING:
 
 
 def verify(
+    context: typer.Context,
     targets: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="TARGET", help="package.module:name or path/to/file.py:name; none: the shipped subjects."
         ),
     ] = None,
-    tier: Annotated[str, typer.Option(help="Shipped subjects and problems: quick or full.")] = "quick",
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--claim",
-            "--claims",
-            metavar="CLAIMS",
-            help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), all; commas, or repeated.",
-        ),
-    ] = None,
+    tier: Annotated[
+        str, choice("--tier", of=Tier, what="tier", help="Of the shipped subjects and problems.")
+    ] = "quick",
+    claim: Claims = None,
     subject: Annotated[str, typer.Option(metavar="TEXT", help="Only subjects whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     state: Annotated[str | None, typer.Option(metavar="LIST", help="Example state of a plain module.")] = None,
@@ -49,7 +47,7 @@ def verify(
     workers: Workers = 0,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one.")
+        bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one, as it was asked for.")
     ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the records as JSON; - for stdout.")
@@ -70,6 +68,9 @@ def verify(
         float | None,
         typer.Option(metavar="SECONDS", help="What tells most first, for so long; what is left is not asked."),
     ] = None,
+    first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The verdict alone.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each record as well.")] = False,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
     ] = False,
@@ -99,6 +100,7 @@ def verify(
     odecheck verify my_model.py:net --rtol 1e-3 --atol 1e-6 --claim OWN
     odecheck verify --tier full --run runs/full --junit report.xml --summary "$GITHUB_STEP_SUMMARY"
     odecheck verify --tier full --run runs/full --resume
+    odecheck verify --resume
     """
     from dataclasses import asdict
 
@@ -106,47 +108,38 @@ def verify(
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
-    from odecheck.runner.estimate import most_telling_first
-    from odecheck.runner.limits import GIB, OutOfTime
-    from odecheck.runner.run import Limits, run_units
+    from odecheck.runner.limits import OutOfTime
 
-    begun = time.monotonic()
-    source = {"targets": targets or [], "tier": tier, "state": state, "times": times}
-    source |= {name: x for name, x in (("rtol", rtol), ("atol", atol), ("method", method)) if x is not None}
-    folder = None
+    begun, asked, folder = time.monotonic(), arguments(context), None
     try:
-        limits = Limits(timeout, None if memory is None else memory * GIB)
-        units = _units(source, claim, subject, problem, limits)
+        if quiet and verbose:
+            none_ignored(context, ["quiet"], "--verbose says more", "--quiet or --verbose")
+        files = {"json": json, "junit": junit, "summary": summary}
+        if plan:
+            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict"]
+            none_ignored(context, unused, "--plan asks nothing and stops", "the same without it, or without --plan")
+        if resume:
+            folder = run_folder(run, True, "verify")
+            asked = restored(context, folder, read_facts(folder))
+            say(f"going on with {typed_again(asked)}", err=True)
+        units = _units(context, asked)
         if plan:
             _planned(units, workers or cores())
-        until = _until(budget, begun)
-        folder = run_folder(run, resume, "verify")
-        for option, file in (("--json", json), ("--junit", junit), ("--summary", summary)):
-            needs_to_write(file or None, option, folder=False)
+        folder = folder or run_folder(run, False, "verify")
+        for option, file in files.items():
+            needs_to_write(file or None, f"--{option}", folder=False)
         say(forecast.line(units, workers or cores()), err=True)
-        done = Progress(sum(len(unit.claims) for unit in units))
-        with done:
-            records = run_units(
-                units,
-                workers=workers or cores(),
-                folder=folder,
-                resume=resume,
-                progress=done,
-                seed=seed,
-                facts={"source": source},
-                limits=limits,
-                isolated=True,
-                until=until,
-                order=(lambda left: left) if budget is None else most_telling_first,
-            )
+        records = _run(units, asked, folder, workers or cores(), resume=resume, first=first, budget=budget, begun=begun)
     except (BadInput, ValueError) as refused:
         refuse(refused)
     except OutOfTime:
-        refuse(_late(timeout))
+        refuse(_late(asked["timeout"]))
     except KeyboardInterrupt:
         interrupted(folder)
-    known = read_facts(folder)
-    _report(records, folder, strict, stderr=json == "-")
+    known, strict = read_facts(folder), bool(asked["strict"])
+    took = f"{number(len(records), 'case')} in {time.monotonic() - begun:.0f} s"
+    loud = {"quiet": quiet, "verbose": verbose, "stderr": json == "-"}
+    records_of_a_run(records, folder, strict=strict, took=took, **loud)
     if summary:
         write_summary(summary, records, known, strict=strict, run=str(folder))
     if json:
@@ -154,6 +147,63 @@ def verify(
     if junit:
         write_junit(junit, records, strict=strict)
     raise typer.Exit(exit_status(records, strict=strict))
+
+
+def _run(
+    units: list[Unit],
+    asked: dict[str, Any],
+    folder: Path,
+    workers: int,
+    *,
+    resume: bool,
+    first: bool,
+    budget: float | None,
+    begun: float,
+) -> list[Record]:
+    """Judge the units, with a bar that goes by what each case costs."""
+    from odecheck.records.run_folder import read_records
+    from odecheck.records.summary import outcome
+    from odecheck.runner.case import Key
+    from odecheck.runner.estimate import costs, most_telling_first
+    from odecheck.runner.run import run_units
+
+    failed: list[Record] = []
+    until = _until(budget, begun, lambda: first and bool(failed))
+    known = {record.key for record in read_records(folder)[0]} if resume else set[Key]()
+    left = {key: cost for key, cost in costs(units).items() if key not in known}
+    with Progress(len(left), costs=left) as bar:
+
+        def judged(record: Record) -> None:
+            bar(record)
+            if outcome(record, strict=bool(asked["strict"])) == "failed":
+                failed.append(record)
+
+        return run_units(
+            units,
+            workers=workers,
+            folder=folder,
+            resume=resume,
+            progress=judged,
+            seed=asked["seed"],
+            facts={"source": _source(asked), "arguments": asked},
+            limits=_limits(asked),
+            isolated=True,
+            until=until,
+            order=(lambda left: left) if budget is None else most_telling_first,
+        )
+
+
+def _limits(asked: dict[str, Any]) -> Limits:
+    from odecheck.runner.limits import GIB, Limits
+
+    return Limits(asked["timeout"], None if asked["memory"] is None else asked["memory"] * GIB)
+
+
+def _source(asked: dict[str, Any]) -> dict[str, Any]:
+    """What `odecheck.pairs` takes."""
+    own = {name: asked[name] for name in ("rtol", "atol", "method") if asked[name] is not None}
+    always = {name: asked[name] for name in ("tier", "state", "times")}
+    return {"targets": asked["targets"] or [], **always, **own}
 
 
 def _late(seconds: float | None) -> Exception:
@@ -166,20 +216,22 @@ def _late(seconds: float | None) -> Exception:
     )
 
 
-def _units(source: dict[str, Any], claim: list[str] | None, subject: str, problem: str, limits: Limits) -> list[Unit]:
-    """The units asked for. Raises BadInput when nothing is left of them."""
+def _units(context: typer.Context, asked: dict[str, Any]) -> list[Unit]:
+    """The units asked for. Raises BadInput when nothing is left of them, or an option is of no use to them."""
     from odecheck.errors import BadInput
     from odecheck.runner.case import Unit, plan
-    from odecheck.runner.presets import TIERS, beside
+    from odecheck.runner.presets import beside, problems
     from odecheck.runner.targets import pairs
 
-    if source["tier"] not in TIERS:
-        raise BadInput(f"there is no tier {source['tier']!r}", "a misspelt name", f"--tier {' or --tier '.join(TIERS)}")
-    asked = _asked(claim or [], own="rtol" in source)
-    found = plan(pairs(**source, limits=limits), None, asked)
+    source, subject, problem = _source(asked), asked["subject"], asked["problem"]
+    claims = _asked(split(asked["claim"]), own="rtol" in source)
+    found = plan(pairs(**source, limits=_limits(asked)), None, claims)
+    own = source["targets"] and given(context, "tier")
+    if own and not {u.problem.name for u in found} & {one.name for one in problems(asked["tier"])}:
+        none_ignored(context, ["tier"], "the target brings its own problems", "the same without --tier")
     if not source["targets"] and "rtol" not in source:
-        shipped = ((one, tuple(c for c in asked if c.id in one.claims)) for one in beside(source["tier"]))
-        found += [Unit(one.subject, one.problem, claims) for one, claims in shipped if claims]
+        shipped = ((one, tuple(c for c in claims if c.id in one.claims)) for one in beside(asked["tier"]))
+        found += [Unit(one.subject, one.problem, mine) for one, mine in shipped if mine]
     left = [u for u in found if subject.lower() in u.subject.name.lower() and problem.lower() in u.problem.name.lower()]
     if not left:
         names = sorted({u.subject.name for u in found}) + sorted({u.problem.name for u in found})
@@ -193,17 +245,18 @@ def _units(source: dict[str, Any], claim: list[str] | None, subject: str, proble
 
 def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
     """The claims that are meant, with those about the user's own tolerance where there is one."""
+    from odecheck.claim import loosely
     from odecheck.claims import ALL
     from odecheck.claims.find import found
     from odecheck.claims.shared.own_tolerance import CLAIMS, OWN
 
-    others = [word for word in words if not (own and word.upper() == OWN.id)]
+    others = [word for word in words if not (own and loosely(word) == OWN.id)]
     chosen = found(others) if others else () if words else ALL
     return (*(CLAIMS if own else ()), *chosen)
 
 
-def _until(budget: float | None, begun: float) -> Callable[[], bool]:
-    """Whether the time is up. Raises BadInput for a time that is none."""
+def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Callable[[], str]:
+    """Why no other case is begun, if so. Raises BadInput for a time that is none."""
     from odecheck.errors import BadInput
 
     if budget is not None and not budget > 0:
@@ -212,31 +265,16 @@ def _until(budget: float | None, begun: float) -> Callable[[], bool]:
             "0 that was meant as no limit",
             "--budget 60, or no --budget",
         )
-    return lambda: budget is not None and time.monotonic() - begun > budget
+
+    def why() -> str:
+        if failed():
+            return "something had failed, and --exitfirst stops there"
+        return "the time that was given was up" if budget is not None and time.monotonic() - begun > budget else ""
+
+    return why
 
 
 def _planned(units: list[Unit], workers: int) -> NoReturn:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 120).print(forecast.table(units))
+    console().print(forecast.table(units))
     say(f"\n{forecast.line(units, workers)}")
     raise typer.Exit
-
-
-def _report(records: list[Record], folder: Path, strict: bool, stderr: bool) -> None:
-    from rich.console import Console
-
-    from odecheck.foreign import one_line
-    from odecheck.records.summary import details, table
-
-    console: Console = Console(stderr=stderr, width=None if sys.stdout.isatty() else 120)
-    for line in details(records, strict=strict):
-        console.print(line, markup=False, highlight=False, emoji=False)
-    console.print(table(records))
-    place = one_line(folder)
-    console.print(
-        f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )

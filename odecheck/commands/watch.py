@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import interrupted, needs_to_write, new_run, number, refuse
+from .common import interrupted, needs_to_write, new_run, refuse
+from .look import console, verdict, where_to_look
 
 if TYPE_CHECKING:
     from odecheck.record import Record
@@ -61,8 +62,8 @@ def watch(
         refuse(refused)
     except KeyboardInterrupt:
         interrupted(None)
-    out = sys.stderr if json == "-" else sys.stdout
-    records = _report(seen, script, context.args, folder, json, out)
+    records = _kept(seen, script, context.args, folder, json)
+    _report(seen, records, folder, strict=strict, stderr=json == "-")
     from odecheck.records.summary import exit_status
 
     raise typer.Exit(1 if seen.failure else exit_status(records, strict=strict))
@@ -98,25 +99,17 @@ def _nothing_seen(script: Path, seen: Watched) -> Exception:
     )
 
 
-def _report(
-    seen: Watched, script: Path, arguments: list[str], folder: Path, json: str | None, out: Any
-) -> list[Record]:
-    """Print every step, and keep the records in the run folder."""
+def _kept(seen: Watched, script: Path, arguments: list[str], folder: Path, json: str | None) -> list[Record]:
+    """The records of every step, which are kept in the run folder."""
     from dataclasses import asdict, replace
 
-    from odecheck.foreign import for_terminal, one_line
     from odecheck.records.export import write_json
     from odecheck.records.run_folder import Store, about
 
     records: list[Record] = []
     for i, step in enumerate(seen.steps, start=1):
-        if len(seen.steps) > 1:
-            print(f"\nstep {i} of {len(seen.steps)}", file=out)
-        print(for_terminal(step), file=out)
         one = step.check()
         records += [replace(r, problem=f"step {i}: {r.problem}") for r in one] if len(seen.steps) > 1 else one
-    if seen.failure:
-        print(for_terminal(f"\nthe script ended with an exception:\n{seen.failure}"), file=out)
     pairs = list(dict.fromkeys((r.subject, r.problem) for r in records))
     cases = {"claims": sorted({r.claim for r in records}), "pairs": [[*pair, ""] for pair in pairs]}
     facts = about(cases, seed=0, watched={"script": str(script), "arguments": arguments})
@@ -124,8 +117,26 @@ def _report(
     for record in records:
         store.add(record)
     store.finish(records)
-    place = one_line(folder)
-    print(f"\n{number(len(records), 'record')} in {place}; odecheck show NAME --run {place}", file=out)
     if json:
         write_json(json, map(asdict, records), facts)
     return records
+
+
+def _report(seen: Watched, records: list[Record], folder: Path, *, strict: bool, stderr: bool) -> None:
+    """Print the verdict, every step, what to type next, and the verdict again."""
+    from odecheck.foreign import for_terminal
+    from odecheck.records.summary import Headline, headline
+
+    out, file = console(stderr=stderr), sys.stderr if stderr else sys.stdout
+    found = headline(records, strict=strict)
+    if seen.failure:
+        found = Headline("ERROR", f"the script ended with an exception; of its solves {found.text}", "bold red")
+    verdict(out, found)
+    for i, step in enumerate(seen.steps, start=1):
+        print(f"\nstep {i} of {len(seen.steps)}" if len(seen.steps) > 1 else "", file=file)
+        print(for_terminal(step), file=file)
+    if seen.failure:
+        print(for_terminal(f"\nthe script ended with an exception:\n{seen.failure}"), file=file)
+    print(file=file)
+    where_to_look(out, records, folder, strict)
+    verdict(out, found)

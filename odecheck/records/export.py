@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from odecheck.foreign import markdown, one_line
 
 from .facts import versions_in
-from .summary import by_claim, columns_of, identifier, outcome
+from .junit import write_junit
+from .summary import by_claim, columns_of, headline, identifier, outcome
 
 if TYPE_CHECKING:
     from odecheck.record import Record
+
+__all__ = ["SCHEMA", "SUMMARY_BYTES", "schema", "to_summary", "write_json", "write_junit", "write_summary"]
 
 SCHEMA = 2
 # what GitHub takes as the summary of one step
@@ -57,59 +57,6 @@ def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
         return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
     return {name: one(value) for name, value in row.items()}
-
-
-def write_junit(file: str, records: Sequence[Record], *, strict: bool = False) -> None:
-    """Write JUnit XML, a test case for each record. What is inconclusive, not applicable or known to fail is skipped.
-
-    Args:
-        file: a path, whose folder is made.
-        records: the records.
-        strict: whether what is inconclusive has failed.
-    """
-    suite = ElementTree.Element("testsuite", name="odecheck")
-    counts = {"failed": 0, "skipped": 0, "error": 0}
-    for record in records:
-        name = f"{record.problem} - {record.subject}"
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=_text(record.claim), name=_text(name), time=f"{record.seconds:.3f}"
-        )
-        _properties(case, record)
-        kind = outcome(record, strict=strict)
-        if kind == "failed":
-            tag = "error" if record.verdict == "error" else "failure"
-            counts["error" if tag == "error" else "failed"] += 1
-            ElementTree.SubElement(case, tag, message=_text(next(iter(record.message.splitlines()), ""))).text = _text(
-                str(record)
-            )
-        elif kind not in ("passed", "refuted as stated"):
-            counts["skipped"] += 1
-            reason = record.expected_failure if kind == "expected failure" else record.decides or record.message
-            ElementTree.SubElement(case, "skipped", type=kind, message=_text(f"{kind}: {reason}"))
-    totals = {
-        "tests": len(records),
-        "failures": counts["failed"],
-        "errors": counts["error"],
-        "skipped": counts["skipped"],
-    }
-    for key, count in totals.items():
-        suite.set(key, str(count))
-    suite.set("time", f"{sum(r.seconds for r in records):.3f}")
-    root = ElementTree.Element("testsuites")
-    root.append(suite)
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
-
-
-def _properties(case: ElementTree.Element, record: Record) -> None:
-    properties = ElementTree.SubElement(case, "properties")
-    for name, value in asdict(record).items():
-        ElementTree.SubElement(properties, "property", name=name, value=_text(str(value)))
-
-
-def _text(text: str) -> str:
-    """Without the control characters that XML does not allow."""
-    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
 def write_summary(
@@ -153,12 +100,7 @@ def to_summary(
     """
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
-    judged = len(records) - kinds.count("not applicable") - kinds.count("not asked")
-    head = f"all {judged:,} verdicts are as expected"
-    if failed:
-        head = f"{len(failed):,} of {judged:,} verdicts are not as expected"
-    elif "inconclusive" in kinds:
-        head = f"{kinds.count('inconclusive'):,} of {judged:,} verdicts are inconclusive, none is refuted"
+    head = headline(records, strict=strict).text
     made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
     parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from odecheck.claim import loosely
 from odecheck.foreign import for_terminal, one_line
 
 from .facts import versions_in
@@ -19,10 +20,20 @@ if TYPE_CHECKING:
 
 
 def find(records: Sequence[Record], wanted: str) -> list[Record]:
-    """The records of an identifier, or those whose claim, subject and problem contain every word of `wanted`."""
+    """The records of an identifier, or those whose claim, subject and problem contain every word of `wanted`.
+
+    A word that is the id of a claim (NODE-2, node2) stands for that claim alone.
+    """
     exact = [record for record in records if identifier(record) == wanted.strip("[]")]
     words = wanted.lower().split()
-    return exact or [r for r in records if all(word in " ".join(r.key).lower() for word in words)]
+    ids = {loosely(record.claim) for record in records}
+
+    def fits(word: str, record: Record) -> bool:
+        if (loose := loosely(word)) in ids:
+            return loosely(record.claim) == loose
+        return word in " ".join(record.key).lower()
+
+    return exact or [r for r in records if all(fits(word, r) for word in words)]
 
 
 def story(record: Record, facts: Mapping[str, Any], statement: str = "") -> str:

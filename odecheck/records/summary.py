@@ -1,166 +1,99 @@
-"""What many records say together: outcome, exit status, one row for each claim, and the table of it."""
+"""What many records say together: the verdict on a run in a sentence, and what of it has to be read."""
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from odecheck.foreign import for_terminal
+from odecheck.foreign import for_terminal, one_line
+
+from .by_family import table
+from .outcomes import (
+    COLUMNS,
+    NOT_ASKED,
+    UNDECIDED,
+    ClaimRow,
+    Headline,
+    Outcome,
+    by_claim,
+    columns_of,
+    exit_status,
+    identifier,
+    outcome,
+)
 
 if TYPE_CHECKING:
     from odecheck.record import Record
 
-# the exit status of a run in which nothing failed and something is not decided
-UNDECIDED = 3
-
-Outcome = Literal[
-    "passed", "refuted as stated", "failed", "inconclusive", "expected failure", "not applicable", "not asked"
+__all__ = [
+    "COLUMNS",
+    "NOT_ASKED",
+    "UNDECIDED",
+    "ClaimRow",
+    "Headline",
+    "Outcome",
+    "by_claim",
+    "columns_of",
+    "details",
+    "exit_status",
+    "headline",
+    "identifier",
+    "outcome",
+    "table",
 ]
 
-
-def outcome(record: Record, *, strict: bool = False) -> Outcome:
-    """What a record means to somebody who waits for green or red.
-
-    Args:
-        record: the record.
-        strict: whether what is inconclusive has failed.
-
-    Returns:
-        One of seven words; "refuted as stated" is a sentence that is false when read literally, and was found to be.
-    """
-    if record.verdict == "not asked":
-        return "not asked"
-    if record.verdict in ("not applicable", "unsupported"):
-        return "not applicable"
-    if record.ok:
-        if record.expected_failure:
-            return "expected failure"
-        return "refuted as stated" if record.verdict == "refuted" else "passed"
-    if record.verdict == "inconclusive" and not strict:
-        return "inconclusive"
-    return "failed"
+# of one refusal so many subjects, problems and claims are named
+MOST_NAMES = 8
 
 
-def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
-    """What a command that judges exits with.
+def headline(records: Sequence[Record], *, strict: bool = False) -> Headline:
+    """What many records say together, in a sentence.
 
     Args:
         records: all that were judged.
         strict: whether what is inconclusive has failed.
 
     Returns:
-        1 when a record is refuted, an error, or holds although it is known to fail; 2 where nothing else has failed
-        than subjects that were refused before any claim: bad input; otherwise UNDECIDED when one is inconclusive and
-        was not expected to be; otherwise 0.
+        The verdict on the run.
     """
     from odecheck.record import is_refused
 
-    outcomes = {outcome(record, strict=strict) for record in records}
-    failed = [record for record in records if outcome(record, strict=strict) == "failed"]
+    kinds = [outcome(record, strict=strict) for record in records]
+    judged = len(records) - kinds.count("not applicable") - kinds.count("not asked")
+    failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
+    waiting = kinds.count("not asked")
+    rest = f"; {waiting:,} {'was' if waiting == 1 else 'were'} not asked" if waiting else ""
+    if failed and all(map(is_refused, failed)):
+        of = len({record.subject for record in records})
+        refused = len({record.subject for record in failed})
+        others = f", {judged - len(failed):,} other verdicts are as expected" if judged > len(failed) else ""
+        subjects = f"{refused:,} of {of:,} subjects" if of > 1 else "the subject"
+        told = f"{subjects} cannot be verified as {'they are' if of > 1 else 'it is'}{others}{rest}"
+        return Headline("REFUSED", told, "bold red")
     if failed:
-        return 2 if all(map(is_refused, failed)) else 1
-    return UNDECIDED if "inconclusive" in outcomes else 0
+        word = "ERROR" if all(record.verdict == "error" for record in failed) else "REFUTED"
+        text = f"{len(failed):,} of {judged:,} verdicts are not as expected ({_kinds(failed)}){rest}"
+        return Headline(word, text, "bold red")
+    if unsure := kinds.count("inconclusive"):
+        text = f"{unsure:,} of {judged:,} verdicts are inconclusive, none is refuted{rest}"
+        return Headline("UNDECIDED", text, "bold yellow")
+    if not judged:
+        return Headline("NOTHING JUDGED", f"none of {len(records):,} cases was judged{rest}", "bold yellow")
+    known = kinds.count("expected failure")
+    failures = f", {known:,} of them known failures" if known else ""
+    every = "the one verdict is" if judged == 1 else f"all {judged:,} verdicts are"
+    return Headline("AS EXPECTED", f"{every} as expected{failures}{rest}", "bold green")
 
 
-def identifier(record: Record) -> str:
-    """Six characters by which `odecheck show` finds a record: the same for the same case in every run."""
-    return hashlib.sha256("\0".join(record.key).encode()).hexdigest()[:6]
-
-
-@dataclass(frozen=True)
-class ClaimRow:
-    """One claim over all subjects and problems.
-
-    Attributes:
-        claim: its id.
-        counts: of each outcome the records.
-        resolved: the largest relative defect that a "holds" may hide; NaN where nothing holds.
-        looked_at: the widest feature that may have been missed, in time; NaN where nothing was judged.
-        nfe: evaluations of the field, of all records.
-        seconds: of the wall, of all records.
-    """
-
-    claim: str
-    counts: dict[str, int]
-    resolved: float
-    looked_at: float
-    nfe: int
-    seconds: float
-
-    @property
-    def failed(self) -> int:
-        """How many records failed."""
-        return self.counts.get("failed", 0)
-
-
-def by_claim(records: Sequence[Record]) -> list[ClaimRow]:
-    """One row for each claim, in the order of the records."""
-    rows: list[ClaimRow] = []
-    for claim in dict.fromkeys(record.claim for record in records):
-        mine = [record for record in records if record.claim == claim]
-        counts: dict[str, int] = {}
-        for record in mine:
-            counts[outcome(record)] = counts.get(outcome(record), 0) + 1
-        seen = [record.resolved for record in mine if outcome(record) == "passed" and record.verdict == "holds"]
-        resolved = max(seen, default=math.nan)
-        looked = max((r.looked_at for r in mine if not math.isnan(r.looked_at)), default=math.nan)
-        rows.append(ClaimRow(claim, counts, resolved, looked, sum(r.nfe for r in mine), sum(r.seconds for r in mine)))
-    return rows
-
-
-COLUMNS: tuple[tuple[str, Outcome, str], ...] = (
-    ("holds", "passed", "green"),
-    ("false as read", "refuted as stated", "green"),
-    ("failed", "failed", "bold red"),
-    ("inconclusive", "inconclusive", "yellow"),
-    ("known failure", "expected failure", "magenta"),
-    ("not applicable", "not applicable", "dim"),
-)
-NOT_ASKED: tuple[str, Outcome, str] = ("not asked", "not asked", "dim")
-
-
-def columns_of(records: Sequence[Record]) -> tuple[tuple[str, Outcome, str], ...]:
-    """Title, outcome and style of each column of counts: of what was not asked only where there is such a record."""
-    return (*COLUMNS, NOT_ASKED) if any(outcome(record) == "not asked" for record in records) else COLUMNS
-
-
-def table(records: Sequence[Record]) -> Any:
-    """A rich table: claims, verdicts, what each could have seen, cost."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    made.add_column("claim", no_wrap=True)
-    columns = columns_of(records)
-    for title, _, _ in columns:
-        made.add_column(title, justify="right")
-    for title in ("would have seen", "NFE", "seconds"):
-        made.add_column(title, justify="right")
-    rows = by_claim(records)
-    silent = [row.claim for row in rows if set(row.counts) <= {"not applicable"}]
-    for row in rows:
-        if row.claim in silent:
-            continue
-        cells = [Text(str(row.counts.get(kind, "")), style=style) for _, kind, style in columns]
-        seen = "" if math.isnan(row.resolved) else f"{row.resolved:.1e}"
-        style = "bold red" if row.failed else ""
-        made.add_row(Text(for_terminal(row.claim), style=style), *cells, seen, f"{row.nfe:,}", f"{row.seconds:.1f}")
-    told = [_looked_at(rows)] + ([for_terminal(f"No case for: {', '.join(silent)}.")] if silent else [])
-    made.caption = Text("\n".join(filter(None, told)))
-    made.caption_justify = "left"
-    return made
-
-
-def _looked_at(rows: Sequence[ClaimRow]) -> str:
-    """One line: how narrow a feature was certainly looked at, and for which claims none was."""
-    known = [row for row in rows if not math.isnan(row.looked_at)]
-    finite = [row.looked_at for row in known if math.isfinite(row.looked_at)]
-    blind = [row.claim for row in known if math.isinf(row.looked_at)]
-    seen = f"Looked at: every feature wider than {max(finite):.1e} in time." if finite else ""
-    return f"{seen}{' In between nothing: ' + ', '.join(blind) + '.' if blind else ''}".strip()
+def _kinds(failed: Sequence[Record]) -> str:
+    """2 refuted, 1 error, of records that failed."""
+    words = {"holds": "known to fail and held", "error": "errors"}
+    counts = Counter(str(record.verdict) for record in failed)
+    return ", ".join(
+        f"{n:,} {'error' if n == 1 and kind == 'error' else words.get(kind, kind)}" for kind, n in counts.items()
+    )
 
 
 def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
@@ -170,11 +103,16 @@ def details(records: Sequence[Record], *, strict: bool = False) -> list[str]:
 
 def _details(records: Sequence[Record], strict: bool) -> list[str]:
     lines: list[str] = []
+    same: dict[str, list[Record]] = {}
     for record in records:
         if outcome(record, strict=strict) == "failed":
-            unexpected = record.expected_failure and record.verdict == "holds"
-            note = f"\n  known to fail, and holds: {record.expected_failure}" if unexpected else ""
-            lines.append(f"[{identifier(record)}] {record}{note}\n")
+            # one refusal, or one exception, has as many records as there are claims
+            same.setdefault(record.message if record.verdict == "error" else "\0".join(record.key), []).append(record)
+    for alike in same.values():
+        record = alike[0]
+        unexpected = record.expected_failure and record.verdict == "holds"
+        note = f"\n  known to fail, and holds: {record.expected_failure}" if unexpected else ""
+        lines.append(f"[{identifier(record)}] {record if len(alike) == 1 else _alike(alike)}{note}\n")
     for record in records:
         if outcome(record, strict=strict) == "inconclusive":
             where = f"{record.subject}; {record.problem}"
@@ -189,6 +127,20 @@ def _details(records: Sequence[Record], strict: bool) -> list[str]:
         f"{claim} known to fail ({n} of its problems): {why}: {subject}" for (claim, subject, why), n in known.items()
     ]
     return lines
+
+
+def _alike(records: Sequence[Record]) -> str:
+    """Errors of one message, said once."""
+    named = {
+        what: list(dict.fromkeys(one_line(getattr(record, what)) for record in records))
+        for what in ("subject", "problem", "claim")
+    }
+    told = [
+        f"  {what}{'s' if len(names) > 1 else ''}: {'; '.join(names[:MOST_NAMES])}"
+        + (f"; and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+        for what, names in named.items()
+    ]
+    return "\n".join([f"{records[0].verdict}: {records[0].message}", *told, f"  verdicts: {len(records)}"])
 
 
 def _why(record: Record) -> str:

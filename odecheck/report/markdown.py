@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from odecheck.foreign import for_terminal
+
 from .captions import caption
 from .text import Explorer, Report, Section, Table, Text, clip, shown
 
@@ -77,14 +79,16 @@ def _cell(value: Any, kind: Any, told: Mapping[str, str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Words as they are: nothing that a user named becomes Markdown or a tag."""
+    """Words as they are: nothing that a user named becomes Markdown, a tag, or a control sequence."""
+    text = for_terminal(text)
     for character in "\\`*_[]|":
         text = text.replace(character, "\\" + character)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
 
 
 def fenced(text: str) -> str:
-    """Code between fences longer than any in it."""
+    """Code between fences longer than any in it, without control sequences."""
+    text = for_terminal(text)
     fence = "```"
     while fence in text:
         fence += "`"

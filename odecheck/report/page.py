@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from odecheck.errors import BadInput
+from odecheck.foreign import for_terminal
 
 from . import interactive
 from .captions import caption
@@ -33,7 +34,11 @@ def to_html(report: Report) -> str:
     """
     jinja2, plotly, itables = (_needed(name) for name in ("jinja2", "plotly.offline", "itables"))
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_printable,
     )
     environment.tests |= {"text_block": _is(Text), "table": _is(Table), "explorer": _is(Explorer)}
     environment.globals |= {"shown": shown, "caption": caption, "written_out": _written_out, "sort_key": _sort_key}
@@ -68,6 +73,11 @@ def _needed(module: str) -> Any:
             "odecheck was installed without what its report needs",
             'pip install "odecheck[report]"',
         ) from None
+
+
+def _printable(value: Any) -> Any:
+    """Words of other people without control sequences; what is a number, or markup of the page's own, as it is."""
+    return for_terminal(value) if type(value) is str else value
 
 
 def _asset(name: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim
+from odecheck.foreign import words
 from odecheck.subject import Subject
 
 from .case import Unit
@@ -120,6 +121,11 @@ def each(units: Iterable[Unit]) -> Iterator[tuple[Unit, Claim, float]]:
             key = claim.id, id(unit.problem)
             yield unit, claim, of_case(claim, unit.subject, unit.problem, first=key not in seen)
             seen.add(key)
+
+
+def costs(units: Iterable[Unit]) -> dict[tuple[str, str, str], float]:
+    """`Record.key` of every case of a run → its processor seconds."""
+    return {(claim.id, words(u.subject.name), words(u.problem.name)): seconds for u, claim, seconds in each(units)}
 
 
 def telling(claim: Claim, cases: Sequence[tuple[Subject, Problem]]) -> float:

@@ -8,32 +8,28 @@ time of a job is kept here as well, by the process that waits: a worker that is 
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import os
 import pickle
 import signal
 import socket
 import struct
-import sys
 import time
-import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from odecheck.errors import BadInput
 from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
-from .worker import OURS, SAFE_PATH, end_strays, serve
+from .process_start import Start, context_of, not_in_a_worker_that_begins, quietly, would_run_the_script_again
+from .worker import end_strays, serve
 
-Start = Literal["forkserver", "fork"]
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
 SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
 
@@ -84,7 +80,9 @@ class Failure:
     trace: str = ""
 
 
-def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserver") -> Iterator[tuple[Any, Any]]:
+def in_processes(
+    jobs: Iterable[Job], workers: int, *, start: Start = "forkserver", keep: bool = False
+) -> Iterator[tuple[Any, Any]]:
     """Do jobs in processes of their own. When the iteration is given up, what runs is killed.
 
     Args:
@@ -92,6 +90,7 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
         workers: How many run at a time.
         start: "forkserver" for workers that know nothing of this process and are kept; "fork" for one process a job,
             which begins as a copy of this one.
+        keep: Leave workers that rest to the next call in this process, with what they remember; they end with it.
 
     Yields:
         (key, result or Failure) of each job, as they end; of a generator (key, part) of each part, and a Failure where
@@ -100,12 +99,12 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
     Raises:
         BadInput: Workers cannot begin, because they would run the script that starts them.
     """
-    _not_in_a_worker_that_begins()
+    not_in_a_worker_that_begins()
     waiting, busy, idle = deque(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else _Worker(start)
+                worker = idle.pop() if idle else _worker(start, keep=keep)
                 worker.give(waiting.popleft())
                 busy[worker.pipe] = worker
             for worker in _heard(list(busy.values())):
@@ -118,8 +117,21 @@ def in_processes(jobs: Iterable[Job], workers: int, *, start: Start = "forkserve
                 if news:
                     yield job.key, news[0]
     finally:
+        if keep:
+            _KEPT.extend(idle)
+            idle.clear()
         for worker in (*busy.values(), *idle):
             worker.end()
+
+
+def _worker(start: Start, *, keep: bool) -> _Worker:
+    """One that rests since an earlier call, or a new one."""
+    with suppress(IndexError):
+        while keep and start == "forkserver":
+            found = _KEPT.pop()
+            if found.owner == os.getpid():  # others are those of a process that this one is a copy of
+                return found
+    return _Worker(start)
 
 
 def _heard(workers: list[_Worker]) -> list[_Worker]:
@@ -136,8 +148,8 @@ class _Worker:
     """One process, seen from here."""
 
     def __init__(self, start: Start) -> None:
-        self.context = _context(start)
-        self.forked = start == "fork"
+        self.context = context_of(start)
+        self.forked, self.owner = start == "fork", os.getpid()
         self.ended = self.resting = self.begun = False
         self.pipe, self._there = self.context.Pipe()
         _patient(self.pipe)
@@ -150,7 +162,7 @@ class _Worker:
         asked = None if job is None else (job.work, job.arguments, job.limits)
         # not daemonic, so that a library may have processes of its own; whatever is left is ended at exit
         process: BaseProcess = self.context.Process(target=serve, args=(self._there, asked))
-        with _quietly(self.context):
+        with quietly(self.context):
             process.start()
         self.process = process
         self._there.close()
@@ -205,7 +217,7 @@ class _Worker:
     def _died(self) -> Failure:
         status = self.end()
         if not self.begun and status is not None and status > 0:
-            raise _would_run_the_script_again(status) from None
+            raise would_run_the_script_again(status) from None
         how = _in_words(status) if self.begun else "it was ended before it began"
         return self._failure("died", f"the process died ({how})")
 
@@ -261,70 +273,11 @@ def _loaded(pickled: bytes) -> BaseException | None:
 
 
 _LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
+_KEPT: deque[_Worker] = deque()
 
 
 @atexit.register
 def _end_all() -> None:
-    # in a forked worker these are the workers of its parent
-    for worker in list(_LIVING) if multiprocessing.parent_process() is None else ():
-        worker.end()
-
-
-def _context(start: Start) -> Any:
-    if start == "fork":
-        return multiprocessing.get_context("fork")
-    # a forkserver imports torch once and each worker is a copy of it; a fork of this process would lack the threads
-    # of torch that this one has
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["odecheck.runner.units"])
-    return context
-
-
-@contextmanager
-def _quietly(context: Any) -> Generator[None]:
-    """Around the start of a process: it does not look into the working folder, and a fork beside threads is meant.
-
-    That folder may hold a torch.py; a new process is told where its modules are. A copy of this process computes in its
-    one thread alone, and libraries warn of all forks beside threads of theirs.
-    """
-    safe = SAFE_PATH in os.environ
-    os.environ.setdefault(SAFE_PATH, OURS)
-    try:
-        with warnings.catch_warnings():
-            if context.get_start_method() == "fork":
-                warnings.filterwarnings("ignore", message=r".*\bfork\(\)")
-            elif context.get_start_method() == "forkserver":
-                _begin_server()
-            yield
-    finally:
-        if not safe:
-            os.environ.pop(SAFE_PATH, None)
-
-
-def _begin_server() -> None:
-    """Ctrl-C is no matter of the forkserver, which inherits what is blocked here; what comes meanwhile comes later."""
-    resource_tracker.ensure_running()  # which would let it through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _not_in_a_worker_that_begins() -> None:
-    # such a process runs the script of its parent anew, whose next line this is: quietly, the parent says it
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)
-
-
-def _would_run_the_script_again(status: int) -> BadInput:
-    file = cast("str | None", getattr(sys.modules.get("__main__"), "__file__", None))
-    return BadInput(
-        f"no other process can be started: it ended with status {status} while it ran "
-        f"{file or 'what this one was started with'} once more, as every new process does with the script it is of",
-        'a script that starts the work at its top level, and not below `if __name__ == "__main__":`',
-        'if __name__ == "__main__":\n      odecheck.check(..., workers=2)\n'
-        "    or workers=1, which works in the script's own process",
-    )
+    for worker in list(_LIVING):
+        if worker.owner == os.getpid():  # in a forked worker there are those of its parent too
+            worker.end()

@@ -15,7 +15,9 @@ from odecheck.problem_sets.families import draw
 from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
 from odecheck.subject import SHIPPED, Subject
 
-TIERS = ("quick", "full")
+from .tiers import Tier
+
+TIERS = tuple(map(str, Tier))
 
 # What torchdiffeq 0.2.5 is known to get wrong, found by these very claims. Strict: the day it is mended, the run fails.
 STEP_TIMES = (

@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,10 @@ from odecheck.records.run_folder import Store, about, without_checksums
 
 from .case import Case, Key, Subjects, Unit, cases, plan
 from .code_digest import code_of_claim, code_of_unit
+from .estimate import costs
 from .limits import UNLIMITED, Limits
+from .progress import Progress, in_notebook
+from .records import Records
 from .units import Work, through_executor, through_pool
 
 CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
@@ -40,52 +44,71 @@ def check(
     workers: int = 1,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    progress: Callable[[Record], None] | None = None,
+    progress: Callable[[Record], None] | bool | None = None,
     seed: int = 0,
     validate: bool = True,
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
-) -> list[Record]:
+) -> Records:
     """Judge every claim on every subject and problem.
 
     Args:
         subjects: Subjects, each taken with every problem, or (subject, problem) pairs.
         problems: By default the shipped ones of the quick tier, for subjects with shipped fields.
         claims: Claims, their ids, patterns ("NODE-*"), families ("HB"), topics ("derivatives") or "all".
-        executor: Any concurrent.futures.Executor. Without one, `workers` processes, or this process for 1.
+        executor: Any concurrent.futures.Executor, a cluster's for instance: each unit has a process of its own there,
+            with these limits. Without one, `workers` processes, or this process for 1.
         workers: How many processes.
         folder: A run folder, into which records are written as they come.
         resume: Go on with the run in the folder.
-        progress: Called with each new record.
+        progress: Called with each new record; True for a bar, on a terminal or in a notebook, with the time that is
+            left; by default there is one in a notebook.
         seed: Of torch's random numbers, set anew for each case.
         validate: Refuse bad input before its claims.
         facts: More for the folder's run.json.
         limits: Of each case; then it runs in a process of its own, also with one worker and without an executor only.
 
     Returns:
-        The records in the order of the cases, the same in every column but `seconds` however they were run; the message
-        of a case that a worker ran says as well what it printed. Those of a subject that is refused say why, and are
-        errors; the others have theirs.
+        The records in the order of the cases, a list that is shown as a verdict and a table. They are the same in every
+        column but `seconds` however they were run; the message of a case that a worker ran says as well what it
+        printed. Those of a subject that is refused say why, and are errors; the others have theirs.
 
     Raises:
         BadInput: All of the input is refused, or the folder is.
     """
     units = plan(subjects, problems, claims)
-    records = run_units(
-        units,
-        executor=executor,
-        workers=workers,
-        folder=folder,
-        resume=resume,
-        progress=progress,
-        seed=seed,
-        validate=validate,
-        facts=facts,
-        limits=limits,
-    )
+    with _bar(progress, units) as told:
+        records = run_units(
+            units,
+            executor=executor,
+            workers=workers,
+            folder=folder,
+            resume=resume,
+            progress=told,
+            seed=seed,
+            validate=validate,
+            facts=facts,
+            limits=limits,
+        )
     if records and all(map(is_refused, records)):
         raise _again(records[0])
-    return records
+    return Records(records, {claim.id: claim for unit in units for claim in unit.claims}.values())
+
+
+@contextmanager
+def _bar(
+    progress: Callable[[Record], None] | bool | None, units: Sequence[Unit]
+) -> Generator[Callable[[Record], None] | None]:
+    """What is to be called with each record."""
+    if progress is None:
+        progress = in_notebook()
+    if not isinstance(progress, bool):
+        yield progress
+    elif progress:
+        with Progress(sum(len(unit.claims) for unit in units), costs=costs(units)) as bar:
+            yield bar
+    else:
+        yield None
 
 
 def _again(record: Record) -> BadInput:
@@ -109,7 +132,7 @@ def run_units(
     facts: dict[str, Any] | None = None,
     limits: Limits | None = None,
     isolated: bool = False,
-    until: Callable[[], bool] = lambda: False,
+    until: Callable[[], str] = lambda: "",
     order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
@@ -126,8 +149,8 @@ def run_units(
         facts: More for the folder's run.json.
         limits: Of each case.
         isolated: Use another process also where one worker is enough.
-        until: Asked after each record; from True on no case is begun, and those left get records that say so. They are
-            not kept in the folder: whoever resumes the run asks them.
+        until: Asked after each record why no other case is to be begun; from a reason on those left get records that
+            say it. They are not kept in the folder: whoever resumes the run asks them.
         order: In which what is left to be done is done; it may cut units into parts.
 
     Returns:
@@ -149,6 +172,7 @@ def run_units(
         warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
     # what was refused was not judged: it may have been mended since
     done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
+    why = ""
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
         for record in _records(order(left), executor, workers, seed, validate, limits, isolated):
@@ -157,7 +181,7 @@ def run_units(
             done[record.key] = record
             if progress:
                 progress(record)
-            if until():
+            if why := until():
                 break
         ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
@@ -168,7 +192,7 @@ def run_units(
     for unit in units:
         for case, key in zip(unit.cases, unit.keys, strict=True):
             if key not in done:
-                ordered.append(not_asked(case.claim, case.subject, case.problem, "the time that was given was up"))
+                ordered.append(not_asked(case.claim, case.subject, case.problem, why))
     return ordered
 
 

@@ -57,6 +57,7 @@ def pairs(
     if rtol is not None or atol is not None or method is not None:
         return at_tolerance(pairs(targets, tier=tier, state=state, times=times, limits=limits), rtol, atol, method)
     if not targets:
+        _of_no_use("the shipped subjects have problems of their own", state, times)
         return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
@@ -92,6 +93,17 @@ def _typed(option: str, text: str | None) -> Any:
         ) from error
 
 
+def _of_no_use(who: str, state: object, times: object) -> None:
+    """Raises BadInput where an example was typed for what has its own."""
+    typed = {"--state": state, "--times": times}
+    if found := [option for option, value in typed.items() if value is not None]:
+        raise BadInput(
+            f"{' and '.join(found)} would be ignored: {who}",
+            "an option that is for a module alone",
+            f"the same without {' and '.join(found)}, or a module without an example",
+        )
+
+
 class _Reading:
     """One target: what the user's object is, and which problems belong to it."""
 
@@ -105,13 +117,18 @@ class _Reading:
         if isinstance(value, nn.Module):
             return self._of_field(value, self._example(value), self._times(value))
         if isinstance(value, Subject):
+            _of_no_use(f"{self.target} has problems of its own", self.state, self.times)
             return [(value, problem) for problem in self._problems(value)]
         parts = list(cast(Iterable[Any], value)) if isinstance(value, list | tuple) else None
         thing = cast(object, value)
         if parts and isinstance(value, tuple) and _is_field(parts[0]) and 2 <= len(parts) <= 3:
-            return self._of_field(*parts)
+            _of_no_use(f"{self.target} has a state of its own", self.state, None)
+            if len(parts) == 3:
+                _of_no_use(f"{self.target} has times of its own", None, self.times)
+            return self._of_field(parts[0], parts[1], parts[2] if len(parts) == 3 else self._times(parts[0]))
         if parts and isinstance(value, tuple) and len(parts) == 2 and isinstance(parts[0], Subject):
             subject, beside = parts[0], parts[1]
+            _of_no_use(f"{self.target} has problems of its own", self.state, self.times)
             if isinstance(beside, Problem):
                 return [(subject, beside)]
             if not isinstance(beside, Subject):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from odecheck_reference import Problem
 
 from odecheck.errors import BadInput
-from odecheck.foreign import said
 from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
 from .limits import UNLIMITED, Limits, OutOfTime, Printed, within
 from .pool import SLACK, Failure, Job, in_processes
+from .process_start import Start
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +56,19 @@ class Work:
             return self.unit.subject, self.unit.problem, self.unit.claims, self.seed, self.validate, self.limits
         return self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.validate, self.limits
 
-    def job(self) -> Job:
+    def job(self, key: Any = None) -> Job:
         """The same as a job of the pool.
 
+        Args:
+            key: Of the job.
+
         Returns:
-            A job whose key is this piece of work, and whose parts are records, after None for a subject that is let in.
+            A job whose parts are records, after None for a subject that is let in. Its key is `key`.
         """
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
         seconds = self.limits.seconds
         patience = None if seconds is None else seconds + self.limits.grace + SLACK
-        return Job(self, _parts, self.arguments, Limits(memory=self.limits.memory), patience)
+        return Job(key, _parts, self.arguments, Limits(memory=self.limits.memory), patience)
 
     def one_by_one(self) -> list[Work]:
         """The same work in parts.
@@ -83,13 +88,6 @@ class Work:
             What is left of it.
         """
         return replace(self, unit=replace(self.unit, claims=self.unit.claims[count:]))
-
-
-def _perform(subject: bytes, problem: bytes, claims: bytes, seed: int, validate: bool, limits: Limits) -> list[Record]:
-    if multiprocessing.parent_process() is None:  # somebody's executor of threads: nothing of the process is ours
-        unit = Unit(pickle.loads(subject), _problem(problem), pickle.loads(claims))
-        return list(unit.run(seed=seed, validate=validate))
-    return [part for part in _parts(subject, problem, claims, seed, validate, limits) if part is not None]
 
 
 def _parts(
@@ -151,8 +149,53 @@ def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]
     return unit.refused(error) if isinstance(error, BadInput) else unit.crashed(f"the worker failed: {words}")
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """What came of a unit in a process of its own: its records, why not all came, whether the subject was let in."""
+
+    records: list[Record]
+    failure: Failure | None
+    let_in: bool
+
+
+def _answers(job: Job, *, start: Start = "forkserver", keep: bool = False) -> _Answers:
+    """What comes of a job whose work is `_parts`, in one process."""
+    records, failure, let_in = list[Record](), None, False
+    for _, found in in_processes([job], 1, start=start, keep=keep):
+        if isinstance(found, Failure):
+            failure = found
+        elif found is None:
+            let_in = True
+        else:
+            records.append(found)
+    return _Answers(records, failure, let_in)
+
+
+def _on_a_worker(job: Job) -> _Answers:
+    """The same, on the worker of somebody's executor, which no subject and no limit may harm."""
+    here = multiprocessing.current_process()
+    if here.daemon:  # as a cluster's nanny starts its workers; they may have no processes of their own then
+        here.daemon = False
+    return _answers(job, keep=True)
+
+
+def _elsewhere(piece: Work) -> Job:
+    """A job for another computer's process, or one that has not this one's search path for modules."""
+    job = piece.job()
+    return replace(job, work=_parts_found, arguments=([p for p in sys.path if Path(p).is_absolute()], *job.arguments))
+
+
+def _parts_found(path: Sequence[str], *arguments: Any) -> Iterator[Record | None]:
+    """`_parts` of what is to be found in the folders where it was pickled too, after those of this process."""
+    sys.path += [folder for folder in path if folder not in sys.path]
+    return _parts(*arguments)
+
+
 def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
-    """Work through anybody's executor. A unit whose worker failed gives records of errors.
+    """Work through anybody's executor: each unit in a process of its own on the worker that it comes to.
+
+    What ends a unit's process is a record of the claim that was asked; those after it are asked there again. A unit
+    whose worker has gone, with or without its executor, is done by processes of this computer.
 
     Args:
         executor: Any `concurrent.futures.Executor`.
@@ -161,12 +204,22 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
     Yields:
         Records as they come.
     """
-    running = {executor.submit(_perform, *piece.arguments): piece for piece in work}
+    running = {executor.submit(_on_a_worker, _elsewhere(piece)): piece for piece in work}
     try:
         for future in as_completed(running):
-            error = future.exception()
-            found = future.result() if error is None else _failed(running[future].unit, error, said(error))
-            yield from found
+            piece = running[future]
+            if future.exception() is not None:
+                yield from through_pool([piece], 1)
+                continue
+            found = future.result()
+            yield from found.records
+            rest = piece.after(len(found.records))
+            if found.failure is None:
+                continue
+            if found.failure.why == "raised":
+                yield from _failed(rest.unit, found.failure.error, found.failure.message)
+            else:
+                yield from _alone(rest, lambda one: executor.submit(_on_a_worker, _elsewhere(one)).result())
     finally:
         for future in running:
             future.cancel()
@@ -189,7 +242,7 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
     for start in ("forkserver", "fork"):
         pieces = [piece for piece in work if piece.forked == (start == "fork")]
         let_in, count = set[Work](), dict[Work, int]()
-        for piece, found in in_processes([piece.job() for piece in pieces], workers, start=start):
+        for piece, found in in_processes([piece.job(piece) for piece in pieces], workers, start=start):
             if found is None:
                 let_in.add(piece)
             elif not isinstance(found, Failure):
@@ -200,38 +253,32 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
             else:
                 suspects.append(piece.after(count.get(piece, 0)))
     for piece in suspects:
-        yield from _alone(piece)
+        yield from _alone(piece, _here)
 
 
-def _alone(piece: Work) -> Iterator[Record]:
+def _alone(piece: Work, ask: Callable[[Work], _Answers]) -> Iterator[Record]:
     """Its first claim in a process of its own, then what comes after it. What ends before any claim is so at each."""
     while piece.unit.claims:
         one = piece.one_by_one()[0]
-        records, failure, let_in = _in_one_process(one)
+        found = ask(one)
+        records, failure = found.records, found.failure
         if failure is not None and not records:
+            let_in = found.let_in or not piece.validate
             records = _ended(one.unit if let_in else piece.unit, failure, piece.limits.seconds)
         yield from records
         piece = piece.after(len(records))
-        records, failure, _ = _in_one_process(piece)
-        yield from records
-        piece = piece.after(len(records))
-        if failure is not None and failure.why == "raised":
-            yield from _failed(piece.unit, failure.error, failure.message)
+        if not piece.unit.claims:
+            return
+        found = ask(piece)
+        yield from found.records
+        piece = piece.after(len(found.records))
+        if found.failure is not None and found.failure.why == "raised":
+            yield from _failed(piece.unit, found.failure.error, found.failure.message)
             return
 
 
-def _in_one_process(piece: Work) -> tuple[list[Record], Failure | None, bool]:
-    """The records that came, why not all did, and whether the subject was let in."""
-    records, failure, let_in = list[Record](), None, not piece.validate
-    jobs = [piece.job()] if piece.unit.claims else []
-    for _, found in in_processes(jobs, 1, start="fork" if piece.forked else "forkserver"):
-        if isinstance(found, Failure):
-            failure = found
-        elif found is None:
-            let_in = True
-        else:
-            records.append(found)
-    return records, failure, let_in
+def _here(piece: Work) -> _Answers:
+    return _answers(piece.job(), start="fork" if piece.forked else "forkserver")
 
 
 def _ended(unit: Unit, failure: Failure, seconds: float | None) -> list[Record]:

@@ -9,6 +9,7 @@ Circuits Syst. I 47, 2000).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 
@@ -22,6 +23,8 @@ Pair = tuple[float, float]
 TINY, MOST = 1e-8, 400
 # the bracket around a tiny step, in lengths of it; the least share of its rate by which a field jumps
 AROUND, LEAST = 1e4, 1e-9
+# halvings of a bracket after which a field that is smooth in it is told from one that jumps
+SMOOTH = 12
 
 
 def jumps(steps: Steps, rate: Rate, scale: Callable[[float], Array]) -> list[Pair]:
@@ -55,14 +58,20 @@ def _narrowed(lo: float, hi: float, rate: Callable[[float], Array]) -> Pair | No
     whole = float(np.max(np.abs(last - first)))
     if not np.isfinite(whole) or whole <= LEAST * float(np.max(np.abs(first) + np.abs(last))):
         return None
-    while lo < (middle := lo + (hi - lo) / 2) < hi:
+    at_lo, at_hi = first, last
+    for halvings in count(1):
+        middle = lo + (hi - lo) / 2
+        if not lo < middle < hi:
+            break
         value = rate(middle)
         if np.max(np.abs(value - first)) <= np.max(np.abs(value - last)):
-            lo = middle
+            lo, at_lo = middle, value
         else:
-            hi = middle
-    step = float(np.max(np.abs(rate(hi) - rate(lo))))
-    return (lo, hi) if step > whole / 2 else None
+            hi, at_hi = middle, value
+        # what is smooth has changed by 2^-halvings of it here, and a jump stays what it is
+        if halvings >= SMOOTH and np.max(np.abs(at_hi - at_lo)) < whole / 8:
+            return None
+    return (lo, hi) if np.max(np.abs(at_hi - at_lo)) > whole / 2 else None
 
 
 # samples that are looked at closer, and how many times the median of its neighbours such a one is off a straight line

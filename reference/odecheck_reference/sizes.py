@@ -21,7 +21,7 @@ GRID = 128
 # the least share of its natural size that a component is solved for
 NATURAL = 0.01
 # sizes may change so much within an interval; beyond so many cuts, and below such a share of the largest, they may more
-CHANGE = 1e3
+CHANGE = 16.0
 MOST_CUTS = 60
 FAINT = 1e-60
 

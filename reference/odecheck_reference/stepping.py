@@ -175,7 +175,10 @@ class _Walk:
         )
         while solver.status == "running":
             before = solver.y
-            message: str | None = solver.step()
+            try:
+                message: str | None = solver.step()
+            except ValueError as error:  # linear algebra that meets what is not finite
+                message = str(error)
             if message is not None:
                 if message and "spacing" in message and np.isfinite(before).all() and self.method != "LSODA":
                     return float(solver.t), before

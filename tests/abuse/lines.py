@@ -58,6 +58,8 @@ PLACES = (
 GOOD = {
     "targets": ("m.py:good", "m.py:bad", "m:good", "m.py", "m.pyc:x", "m.py:nothing", "json:loads", "run"),
     "claim": ("SOL-1", "NODE-2", "SOL-999", "HB", "all", "NODE-*", "solution"),
+    "claims": ("NODE-2", "node2", "NODEE-2", "parameter gradient", "*"),
+    "names": ("NODE-2", "all", "*-99"),
     "state": (
         "[[1.0, 0.5]]",
         "[[10**400]]",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from odecheck import BadInput, Verdict, check, problems, subjects
+from odecheck.claim import loosely
 from odecheck.claims import ALL, CONFORMANCE, EVERY, METHODS
-from odecheck.claims.find import found
+from odecheck.claims.find import by_id, found
 
 
 def ids(*words: str) -> list[str]:
@@ -27,6 +28,32 @@ def test_by_pattern_family_and_topic() -> None:
     assert ids("SOL-1?") == [f"SOL-{n}" for n in range(10, 20)]
     assert found("all") == EVERY and {*ALL, *CONFORMANCE, *METHODS} == set(EVERY)
     assert {claim.id for claim in METHODS} >= {*ids("OPT-*"), *ids("flow"), *ids("STEP")} != set()
+
+
+@pytest.mark.parametrize("word", ["node2", "NODE 2", "Node_2", "parameter gradient", "parameter_gradient"])
+def test_an_id_is_taken_as_people_type_it_and_a_title(word: str) -> None:
+    assert ids(word) == ["NODE-2"]
+
+
+def test_no_two_claims_are_the_same_when_they_are_typed_loosely() -> None:
+    assert len({loosely(id) for id in by_id()}) == len(by_id()) == len(EVERY) + 4
+    assert ids("sol1.1") == ["SOL-1.1"] and ids("sol11") == ["SOL-11"]
+
+
+def test_patterns_are_taken_loosely_too() -> None:
+    assert ids("node*") == ids("NODE-*") and ids("node?") == ids("NODE-?") == ids("NODE")
+
+
+def test_one_s_own_tolerance_is_known_where_it_is_asked_for() -> None:
+    assert [claim.id for claim in found("own", by_id().values())] == ["OWN-1", "OWN-2", "OWN-3", "OWN-4"]
+    with pytest.raises(BadInput, match="no claim 'OWN'"):
+        found("OWN")
+
+
+def test_a_misspelt_title_names_its_claim() -> None:
+    with pytest.raises(BadInput) as refused:
+        found("paramter gradient")
+    assert refused.value.fix.startswith("NODE-2")
 
 
 @pytest.mark.parametrize("word", ["NODE-22", "NODES", "", "DERR-4", "*-99"])

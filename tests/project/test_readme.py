@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 import torch
 
-from odecheck import HOLDS, check
+from odecheck import ALL, HOLDS, check
 from odecheck.runner.targets import pairs
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +34,11 @@ def test_the_second_derivatives_example_runs(capsys):
 
 def test_the_table_of_transforms_is_the_generated_one():
     assert (ROOT / "reports" / "transforms.md").read_text().strip() in README
+
+
+def test_the_picture_of_verify_shows_the_claims_that_there_are():
+    """odecheck verify --run runs/picture && python docs/.hooks/picture.py runs/picture docs/verify.svg"""
+    text = unescape((ROOT / "docs" / "verify.svg").read_text()).replace("\xa0", " ")
+    shown = set(re.findall(r"> *([A-Z]+-\d+(?:\.\d+)?)[ <]", text))
+    assert shown == {claim.id for claim in ALL} and all(claim.title in text for claim in ALL)
+    assert "AS EXPECTED" in text and "would" in text and "@font-face" not in text

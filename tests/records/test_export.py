@@ -14,7 +14,7 @@ from odecheck.cli import app
 from odecheck.record import COLUMNS
 from odecheck.records.export import SCHEMA, SUMMARY_BYTES, schema, to_summary, write_json, write_junit, write_summary
 from odecheck.records.run_folder import about
-from tests.report.test_hostile import HOSTILE, Tags, hostile
+from tests.report.test_hostile import CONTROL, HOSTILE, Tags, hostile
 from tests.report_runs import ALL, FAILED, HELD, UNSURE, many
 
 FACTS = about({}, seed=0)
@@ -76,6 +76,7 @@ def test_a_summary_stays_below_what_github_takes(tmp_path):
 
 def test_a_summary_of_hostile_records_is_text():
     text = to_summary([*map(hostile, HOSTILE), *many(40)], FACTS)
+    assert not CONTROL.search(text)
     tags = Tags()
     tags.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
     assert {tag for tag, _ in tags.found} <= set(

@@ -19,6 +19,13 @@ def test_a_record_is_found_by_its_identifier_or_by_words():
     assert find(ALL, "sol-2 nowhere") == []
 
 
+def test_an_id_stands_for_that_claim_alone_however_it_is_typed():
+    longer = replace(HELD, claim="SOL-21")
+    assert longer not in find([*ALL, longer], "SOL-2")
+    assert find([*ALL, longer], "sol2") == find(ALL, "SOL-2") != [] and find([*ALL, longer], "sol21") == [longer]
+    assert longer in find([*ALL, longer], "SOL")
+
+
 def test_everything_that_is_known_is_said():
     text = story(FAILED, FACTS, "The states are those of the flow.")
     for said in (

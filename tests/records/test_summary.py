@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from odecheck.judge import Verdict
-from odecheck.records.summary import by_claim, details, exit_status, identifier, outcome, table
+from odecheck.record import REFUSED
+from odecheck.records.summary import by_claim, details, exit_status, headline, identifier, outcome, table
 from tests.report_runs import ALL, AS_READ, CRASHED, FAILED, HELD, KNOWN, NOTHING, UNSURE
 
 OUTCOMES = [
@@ -74,3 +75,39 @@ def test_details_say_failures_in_full_and_known_ones_once():
     assert "inconclusive: would have seen 3.0e-01, asked for 1.0e-05" in lines[2]
     assert lines[3] == "  to decide it: rtol=1e-10 in place of 1e-08"
     assert "known to fail (2 of its problems): the grid of steps" in lines[4]
+
+
+def test_one_refusal_or_one_crash_is_said_once():
+    refused = [replace(CRASHED, message=f"{REFUSED}no", claim=f"SOL-{i}", subject=s) for i in range(9) for s in "ab"]
+    lines = details([HELD, *refused, CRASHED])
+    assert len(lines) == 2 and lines[0].count("refused: no") == 1
+    for part in ("subjects: a; b", "problem: linear with time", "and 1 more", "verdicts: 18"):
+        assert part in lines[0]
+    assert str(CRASHED) in lines[1]
+    assert len(details([CRASHED, replace(CRASHED, message="ValueError: another")])) == 2
+
+
+@pytest.mark.parametrize(
+    ("records", "word", "text"),
+    [
+        ([HELD, NOTHING], "AS EXPECTED", "the one verdict is as expected"),
+        ([HELD, KNOWN, AS_READ], "AS EXPECTED", "all 3 verdicts are as expected, 1 of them known failures"),
+        ([HELD, UNSURE], "UNDECIDED", "1 of 2 verdicts are inconclusive, none is refuted"),
+        ([HELD, UNSURE, FAILED], "REFUTED", "1 of 3 verdicts are not as expected (1 refuted)"),
+        ([HELD, CRASHED], "ERROR", "1 of 2 verdicts are not as expected (1 error)"),
+        ([FAILED, CRASHED], "REFUTED", "2 of 2 verdicts are not as expected (1 refuted, 1 error)"),
+        ([replace(CRASHED, message=f"{REFUSED}no")], "REFUSED", "the subject cannot be verified as it is"),
+        ([NOTHING], "NOTHING JUDGED", "none of 1 cases was judged"),
+        ([HELD, replace(NOTHING, verdict=Verdict.NOT_ASKED)], "AS EXPECTED", "as expected; 1 was not asked"),
+    ],
+)
+def test_the_headline_is_the_exit_status_in_words(records, word, text):
+    found = headline(records)
+    assert (found.word, text in found.text) == (word, True), found
+    colours = {0: "green", 1: "red", 2: "red", 3: "yellow"}
+    if word != "NOTHING JUDGED":
+        assert colours[exit_status(records)] in found.style
+
+
+def test_in_strict_runs_what_is_inconclusive_has_failed():
+    assert headline([HELD, UNSURE], strict=True).text == "1 of 2 verdicts are not as expected (1 inconclusive)"

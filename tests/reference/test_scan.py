@@ -297,6 +297,17 @@ def test_components_of_one_group_share_the_largest_size():
     assert Shared(None).largest(x) is x
 
 
+def test_the_tail_beside_a_cut_of_a_bump_whose_error_grows_is_in_the_bar():
+    """Two runs had stepped alike over what lies behind the cut, and e^5 times that was 1.7 bars."""
+    assert inside(hard.drawn(12_000_102))
+
+
+def test_what_makes_linear_algebra_fail_is_a_refusal():
+    """An implicit method that looks a problem over met a matrix that is not finite, and raised scipy's own error."""
+    with pytest.raises(FlowError, match="no step is short enough"):
+        gradient(hard.drawn(12_000_093).problem)
+
+
 def test_hard_problems_of_every_kind_are_inside_or_refused():
     refused = 0
     for seed in SEEDS:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -24,7 +25,7 @@ HOSTILE = (
     "{{ 7 * 7 }}{% for x in y %}",
     "$\\frac{$_^ `code` [link](javascript:alert(1)) | cell",
     "x" * 300_000,
-    "\u202e\u0000\u0007 right to left",
+    "\u202e\u0000\u0007\x1b]0;title\x07\x9b31m\u2028 right to left",
     '<a href="javascript:window.hacked=1">a</a>',
     "=cmd()\n\n# heading\n```\n</details>",
     "",
@@ -66,9 +67,13 @@ def folder(tmp_path_factory):
     return place
 
 
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]")
+
+
 def test_no_tag_of_a_user_gets_onto_the_page(folder):
     report = build([folder])
     text = page.to_html(report)
+    assert not CONTROL.search(text), "printed in a terminal, or read from the right"
     assert "window.hacked" in text and "<script>window" not in text and "<img" not in text
     assert 'href="javascript' not in text
     assert "49" not in text[text.index("</style>") : text.index("<script type")].split("{{ 7 * 7 }}")[0][-3:]
@@ -78,6 +83,7 @@ def test_no_tag_of_a_user_gets_onto_the_page(folder):
 
 def test_no_tag_of_a_user_gets_into_the_markdown(folder):
     text = to_markdown(build([folder]))
+    assert not CONTROL.search(text)
     tags = Tags()
     tags.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
     assert {tag for tag, _ in tags.found} <= set(

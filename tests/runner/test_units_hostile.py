@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections import Counter
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from odecheck import Verdict, pairs
+from odecheck import Record, Verdict, pairs
 from odecheck.runner.case import plan
 from odecheck.runner.run import Limits, run_units
 
@@ -85,6 +87,7 @@ def around(*bad):
     return [good, *(made[name] for name in bad), last]
 
 quick = around("Leaves", "Vanishes", "Late", "Half", "Ends", "Based", "Changes", "Shape", "Nan", "Alters")
+few = around("Vanishes", "Changes", "Shape")
 slow = [made["Stops"], made["Hangs"]]
 """
 CLAIMS = ["SOL-1", "NODE-2"]
@@ -110,9 +113,44 @@ def of_each(models: Path, name: str, **how) -> dict[str, list[str]]:
     return found
 
 
+@contextmanager
+def cluster(*, processes: bool) -> Iterator[Executor]:
+    """Two workers: processes with a nanny, or threads of this process."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=processes) as own,
+        distributed.Client(own) as client,
+    ):
+        yield client.get_executor()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_has_its_own_records_and_its_neighbours_have_theirs(models, workers):
     found = of_each(models, "quick", workers=workers)
+    assert len(found) == 12
+    _has_its_own(found)
+
+
+def test_each_has_its_own_on_a_cluster_whose_worker_is_killed(models):
+    with cluster(processes=True) as executor:
+        victim = executor.submit(os.getpid).result()
+        killed = list[Record]()
+
+        def kill(record: Record) -> None:
+            if not killed:
+                os.kill(victim, signal.SIGKILL)
+            killed.append(record)
+
+        _has_its_own(of_each(models, "few", executor=executor, progress=kill))
+
+
+def test_limits_are_kept_by_a_worker_that_is_a_thread(models):
+    with cluster(processes=False) as executor:
+        late = of_each(models, "slow", executor=executor, limits=Limits(seconds=1.0, grace=0.5))
+        assert all("no answer within 1 seconds" in said for name in ("Stops", "Hangs") for said in late[name])
+
+
+def _has_its_own(found: dict[str, list[str]]) -> None:
     assert found.pop("Good") == found.pop("Last") == ["not applicable", "holds"]
     words = {
         "Leaves": "SystemExit(0)",
@@ -126,29 +164,10 @@ def test_each_has_its_own_records_and_its_neighbours_have_theirs(models, workers
         "Nan": "refused: NaN or infinity at the start",
         "Alters": "refused: ",
     }
-    assert {name: all(word in said for said in found[name]) for name, word in words.items()} == dict.fromkeys(
-        words, True
-    )
-    assert len(found) == len(words)
+    assert set(found) <= set(words) and len(found) >= 3
+    assert [name for name in found if not all(words[name] in said for said in found[name])] == []
 
 
 def test_time_is_kept_from_outside(models):
     found = of_each(models, "slow", limits=Limits(seconds=1.0, grace=0.5), workers=2)
     assert all("no answer within 1 seconds" in said for name in ("Stops", "Hangs") for said in found[name])
-
-
-UNGUARDED = """
-import odecheck
-subject = odecheck.Subject(None, odecheck.Adaptive("dopri5", rtol=1e-5), odecheck.Adjoint())
-print(odecheck.check(subject, odecheck.problems()[:2], "SOL-1", workers=2))
-"""
-
-
-def test_a_script_without_its_guard_is_told_so(tmp_path):
-    script = tmp_path / "unguarded.py"
-    script.write_text(UNGUARDED)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
-    said = Counter(line.strip() for line in done.stderr.splitlines())
-    assert done.returncode == 1 and "native code" not in done.stderr
-    assert 'what to type: if __name__ == "__main__":' in said and "unguarded.py once more" in done.stderr
-    assert done.stderr.count("Traceback") == 1

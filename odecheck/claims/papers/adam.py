@@ -29,6 +29,7 @@ ADAM = family(
     "ADAM",
     title="AdamNODEs: When Neural ODE Meets Adaptive Moment Estimation (arXiv:2207.06066)",
     order=50,
+    page="mathematics/adam.md",
     drawn=("Adam*",),
     alone="states the paper's own identity of Adam models, a second reference beside the sensitivities",
 )

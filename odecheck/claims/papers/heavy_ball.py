@@ -39,6 +39,7 @@ HB = family(
     "HB",
     title="Heavy Ball Neural Ordinary Differential Equations (arXiv:2110.04840)",
     order=40,
+    page="mathematics/heavy-ball.md",
     drawn=("*heavy ball*",),
     alone="states the paper's own identity of heavy-ball models, a second reference beside the sensitivities",
 )

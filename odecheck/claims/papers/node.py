@@ -37,7 +37,13 @@ WRONG_ADJOINTS = (
 # gradients that a determinant may take of a large field
 MOST_COLUMNS = 4
 PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
-NODE = family("NODE", title="Neural ODEs: the first derivative (arXiv:1806.07366)", order=20, drawn=ANY_FIELD)
+NODE = family(
+    "NODE",
+    title="Neural ODEs: the first derivative (arXiv:1806.07366)",
+    order=20,
+    drawn=ANY_FIELD,
+    page="mathematics/first-order.md",
+)
 
 
 @claim(

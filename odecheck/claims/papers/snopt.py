@@ -37,6 +37,7 @@ SNOPT = family(
     "SNOPT",
     title="Second-Order Neural ODE Optimizer (arXiv:2109.14158)",
     order=30,
+    page="mathematics/snopt.md",
     speaks_of="second derivatives",
     drawn=(
         "network of width 1",

@@ -9,6 +9,7 @@ SOL = family(
     "SOL",
     title="What any solver promises",
     order=10,
+    page="mathematics/solutions.md",
     topic="solution",
     drawn=ANY_FIELD,
     speaks_of="solution",
