@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from .fields import batch_levels
 from .flow import Flow
 from .stepping import Steps
-from .user_field import UserField, is_differentiating
+from .user_field import UserField, is_differentiating, is_plain
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -50,6 +50,9 @@ def start(
     adjoint_atol: float | None = None,
     adjoint_method: str | None = None,
     adjoint_options: Mapping[str, Any] | None = None,
+    check_field: bool = True,
+    unused: Literal["none", "zeros"] = "none",
+    ahead: bool = True,
 ) -> Start:
     """Check the arguments of `odeint` and make of them a field, a state, parameters and a way to step.
 
@@ -68,6 +71,11 @@ def start(
         adjoint_atol: as for `odeint`.
         adjoint_method: as for `odeint`.
         adjoint_options: as for `odeint`.
+        check_field: as for `odeint`.
+        unused: as for `odeint`.
+        ahead: whether the field is evaluated once ahead of the solve, to see what it depends on. If not, the first
+            evaluation of the solve is looked at, unless something is being transformed, batched or differentiated
+            forwards.
 
     Raises:
         ValueError: as `odeint`.
@@ -76,10 +84,17 @@ def start(
     leaves = (y0,) if isinstance(y0, Tensor) else tuple(y0)
     forward, backward = _plan(rtol, atol, method, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)
     _check_start(leaves, t)
-    wrapped = UserField(field, isinstance(y0, Tensor), len(leaves), adjoint_params, running_cost)
+    if unused not in ("none", "zeros"):
+        raise ValueError(f"unused is 'none' or 'zeros', not {unused!r}")
+    declared = None if adjoint_params is None else tuple(adjoint_params)
+    wrapped = UserField(
+        field, isinstance(y0, Tensor), len(leaves), declared, running_cost, check_field, unused == "zeros"
+    )
     _check_parameters(wrapped, leaves[0].dtype)
-    if is_differentiating():
+    if is_differentiating() and (ahead or not is_plain(t, *leaves, *wrapped.inputs)):
         wrapped.refuse_hidden_tensors(t[0], leaves)
+    elif is_differentiating():
+        wrapped.look_at_first_evaluation()
     wanted = tuple(i for i, x in enumerate(wrapped.inputs) if x.requires_grad)
     return Start(Flow(wrapped, forward, backward), leaves, wrapped.inputs, wanted)
 
@@ -120,8 +135,8 @@ def _check_start(leaves: Sequence[Tensor], t: Tensor) -> None:
     dtype = leaves[0].dtype
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"y0 is {dtype}: pass float32 or float64 (of a complex state, torch.view_as_real)")
-    if t.dtype != dtype:
-        raise TypeError(f"t is {t.dtype} and y0 {dtype}: pass t.to({dtype})")
+    if t.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"t is {t.dtype}: pass t.to({dtype})")
     if t.dim() != 1 or len(t) < 2:
         raise ValueError(f"t has shape {tuple(t.shape)}: pass two or more times, torch.tensor([t0, t1, ...])")
     if batch_levels(t):

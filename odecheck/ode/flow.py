@@ -19,6 +19,7 @@ from odecheck.compat import forward_mode
 
 from .fields import Adjoint, Batched, Field, Leaves, Rates, Tangent
 from .stepping import Pace, Steps, integrate
+from .user_field import UserField
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Flow:
         forward: how it is stepped.
         backward: how its adjoint is stepped.
         pace: the step that its solves begin with, shared with those of its derivatives.
+        known: states and quadratures at the times, where they have been solved for already.
     """
 
     field: Field
     forward: Steps
     backward: Steps
     pace: Pace = dataclass_field(default_factory=Pace)
+    known: Leaves | None = None
 
     def along(self, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
         """Solve from y at t[0].
@@ -65,6 +68,8 @@ class Flow:
 class _Solve(torch.autograd.Function):
     @staticmethod
     def forward(flow: Flow, t: Tensor, *tensors: Tensor) -> Any:
+        if flow.known is not None:
+            return tuple(x.clone() for x in flow.known)
         n = flow.field.states
         return integrate(flow.field, t, tensors[:n], tensors[n:], flow.forward, flow.pace)
 
@@ -142,10 +147,11 @@ def _pull_back(flow: Flow, t: Tensor, outputs: Leaves, cotangents: Leaves, p: Le
         rates = _rates_at(flow.field, t, outputs, p)
         later = sum((g * r).reshape(len(t), -1).sum(1)[1:] for g, r in zip(cotangents, rates, strict=True))
         first = sum((x * r[0]).sum() for x, r in zip([*a, *b], rates, strict=True))
-        gt = torch.cat([-first.reshape(1), later])  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+        gt = torch.cat([-first.reshape(1), later]).to(t.dtype)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     a = [x + g[0] for x, g in zip(a, cotangents, strict=False)]
+    zeros = isinstance(flow.field, UserField) and flow.field.zeros
     seen = adjoint.field.used  # pyright: ignore[reportAttributeAccessIssue]
-    return gt, a, [g if used else None for g, used in zip(gp, seen, strict=True)]
+    return gt, a, [g if used or zeros else None for g, used in zip(gp, seen, strict=True)]
 
 
 def _push_forward(flow: Flow, t: Tensor, inputs: Leaves, outputs: Leaves, dt: Tensor | None, dinputs):
@@ -156,6 +162,7 @@ def _push_forward(flow: Flow, t: Tensor, inputs: Leaves, outputs: Leaves, dt: Te
     dy = [torch.zeros_like(x) if d is None else d for x, d in zip(y, dinputs, strict=False)]
     rates = []
     if dt is not None:
+        dt = dt.to(outputs[0].dtype)
         rates = _rates_at(flow.field, t, outputs, p)
         dy = [d - r[0] * dt[0] for d, r in zip(dy, rates, strict=False)]
     out = flow.tangent(moving).along(t, [*y, *dy], [*p, *(dinputs[n + i] for i in moving)])
@@ -196,6 +203,7 @@ class Rescaled(Field):
 
 def _in_own_time(flow: Flow, t: Tensor, y: Leaves, p: Leaves) -> tuple[Tensor, ...]:
     """Solve with every stretch between two times mapped to [0, 1], so that samples can have times of their own."""
+    t = t.to(y[0].dtype)
     unit = torch.tensor([0.0, 1.0], dtype=t.dtype, device=t.device)
     scaled = Flow(Rescaled(flow.field), flow.forward, flow.backward)
     n = flow.field.states

@@ -89,6 +89,33 @@ def integrate(
     Raises:
         SolveError: the step size vanished, a value became infinite or NaN, or the steps ran out.
     """
+    return _integrate(field, t, y, p, steps, pace or Pace(), None)[1]
+
+
+def integrate_until(
+    field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps, pace: Pace, event: Callable[[Tensor, Leaves], Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Solve a field from y at t[0] towards t[1], and on, to where an event function changes its sign.
+
+    Args:
+        field: as for `integrate`.
+        t: (2,), the start and a time that says in which direction.
+        y: as for `integrate`.
+        p: as for `integrate`.
+        steps: as for `integrate`.
+        pace: as for `integrate`.
+        event: (t, states) → a number, or several: the first to change its sign is the event.
+
+    Returns:
+        The time of the event, and the states at the start and there, each with these two as its first axis.
+
+    Raises:
+        SolveError: as for `integrate`.
+    """
+    return _integrate(field, t, y, p, steps, pace, event)
+
+
+def _integrate(field: Field, t: Tensor, y: Leaves, p: Leaves, steps: Steps, pace: Pace, event: Callable | None):
     p = [x.detach() for x in p]
     shapes = [x.shape for x in y] + list(field.quadratures)
     sizes = [shape.numel() for shape in shapes]
@@ -97,7 +124,6 @@ def integrate(
     def unflatten(flat: Tensor) -> list[Tensor]:
         return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
 
-    pace = pace or Pace()
     options = dict(steps.options)
     if steps.method in ADAPTIVE:
         options = pace.options(options)
@@ -108,9 +134,13 @@ def integrate(
             return torch.cat([x.reshape(-1) for x in of_leaves(t, unflatten(flat)[: field.states])])
 
         _pass_on_callbacks(field, rates, unflatten, pace if steps.method in ADAPTIVE else None)
-        flat = _solve(rates, start, t.detach(), steps, options)
+        if event is None:
+            when, flat = t[-1].detach(), _solve(rates, start, t.detach(), steps, options)
+        else:
+            given = {"event_fn": lambda t, flat: event(t, unflatten(flat)[: field.states])}
+            when, flat = _run(rates, start, t.detach(), steps, options, **given)
     pace.settle()
-    return tuple(
+    return when, tuple(
         x.reshape(len(t), *shape).clone(memory_format=torch.contiguous_format)
         for x, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)
     )
@@ -120,19 +150,23 @@ def _solve(rates: Callable, start: Tensor, t: Tensor, steps: Steps, options: dic
     def run(start: Tensor, t: Tensor) -> Tensor:
         if steps.method in ADAPTIVE:
             options["step_t"] = _step_ends(options, t)
-        return torchdiffeq.odeint(
-            rates, start, t, rtol=steps.rtol, atol=steps.atol, method=steps.method, options=options
-        )  # pyright: ignore[reportReturnType]
+        return _run(rates, start, t, steps, options)
 
+    if steps.method not in ONE_STEP or "step_size" not in options:
+        return run(start, t)
+    # A grid of fixed steps meets the requested times only at the two ends; torchdiffeq interpolates
+    # linearly to the others. One grid from each time to the next has no such error.
+    states = [start]
+    for i in range(1, len(t)):
+        states.append(run(states[-1], t[i - 1 : i + 1])[-1])
+    return torch.stack(states)
+
+
+def _run(rates: Callable, start: Tensor, t: Tensor, steps: Steps, options: dict, **event: Callable) -> Any:
     try:
-        if steps.method not in ONE_STEP or "step_size" not in options:
-            return run(start, t)
-        # A grid of fixed steps meets the requested times only at the two ends; torchdiffeq interpolates
-        # linearly to the others. One grid from each time to the next has no such error.
-        states = [start]
-        for i in range(1, len(t)):
-            states.append(run(states[-1], t[i - 1 : i + 1])[-1])
-        return torch.stack(states)
+        return torchdiffeq.odeint(
+            rates, start, t, rtol=steps.rtol, atol=steps.atol, method=steps.method, options=options, **event
+        )
     except AssertionError as error:
         reason = str(error)
         if not reason.startswith(("underflow in dt", "non-finite values", "max_num_steps")):
@@ -171,7 +205,8 @@ def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callabl
     counts = [shape[:axes].numel() for shape, axes in zip(shapes, field.batch, strict=True)]
     if isinstance(field, Adjoint) and isinstance(field.base, UserField):
         if callable(given):
-            return lambda flat: given((flat.new_zeros(()), *unflatten(flat)))
+            n, order = field.states, _callers_order(field)
+            return lambda flat: given((flat.new_zeros(()), *(unflatten(flat)[i] for i in (*range(n), *order))))
         if given == "seminorm":
             counts[field.states :] = [0] * len(field.quadratures)
     kept = [(count, size) for count, size in zip(counts, sizes, strict=True) if count and size]
@@ -186,6 +221,14 @@ def _norm(field: Field, given: Any, shapes, sizes, unflatten, device) -> Callabl
         return (sums / each).max().sqrt()
 
     return norm
+
+
+def _callers_order(field: Adjoint) -> list[int]:
+    """Where an adjoint keeps the gradients in `adjoint_params`, in the caller's order, for a norm of theirs."""
+    declared = field.base.declared  # pyright: ignore[reportAttributeAccessIssue]
+    ranks = {index: rank for rank, index in reversed(list(enumerate(declared)))}
+    found = sorted(range(len(field.wanted)), key=lambda i: ranks.get(field.wanted[i], i))
+    return [field.states + i for i in found]
 
 
 def _pass_on_callbacks(field: Field, rates: Any, unflatten: Callable, pace: Pace | None) -> None:

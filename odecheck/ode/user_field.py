@@ -25,6 +25,8 @@ class UserField(Field):
 
     Attributes:
         inputs: the tensors that the field depends on, in the order in which calls expect them.
+        declared: the indices of `adjoint_params` in `inputs`, in the caller's order.
+        zeros: whether a parameter that the field never reads has a gradient of zeros, or none.
     """
 
     tangents = 0
@@ -36,6 +38,8 @@ class UserField(Field):
         states: int,
         declared: Sequence[Tensor] | None,
         cost: Callable | None = None,
+        check_field: bool = True,
+        zeros: bool = False,
     ):
         self.func, self.cost, self.single, self.states = func, cost, single, states
         self.quadratures = () if cost is None else (torch.Size([]),)
@@ -55,6 +59,10 @@ class UserField(Field):
         # What a module has and the caller left out of `adjoint_params` is a constant, as the caller asked.
         own = [x if wanted is None or key in wanted else x.detach() for key, x in tensors.items()]
         self.inputs = [*own, *foreign.values()]
+        places = {key: i for i, key in enumerate([*tensors, *foreign])}
+        self.declared = [places[id(x)] for x in declared or ()]
+        self.zeros, self._check_field = zeros, check_field
+        self._looking = False  # whether the next evaluation is to be looked at
         self._keep_alive = list(foreign.values())  # an id stands for a tensor only while the tensor lives
         self._met: set[int] = set()  # those of `foreign` that an evaluation has met
         self._at_start: tuple[Tensor, Leaves, Leaves] | None = None  # time, state and rates when the solve was made
@@ -75,6 +83,9 @@ class UserField(Field):
             self._refuse_changed_closure(substitute.met)
 
     def _rates(self, t: Tensor, y: Leaves, substitute: Substitute | None) -> tuple[Tensor, ...]:
+        t = t.to(y[0].dtype)  # the solver's times may have more digits than the state
+        if self._looking:
+            return self._look_at(t, y, substitute)
         state = y[0] if self.single else tuple(y)
         with substitute or nullcontext():
             out = self.func(t, state)
@@ -96,6 +107,17 @@ class UserField(Field):
             )
         self._met = met
 
+    def _look_at(self, t: Tensor, y: Leaves, substitute: Substitute | None) -> tuple[Tensor, ...]:
+        self._looking = False
+        with torch.enable_grad():
+            rates = self._rates(t, y, substitute)
+        self._refuse_tracked(t, y, rates, set())
+        return rates
+
+    def look_at_first_evaluation(self) -> None:
+        """As `refuse_hidden_tensors`, at the next evaluation, wherever it is: of plain tensors, in no transform."""
+        self._looking = True
+
     def refuse_hidden_tensors(self, t: Tensor, y: Leaves) -> None:
         """Refuse a field that depends on a tensor that is being differentiated or batched and was not declared.
 
@@ -106,7 +128,11 @@ class UserField(Field):
         with torch.enable_grad():
             rates = self(t.detach(), [x.detach() for x in y], constants)
         known = set().union(*(batch_levels(x) for x in (t, *y, *constants)))
-        if is_plain(t, *y, *constants, *rates):
+        self._refuse_tracked(t, [*y, *constants], rates, known)
+
+    def _refuse_tracked(self, t: Tensor, given: Leaves, rates: Leaves, known: set[int]) -> None:
+        y = given[: self.states]
+        if is_plain(t, *given, *rates):
             self._at_start = (
                 t.detach().clone(),
                 [x.detach().clone() for x in y],
@@ -130,7 +156,7 @@ class UserField(Field):
         Raises:
             RuntimeError: they are.
         """
-        if self._at_start is None or not is_plain(*self.inputs):
+        if not self._check_field or self._at_start is None or not is_plain(*self.inputs):
             return
         t, y, before = self._at_start
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch import Tensor
 from odecheck.ode.fields import Field, Leaves
 from odecheck.ode.stepping import integrate
 
+from .restarts import with_restarts
 from .samples import Samples, curvature_of_loss
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def q_blocks(
     flow, inputs = samples.problem.flow, samples.problem.inputs
     with torch.no_grad():
         x = integrate(flow.field, t, samples.problem.y0, inputs, flow.forward, flow.pace)[0]
+        fine, where = with_restarts(samples.problem, t, [x])
+        path = x if fine is t else integrate(flow.field, fine, [x[0]], inputs, flow.forward, flow.pace)[0]
         slopes, curvatures = curvature_of_loss(loss, x, samples.batched)
         backward, n = SecondAdjoint(samples, form), samples.n
         a, xx = slopes[-1], curvatures[-1]
@@ -149,10 +152,12 @@ def q_blocks(
         sums = [x.new_zeros(n), x.new_zeros(n, n)]
         kept = [(*state, *sums)]
         for i in range(len(t) - 1, 0, -1):
-            segment = integrate(backward, t[[i, i - 1]], [x[i], *state], inputs, flow.backward, flow.pace)
-            _, a, xx, xtheta, *more = (out[-1] for out in segment)
+            for j in range(where[i], where[i - 1], -1):
+                segment = integrate(backward, fine[[j, j - 1]], [path[j], *state], inputs, flow.backward, flow.pace)
+                _, *state = (out[-1] for out in segment[:4])
+                sums = [old + out[-1] for old, out in zip(sums, segment[4:], strict=True)]
+            a, xx, xtheta = state
             state = [a + slopes[i - 1], xx + curvatures[i - 1], xtheta]
-            sums = [old + new for old, new in zip(sums, more, strict=True)]
             kept.append((*state, *sums))
     a, xx, xtheta, theta, thetatheta = (torch.stack(column) for column in zip(*reversed(kept), strict=True))
     return Blocks(x, a, theta, xx, xtheta, thetatheta)

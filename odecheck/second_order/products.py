@@ -14,6 +14,8 @@ from odecheck.ode.arguments import Start, start
 from odecheck.ode.fields import Adjoint, Leaves, Tangent, vector_jacobian
 from odecheck.ode.stepping import integrate
 
+from .restarts import with_restarts
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -50,7 +52,9 @@ def hvp(
 
         −a' = F_yᵀ a + ℓ_y,   −ȧ' = F_yᵀ ȧ + (a·F_yy + ℓ_yy) ẏ + (a·F_yθ + ℓ_yθ) θ̇,
 
-    with jumps of a and ȧ at every observation. Memory does not depend on the number of steps. Use
+    with jumps of a and ȧ at every observation. Where the solution contracts so strongly that it cannot be followed
+    back (`odecheck.second_order.restarts` derives when), the state is taken anew from the forward solve once in each
+    of its longest steps, of which that many states are kept; else memory does not depend on the number of steps. Use
     `torch.func.jvp(torch.func.grad(...))` over `odeint` where the result itself has to be differentiated.
 
     Source: arXiv:2109.14158, backward equations of second order, in directional form.
@@ -78,6 +82,8 @@ def hvp(
     _check_direction(problem, dy0, dp)
     moving = () if dp is None else problem.wanted
     y, dy, running = _forward(problem, t, dy0, dp or [], moving)
+    fine, where = with_restarts(problem, t, y)
+    path, dpath = (y, dy) if fine is t else _forward(problem, fine, dy0, dp or [], moving)[:2]
 
     def of_states(*states: Tensor) -> Tensor:
         return loss(states[0] if single else states)
@@ -85,7 +91,7 @@ def hvp(
     value, cotangents, dcotangents = _expand(of_states, y, dy)
     value = value + running
     with torch.no_grad():
-        a, da, g, dg = _backward(problem, t, y, dy, cotangents, dcotangents, dp or [], moving)
+        a, da, g, dg = _backward(problem, fine, where, path, dpath, cotangents, dcotangents, dp or [], moving)
     unwrap = (lambda x: x[0]) if single else tuple
     return Product(value.detach(), (unwrap(a), tuple(g)), (unwrap(da), tuple(dg)))
 
@@ -140,10 +146,13 @@ def _forward(problem: Start, t: Tensor, dy0: Leaves, dp: Leaves, moving: tuple[i
     return out[:n], out[n : 2 * n], running
 
 
-def _backward(problem: Start, t: Tensor, y, dy, cotangents, dcotangents, dp: Leaves, moving: tuple[int, ...]):
-    """Solve (y, a, ẏ, ȧ) from each observation to the one before, adding what the loss asks of each."""
+def _backward(
+    problem: Start, t: Tensor, where: list[int], y, dy, cotangents, dcotangents, dp: Leaves, moving: tuple[int, ...]
+):
+    """Solve (y, a, ẏ, ȧ) from each time to the one before, adding what the loss asks of each observation."""
+    observed = {j: i for i, j in enumerate(where)}
     flow, n, p = problem.flow, len(problem.y0), problem.inputs
-    unit = [t.new_ones(()) for _ in flow.field.quadratures]  # the running cost enters L with weight one
+    unit = [y[0].new_ones(()) for _ in flow.field.quadratures]  # the running cost enters L with weight one
     adjoint = Adjoint(flow.field, p, problem.wanted)
     field = Tangent(adjoint, tuple(len(unit) + i for i in moving))
     a, da = [c[-1] for c in cotangents], [c[-1] for c in dcotangents]
@@ -152,8 +161,10 @@ def _backward(problem: Start, t: Tensor, y, dy, cotangents, dcotangents, dp: Lea
     for i in range(len(t) - 1, 0, -1):
         state = [*(x[i] for x in y), *a, *(x[i] for x in dy), *da]
         out = [x[-1] for x in integrate(field, t[[i, i - 1]], state, [*unit, *p, *dp], flow.backward, flow.pace)]
-        a = [x + c[i - 1] for x, c in zip(out[n : 2 * n], cotangents, strict=True)]
-        da = [x + c[i - 1] for x, c in zip(out[3 * n : 4 * n], dcotangents, strict=True)]
+        a, da = out[n : 2 * n], out[3 * n : 4 * n]
+        if i - 1 in observed:
+            a = [x + c[observed[i - 1]] for x, c in zip(a, cotangents, strict=True)]
+            da = [x + c[observed[i - 1]] for x, c in zip(da, dcotangents, strict=True)]
         half = 4 * n + len(g)
         g = [old + new for old, new in zip(g, out[4 * n : half], strict=True)]
         dg = [old + new for old, new in zip(dg, out[half:], strict=True)]

@@ -98,3 +98,23 @@ def test_the_norm_is_that_of_the_worst_sample() -> None:
     flat = torch.zeros(16, 2)
     flat[3] = torch.tensor([3.0, 4.0])
     assert float(norm(flat.flatten())) == pytest.approx((25 / 2) ** 0.5)
+
+
+def test_a_norm_of_the_adjoint_is_given_its_parameters_in_the_callers_order() -> None:
+    """Declared as (a tensor closed over, one of the module, a constant): the adjoint keeps them in another order."""
+    seen: list[list[tuple[int, ...]]] = []
+
+    def norm(parts: tuple[Tensor, ...]) -> Tensor:
+        seen.append([tuple(x.shape) for x in parts])
+        return torch.stack([x.abs().max() for x in parts]).max()
+
+    field, free = Field(), torch.ones(2, 1).double().requires_grad_()
+    declared = (free, field.layer.weight, field.frozen, field.layer.bias)
+
+    def both(t: Tensor, y: Tensor) -> Tensor:
+        return field(t, y) * free.sum()
+
+    y = odeint(both, X, T[:2], adjoint_params=declared, adjoint_options={"norm": norm})
+    assert not seen
+    y.sum().backward()
+    assert seen and all(shapes == [(), (2,), (2,), (2, 1), (2, 2), (2,)] for shapes in seen)

@@ -150,6 +150,13 @@ def test_unused_and_frozen_parameters_get_no_gradient() -> None:
     assert field.layer.weight.grad is not None
 
 
+def test_unused_parameters_get_zeros_where_they_are_asked_for() -> None:
+    field = Field()
+    odeint(field, X, T, unused="zeros").square().sum().backward()
+    assert torch.equal(torch.as_tensor(field.unused.grad), torch.zeros(3))
+    assert field.frozen.grad is None
+
+
 def test_a_parameter_changed_in_place_is_an_error() -> None:
     field = Field()
     state = odeint(field, X, T)
