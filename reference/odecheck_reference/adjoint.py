@@ -11,7 +11,7 @@ from time import process_time
 
 import numpy as np
 
-from .bars import at_least
+from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .fields.pulled import pull
@@ -46,7 +46,7 @@ def adjoint_states(problem: Problem) -> Bounded:
     size = float(np.max(np.abs(changes))) or 1.0
     swayed = _backwards(extended, [forward[0].y], [changes / size], (NEARBY,)).values[0]
     carried = _adjoints(extended, swayed, changes.shape)[..., :d] * size
-    worst = float(np.max(np.sqrt(np.mean(carried**2, axis=2))))
+    worst = largest_mean(carried, 2)
     own = extended.y0.size
     return with_seen(at_least(spread(values), worst), found.seen, lambda term: term[own:])
 

@@ -20,7 +20,7 @@ from time import process_time
 import numpy as np
 
 from . import by_adjoint
-from .bars import at_least
+from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
 from .by_adjoint import NODES, Answer, nodes
 from .fields.pulled import Pulled, pull, pulls
@@ -191,7 +191,7 @@ def _in_time(f: _Flat, states: Bounded, a: Bounded) -> tuple[float, float]:
         sign[0] = 0.0
         change = a.radius * rng.choice([-1.0, 1.0], size=a.value.shape)
         moved.append(slopes(states.value + sign * states.radius, a.value + change, times) - exact)
-    swayed = float(np.sqrt(np.mean(np.square(moved), axis=0)).max())
+    swayed = largest_mean(np.stack(moved), 0)
     # F may be a small difference of large terms: what its arguments do to it when they move in their eighth digit
     rates = list[float]()
     eps = float(np.finfo(np.float64).eps)

@@ -36,7 +36,7 @@ from itertools import product
 
 import numpy as np
 
-from .bars import at_least
+from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
@@ -300,8 +300,8 @@ def bounded(problem: Problem, order: int, quantity: Callable[[Trajectory], Array
     """Any quantity of the flow and its first `order` derivatives, with its bar."""
     runs = trajectories(problem, order)
     seen = spread([np.asarray(quantity(run), dtype=np.float64) for run in runs])
-    squares = sum((quantity(run) - seen.value) ** 2 for run in moved(problem, order))
-    return looked_at(at_least(seen, float(np.max(np.sqrt(squares / SIGNS), initial=0.0))), runs[0].seen)
+    changes = np.stack([quantity(run) - seen.value for run in moved(problem, order)])
+    return looked_at(at_least(seen, largest_mean(changes, 0)), runs[0].seen)
 
 
 def solution(problem: Problem) -> Bounded:

@@ -302,6 +302,11 @@ def test_the_tail_beside_a_cut_of_a_bump_whose_error_grows_is_in_the_bar():
     assert inside(hard.drawn(12_000_102))
 
 
+def test_what_bars_do_to_a_quantity_of_1e_199_is_in_its_bar():
+    """The mean of squares of such numbers is zero."""
+    assert inside(hard.drawn(13_000_040))
+
+
 def test_what_makes_linear_algebra_fail_is_a_refusal():
     """An implicit method that looks a problem over met a matrix that is not finite, and raised scipy's own error."""
     with pytest.raises(FlowError, match="no step is short enough"):
