@@ -57,8 +57,8 @@ def restored(context: typer.Context, folder: Path, facts: Mapping[str, Any]) -> 
         As `arguments`.
 
     Raises:
-        BadInput: run.json says what no command writes, or a target is a file that is not below the working folder: it
-            would be run because a file of data says so.
+        BadInput: run.json says what no command writes, or a target is a file that is not below the working folder, or
+            in the run folder: it would be run because a file of data says so.
     """
     now = arguments(context)
     found: object = facts.get("arguments")
@@ -88,18 +88,19 @@ def _is_of_texts(value: object) -> bool:
 
 
 def _is_here(target: str, folder: Path) -> None:
-    """Raises BadInput for a file elsewhere; packages are those of the environment."""
-    file = target.rpartition(":")[0] or target
-    if not file.endswith(".py"):
-        return
+    """Raises BadInput for a file elsewhere, and for one in the run folder, which is all somebody else's perhaps."""
+    name = target.rpartition(":")[0] or target
+    file = name.endswith(".py")
     try:
-        here = Path(file).resolve().is_relative_to(Path.cwd().resolve())
+        place = (Path(name) if file else Path(*name.split("."))).resolve()
+        here = place.is_relative_to(Path.cwd().resolve()) or not file  # other packages are those of the environment
+        own = not place.is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # what is no path, or a link to itself
-        here = False
-    if not here:
+        here = own = False
+    if not (here and own):
         raise BadInput(
-            f"the run in {folder} is of {literal(target)}, which is not below this folder",
-            "another folder than the one in which the run began",
+            f"the run in {folder} is of {literal(target)}, which is {'in it' if here else 'not below this folder'}",
+            "a run folder of somebody else, or another working folder than the one in which the run began",
             f"odecheck verify {shlex.quote(target)} --run {shlex.quote(str(folder))} --resume, if you trust that file",
         )
 

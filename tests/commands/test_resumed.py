@@ -82,6 +82,14 @@ def test_a_file_elsewhere_is_not_run_because_a_run_says_so(begun, tmp_path_facto
         assert "it was run" not in done.output
 
 
+def test_a_file_of_the_run_folder_is_not_run_because_it_says_so(begun):
+    Path("here/inside.py").write_text("raise SystemExit('it was run')")
+    for target in ("here/inside.py:net", "here.inside:net"):
+        _edited(targets=[target])
+        done = run("verify", "--run", "here", "--resume")
+        assert done.exit_code == 2 and "which is in it" in done.output, done.output
+
+
 def test_a_run_of_before_is_asked_for_as_before(begun):
     facts = json.loads(Path("here/run.json").read_text())
     del facts["arguments"], facts[CHECKSUM]
