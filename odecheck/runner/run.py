@@ -18,6 +18,7 @@ from odecheck_reference import Problem
 from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.errors import BadInput
+from odecheck.fields.callback import CallbackField
 from odecheck.foreign import said
 from odecheck.record import REFUSED, Record, is_refused, not_asked
 from odecheck.records.run_folder import Store, about, without_checksums
@@ -199,12 +200,15 @@ def run_units(
 def _anew(units: Sequence[Unit]) -> list[Unit]:
     """The units, each problem whose field is the user's own module being an object of its own.
 
-    What the reference keeps of a problem it keeps by the object, and a module may have changed since it was last seen.
+    What the reference keeps of a problem it keeps by the object, and a module may have changed since it was last seen,
+    also since the field made its copy of it.
     """
     fresh: dict[int, Problem] = {}
     for unit in units:
         if not unit.problem.independent and id(unit.problem) not in fresh:
-            fresh[id(unit.problem)] = unit.problem.with_()
+            field = unit.problem.field
+            field = replace(field) if isinstance(field, CallbackField) else field
+            fresh[id(unit.problem)] = unit.problem.with_(field=field)
     return [replace(unit, problem=fresh.get(id(unit.problem), unit.problem)) for unit in units]
 
 

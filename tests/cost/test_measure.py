@@ -58,10 +58,8 @@ def _same(found, plain):
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_evaluations_follow_from_steps(engine):
     counts = posed(engine).counted(rows=True)[1].counts(torch.tensor(PROBLEM.ts))
-    # the first slope, one evaluation to choose the first step, and six new stages for every try; odecheck.odeint looks
-    # once beforehand what the field depends on, and evaluates it at every output afterwards, for dL/dts
-    first = 3 if engine.name == "odecheck.odeint" else 2
-    assert counts.nfe_forward == first + 6 * (counts.accepted_forward + counts.rejected_forward)
+    # the first slope, one evaluation to choose the first step, and six new stages for every try
+    assert counts.nfe_forward == 2 + 6 * (counts.accepted_forward + counts.rejected_forward)
     assert counts.rows_forward == counts.nfe_forward * PROBLEM.batch
     if engine.target == "steps":
         assert counts.accepted_backward == counts.rejected_backward == 0
