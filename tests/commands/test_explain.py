@@ -21,7 +21,8 @@ def run(*arguments: str):
 
 
 @pytest.mark.parametrize("command", ["explain", "claims"])
-def test_a_claim_is_explained_under_any_of_its_names(command):
+def test_a_claim_is_explained_under_any_of_its_names(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     claim = by_id()["NODE-2"]
     for name in ("NODE-2", "node2", "parameter gradient"):
         done = run(command, name)
