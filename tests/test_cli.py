@@ -32,6 +32,7 @@ few = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-9, max_steps=2), Backprop())
 def odecheck(tmp_path, monkeypatch):
     """Run a command in an empty folder with the file model.py beside it: (exit status, output)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # as wide as what is read by a pipe
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "cli_model", raising=False)
     Path("cli_model.py").write_text(MODEL)
