@@ -16,7 +16,7 @@ from odecheck_reference.fields import Linear, Logistic, Mlp, VanDerPol
 
 from odecheck.selftest.bars import drawn, measured, pairs
 
-PROBLEMS = 300
+PROBLEMS = 150
 # Each problem is asked for some of its quantities, in turn, so that one core is done within a minute or so
 TURNS = (
     *((("solution", "loss"), ("solution", "loss"), ("transition", "gradient")) * 12),
