@@ -13,7 +13,9 @@ from odecheck.foreign import literal, one_line
 
 from .journal import CHECKSUM, digest, parsed, regular
 
-SCHEMA = 1
+SCHEMA = 2
+# its files need not have a checksum: it is that of versions which wrote none
+OLDER = 1
 NONE = type(None)
 # what the facts are that commands look into, where there are any
 SHAPES: Mapping[str, tuple[type, ...]] = {
@@ -80,7 +82,7 @@ def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"rm -r {folder} and the command of that run again, or --run with the folder of another run",
         ) from error
     seen = cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
-    if seen.get("schema") != SCHEMA:
+    if seen.get("schema") not in (OLDER, SCHEMA):
         raise BadInput(
             f"the run in {folder} has format version {literal(seen.get('schema'), 60)}, "
             f"and this odecheck reads {SCHEMA}",
@@ -129,7 +131,9 @@ def changed(facts: Mapping[str, Any]) -> str:
         facts: of a run.json, as it was read. Older ones have no checksum.
     """
     kept = {name: value for name, value in facts.items() if name != CHECKSUM}
-    if facts.get(CHECKSUM, digest(kept)) == digest(kept):
+    if CHECKSUM not in facts:
+        return "" if facts.get("schema") == OLDER else "is not what was written: it has no checksum"
+    if facts[CHECKSUM] == digest(kept):
         return ""
     return "is not what was written: it has another checksum"
 

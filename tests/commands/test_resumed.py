@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck.cli import app
+from odecheck.records.facts import OLDER
 from odecheck.records.journal import CHECKSUM
 from odecheck.records.run_folder import read
 
@@ -60,6 +61,7 @@ def _edited(**changes: object) -> None:
     facts = json.loads(Path("here/run.json").read_text())
     facts["arguments"].update(changes)
     facts.pop(CHECKSUM, None)
+    facts["schema"] = OLDER
     Path("here/run.json").write_text(json.dumps(facts))
 
 
@@ -93,5 +95,6 @@ def test_a_file_of_the_run_folder_is_not_run_because_it_says_so(begun):
 def test_a_run_of_before_is_asked_for_as_before(begun):
     facts = json.loads(Path("here/run.json").read_text())
     del facts["arguments"], facts[CHECKSUM]
+    facts["schema"] = OLDER
     Path("here/run.json").write_text(json.dumps(facts))
     assert run(*FIRST, "--run", "here", "--resume", "--seed", "3").exit_code == 0

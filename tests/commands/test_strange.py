@@ -159,6 +159,9 @@ def test_damage_is_told_and_what_has_no_checksum_too():
     Path("here/run.json").write_text(json.dumps({**facts, "platform": "another"}))
     assert "run.json is not what was written" in run("show", "SOL-9", "--run", "here")[1]
     del facts["checksum"]
+    Path("here/run.json").write_text(json.dumps(facts))  # as a flip in the name of its checksum leaves it
+    assert "run.json is not what was written: it has no checksum" in run("show", "SOL-9", "--run", "here")[1]
+    facts["schema"] = 1  # of a version that wrote none
     Path("here/run.json").write_text(json.dumps(facts))
     assert "has no checksums" in run("show", "SOL-9", "--run", "here")[1]
     facts["checksum"] = digest(facts)

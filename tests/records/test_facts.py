@@ -6,7 +6,16 @@ import os
 import pytest
 
 from odecheck.errors import BadInput
-from odecheck.records.facts import SHAPES, changed, command_of, kind_of, read_facts, refuse_other_shapes, versions_in
+from odecheck.records.facts import (
+    SCHEMA,
+    SHAPES,
+    changed,
+    command_of,
+    kind_of,
+    read_facts,
+    refuse_other_shapes,
+    versions_in,
+)
 from odecheck.records.journal import digest
 
 FACTS = {
@@ -21,6 +30,9 @@ FACTS = {
 def test_a_changed_fact_is_noticed(tmp_path):
     written = {**FACTS, "checksum": digest(FACTS)}
     assert changed(written) == "" == changed(FACTS)
+    newer = {**FACTS, "schema": SCHEMA}
+    assert changed({**newer, "checksum": digest(newer)}) == ""
+    assert "no checksum" in changed({**newer, "checjsum": digest(newer)}), "a flip in the name of the checksum itself"
     assert "another checksum" in changed({**written, "platform": "x"}) and "another" in changed({**written, "seed": 1})
 
 
