@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -88,11 +88,24 @@ def _interrupted_once() -> Callable[[], None]:
             first.append(time.monotonic())
             raise KeyboardInterrupt
 
+    def swallowed(what: sys.UnraisableHookArgs) -> None:
+        """It came while a library's callback of the garbage collector ran, which no exception leaves: once more."""
+        if what.exc_type is not KeyboardInterrupt or not first:
+            others(what)
+            return
+        first.clear()
+        threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
+
+    def ended() -> None:
+        # a process that ends would be killed by another one, after its work is done
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.unraisablehook = others
+
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
+    others, sys.unraisablehook = sys.unraisablehook, swallowed
     signal.signal(signal.SIGINT, stop)
-    # a process that ends would be killed by another one, after its work is done
-    return lambda: cast(None, signal.signal(signal.SIGINT, signal.SIG_IGN))
+    return ended
 
 
 def _in_words(error: OSError) -> str:

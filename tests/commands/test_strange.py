@@ -178,6 +178,32 @@ def test_a_damaged_table_of_conformance_is_refused():
     refused("conformance.parquet cannot be read", "reproduce", "3f9a1c", "--run", ".")
 
 
+SWALLOWED = """
+import gc, os, signal, time
+from odecheck.cli import _interrupted_once
+ended = _interrupted_once()
+sent = []
+def collected(*_):
+    if not sent:
+        sent.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+gc.callbacks.append(collected)
+try:
+    gc.collect()
+    time.sleep(20)
+    print("lost")
+except KeyboardInterrupt:
+    ended()
+    print("heard")
+"""
+
+
+def test_ctrl_c_that_a_callback_of_the_garbage_collector_swallows_is_heard():
+    done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("heard\n", "")
+
+
 def test_ctrl_c_three_times_is_quiet():
     Path("slow_to_read.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
     process = subprocess.Popen(
