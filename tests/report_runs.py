@@ -12,6 +12,7 @@ import pandas as pd
 
 from odecheck.judge import Verdict
 from odecheck.record import Record
+from odecheck.records.journal import CHECKSUM, digest
 from odecheck.records.run_folder import about, frame
 from odecheck.report.schemas import Parquet
 from odecheck.report.tables import kinds
@@ -91,7 +92,7 @@ def run(folder: Path, records: list[Record], **more: Any) -> Path:
         "source": {"targets": [], "tier": "quick"},
         **more,
     }
-    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "run.json").write_text(json.dumps({**facts, CHECKSUM: digest(facts)}))
     frame(records).to_parquet(folder / "records.parquet", index=False)
     return folder
 
