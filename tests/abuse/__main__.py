@@ -18,7 +18,7 @@ from typing import Any
 from odecheck.errors import BadInput
 from odecheck.foreign import code
 from odecheck.records.run_folder import about
-from odecheck.selftest.journal import Piece, through
+from odecheck.selftest.journal import Piece, spent, through
 from tests.abuse import child, folders, kept, kills, lines, models
 
 Row = dict[str, Any]
@@ -60,32 +60,36 @@ def _said(key: str) -> None:
     print(key, file=sys.stderr, flush=True)
 
 
-def summary(found: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    """Counts and failures of each part."""
+def summary(found: Mapping[str, Sequence[Row]], run: Path) -> dict[str, Any]:
+    """Counts and failures of each part, and the commits that its pieces in `run` are of: it may have been resumed."""
     return {
         name: {
             "what": WORDS[name],
             "judged": len(rows),
             "failed": sum(bool(row["wrong"]) for row in rows),
             "failures": [row for row in rows if row["wrong"]],
+            "commits": spent(run / f"{name}.jsonl")["commits"],
         }
         for name, rows in found.items()
         if rows
     }
 
 
-def markdown(made: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def markdown(made: Mapping[str, Any]) -> str:
     """The report as a page."""
     text = [
         "# The abuse battery",
         "",
         "What nobody would type, write or keep on purpose: every line, model, folder, kill and bit has to end in a "
         "record, a refusal in words or the right answer, with a status that is true, no neighbour lost, nothing left "
-        f"running and nothing of somebody else's run. By `python -m tests.abuse`, at {facts['commit']}.",
+        "running and nothing of somebody else's run. By `python -m tests.abuse`.",
         "",
-        "| part | judged | failed |",
-        "|---|---:|---:|",
-        *(f"| {part['what']} | {part['judged']:,} | {part['failed']:,} |" for part in made.values()),
+        "| part | judged | failed | at |",
+        "|---|---:|---:|---|",
+        *(
+            f"| {part['what']} | {part['judged']:,} | {part['failed']:,} | {', '.join(part['commits'])} |"
+            for part in made.values()
+        ),
     ]
     for part in made.values():
         if part["failures"]:
@@ -106,16 +110,16 @@ def main() -> int:
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     amounts = {name: getattr(asked, name) for name in WORDS}
-    facts = {key: about({}, seed=asked.seed)[key] for key in ("versions", "platform", "commit", "started", "seed")}
+    facts = {key: about({}, seed=asked.seed)[key] for key in ("versions", "platform", "started", "seed")}
     try:
-        made = summary(battery(amounts, asked.seed, asked.run, resume=asked.resume, seconds=asked.seconds))
+        made = summary(battery(amounts, asked.seed, asked.run, resume=asked.resume, seconds=asked.seconds), asked.run)
     except BadInput as refused:
         print(refused, file=sys.stderr)
         return 2
-    print(markdown(made, facts))
+    print(markdown(made))
     if asked.write:
         asked.write.mkdir(parents=True, exist_ok=True)
-        (asked.write / "abuse.md").write_text(markdown(made, facts), encoding="utf-8")
+        (asked.write / "abuse.md").write_text(markdown(made), encoding="utf-8")
         (asked.write / "abuse.json").write_text(json.dumps({"facts": facts, **made}, indent=1) + "\n")
     return int(any(part["failed"] for part in made.values()))
 

@@ -208,9 +208,9 @@ def error_follows_tolerance(subject: Subject, problem: Problem) -> tuple[Bounded
     known = float(np.max(truth.radius)) + 1e3 * EPS * float(np.max(np.abs(truth.value)))
     loose, tight = TOLERANCES[solver.order]
     tolerances, errors, evaluations = _errors_at(subject, asked, truth.value, loose, tight)
-    for _ in range(2):  # errors too small to be told from the reference's: the tightest tolerance is a looser one
-        if known == 0:  # the truth is zero, exactly
-            break
+    # errors too small to be told from the reference's: the tightest tolerance is a looser one; a truth that is zero,
+    # exactly, tells all of them
+    for _ in range(2 if known else 0):
         short = 10 * known / max(float(np.min(errors)), known / 1e3)
         if not short >= 1 or 2 * short * tight > loose / DECADES:
             break

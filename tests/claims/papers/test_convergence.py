@@ -6,11 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from odecheck_reference import Bounded, catalogue, solution
+from odecheck_reference import Bounded, Problem, catalogue, solution
+from odecheck_reference.fields import Linear
+from odecheck_reference.losses import Linear as LinearLoss
 
-from odecheck.claims.papers.convergence import at_time, cells_of, observed_order, seen_evenly, slope_of
+from odecheck.claims.papers.convergence import (
+    at_time,
+    cells_of,
+    error_follows_tolerance,
+    observed_order,
+    seen_evenly,
+    slope_of,
+)
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.errors import NotApplicable
+from odecheck.judge import Verdict
+from odecheck.record import evaluate
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
@@ -62,3 +73,12 @@ def test_a_problem_seen_evenly_is_one_object_and_one_of_its_times_is_its_own_bou
     assert np.ptp(np.diff(even.ts)) < 1e-15 and len(even.ts) == 5
     truth = solution(even)
     assert np.array_equal(at_time(truth, -1).value, truth.value[-1])
+
+
+def test_a_truth_that_is_zero_exactly_divides_nothing():
+    """y' = a y from 0: the reference's bar is zero, and so is every error."""
+    still = Problem(
+        "still", Linear(1), np.zeros((1, 1)), np.zeros(2), np.array([0.0, 1.0]), LinearLoss(np.ones((2, 1, 1)))
+    )
+    record = evaluate(error_follows_tolerance, Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop()), still)
+    assert record.verdict is Verdict.INCONCLUSIVE and "a longer interval" in record.decides
