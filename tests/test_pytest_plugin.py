@@ -90,6 +90,8 @@ def test_many(record):
 def inner(pytester, monkeypatch):
     """Run pytest in this process with this plug-in alone; others take seconds to import, each time."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for name in ("CI", "BUILD_NUMBER"):  # there pytest's last lines repeat each message whole
+        monkeypatch.delenv(name, raising=False)
     return lambda *options: pytester.runpytest_inprocess("-p", "odecheck.pytest_plugin", *options)
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ def _waited(pid: int, begun: float, works: float, hangs: float) -> tuple[int, bo
 def _be_the_command(typed: Sequence[str], place: Path, out: int, err: int) -> None:
     code = 1
     try:
+        for of_its_maker in list(weakref.finalize._registry):  # type: ignore[attr-defined]  its folders are not ours to delete
+            of_its_maker.detach()
         os.setsid()
         os.chdir(place)
         nothing = os.open(os.devnull, os.O_RDONLY)

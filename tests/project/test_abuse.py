@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.abuse.__main__ import WORDS, battery, markdown, summary
+from tests.abuse.child import run
 from tests.abuse.lines import commands, drawn
 from tests.abuse.models import DEEDS, ENDLESS
 from tests.abuse.models import drawn as drawn_models
@@ -30,3 +33,9 @@ def test_every_command_and_every_deed_is_drawn():
     assert declared <= set(options) and typed[7] == drawn(7)
     assert {deed for seed in range(30) for deed, _ in drawn_models(seed, 8)} == set(DEEDS)
     assert not {deed for seed in range(30) for deed, _ in drawn_models(seed, 8, patient=False)} & set(ENDLESS)
+
+
+def test_a_copy_deletes_no_folder_of_its_maker(tmp_path):
+    with TemporaryDirectory() as kept:
+        assert run(["--help"], tmp_path).status == 0
+        assert Path(kept).is_dir()
