@@ -118,14 +118,15 @@ def gpu_suite(folder: Path, quick: bool) -> None:
     """The GPU suite. Raises BadInput where there is no GPU: nothing is measured, nothing is written."""
     import torch
 
-    if not torch.cuda.is_available():
-        from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, needs_tables
 
+    if not torch.cuda.is_available():
         raise BadInput(
             "there is no GPU here, or torch was built without CUDA: nothing is measured, nothing is written",
             "another machine than the one that was meant, or a torch for the CPU",
             "odecheck bench HEAD, which needs none; nvidia-smi shows whether there is a GPU",
         )
+    needs_tables()
     needs_to_write(folder, "--gpu")
     from odecheck.bench import gpu
     from odecheck.bench.gpu_report import Report

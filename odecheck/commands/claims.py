@@ -36,7 +36,7 @@ def claims(
     odecheck claims --verify --write reports
     """
     from odecheck.claims import EVERY
-    from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, needs_tables
 
     try:
         for option, given in (("--write", write), ("--workers", workers)):
@@ -51,6 +51,8 @@ def claims(
                 f"odecheck verify --claim {','.join(names)}, or odecheck claims --verify",
             )
         needs_to_write(write, "--write")
+        if write and any((write / "training").glob("*.parquet")):  # the trainings that benchmark claims are judged by
+            needs_tables()
     except BadInput as refused:
         refuse(refused)
     if verify:

@@ -57,6 +57,16 @@ def refuse(refused: Exception) -> NoReturn:
     raise typer.Exit(2)
 
 
+def needs(extra: str, *modules: str) -> None:
+    """Refuse a command whose extra is missing, before anything else is loaded for it."""
+    from odecheck.errors import BadInput, needed
+
+    try:
+        needed(extra, *modules)
+    except BadInput as refused:
+        refuse(refused)
+
+
 def check_device(device: str) -> None:
     """Raises BadInput for a device that is not here, before anything is loaded or written for it."""
     import torch

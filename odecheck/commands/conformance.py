@@ -117,7 +117,7 @@ def _some_are_there(found: list[Version]) -> None:
     if not found or not all(one.named and one.trouble for one in found):
         return
     fixes = [one.fix for one in found]
-    if any(not one.library.side_by_side and not one.library.installed for one in found):
+    if any(not (one.library.side_by_side or one.library.installed or one.library.install) for one in found):
         fixes.insert(0, PEERS)
     raise BadInput(
         "; ".join(one.trouble for one in found),

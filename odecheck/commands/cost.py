@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odecheck.errors import TABLES
 from odecheck.runner.progress import Progress
 
-from .common import check_device, interrupted, named, needs_to_write, number, refuse, run_folder, say
+from .common import check_device, interrupted, named, needs, needs_to_write, number, refuse, run_folder, say
 from .options import Device, choice, split
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def cost(
     odecheck cost my_package.my_model:subjects
     odecheck cost --device cuda --dtype float32
     """
+    needs("tables", *TABLES)
     import torch
 
     from odecheck.cost import QUANTITIES, work_precision
@@ -126,7 +128,7 @@ def cost(
         interrupted(folder)
     _show(rows, error, folder)
     for name in absent:
-        say(f'{name} is not installed: pip install "odecheck[peers]"', err=True)
+        say(f"{name} is not installed: {_how_to_install(name)}", err=True)
     if write is not None:
         say(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
@@ -180,7 +182,7 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
         raise BadInput(
             f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed",
             "odecheck was installed without the libraries that it compares with",
-            'pip install "odecheck[peers]"',
+            " and ".join(dict.fromkeys(map(_how_to_install, absent))),
         )
     if not work:
         names = sorted({s.name for s, _ in found}) if subject else []
@@ -191,6 +193,13 @@ def _work(targets: list[str], subject: str, problem: str) -> tuple[list[tuple[Pr
             f"--subject or --problem with a part of one of: {'; '.join(names)}",
         )
     return list(work.values()), absent
+
+
+def _how_to_install(library: str) -> str:
+    from odecheck.engines.found import libraries
+
+    own = next((one.install for one in libraries() if one.name == library), "")
+    return own or 'pip install "odecheck[peers]"'
 
 
 def _show(rows: list[dict[str, Any]], error: float, folder: Path) -> None:

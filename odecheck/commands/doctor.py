@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 MOST_NAMES = 12
 # extra of the package → what it adds; a test holds these against pyproject.toml
 ADDS = {
+    "tables": "rows as parquet and frames: odecheck cost and train, Records.to_frame()",
     "report": "odecheck report: the page that opens offline",
     "figures": "figures as SVG and PNG: --figures of report, --write of cost and selftest",
-    "peers": "odecheck conformance and cost of torchode, torchdyn, diffrax; curvlinops beside SNOpt",
+    "peers": "odecheck conformance and cost of torchode and diffrax; curvlinops beside SNOpt",
+    "torchdyn": "odecheck conformance and cost of torchdyn, which brings a lot along",
     "tasks": "data that tasks of odecheck train bring along",
     "bench": "odecheck bench and regressions, by asv",
     "dask": "odecheck.check(executor=...) on a cluster",

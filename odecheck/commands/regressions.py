@@ -50,9 +50,11 @@ def regressions(
     """
     from odecheck.bench import Suite, changes, exit_status, read_series
     from odecheck.bench.changes import in_words, worst_first
-    from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, needs_tables
 
     try:
+        if page or table:
+            needs_tables()
         if not paired:
             none_ignored(context, ["timed", "newest"], "nothing is timed in pairs", "--paired with it, or without it")
         suite = Suite.load(config)

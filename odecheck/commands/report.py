@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .common import last_run, refuse, say
+from odecheck.errors import TABLES
+
+from .common import last_run, needs, refuse, say
 
 
 def report(
@@ -39,6 +41,7 @@ def report(
     odecheck report runs/full --figures figures
     odecheck report --compare runs/before runs/after --write compared
     """
+    needs("report", *TABLES, "jinja2", "plotly.offline", "itables")
     from odecheck.errors import BadInput
     from odecheck.report import build, markdown, page
     from odecheck.report.compare import build as build_comparison

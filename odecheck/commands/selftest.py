@@ -139,7 +139,7 @@ def selftest(
 
 def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
     """Raises BadInput, before the work of hours, for what is not installed, and for folders that cannot be written."""
-    from odecheck.errors import BadInput
+    from odecheck.errors import BadInput, needs_tables
     from odecheck.report.static import needs_figures
 
     if "false-alarms" in parts and find_spec("hypothesis") is None:
@@ -152,6 +152,7 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
     needs_to_write(write, "--write")
     if write is not None:
         needs_figures()
+        needs_tables()
 
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from odecheck.errors import TABLES
 from odecheck.foreign import literal
 from odecheck.runner.progress import Progress
 
-from .common import MOST_WORKERS, check_device, interrupted, refuse, run_folder
+from .common import MOST_WORKERS, check_device, interrupted, needs, refuse, run_folder
 from .options import Device, split
 
 MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
@@ -78,6 +79,7 @@ def train(
     odecheck train mnist --setting published --data ~/data --device cuda
     odecheck train vibration --setting published --run runs/vibration --resume
     """
+    needs("tables", *TABLES)
     from dataclasses import replace
 
     import torch

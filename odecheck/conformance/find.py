@@ -16,8 +16,10 @@ from odecheck.engines.found import libraries, library_of
 from odecheck.errors import BadInput
 from odecheck.foreign import literal, one_line, words
 from odecheck.problem_sets.conformance import problems
+from odecheck.records.export import number
 from odecheck.records.facts import versions_in
-from odecheck.records.table import read_table
+from odecheck.records.journal import parsed, regular
+from odecheck.records.table import can_write, read_table
 from odecheck.runner import presets as shipped
 from odecheck.subject import SHIPPED, Subject
 
@@ -56,7 +58,7 @@ def found(row: str, folder: Path) -> Found:
 
     Args:
         row: the first characters of its id.
-        folder: with conformance.parquet or the run.json of a run.
+        folder: with conformance.parquet, conformance.json or the run.json of a run.
 
     Returns:
         What the row was made of, and what it says.
@@ -65,14 +67,15 @@ def found(row: str, folder: Path) -> Found:
         BadInput: no row has this id, it is not refuted, or its claim, subject or problem is none of the shipped ones.
     """
     wanted = row.strip("[]").lower()
-    table = folder / "conformance.parquet"
-    at = _in_table(wanted, table) if os.path.lexists(table) else None
+    kinds = ("parquet", "json") if can_write() else ("json", "parquet")
+    tables = [path for path in (folder / f"conformance.{kind}" for kind in kinds) if os.path.lexists(path)]
+    at = _in_table(wanted, tables[0]) if tables else None
     at = at or (_in_records(wanted, folder) if (folder / "run.json").exists() else None)
     if at is None:
         raise BadInput(
             f"no row in {folder} has the id {row!r}",
             "another folder, or a misspelt id",
-            "odecheck reproduce ROW --run DIR, DIR with run.json or conformance.parquet",
+            "odecheck reproduce ROW --run DIR, DIR with run.json, conformance.parquet or conformance.json",
         )
     return at
 
@@ -118,18 +121,33 @@ def _problem(name: str, of: Iterable[Problem]) -> Problem:
 
 def _row(row: str, table: Path) -> dict[str, Any] | None:
     """The first row of this id, whose names are names and whose numbers are numbers."""
-    read = read_table(table)
-    rows: list[dict[str, Any]] = [] if read.frame is None else read.frame.to_dict("records")
+    rows, damaged = _rows_in_json(table) if table.suffix == ".json" else _rows_in_parquet(table)
     one = next((found for found in rows if words(found.get("row", "")).startswith(row)), None)
     if one is None:
-        if read.damaged:
-            raise _damaged(table, "; ".join(read.damaged))
+        if damaged:
+            raise _damaged(table, damaged)
         return None
     strange = [name for name in NAMES if not isinstance(one.get(name), str)]
     strange += [name for name in NUMBERS if not isinstance(one.get(name), int | float)]
     if strange:
         raise _damaged(table, f"the {strange[0]} of row {row} is {literal(one.get(strange[0]), 60)}")
     return one
+
+
+def _rows_in_parquet(table: Path) -> tuple[list[dict[str, Any]], str]:
+    """The rows of a table, and what is damaged of it."""
+    read = read_table(table)
+    return [] if read.frame is None else read.frame.to_dict("records"), "; ".join(read.damaged)
+
+
+def _rows_in_json(table: Path) -> tuple[list[dict[str, Any]], str]:
+    """The same of what `export.write_json` wrote, as it is where tables cannot be written."""
+    try:
+        read: Any = parsed(regular(table).read_text(encoding="utf-8"))
+        rows = [{**row, **{name: number(row.get(name)) for name in NUMBERS}} for row in read["records"]]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return [], one_line(error)
+    return rows, ""
 
 
 def _in_table(row: str, table: Path) -> Found | None:

@@ -11,7 +11,7 @@ from typing import Any
 from odecheck.claim import Claim
 from odecheck.claims.find import found as named
 from odecheck.engines.library import Asked, Library
-from odecheck.errors import BadInput, Unsupported
+from odecheck.errors import BadInput, Unsupported, needed
 from odecheck.judge import Verdict
 from odecheck.record import Record
 from odecheck.reproduce import script
@@ -317,7 +317,7 @@ def unexpected(rows: Sequence[Row]) -> list[Row]:
 
 
 def frame(rows: Sequence[Row]) -> Any:
-    """The rows as a pandas DataFrame."""
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+    """The rows as a pandas DataFrame. Raises BadInput without the extra tables."""
+    (pd,) = needed("tables", "pandas")
 
     return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))

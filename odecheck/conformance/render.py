@@ -12,7 +12,7 @@ from odecheck.claim import reading_order
 from odecheck.foreign import first_line
 from odecheck.foreign import markdown as escaped
 from odecheck.records.export import write_json
-from odecheck.records.table import write_table
+from odecheck.records.table import can_write, write_table
 
 from .matrix import Row, frame, unexpected
 
@@ -24,7 +24,7 @@ LONGEST = 160
 
 
 def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
-    """Write conformance.md, conformance.json and conformance.parquet.
+    """Write conformance.md, conformance.json and, where tables can be written, conformance.parquet.
 
     Args:
         folder: made where there is none.
@@ -34,7 +34,8 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "conformance.md").write_text(markdown(rows, facts), encoding="utf-8")
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
-    write_table(folder / "conformance.parquet", frame(rows))
+    if can_write():
+        write_table(folder / "conformance.parquet", frame(rows))
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:

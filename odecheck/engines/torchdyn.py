@@ -242,6 +242,7 @@ LIBRARY = Library(
     ("1.0.6",),
     asks,
     KNOWN,
+    install='pip install "odecheck[torchdyn]"',
     engines=(
         Declared(AUTOGRAD, ("dopri5", "tsit5")),
         Declared(BY_NAME),

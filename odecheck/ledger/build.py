@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from odecheck_reference import Problem, solution
@@ -21,6 +20,7 @@ from odecheck.claim import FAMILIES, Claim, Kind, family_of, reading_order
 from odecheck.claims import ALL
 from odecheck.engines.own import Closed
 from odecheck.engines.torchdiffeq import Backprop
+from odecheck.errors import needed
 from odecheck.judge import Verdict
 from odecheck.problem_sets.families import FAMILIES as DRAWN
 from odecheck.problem_sets.families import draw, families_of
@@ -254,14 +254,16 @@ def write(rows: Sequence[Row], folder: Path) -> None:
 
 
 def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
     from .training_claims import CLAIMS, judge_rows, ledger_row
 
-    kept = [cast(Any, pd).read_parquet(path) for path in sorted((folder / "training").glob("*.parquet"))]
+    places = sorted((folder / "training").glob("*.parquet"))
+    if not places:
+        return list(rows)
+    pd, _ = needed("tables", "pandas", "pyarrow")
+    kept = [pd.read_parquet(path) for path in places]
     found = [one for table in kept for one in judge_rows(table)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
-    return [Row(**judged[r.claim]) if r.claim in judged and kept else r for r in rows]
+    return [Row(**judged[r.claim]) if r.claim in judged else r for r in rows]
 
 
 def to_line(r: Row) -> str:

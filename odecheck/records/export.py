@@ -50,6 +50,15 @@ def write_json(file: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str,
         Path(file).write_text(text + "\n")
 
 
+def number(value: Any) -> Any:
+    """A number as `write_json` was given it; what is none comes back as it is.
+
+    Args:
+        value: of a column of numbers.
+    """
+    return {None: math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value, value)
+
+
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
     def one(value: Any) -> Any:
         if not isinstance(value, float) or math.isfinite(value):

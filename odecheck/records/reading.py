@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from odecheck.errors import needed
 from odecheck.foreign import literal, one_line
 from odecheck.judge import Verdict
 from odecheck.record import COLUMNS, NEEDED, Record
@@ -71,8 +72,8 @@ def _trouble(row: Mapping[str, Any]) -> str:
 
 
 def frame(records: Sequence[Record]) -> Any:
-    """The records as a pandas DataFrame, one row each."""
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+    """The records as a pandas DataFrame, one row each. Raises BadInput without the extra tables."""
+    (pd,) = needed("tables", "pandas")
 
     return pd.DataFrame([{**vars(r), "verdict": str(r.verdict)} for r in records], columns=list(COLUMNS))
 
@@ -97,7 +98,7 @@ def forget_changed(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any])
     records, _ = read_records(folder)
     left = [r for r in records if r.claim not in claims and (r.subject, r.problem) not in pairs]
     journal = Journal(folder / "journal.jsonl")
-    journal.rewrite(map(asdict, left))
+    journal.rewrite(asdict(record) for record in left)
     (folder / "records.parquet").unlink(missing_ok=True)
     gone = len(records) - len(left)
     return f"the code of {gone} of {len(records)} kept records was changed since they were judged" if gone else ""

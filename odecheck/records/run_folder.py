@@ -2,7 +2,8 @@
 
 run.json          versions, device, seed, git commit, command, and the cases that the run consists of
 journal.jsonl     one record a line while the run goes on: a line is written at once or not at all
-records.parquet   all records in the order of the cases, when the run has ended; the journal is gone then
+records.parquet   all records in the order of the cases, when the run has ended; the journal is gone then. Without the
+                  extra that tables are made with, the journal stays, and says the same
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .facts import (
 from .journal import Journal, digest, replace
 from .lock import Lock
 from .reading import forget_changed, frame, read_records, without_checksums
-from .table import write_table
+from .table import can_write, write_table
 
 __all__ = [
     "SCHEMA",
@@ -245,7 +246,11 @@ class Store:
         self.run.close()
 
     def finish(self, records: Sequence[Record]) -> None:
-        """Write all records of the ended run as one table in the place of the journal."""
+        """Write all records of the ended run as one table in the place of the journal, where tables can be written."""
+        if not can_write():
+            self._journal.rewrite(asdict(record) for record in records)
+            self.run.finish()
+            return
         # as it is, so that a byte that is changed costs one row and not a column
         plain: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
         write_table(self.run.folder / "records.parquet", frame(records), **plain)

@@ -9,10 +9,11 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from odecheck.errors import needed
 from odecheck.foreign import one_line
 
 from .journal import regular
@@ -37,6 +38,11 @@ class Read:
     checked: bool = True
 
 
+def can_write() -> bool:
+    """Whether the extra that tables are made with is installed: without it, rows are kept as JSON."""
+    return all(find_spec(name) is not None for name in ("pandas", "pyarrow"))
+
+
 def write_table(path: Path, frame: Any, **options: Any) -> None:
     """Write a DataFrame as a parquet file, whole or not at all.
 
@@ -44,6 +50,9 @@ def write_table(path: Path, frame: Any, **options: Any) -> None:
         path: of the file.
         frame: what is written, without its index.
         **options: of `pyarrow.parquet.write_table`.
+
+    Raises:
+        BadInput: the extra tables is not installed.
     """
     arrow, parquet = _pyarrow()
     table = arrow.Table.from_pandas(frame, preserve_index=False)
@@ -62,6 +71,9 @@ def read_table(path: Path) -> Read:
 
     Returns:
         Its rows, and what could not be read or is not what was written.
+
+    Raises:
+        BadInput: the extra tables is not installed.
     """
     _, parquet = _pyarrow()
     try:
@@ -117,4 +129,5 @@ def _words() -> tuple[Any, ...]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    return import_module("pyarrow"), import_module("pyarrow.parquet")
+    arrow, parquet, _ = needed("tables", "pyarrow", "pyarrow.parquet", "pandas")
+    return arrow, parquet

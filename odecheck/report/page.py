@@ -10,11 +10,11 @@ import base64
 import gzip
 import hashlib
 import json
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from odecheck.errors import BadInput
+from odecheck.errors import needed
 from odecheck.foreign import for_terminal
 
 from . import interactive
@@ -32,7 +32,7 @@ def to_html(report: Report) -> str:
     Raises:
         BadInput: a package that it is made with is missing.
     """
-    jinja2, plotly, itables = (_needed(name) for name in ("jinja2", "plotly.offline", "itables"))
+    jinja2, plotly, itables = needed("report", "jinja2", "plotly.offline", "itables")
     environment = jinja2.Environment(
         autoescape=True,
         trim_blocks=True,
@@ -62,17 +62,6 @@ def to_html(report: Report) -> str:
         },
     )
     return text
-
-
-def _needed(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise BadInput(
-            f"the package {module.split('.')[0]} is not installed",
-            "odecheck was installed without what its report needs",
-            'pip install "odecheck[report]"',
-        ) from None
 
 
 def _printable(value: Any) -> Any:

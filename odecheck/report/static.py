@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from odecheck.errors import BadInput
+from odecheck.errors import needed
 
 from .text import COLOURS, Axis, Chart, Explorer, Grid, GridPanel, Panel, Report, Series, clip
 
@@ -22,14 +22,7 @@ MOST_NAMES = 16
 
 def needs_figures() -> None:
     """Raises BadInput where matplotlib is missing: to be asked before the work whose figures it draws."""
-    try:
-        import matplotlib as _  # noqa: F401
-    except ImportError:
-        raise BadInput(
-            "the package matplotlib is not installed",
-            "odecheck was installed without what its figures need",
-            'pip install "odecheck[figures]"',
-        ) from None
+    needed("figures", "matplotlib")
 
 
 def write(report: Report, folder: Path, *, beside: Path) -> dict[str, str]:

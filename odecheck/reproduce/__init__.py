@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import torch
 from odecheck_reference import Problem
@@ -12,7 +13,7 @@ from odecheck_reference.fields import Switched
 
 from odecheck.claim import Claim
 from odecheck.engines.script_call import Call
-from odecheck.errors import BadInput, Unsupported
+from odecheck.errors import Unsupported
 from odecheck.foreign import comment
 from odecheck.subject import Subject, tensor
 
@@ -53,15 +54,9 @@ def script(
         Python text that needs the library, numpy and scipy.
 
     Raises:
-        BadInput: a claim, field or library that has no text, an index or numbers that are none, or no jinja2.
+        BadInput: a claim, field or library that has no text, or an index or numbers that are none.
         Unsupported: a question that cannot be asked of the library.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise BadInput(
-            "jinja2 is not installed", "it comes with an extra", "pip install 'odecheck[report]'"
-        ) from missing
     question = ask(claim.id, subject, problem, worst)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True

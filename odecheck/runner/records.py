@@ -54,6 +54,9 @@ class Records(list[Record]):
 
         Returns:
             A row for each record, a column for each of its attributes.
+
+        Raises:
+            BadInput: the extra tables is not installed.
         """
         return frame(self)
 

@@ -6,13 +6,12 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
-from pandas.compat import pickle_compat  # pyright: ignore[reportAttributeAccessIssue, reportMissingTypeStubs]
 
-from odecheck.errors import BadInput
+from odecheck.errors import BadInput, needed
 from odecheck.training.task import Data
 
 from .files import found
@@ -111,19 +110,24 @@ def array(path: Path) -> np.ndarray:
     return np.load(path, allow_pickle=False)
 
 
-class _TableUnpickler(pickle_compat.Unpickler):
-    """Reads a pickled DataFrame, also of old versions of pandas, and nothing that could do anything."""
+def _unpickled(file: IO[bytes]) -> Any:
+    """A pickled DataFrame, also of old versions of pandas, and nothing that could do anything."""
+    (compat,) = needed("tables", "pandas.compat.pickle_compat")
+    base: type[pickle.Unpickler] = compat.Unpickler
 
-    def find_class(self, module: str, name: str) -> Any:
-        if name not in TABLE_NAMES.get(module, ()):
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no part of a table")
-        return super().find_class(module, name)
+    class TableUnpickler(base):
+        def find_class(self, module_name: str, global_name: str, /) -> Any:
+            if global_name not in TABLE_NAMES.get(module_name, ()):
+                raise pickle.UnpicklingError(f"it names {module_name}.{global_name}, which is no part of a table")
+            return super().find_class(module_name, global_name)
+
+    return TableUnpickler(file, encoding="latin-1").load()  # as Python 2 wrote it
 
 
 def sensors(path: Path) -> np.ndarray:
     """The gas sensors of a pickled DataFrame, without time, concentrations, and columns that say the same."""
     with path.open("rb") as file:
-        read: Any = _TableUnpickler(file, encoding="latin-1").load()  # as Python 2 wrote it
+        read = _unpickled(file)
     x: np.ndarray = read.drop(columns=["Meth", "Eth", "Time"]).to_numpy(np.float64)
     return x[:, _unlike(np.corrcoef(x, rowvar=False))]
 

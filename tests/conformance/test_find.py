@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -12,6 +13,7 @@ from odecheck.conformance.matrix import digest
 from odecheck.engines.torchdiffeq import Adjoint
 from odecheck.problem_sets.conformance import problems
 from odecheck.record import evaluate
+from odecheck.records.export import write_json
 from odecheck.subject import SHIPPED, Subject
 from tests.reproduce.alone import CLAIMS, DOPRI5, run_alone
 
@@ -44,6 +46,13 @@ def test_a_row_of_a_table_of_conformance_is_found(tmp_path):
         refused = CliRunner().invoke(app, ["reproduce", wrong, "--run", str(tmp_path)])
         assert refused.exit_code == 2
         assert said in refused.output
+    # without the extra of tables there is JSON alone, which has no NaN
+    write_json(str(tmp_path / "json" / "conformance.json"), [row, {**held, "bar": math.nan}], {})
+    found = CliRunner().invoke(app, [*asked[:-1], str(tmp_path / "json")])
+    assert found.exit_code == 0 and "torch.autograd.functional.hessian" in found.stdout, found.output
+    (tmp_path / "json" / "conformance.json").write_text('{"records": [3]}')
+    damaged = CliRunner().invoke(app, [*asked[:-1], str(tmp_path / "json")])
+    assert damaged.exit_code == 2 and "conformance.json cannot be read" in damaged.output
 
 
 def test_a_row_of_a_run_is_found(tmp_path):

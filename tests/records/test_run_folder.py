@@ -45,6 +45,17 @@ def test_a_run_is_a_table_with_its_versions(tmp_path):
     assert all(facts["versions"].values())
 
 
+def test_without_the_extra_of_tables_the_journal_stays_and_says_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("odecheck.records.run_folder.can_write", lambda: False)
+    records = run(tmp_path / "run", count=1)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["journal.jsonl", "run.json"]
+    facts, back = read(tmp_path / "run")
+    assert [repr(r) for r in back] == [repr(r) for r in records] and facts["finished"]
+    monkeypatch.undo()
+    assert same(run(tmp_path / "run", count=1, resume=True)) == same(records)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["records.parquet", "run.json"]
+
+
 def test_kept_records_of_before_lack_what_came_later_and_are_read(tmp_path):
     before = run(tmp_path)
     table = tmp_path / "records.parquet"
