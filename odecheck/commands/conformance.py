@@ -13,7 +13,7 @@ from odecheck.runner.progress import Progress
 
 from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 from .look import console, following, verdict
-from .options import Claims
+from .options import Badge, Claims
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 def conformance(
     libraries: Annotated[
-        list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
+        list[str] | None,
+        typer.Argument(metavar="LIBRARY", help="NAME, NAME==VERSION, or a file or module of yours; none: all of them."),
     ] = None,
     claim: Claims = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
@@ -50,6 +51,7 @@ def conformance(
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write conformance.{md,json,parquet} into this folder.")
     ] = None,
+    badge: Badge = None,
 ) -> None:
     """Judge solver libraries.
 
@@ -60,8 +62,11 @@ def conformance(
     all memory or prints costs its own rows and no others. Releases of
     torchdiffeq are installed side by side into a cache folder, once.
 
+    A library of your own is a file or module with a LIBRARY that declares it.
+
     \b
     odecheck conformance
+    odecheck conformance odecheck_library.py --badge badge.json
     odecheck conformance torchode diffrax
     odecheck conformance torchdiffeq==0.2.5 --method dopri5 --claim SOL-5
     odecheck conformance --write reports --run runs/all
@@ -71,9 +76,12 @@ def conformance(
 
     from odecheck.conformance import libraries as known
     from odecheck.conformance.matrix import matrix
+    from odecheck.conformance.render import states
     from odecheck.conformance.render import write as write_all
     from odecheck.engines.release import default_folder
     from odecheck.errors import BadInput
+    from odecheck.records.badge import badge as made_badge
+    from odecheck.records.badge import write_badge
     from odecheck.records.run_folder import read_facts
     from odecheck.runner.limits import GIB, Limits
 
@@ -85,6 +93,7 @@ def conformance(
         limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
+        needs_to_write(badge, "--badge", folder=False)
         found = list(known.versions(libraries or [], where))
         _some_are_there(found)
         whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)
@@ -107,7 +116,10 @@ def conformance(
     facts = {name: value for name, value in read_facts(folder).items() if name in FACTS}
     for place in dict.fromkeys((folder, *((write,) if write else ()))):
         write_all(place, rows, facts)
-    _report(rows, folder)
+    if badge is not None:
+        named = ", ".join(dict.fromkeys(row.library for row in rows)) if libraries else ""
+        write_badge(str(badge), made_badge(states(rows), f"odecheck: {named}" if named else "odecheck"))
+    _report(rows, folder, libraries or [])
 
 
 def _some_are_there(found: list[Version]) -> None:
@@ -126,7 +138,7 @@ def _some_are_there(found: list[Version]) -> None:
     )
 
 
-def _report(rows: list[Row], folder: Path) -> None:
+def _report(rows: list[Row], folder: Path, libraries: list[str]) -> None:
     from odecheck.conformance.matrix import unexpected
     from odecheck.foreign import first_line, one_line
     from odecheck.judge import Verdict
@@ -159,11 +171,19 @@ def _report(rows: list[Row], folder: Path) -> None:
     say(f"{number(len(rows), 'row')} ({told}), {len(news)} not expected; {folder / 'conformance.md'}")
     place = shlex.quote(str(folder))
     if refuted := next((row for row in news if row.verdict == Verdict.REFUTED), None):
-        following(out, "Next, a script that shows the first", f"odecheck reproduce {refuted.row} --run {place}")
+        own = "".join(f" --library {shlex.quote(text)}" for text in _own(libraries, refuted.library))
+        following(out, "Next, a script that shows the first", f"odecheck reproduce {refuted.row} --run {place}{own}")
     else:
         following(out, "Next, the page of it", f"odecheck report {place}")
     verdict(out, found)
     raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)
+
+
+def _own(typed: list[str], library: str) -> list[str]:
+    """How the file or module was typed that declares this library, if one does."""
+    from odecheck.engines.found import added
+
+    return [text for text in typed if text in added() and added()[text].name == library]
 
 
 def _headline(rows: list[Row], news: list[Row], undecided: list[Row]) -> Headline:

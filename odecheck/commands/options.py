@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +72,10 @@ Claims = Annotated[
         autocompletion=claim_ids,
         help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), a title, all; commas, or repeated.",
     ),
+]
+Badge = Annotated[
+    Path | None,
+    typer.Option("--badge", metavar="FILE", help="Write how many claims hold, as JSON that shields.io draws."),
 ]
 Device = Annotated[
     str, choice("--device", of=("cpu", "cuda"), also="cuda:", what="device", help="Where it is computed.")

@@ -16,6 +16,10 @@ def reproduce(
         Path | None,
         typer.Option(metavar="DIR", help="Run folder, or a folder with conformance.parquet; by default the last run."),
     ] = None,
+    library: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="What declares a library of your own, as odecheck conformance took it."),
+    ] = "",
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the script there.")] = None,
 ) -> None:
     """Print a script that shows a defect with the library alone: it exits with 1 where the defect is there.
@@ -23,6 +27,7 @@ def reproduce(
     \b
     odecheck reproduce 3f9a1c
     odecheck reproduce 3f9a1c0b --run reports --write bug.py && python bug.py
+    odecheck reproduce 3f9a1c0b --library odecheck_library.py
     """
     from odecheck.conformance.find import found
     from odecheck.errors import BadInput, NotApplicable, Unsupported
@@ -32,7 +37,7 @@ def reproduce(
     try:
         needs_to_write(write, "--write", folder=False)
         folder = run or last_run("verify", "conformance")
-        at = found(row, folder)
+        at = found(row, folder, library)
         text = script(
             at.claim,
             at.subject,

@@ -15,7 +15,7 @@ from odecheck.runner.tiers import Tier
 from . import forecast
 from .common import Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
 from .look import console, records_of_a_run
-from .options import Claims, choice, given, none_ignored, split
+from .options import Badge, Claims, choice, given, none_ignored, split
 from .resumed import arguments, restored, typed_again
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def verify(
     summary: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also add a summary in Markdown: $GITHUB_STEP_SUMMARY.")
     ] = None,
+    badge: Badge = None,
     strict: Annotated[bool, typer.Option("--strict", help="Inconclusive is a failure: status 1, not 3.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of random numbers.")] = 0,
     timeout: Annotated[
@@ -105,6 +106,8 @@ def verify(
     from dataclasses import asdict
 
     from odecheck.errors import BadInput
+    from odecheck.records.badge import badge as made_badge
+    from odecheck.records.badge import of_records, write_badge
     from odecheck.records.export import write_json, write_junit, write_summary
     from odecheck.records.run_folder import read_facts
     from odecheck.records.summary import exit_status
@@ -114,7 +117,7 @@ def verify(
     try:
         if quiet and verbose:
             none_ignored(context, ["quiet"], "--verbose says more", "--quiet or --verbose")
-        files = {"json": json, "junit": junit, "summary": summary}
+        files = {"json": json, "junit": junit, "summary": summary, "badge": badge}
         if plan:
             unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict"]
             none_ignored(context, unused, "--plan asks nothing and stops", "the same without it, or without --plan")
@@ -146,6 +149,8 @@ def verify(
         write_json(json, map(asdict, records), known)
     if junit:
         write_junit(junit, records, strict=strict)
+    if badge is not None:
+        write_badge(str(badge), made_badge(of_records(records, strict=strict)))
     raise typer.Exit(exit_status(records, strict=strict))
 
 

@@ -23,6 +23,8 @@ from odecheck.records.table import can_write, read_table
 from odecheck.runner import presets as shipped
 from odecheck.subject import SHIPPED, Subject
 
+from .libraries import own
+
 # of a row of a table: what it is found by, and what its script is made of
 NAMES = ("library", "version", "engine", "method", "claim", "problem", "verdict")
 NUMBERS = ("observed", "expected", "bar")
@@ -53,11 +55,13 @@ class Found:
     library: str
 
 
-def found(row: str, folder: Path) -> Found:
+def found(row: str, folder: Path, library: str = "") -> Found:
     """Find a refuted row.
 
     Args:
         row: the first characters of its id.
+        library: the file or module that declares the library of the row, where that is somebody's own. A folder never
+            says it: what it holds is data, and a declaration is code.
         folder: with conformance.parquet, conformance.json or the run.json of a run.
 
     Returns:
@@ -66,6 +70,10 @@ def found(row: str, folder: Path) -> Found:
     Raises:
         BadInput: no row has this id, it is not refuted, or its claim, subject or problem is none of the shipped ones.
     """
+    if library and own(library) is None:
+        raise BadInput(
+            f"there is no file or module {literal(library, 60)}", "another working folder", "--library path/to/file.py"
+        )
     wanted = row.strip("[]").lower()
     kinds = ("parquet", "json") if can_write() else ("json", "parquet")
     tables = [path for path in (folder / f"conformance.{kind}" for kind in kinds) if os.path.lexists(path)]
@@ -162,8 +170,8 @@ def _in_table(row: str, table: Path) -> Found | None:
     if library is None:
         raise BadInput(
             f"there is no library {literal(one['library'], 60)} here",
-            "a table of another installation, with packages that bring libraries of their own",
-            "pip install the package that declares it",
+            "a library of somebody's own, which a file or another package declares",
+            "the same with --library path/to/file.py, or pip install the package that declares it",
         )
     # how a library is asked is a matter of its engines alone: the release itself need not be at hand
     asked = library.asks(str(one["version"]), "")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from odecheck.engines.found import found, libraries
+from odecheck.engines.found import add, found, libraries
 from odecheck.engines.library import Library
 from odecheck.engines.release import NotInstalled, install, is_installed
 from odecheck.errors import BadInput
+from odecheck.runner.imports import imported
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
     one that is installed. What cannot be run comes with its trouble and is no exception.
 
     Args:
-        wanted: each "NAME" or "NAME==VERSION"; of nothing, all libraries.
+        wanted: each "NAME" or "NAME==VERSION", or where a library of one's own is declared: a file or a module, as
+            `odecheck.runner.imports.imported` takes them, with LIBRARY as the usual name. Of nothing, all libraries.
         folder: where releases are kept.
         known: the declarations; by default all that are found.
 
@@ -48,23 +52,57 @@ def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | Non
         The versions, of each library the newest first.
 
     Raises:
-        BadInput: a library that is not known.
+        BadInput: a library that is not known, or a declaration that is wrong.
     """
     known = libraries() if known is None else known
     by_name = {library.name: library for library in known}
     for text in wanted or by_name:
         name, _, release = text.partition("==")
-        if name not in by_name:
+        library = by_name.get(name) or own(name)
+        if library is None:
             raise BadInput(
                 f"there is no library {name!r}",
                 "; or ".join(("a misspelt name", *found().troubles)),
                 f"one of {', '.join(by_name)}",
             )
-        library = by_name[name]
         newest_first = tuple(reversed(library.tested)) if library.side_by_side else (library.installed,)
         releases = (release,) if release else newest_first
         for one in releases:
             yield _version(library, one, folder, bool(wanted))
+
+
+def own(target: str) -> Library | None:
+    """The library that somebody's file or module declares.
+
+    Args:
+        target: "path/to/file.py", "package.module", each with ":NAME" where its name is not LIBRARY.
+
+    Returns:
+        The library, which is one of those of this process from now on; None where there is no such module.
+
+    Raises:
+        BadInput: the file is not there, does not import, or declares none, or one that is wrong.
+    """
+    if not _is_there(target.partition(":")[0]):
+        return None
+    try:
+        library, module = imported(target, usual="LIBRARY", command="odecheck conformance")
+    except BadInput as error:
+        if ".py" in target:
+            raise
+        raise BadInput(f"there is no library {target!r}, and {error.seen}", error.cause, error.fix) from error
+    return add(target, library, module)
+
+
+def _is_there(where: str) -> bool:
+    if where.endswith(".py"):
+        return True
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return all(part.isidentifier() for part in where.split(".")) and find_spec(where) is not None
+    except (ImportError, ValueError):  # a package above it that is none, or that does not import
+        return False
 
 
 def _version(library: Library, release: str, folder: Path, named: bool) -> Version:

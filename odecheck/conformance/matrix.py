@@ -10,7 +10,7 @@ from typing import Any
 
 from odecheck.claim import Claim
 from odecheck.claims.find import found as named
-from odecheck.engines.library import Asked, Library
+from odecheck.engines.library import Asked, Known
 from odecheck.errors import BadInput, Unsupported, needed
 from odecheck.judge import Verdict
 from odecheck.record import Record
@@ -20,6 +20,7 @@ from odecheck.runner.run import Limits, run_units
 from odecheck.solvers import Toleranced
 from odecheck.subject import SHIPPED, Subject
 
+from .known import known_failure, refuse_no_claims, unused
 from .libraries import Version
 from .plan import claims, posed, refuse_unasked
 
@@ -163,6 +164,8 @@ def matrix(
         BadInput: two rows have one name, or a claim is none that is asked of libraries.
     """
     refuse_unasked(claim)
+    for library in dict.fromkeys(one.library for one in found):
+        refuse_no_claims(library)
     wanted = {c.id for c in named(claim)}
     units: list[Unit] = []
     origin: dict[Key, tuple[Version, Asked]] = {}
@@ -195,7 +198,14 @@ def matrix(
                             "a name with the library and the version in it",
                         )
                     origin[key] = one, way
+    if not (claim or engine or method or problem):
+        notices += [_unmatched(one, known) for one, known in unused(found, origin)]
     return Matrix(tuple(units), origin, tuple(notices))
+
+
+def _unmatched(one: Version, known: Known) -> Row:
+    said = f"a known failure is that of no row that is asked, and can be deleted: {known.why}"
+    return _notice(one, Verdict.NOT_APPLICABLE, said, ok=True)
 
 
 def _units(way: Asked) -> list[Unit]:
@@ -206,12 +216,6 @@ def _units(way: Asked) -> list[Unit]:
                 by_problem.setdefault(problem.name, (problem, []))[1].append(claim)
     subject = Subject(SHIPPED, way.solver, way.engine)
     return [Unit(subject, problem, tuple(asked)) for problem, asked in by_problem.values()]
-
-
-def known_failure(library: Library, release: str, way: Asked, claim: str, problem: str) -> str:
-    """Why this is known to fail, or nothing. An untested version is held to what the newest tested one fails."""
-    at = release if release in library.tested else library.tested[-1]
-    return next((known.why for known in library.known if known.of(at, way, claim, problem)), "")
 
 
 def row_of(record: Record, one: Version, way: Asked) -> Row:

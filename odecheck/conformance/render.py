@@ -11,6 +11,7 @@ from typing import Any
 from odecheck.claim import reading_order
 from odecheck.foreign import first_line
 from odecheck.foreign import markdown as escaped
+from odecheck.records.badge import State
 from odecheck.records.export import write_json
 from odecheck.records.table import can_write, write_table
 
@@ -36,6 +37,21 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
     if can_write():
         write_table(folder / "conformance.parquet", frame(rows))
+
+
+def states(rows: Sequence[Row]) -> list[tuple[str, State]]:
+    """What a badge is made of: of each row that was judged its library with its claim, and its state.
+
+    Args:
+        rows: of the matrix.
+    """
+    found: list[tuple[str, State]] = []
+    for row in rows:
+        if row.claim and row.verdict in ("holds", "refuted", "inconclusive", "error"):
+            undecided: State = "undecided" if row.verdict == "inconclusive" else "holds"
+            state: State = "failed" if not row.ok else "known failure" if row.expected_failure else undecided
+            found.append((f"{row.library} {row.claim}", state))
+    return found
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""All solver libraries: those declared in the files beside this one, and those that other packages bring.
+"""All solver libraries: those declared in the files beside this one, those that other packages bring, and a file's own.
 
 A file of `odecheck/engines` that has a `LIBRARY` declares one. Another package names its own in its metadata, as an
-entry point of the group `odecheck.engines`: a `Library`, or a module with a `LIBRARY`.
+entry point of the group `odecheck.engines`: a `Library`, or a module with a `LIBRARY`. A file that is typed on the
+command line is `add`ed to those of the process.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def found() -> Found:
     """What `libraries` finds, and what it warns of. Looked for once in a process."""
     brought, troubles = _brought()
     homes = [*_files(), *brought]
+    homes += [home for home in _added if all(home.library is not one.library for one in homes)]
     declared = [(home.where, _checked(home)) for home in homes if home.declares]
     _one_of_each(declared)
     known = {one.engine.name for _, library in declared for one in library.engines}
@@ -84,6 +86,45 @@ def found() -> Found:
         _all_declared(home, known)
     ordered = sorted((library for _, library in declared), key=lambda library: (library.order, library.name))
     return Found(tuple(ordered), troubles)
+
+
+def add(where: str, library: Any, module: ModuleType | None = None) -> Library:
+    """Have a library among those of this process that no entry point names: of a file that somebody typed.
+
+    Args:
+        where: where it is declared, for messages.
+        library: what is declared there.
+        module: where it stands, whose other engines have to be declared too.
+
+    Returns:
+        The library.
+
+    Raises:
+        BadInput: it is none, or it or one of its engines has the name of another.
+    """
+    home = _Home(where, library, module)
+    checked = _checked(home)
+    if any(checked is one for one in libraries()):
+        return checked
+    _added.append(home)
+    _forget()
+    try:
+        libraries()
+    except BadInput:
+        _added.remove(home)
+        _forget()
+        raise
+    return checked
+
+
+def added() -> dict[str, Library]:
+    """The libraries that were added, by where they are declared."""
+    return {home.where: home.library for home in _added}
+
+
+def _forget() -> None:
+    found.cache_clear()
+    _by_engine.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -94,6 +135,10 @@ class _Home:
     library: Any
     module: ModuleType | None
     declares: bool = True
+
+
+# in the order in which they were added
+_added: list[_Home] = []
 
 
 def _files() -> list[_Home]:

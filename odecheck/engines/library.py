@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -65,6 +66,14 @@ class Known:
     methods: tuple[str, ...] = ("*",)
     versions: tuple[str, ...] = ("*",)
     problems: tuple[str, ...] = ("*",)
+
+    def is_of(self, release: str) -> bool:
+        """Whether rows of this version are among them.
+
+        Args:
+            release: the library's version.
+        """
+        return any(fnmatchcase(release, pattern) for pattern in self.versions)
 
     def of(self, release: str, asked: Asked, claim: str, problem: str) -> bool:
         """Whether a row is one of them.
@@ -174,11 +183,15 @@ class Library:
 
     @property
     def installed(self) -> str:
-        """The version that is installed; an empty text where it, or a package of `needs`, is missing."""
+        """The version that is installed; an empty text where it, or a package of `needs`, is missing.
+
+        A module that was imported from a folder, which nobody installed, says its version itself.
+        """
         try:
             return [version(name) for name in (*self.needs, self.package)][-1]
         except PackageNotFoundError:
-            return ""
+            stated: object = getattr(sys.modules.get(self.package), "__version__", "")
+            return stated if isinstance(stated, str) and not self.needs else ""
 
     @property
     def how_to_install(self) -> str:

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +16,13 @@ from odecheck.errors import BadInput
 from odecheck.foreign import first_line, said
 
 
-def imported(target: str) -> tuple[Any, ModuleType]:
+def imported(target: str, *, usual: str = "subjects", command: str = "odecheck verify") -> tuple[Any, ModuleType]:
     """What a target names.
 
     Args:
-        target: "package.module:name" or "path/to/file.py:name"; without a name it is `subjects`.
+        target: "package.module:name" or "path/to/file.py:name".
+        usual: The name where there is none.
+        command: What takes such a target, for what to type.
 
     Returns:
         The object, and the module that it stands in.
@@ -28,8 +30,8 @@ def imported(target: str) -> tuple[Any, ModuleType]:
     Raises:
         BadInput: There is none, or its module does not import.
     """
-    path, _, name = target.rpartition(":") if ":" in target else (target, "", "subjects")
-    module = _from_file(path, name) if path.endswith(".py") else _from_name(path, name)
+    path, _, name = target.rpartition(":") if ":" in target else (target, "", usual)
+    module = (_from_file if path.endswith(".py") else _from_name)(path, f"{command} {{}}:{name}".format)
     value: Any = module
     for part in name.split("."):
         if not _has(value, part):
@@ -37,7 +39,7 @@ def imported(target: str) -> tuple[Any, ModuleType]:
             raise BadInput(
                 f"{path} has no {part!r}",
                 "a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-                f"odecheck verify {path}:{close[0] if close else 'NAME'}",
+                f"{command} {path}:{close[0] if close else 'NAME'}",
             )
         value = getattr(value, part)
     return value, module
@@ -71,7 +73,7 @@ def without_end() -> Generator[None]:
         os._exit = before
 
 
-def _from_file(text: str, wanted: str) -> ModuleType:
+def _from_file(text: str, typed: Callable[[object], str]) -> ModuleType:
     try:
         path = Path(text).resolve()
     except (OSError, RuntimeError) as error:  # links that go in a circle
@@ -82,12 +84,12 @@ def _from_file(text: str, wanted: str) -> ModuleType:
         raise BadInput(
             f"there is no file {text}",
             "another folder, or a misspelt name" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {Path(text).with_name(close[0]) if close else 'path/to/file.py'}:{wanted}",
+            typed(Path(text).with_name(close[0]) if close else "path/to/file.py"),
         )
     # imported under its own name from its own folder, so that other processes find it the same way
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    module = _loaded(path.stem, text, wanted)
+    module = _loaded(path.stem, text, typed)
     if Path(module.__file__ or "").resolve() != path:
         raise BadInput(
             f"{text} cannot be imported as {path.stem!r}: another module has this name ({module.__file__})",
@@ -97,13 +99,13 @@ def _from_file(text: str, wanted: str) -> ModuleType:
     return module
 
 
-def _from_name(name: str, wanted: str) -> ModuleType:
+def _from_name(name: str, typed: Callable[[object], str]) -> ModuleType:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    return _loaded(name, name, wanted)
+    return _loaded(name, name, typed)
 
 
-def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
+def _loaded(name: str, shown: str, typed: Callable[[object], str]) -> ModuleType:
     try:
         with without_end():
             return importlib.import_module(name)
@@ -116,7 +118,7 @@ def _loaded(name: str, shown: str, wanted: str) -> ModuleType:
         raise BadInput(
             f"there is no module {error.name!r}",
             "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
-            f"odecheck verify {close[0] if close else 'path/to/file.py'}:{wanted}",
+            typed(close[0] if close else "path/to/file.py"),
         ) from error
     except (Exception, SystemExit) as error:
         raise BadInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -10,10 +11,19 @@ import pytest
 from odecheck import BadInput
 from odecheck.conformance import libraries as asked
 from odecheck.conformance.libraries import Version, versions
-from odecheck.engines.found import libraries
+from odecheck.engines import found as finding
+from odecheck.engines.found import libraries, library_of
 from odecheck.engines.release import NotInstalled
 from tests.conformance.rows import SAMPLE
 
+DECLARED = """
+import tiny_ode
+from odecheck.engines.base import OdeIntEngine
+from odecheck.engines.library import Declared, Library
+
+ENGINE = OdeIntEngine("tiny backprop", "steps", None)
+LIBRARY = Library("tiny", "tiny_ode", (tiny_ode.__version__,), lambda *_: [], engines=(Declared(ENGINE),))
+"""
 HERE = replace(SAMPLE, tested=("1", version("scipy")))
 
 
@@ -59,3 +69,40 @@ def test_every_library_declares_what_it_needs():
         asked = library.asks(library.tested[-1], "")
         keys = [(way.solver.name, way.engine.name) for way in asked]
         assert len(set(keys)) == len(keys)
+
+
+def test_a_file_or_a_module_of_ones_own_is_a_library_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "tiny_ode.py").write_text('__version__ = "0.7"\n')
+    (tmp_path / "tiny_declared.py").write_text(DECLARED)
+    try:
+        (one,) = versions(["tiny_declared.py"], tmp_path)
+        assert (one.library.name, one.release, one.trouble, one.named) == ("tiny", "0.7", "", True)
+        assert one.library in libraries() and library_of(one.library.engines[0].engine) is one.library
+        # by its module's name and by its own it is the same
+        assert [v.library for v in versions(["tiny_declared", "tiny==0.7"], tmp_path)] == [one.library, one.library]
+        (tmp_path / "tiny_copied.py").write_text(DECLARED)
+        with pytest.raises(BadInput, match="both declare the library 'tiny'"):
+            list(versions(["tiny_copied.py"], tmp_path))
+        assert len([one for one in libraries() if one.name == "tiny"]) == 1
+    finally:
+        finding._added.clear()
+        finding._forget()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("no_such_file.py", "there is no file"),
+        ("no_such_module", "there is no library 'no_such_module'"),
+        ("torchdifeq", "there is no library"),
+        ("no.such.module", "there is no library"),
+        ("json", "has no 'LIBRARY'"),
+        ("json:dumps", "a function as LIBRARY"),
+    ],
+)
+def test_what_declares_no_library_says_so(target, said, tmp_path):
+    with pytest.raises(BadInput, match=said) as refused:
+        list(versions([target], tmp_path))
+    assert "odecheck verify" not in str(refused.value)
