@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,7 +139,7 @@ def _some_are_there(found: list[Version]) -> None:
     )
 
 
-def _report(rows: list[Row], folder: Path, libraries: list[str]) -> None:
+def _report(rows: list[Row], folder: Path, libraries: Sequence[str] = ()) -> None:
     from odecheck.conformance.matrix import unexpected
     from odecheck.foreign import first_line, one_line
     from odecheck.judge import Verdict
@@ -179,7 +180,7 @@ def _report(rows: list[Row], folder: Path, libraries: list[str]) -> None:
     raise typer.Exit(1 if wrong else 2 if news else UNDECIDED if undecided else 0)
 
 
-def _own(typed: list[str], library: str) -> list[str]:
+def _own(typed: Sequence[str], library: str) -> list[str]:
     """How the file or module was typed that declares this library, if one does."""
     from odecheck.engines.found import added
 
