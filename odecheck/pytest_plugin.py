@@ -70,7 +70,7 @@ def _kept(given: Any) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options --odecheck-tier, --odecheck-profile and --odecheck-json, and their lines of an ini file."""
+    """The options --odecheck-tier, -profile, -json, -summary and -badge, and their lines of an ini file."""
     group = parser.getgroup("odecheck", "verification of ODE solvers and their derivatives")
     for name, choices, text in (
         ("tier", TIERS, "which shipped problems @odecheck.parametrize takes by default (quick)"),
@@ -80,6 +80,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             "hypothesis profile: odecheck-dev, odecheck-ci (derandomised), odecheck-deep (10,000 examples)",
         ),
         ("json", None, "write the records of all tests to this file"),
+        ("summary", None, "add a summary of the records in Markdown to this file, as $GITHUB_STEP_SUMMARY"),
+        ("badge", None, "write how many claims hold to this file, as JSON that shields.io draws"),
     ):
         metavar = "FILE" if choices is None else None
         group.addoption(f"--odecheck-{name}", choices=choices, default=None, help=text, metavar=metavar)
@@ -252,13 +254,23 @@ class _Collector:
             self.rows += [row] if row else []
 
     def pytest_sessionfinish(self) -> None:
-        file = _option(self.config, "json")
-        if not file or hasattr(self.config, "workerinput"):
+        json, summary, file = (_option(self.config, name) for name in ("json", "summary", "badge"))
+        if not (json or summary or file) or hasattr(self.config, "workerinput"):
             return
-        from .records.export import write_json
+        from .judge import Verdict
+        from .record import Record
+        from .records.badge import badge, of_records, write_badge
+        from .records.export import write_json, write_summary
 
         rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
-        write_json(file, rows, {"tier": _option(self.config, "tier") or "quick"})
+        typed: list[dict[str, Any]] = [{**row, "verdict": Verdict(row["verdict"])} for row in rows]
+        records = [Record(**row) for row in typed]
+        if json:
+            write_json(json, rows, {"tier": _option(self.config, "tier") or "quick"})
+        if summary:
+            write_summary(summary, records, {})
+        if file:
+            write_badge(file, badge(of_records(records)))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None]:
