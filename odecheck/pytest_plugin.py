@@ -247,9 +247,11 @@ class _Collector:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.rows: list[dict[str, Any]] = []
+        self.without: list[str] = []  # tests that have no record: their subject was refused, or crashed before
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "setup":
+            self.without += [report.nodeid] if report.failed and "odecheck" in report.keywords else []
             row = {k.removeprefix(PREFIX): v for k, v in report.user_properties if k.startswith(PREFIX)}
             self.rows += [row] if row else []
 
@@ -259,7 +261,7 @@ class _Collector:
             return
         from .judge import Verdict
         from .record import Record
-        from .records.badge import badge, of_records, write_badge
+        from .records.badge import State, badge, of_records, write_badge
         from .records.export import write_json, write_summary
 
         rows = sorted(self.rows, key=lambda row: (row["subject"], row["problem"], row["claim"]))
@@ -268,9 +270,10 @@ class _Collector:
         if json:
             write_json(json, rows, {"tier": _option(self.config, "tier") or "quick"})
         if summary:
-            write_summary(summary, records, {})
+            write_summary(summary, records, {}, without=self.without)
         if file:
-            write_badge(file, badge(of_records(records)))
+            refused: list[tuple[str, State]] = [("what was refused", "failed")] if self.without else []
+            write_badge(file, badge([*of_records(records), *refused]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None]:

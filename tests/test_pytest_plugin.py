@@ -112,9 +112,13 @@ def test_what_is_inconclusive_is_no_pass_and_never_silent(pytester, inner):
     inner("-p", "no:cacheprovider", "-W", "error").assert_outcomes(errors=2)
 
 
+def written_to(*kinds: str) -> list[str]:
+    return [word for kind in kinds for word in (f"--odecheck-{kind}", f"out/{kind}")]
+
+
 def test_verdicts_become_outcomes(pytester, inner):
     pytester.makepyfile(MANY)
-    result = inner("-rA", "--odecheck-json", "out/records.json", "--junitxml", "junit.xml")
+    result = inner("-rA", *written_to("json", "summary", "badge"), "--junitxml", "junit.xml")
     # SOL-3 is skipped for each but `few`, which is refused twice at the door
     result.assert_outcomes(passed=1, failed=3, xfailed=1, skipped=5, errors=2)
     result.stdout.fnmatch_lines_random(
@@ -128,7 +132,7 @@ def test_verdicts_become_outcomes(pytester, inner):
             "*odecheck: *2 holds*",
         ]
     )
-    written = json.loads((pytester.path / "out/records.json").read_text(), parse_constant=pytest.fail)
+    written = json.loads((pytester.path / "out/json").read_text(), parse_constant=pytest.fail)
     assert written["facts"]["tier"] == "quick"
     verdicts = {row["subject"]: row["verdict"] for row in written["records"] if row["claim"] == "SOL-2"}
     assert verdicts == {
@@ -138,6 +142,12 @@ def test_verdicts_become_outcomes(pytester, inner):
         "wrong": "refuted",
         "coarse": "inconclusive",
     }
+    assert (
+        "2 of 5 verdicts are not as expected (1 known to fail and held, 1 refuted); 2 tests"
+        in (pytester.path / "out/summary").read_text()
+    )
+    badge = json.loads((pytester.path / "out/badge").read_text())
+    assert badge["message"] == "0 of 2 claims hold" and badge["color"] == "red"
     case = next(
         c for c in ElementTree.parse(pytester.path / "junit.xml").iter("testcase") if "SOL-2" in str(c.get("name"))
     )

@@ -69,7 +69,13 @@ def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_summary(
-    file: str, records: Sequence[Record], facts: Mapping[str, Any], *, strict: bool = False, run: str = ""
+    file: str,
+    records: Sequence[Record],
+    facts: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    run: str = "",
+    without: Sequence[str] = (),
 ) -> None:
     """Add Markdown for people who look at a CI run to a file, which in all stays below SUMMARY_BYTES.
 
@@ -79,12 +85,13 @@ def write_summary(
         facts: of the run.
         strict: whether what is inconclusive has failed.
         run: the folder of the run, for what to type.
+        without: tests that came to no record, as their subject was refused.
     """
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     room = SUMMARY_BYTES - 1 - (path.stat().st_size if path.exists() else 0)
     with path.open("a", encoding="utf-8", errors="replace") as opened:
-        opened.write(to_summary(records, facts, strict=strict, room=room, run=run))
+        opened.write(to_summary(records, facts, strict=strict, room=room, run=run, without=without))
 
 
 def to_summary(
@@ -94,6 +101,7 @@ def to_summary(
     strict: bool = False,
     room: int = SUMMARY_BYTES,
     run: str = "",
+    without: Sequence[str] = (),
 ) -> str:
     """Markdown of a run: the verdict, one row for each claim, then every failure in full for as long as there is room.
 
@@ -103,6 +111,7 @@ def to_summary(
         strict: whether what is inconclusive has failed.
         room: bytes.
         run: the folder of the run, for what to type.
+        without: tests that came to no record, as their subject was refused.
 
     Returns:
         The text, of at most so many bytes.
@@ -110,6 +119,7 @@ def to_summary(
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
     head = headline(records, strict=strict).text
+    head += f"; {len(without)} tests came to no verdict, as their subject was refused" if without else ""
     made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
     parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]
