@@ -49,6 +49,15 @@ def lines(out: Console, texts: Iterable[object]) -> None:
         out.print(for_terminal(text), markup=False, highlight=False, emoji=False)
 
 
+def markdown(out: Console, page: str) -> None:
+    """A page of Markdown as it reads: headings, tables as wide as the terminal, no source."""
+    from rich.markdown import Markdown
+
+    from odecheck.foreign import for_terminal
+
+    out.print(Markdown(for_terminal(page), hyperlinks=False))
+
+
 def following(out: Console, text: str, command: str) -> None:
     """What to type next, in one line that can be copied."""
     from odecheck.foreign import one_line

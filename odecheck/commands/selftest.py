@@ -13,10 +13,12 @@ import typer
 
 from odecheck.runner.progress import Progress
 
-from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, refuse, say
+from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, number, refuse, say
+from .look import console, markdown, verdict
 from .options import choice, none_ignored, split
 
 if TYPE_CHECKING:
+    from odecheck.records.outcomes import Headline
     from odecheck.selftest.journal import Row
 
 MOST = 10_000_000
@@ -130,11 +132,22 @@ def selftest(
     made = report.summary(found, facts)
     if write:
         report.write(found, made, write)
-    say(words.to_markdown(made, found))
     trouble = report.bad(made)
+    out, came_out = console(), _headline(trouble)
+    verdict(out, came_out)
+    markdown(out, words.unfolded(words.to_markdown(made, found)))
     for line in trouble:
         say(line, err=True)
+    verdict(out, came_out)
     raise typer.Exit(1 if trouble else 0)
+
+
+def _headline(trouble: Sequence[str]) -> Headline:
+    from odecheck.records.outcomes import Headline
+
+    if trouble:
+        return Headline("NOT AS EXPECTED", f"{number(len(trouble), 'result')} to be explained", "bold red")
+    return Headline("AS EXPECTED", "no survivor without a reason, no false alarm, no bar too narrow", "bold green")
 
 
 def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
 from .other_tests import OTHERS
 
+FOLDED = re.compile(r"<details><summary>(.*?)</summary>.*?</details>\n", re.DOTALL)
 LEFT = (SURVIVED, UNDECIDED)
 NOTICED = (ERROR, HUNG)
 HEAD = """# How far odecheck can be trusted
@@ -283,6 +285,15 @@ def _run(facts: Mapping[str, Any]) -> list[str]:
         *_table(("part", "command", "minutes of one core", "commit"), rows),
         f"{versions}; {machine}.",
     ]
+
+
+def unfolded(page: str) -> str:
+    """A page for the terminal: what is folded in it is named, and stands in the file alone.
+
+    Args:
+        page: of `to_markdown`.
+    """
+    return FOLDED.sub(r"*\1*: in selftest.md, which `--write DIR` writes.\n", page)
 
 
 # --- Markdown ----------------------------------------------------------------------------------------------------

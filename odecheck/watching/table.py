@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any
 
 from odecheck.judge import Verdict
 
@@ -11,6 +13,13 @@ from .row import Quantity, Row, State
 
 COLUMNS = (
     "called at",
+    "verdict",
+    "of promise",
+    "solution",
+    "dL/dy0",
+    "dL/dθ",
+    "dL/dt",
+    # what was solved, and what it cost
     "field",
     "method",
     "rtol",
@@ -18,32 +27,30 @@ COLUMNS = (
     "steps",
     "s → ←",
     "saved",
-    "solution",
-    "dL/dy0",
-    "dL/dθ",
-    "dL/dt",
-    "of promise",
-    "verdict",
 )
+COST = COLUMNS.index("field")
+# characters of a line: what does not fit begins again below, with the place of the call
+WIDTH = 100
+# of a cell; of longer names the beginning is left out, which is the folder or the package
+LONGEST = 36
 NAMES = ("solution", "dL/dy0", "dL/dtheta", "dL/dt")
 # more solves than this at one place are one line, the worst of them
 LINES = 3
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The step as a table of text with findings and notes below it."""
+    """The step as a table of text, of at most WIDTH columns, with findings and notes below it."""
     if not rows:
         return "no ODE solve was seen in this step (torchdiffeq, torchdyn, torchode and odecheck.odeint are watched)"
     shown = [(row, n) for row, n in _grouped(rows)]
-    cells = [COLUMNS, *(_cells(row, n) for row, n in shown)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    cells = [COLUMNS, *(_cells(row) for row, _ in shown)]
+    lines = _in_bands([[_clipped(text) for text in line] for line in cells])
     lines.append("errors are relative to the result's own scale (dL/dθ: each tensor's own), ± the truth's bar;")
     lines.append("of promise: root mean square error in units of what the tolerance promises, up to 10 holds")
+    lines += [f"{_clipped(row.where)}: the worst of {n} solves is shown" for row, n in shown if n > 1]
     for row, _ in shown:
         if row.state is not State.JUDGED:
-            lines.append(f"{row.where} {row.state}: {row.reason}")
+            lines += _wrapped(f"{_clipped(row.where)} {row.state}: {row.reason}")
     lines += _said("finding", [(row.where, f.text) for row in rows for f in row.findings])
     lines += _said("note", [(row.where, f.text) for row in rows for f in row.notes])
     return "\n".join(lines)
@@ -82,12 +89,14 @@ def _badness(row: Row) -> tuple[int, float]:
     return len(row.findings), max([q.error for q in row.quantities.values()] or [0.0])
 
 
-def _cells(row: Row, n: int) -> tuple[str, ...]:
+def _cells(row: Row) -> tuple[str, ...]:
     used = [q.used for q in row.quantities.values() if not math.isnan(q.used)]
-    where = row.where if n == 1 else f"{row.where} (worst of {n})"
     steps = "" if row.steps is None else f"{row.steps}" + (f"+{row.rejected}" if row.rejected else "")
     return (
-        where,
+        row.where,
+        _verdict(row),
+        f"{max(used):.2g}" if used else "-",
+        *(_quantity(row.quantities.get(name)) for name in NAMES),
         row.field,
         f"{row.function} {row.method}",
         f"{row.rtol:.0e}" if row.adaptive else "fixed",
@@ -95,9 +104,6 @@ def _cells(row: Row, n: int) -> tuple[str, ...]:
         steps,
         " → ".join("?" if math.isnan(s) else f"{s:.2g}" for s in row.seconds),
         _bytes(row.saved_bytes),
-        *(_quantity(row.quantities.get(name)) for name in NAMES),
-        f"{max(used):.2g}" if used else "-",
-        _verdict(row),
     )
 
 
@@ -124,7 +130,34 @@ def _said(kind: str, texts: Sequence[tuple[str, str]]) -> list[str]:
     counts: dict[str, list[str]] = {}
     for where, text in texts:
         counts.setdefault(text, []).append(where)
-    return [
-        f"{kind}: {places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''}: {text}"
-        for text, places in counts.items()
-    ]
+    lines: list[str] = []
+    for text, places in counts.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        lines += _wrapped(f"{kind}: {_clipped(places[0])}{more}: {text}")
+    return lines
+
+
+def _in_bands(cells: Sequence[Sequence[str]]) -> list[str]:
+    """How far off a solve is, and below it what it cost; each part again in parts where it does not fit."""
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    bands: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if i == COST or sum(widths[j] + 2 for j in bands[-1]) + widths[i] > WIDTH:
+            bands.append([0])
+        bands[-1].append(i)
+    lines: list[str] = []
+    for band in bands:
+        rows = ["  ".join(line[i].ljust(widths[i]) for i in band).rstrip() for line in cells]
+        rows.insert(1, "  ".join("-" * widths[i] for i in band))
+        lines += [*rows, ""]
+    return lines
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST else f"…{text[1 - LONGEST :]}"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most WIDTH characters, cut between words alone; what follows the first is indented."""
+    how: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return [line for part in text.splitlines() or [""] for line in wrap(part, WIDTH, **how) or [""]]

@@ -17,6 +17,11 @@ def test_the_command_measures_writes_and_says_what_it_does_not_know(tmp_path):
     assert made["bars"]["drawn"] == 2
     assert made["bars"]["outside"] == 0
     assert "2 problems" in (tmp_path / "out" / "selftest.md").read_text()
+    # in the terminal tables, and no source of Markdown; the verdict is the first line and the last
+    lines = done.output.rstrip().splitlines()
+    assert lines[0].startswith("AS EXPECTED: ") and lines[-1] == lines[0]
+    assert ("─" in done.output or "━" in done.output) and not [line for line in lines if line.startswith(("|", "#"))]
+    assert max(map(len, lines)) <= 120
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 2
     assert CliRunner().invoke(app, [*command, "--resume"]).exit_code == 0

@@ -17,6 +17,9 @@ def test_the_page_has_its_scores_first_and_a_pivot_of_families():
     facts = {"seed": 1, "versions": {"odecheck": "0"}, "parts": parts}
     found = {"mutants": rows, "discernment": LEVELS}
     page = markdown.to_markdown(summary.summary(found, facts), found)
+    shown = markdown.unfolded(page)
+    assert "<details>" in page and "<" not in shown.replace("<br>", "")
+    assert "*What each claim refutes*: in selftest.md" in shown and len(shown) < len(page)
     assert page.index("**4 of 8**") < page.index("## Mutation score") < page.index("### Survivors")
     assert "| ode | **1/2** | **1/2** | **2/4** |" in page
     assert "**8e-11**" in page and "| 0.001 |" in page
