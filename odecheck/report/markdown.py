@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from odecheck.foreign import for_terminal
@@ -28,8 +28,9 @@ def to_markdown(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     if report.damaged:
         lines += ["## What could not be read", "", *(f"- {escaped(line)}" for line in report.damaged), ""]
     told = dict(list(report.stories.items())[:MOST_STORIES])
+    places = _places(report)
     for section in report.sections:
-        lines += _section(section, drawn or {}, told)
+        lines += _section(section, drawn or {}, told, places)
     if told:
         lines += ["## Stories", ""]
         for anchor, text in told.items():
@@ -39,7 +40,13 @@ def to_markdown(report: Report, drawn: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines)
 
 
-def _section(section: Section, drawn: Mapping[str, str], told: Mapping[str, str]) -> list[str]:
+def _places(report: Report) -> set[str]:
+    """The blocks that a table leads to."""
+    tables = (block for section in report.sections for block in section.blocks if isinstance(block, Table))
+    return {str(value) for table in tables for c in table.columns if c.kind == "place" for value in table.frame[c.name]}
+
+
+def _section(section: Section, drawn: Mapping[str, str], told: Mapping[str, str], places: Collection[str]) -> list[str]:
     lines = [f"## {escaped(section.title)}", ""]
     if section.lead:
         lines += [escaped(section.lead), ""]
@@ -47,7 +54,7 @@ def _section(section: Section, drawn: Mapping[str, str], told: Mapping[str, str]
         if isinstance(block, Text):
             lines += [fenced(block.text) if block.code else escaped(block.text), ""]
             continue
-        lines += [f"### {escaped(block.title)}", ""]
+        lines += [*([f'<a id="{block.id}"></a>', ""] if block.id in places else []), f"### {escaped(block.title)}", ""]
         if isinstance(block, Table):
             lines += _table(block, told)
             continue
@@ -75,6 +82,8 @@ def _cell(value: Any, kind: Any, told: Mapping[str, str]) -> str:
     if kind == "record":
         name = str(value).rsplit("-", 1)[-1] or "–"
         return f"[{name}](#{value})" if value in told else name
+    if kind == "place":
+        return f"[open](#{value})" if value else "–"
     return escaped(clip(shown(value, kind), LONGEST_CELL))
 
 

@@ -125,7 +125,7 @@ class Grid:
     panels: tuple[GridPanel, ...]
 
 
-Kind = Literal["text", "number", "count", "verdict", "record"]
+Kind = Literal["text", "number", "count", "verdict", "record", "place"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ class Column:
     Attributes:
         name: in the frame.
         title: as it is shown.
-        kind: how its values are shown; a "record" is the anchor of a record, a link to its story.
+        kind: how its values are shown; a "record" is the anchor of a record, a link to its story; a "place"
+            that of a block of the page.
     """
 
     name: str

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from odecheck import errors
 from odecheck.errors import BadInput
 from odecheck.report import build, page, static
 from odecheck.report.markdown import to_markdown
@@ -108,7 +109,7 @@ def test_what_is_missing_is_named(whole, monkeypatch):
     def gone(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(page, "import_module", gone)
+    monkeypatch.setattr(errors, "import_module", gone)
     with pytest.raises(BadInput, match=r'pip install "odecheck\[report\]"'):
         page.to_html(whole)
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
+from odecheck.claim import reading_order
+from odecheck.claims.find import by_id
+from odecheck.report.libraries import Standing, gravest, standings
 from odecheck.report.reader import Found
 from odecheck.report.text import Caption, Column, Grid, GridPanel, Section, Table, clip
 
 PLACE = 50
+
+# of a library, side by side
+MOST_VERSIONS = 6
 
 # from the harmless to the grave: a cell has the colour of its gravest row
 LEVELS = (
@@ -63,7 +70,53 @@ def section(found: Found) -> Section | None:
 
     told = told.sort_values("verdict", key=first, kind="stable")
     table = Table("conformance-rows", "Every row", COLUMNS, told)
-    return Section("conformance", "Libraries", lead, (_matrix(judged, caption), table))
+    each = tuple(_library(one) for one in standings(rows))
+    return Section("conformance", "Libraries", lead, (_matrix(judged, caption), *each, table))
+
+
+def _library(one: Standing) -> Table:
+    """Every claim that was judged of a library, its versions side by side, what does not hold first."""
+    pd: Any = import_module("pandas")
+    titles = {id: claim.title for id, claim in by_id().items()}
+    versions = one.versions[:MOST_VERSIONS]
+    rows: list[dict[str, Any]] = []
+    for claim in dict.fromkeys(str(row["claim"]) for row in one.rows):
+        newest = one.of(one.newest, claim)
+        failing = gravest(newest)
+        unsure = next((row for row in newest if row["verdict"] == "inconclusive"), None)
+        told = failing or unsure
+        rows.append(
+            {
+                "record": told["record"] if told else "",
+                "claim": claim,
+                "what": titles.get(claim, ""),
+                "why": "" if failing is None else failing["expected_failure"] or "not known to fail",
+                "grave": 0 if failing else 1 if unsure else 2,
+                **{f"at {version}": str(one.counts(version, claim)) for version in versions},
+            }
+        )
+    columns = (
+        Column("record", "story", "record"),
+        Column("claim", "claim"),
+        Column("what", "what"),
+        *(Column(f"at {version}", clip(version, 20)) for version in versions),
+        Column("why", "why it does not hold"),
+    )
+    rows.sort(key=lambda row: (row["grave"], reading_order(row["claim"])))
+    left_out = len(one.versions) - len(versions)
+    older = f" {_counted(left_out, 'older version')} more in the rows below." if left_out else ""
+    asked = {row["claim"] for row in one.of(one.newest)}
+    refuted = sum(row["grave"] == 0 for row in rows)
+    note = (
+        f"{one.newest}: {len(asked) - refuted} of {_counted(len(asked), 'claim')} without a row that is refuted. By "
+        f"version, rows that hold ✓, are refuted or an error ✗, or are not decided ?.{older} A story has a script that "
+        f"needs the library alone. Its badge: odecheck conformance {one.name} --badge FILE."
+    )
+    return Table(one.place, one.name, columns, pd.DataFrame(rows), note)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _matrix(rows: Any, caption: Caption) -> Grid:

@@ -28,7 +28,7 @@ COLUMNS = (
 def headline(found: Found) -> tuple[str, bool | None, Sequence[tuple[str, int]]]:
     """The verdict in a sentence, whether all is as expected, and how many records of each outcome."""
     if not found.runs or found.records.empty:
-        return _of_tables(found), None, ()
+        return _of_tables(found), _of_libraries(found), ()
     outcomes = found.records["outcome"]
     counts = {word: int((outcomes == word).sum()) for word in WORDS.values()}
     shown = [(word, n) for word, n in counts.items() if n]
@@ -51,13 +51,26 @@ def _of_tables(found: Found) -> str:
     """What tables without records say of verdicts: those of the ledger and of the libraries."""
     verdicts = {"statements of the papers": [row.verdict for row in found.tables.get("ledger", ())]}
     if "conformance" in found.tables:
-        verdicts["rows of libraries"] = [*found.tables["conformance"]["verdict"]]
+        rows = found.tables["conformance"]
+        news = int((rows["ok"] == "False").sum())
+        what = f"rows of libraries, {news:,} of them not as expected" if news else "rows of libraries"
+        verdicts[what] = [*rows["verdict"]]
     told = [
         f"{len(given):,} {what}: " + ", ".join(f"{n:,} {verdict}" for verdict, n in Counter(given).most_common())
         for what, given in verdicts.items()
         if given
     ]
     return ". ".join(told) + "." if told else "No verdicts: these tables hold measurements only."
+
+
+def _of_libraries(found: Found) -> bool | None:
+    """Whether all rows of libraries are as expected; None where there are none, or one is not decided."""
+    rows = found.tables.get("conformance")
+    if rows is None or rows.empty:
+        return None
+    if (rows["ok"] == "False").any():
+        return False
+    return None if "ledger" in found.tables or (rows["verdict"] == "inconclusive").any() else True
 
 
 def section(found: Found) -> Section | None:

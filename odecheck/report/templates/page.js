@@ -104,6 +104,7 @@ function cell(column) {
   if (column.words) {
     const words = column.words.map(escaped);
     const display = column.kind === "record" ? w => w ? `<a href="#${w}">${w.split("-").pop()}</a>` : "–"
+      : column.kind === "place" ? w => w ? `<a href="#${w}">open</a>` : "–"
       : column.kind === "verdict" ? w => `<span class="verdict" data-verdict="${w}">${w}</span>`
       : w => w ? `<div class="cell${w.length > 40 ? " long" : ""}">${w}</div>` : "–";
     return (value, type) => type === "display" ? display(words[value]) : column.words[value];
