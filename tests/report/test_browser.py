@@ -14,7 +14,7 @@ from odecheck.report import build, page
 from odecheck.report.compare import build as compare
 from odecheck.report.text import Chart, Explorer, Grid
 from tests.report.test_hostile import HOSTILE, hostile
-from tests.report_runs import ALL, everything, many, run
+from tests.report_runs import ALL, conformance, everything, many, run
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -246,3 +246,21 @@ def test_twenty_thousand_rows_open_within_two_seconds_and_twelve_megabytes(look,
             break
     assert "of 20,000" in seen.tab.locator("#records .dt-info").inner_text()
     assert min(times) < 2.0, times
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1400, "dark")])
+def test_the_ranking_leads_to_each_library_and_no_page_is_wider_than_its_window(look, tmp_path, width, scheme):
+    conformance().to_parquet(tmp_path / "conformance.parquet")
+    page.write(build([tmp_path]), tmp_path / "report.html")
+    seen = look(tmp_path / "report.html", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab = seen.ready(TABLES)
+    assert tab.locator("main section").first.get_attribute("id") == "section-leaderboard"
+    link = tab.locator("#ranking tbody td a").last
+    place = link.get_attribute("href")
+    link.click()
+    assert tab.url.endswith(place) and tab.locator(place).is_visible()
+    assert tab.locator(place).bounding_box()["y"] < 900
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.locator(f"{place} tbody td a").first.click()
+    assert "the library alone" in tab.locator("#story pre").inner_text()
+    assert seen.said == []
