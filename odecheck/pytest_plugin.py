@@ -251,9 +251,9 @@ class _Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "setup":
-            self.without += [report.nodeid] if report.failed and "odecheck" in report.keywords else []
             row = {k.removeprefix(PREFIX): v for k, v in report.user_properties if k.startswith(PREFIX)}
             self.rows += [row] if row else []
+            self.without += [report.nodeid] if report.failed and not row and "odecheck" in report.keywords else []
 
     def pytest_sessionfinish(self) -> None:
         json, summary, file = (_option(self.config, name) for name in ("json", "summary", "badge"))

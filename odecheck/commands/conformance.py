@@ -118,7 +118,7 @@ def conformance(
     for place in dict.fromkeys((folder, *((write,) if write else ()))):
         write_all(place, rows, facts)
     if badge is not None:
-        named = ", ".join(dict.fromkeys(row.library for row in rows)) if libraries else ""
+        named = ", ".join(dict.fromkeys(row.library for row in rows if row.claim)) if libraries else ""
         write_badge(str(badge), made_badge(states(rows), f"odecheck: {named}" if named else "odecheck"))
     _report(rows, folder, libraries or [])
 

@@ -14,7 +14,7 @@ def reproduce(
     row: Annotated[str, typer.Argument(help="A row's short id, from verify or from conformance.")],
     run: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Run folder, or a folder with conformance.parquet; by default the last run."),
+        typer.Option(metavar="DIR", help="Run folder, or one with a table of conformance; by default the last run."),
     ] = None,
     library: Annotated[
         str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,7 +133,7 @@ def selftest(
     if write:
         report.write(found, made, write)
     trouble = report.bad(made)
-    out, came_out = console(), _headline(trouble)
+    out, came_out = console(), _headline(trouble, found)
     verdict(out, came_out)
     markdown(out, words.unfolded(words.to_markdown(made, found)))
     for line in trouble:
@@ -142,12 +142,12 @@ def selftest(
     raise typer.Exit(1 if trouble else 0)
 
 
-def _headline(trouble: Sequence[str]) -> Headline:
+def _headline(trouble: Sequence[str], parts: Iterable[str]) -> Headline:
     from odecheck.records.outcomes import Headline
 
     if trouble:
         return Headline("NOT AS EXPECTED", f"{number(len(trouble), 'result')} to be explained", "bold red")
-    return Headline("AS EXPECTED", "no survivor without a reason, no false alarm, no bar too narrow", "bold green")
+    return Headline("AS EXPECTED", f"nothing is left to be explained in {', '.join(parts)}", "bold green")
 
 
 def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:

@@ -101,8 +101,10 @@ def _is_there(where: str) -> bool:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return all(part.isidentifier() for part in where.split(".")) and find_spec(where) is not None
-    except (ImportError, ValueError):  # a package above it that is none, or that does not import
+    except (ImportError, ValueError):  # a package above it that is none
         return False
+    except (Exception, SystemExit):  # one that raises: the import says so in words
+        return True
 
 
 def _version(library: Library, release: str, folder: Path, named: bool) -> Version:

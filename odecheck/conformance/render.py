@@ -35,19 +35,27 @@ def write(folder: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "conformance.md").write_text(markdown(rows, facts), encoding="utf-8")
     write_json(str(folder / "conformance.json"), [asdict(row) for row in rows], facts)
+    table = folder / "conformance.parquet"
     if can_write():
-        write_table(folder / "conformance.parquet", frame(rows))
+        write_table(table, frame(rows))
+    else:
+        table.unlink(missing_ok=True)  # of a run before, whose rows are others
 
 
 def states(rows: Sequence[Row]) -> list[tuple[str, State]]:
     """What a badge is made of: of each row that was judged its library with its claim, and its state.
 
+    Of several versions of a library the newest counts, which comes first.
+
     Args:
         rows: of the matrix.
     """
     found: list[tuple[str, State]] = []
+    newest: dict[str, str] = {}
     for row in rows:
         if row.claim and row.verdict in ("holds", "refuted", "inconclusive", "error"):
+            if newest.setdefault(row.library, row.version) != row.version:
+                continue
             undecided: State = "undecided" if row.verdict == "inconclusive" else "holds"
             state: State = "failed" if not row.ok else "known failure" if row.expected_failure else undecided
             found.append((f"{row.library} {row.claim}", state))

@@ -85,7 +85,7 @@ def write_summary(
         facts: of the run.
         strict: whether what is inconclusive has failed.
         run: the folder of the run, for what to type.
-        without: tests that came to no record, as their subject was refused.
+        without: tests that came to no record, as those whose subject was refused.
     """
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def to_summary(
         strict: whether what is inconclusive has failed.
         room: bytes.
         run: the folder of the run, for what to type.
-        without: tests that came to no record, as their subject was refused.
+        without: tests that came to no record, as those whose subject was refused.
 
     Returns:
         The text, of at most so many bytes.
@@ -119,7 +119,7 @@ def to_summary(
     kinds = [outcome(record, strict=strict) for record in records]
     failed = [record for record, kind in zip(records, kinds, strict=True) if kind == "failed"]
     head = headline(records, strict=strict).text
-    head += f"; {len(without)} tests came to no verdict, as their subject was refused" if without else ""
+    head += f"; {len(without):,} tests came to no verdict" if without else ""
     made = ", ".join(f"{name} {version}" for name, version in versions_in(facts).items())
     parts = [f"## odecheck: {head}\n\n{markdown(made)}\n\n", _by_claim(records)]
     parts += [f"\n{_failure(record, run)}" for record in failed]

@@ -91,6 +91,16 @@ def test_a_file_or_a_module_of_ones_own_is_a_library_from_then_on(tmp_path, monk
         finding._forget()
 
 
+@pytest.mark.parametrize("raised", ["raise RuntimeError('by itself')", "raise SystemExit(0)"])
+def test_a_package_that_raises_is_said_in_words(tmp_path, monkeypatch, raised):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "loudly").mkdir()
+    (tmp_path / "loudly" / "__init__.py").write_text(raised)
+    with pytest.raises(BadInput, match=r"there is no library 'loudly\.declared', and loudly\.declared does not import"):
+        list(versions(["loudly.declared"], tmp_path))
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
