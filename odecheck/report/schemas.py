@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from odecheck.records.journal import parsed, regular
-from odecheck.records.table import read_table
+from odecheck.records.table import Read, read_table
 
 from .text import tidy
 
@@ -110,10 +110,14 @@ class Parquet(Kind):
         pd: Any = import_module("pandas")
         return pd.concat(list(contents), ignore_index=True)
 
+    def raw(self, path: Path) -> Read:
+        """The rows of one place, as they are."""
+        return read_table(path)
+
     def table(self, path: Path) -> tuple[Any, list[str]]:
         """A table with all columns of its kind, and what is wrong with it; None where it says nothing."""
         pd: Any = import_module("pandas")
-        whole = read_table(path)
+        whole = self.raw(path)
         if whole.frame is None:
             return None, [f"cannot be read, so it is not shown: {tidy(one)[:200]}" for one in whole.damaged]
         read, problems = whole.frame, [f"{tidy(one)}: these are not shown" for one in whole.damaged]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from odecheck.records.export import write_json
 from odecheck.report import build
 from odecheck.report.libraries import Counts, gravest, in_words, standings
 from odecheck.report.markdown import to_markdown
@@ -97,6 +98,18 @@ def test_a_table_of_libraries_begins_with_the_ranking_which_leads_to_each(page):
     text = to_markdown(page)
     for place in ranking.frame["details"]:
         assert f"[open](#{place})" in text and f'<a id="{place}"></a>' in text
+
+
+def test_a_run_without_the_extra_of_tables_has_the_same_page(page, tmp_path):
+    rows = conformance().to_dict("records")
+    (tmp_path / "other").mkdir()
+    write_json(str(tmp_path / "other" / "conformance.json"), [{**row, "score": math.inf} for row in rows], {})
+    made = build([tmp_path / "other"])
+    assert made.headline == page.headline and len(made.stories) == len(page.stories)
+    assert [section.id for section in made.sections][:2] == ["leaderboard", "conformance"]
+    (tmp_path / "other" / "conformance.json").write_text('{"records": 3}')
+    (said,) = build([tmp_path / "other"]).damaged
+    assert "conformance.json: cannot be read" in said
 
 
 def test_what_is_not_as_expected_is_said_first(page, tmp_path):

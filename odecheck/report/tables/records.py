@@ -39,7 +39,8 @@ class Records(Kind):
     again = True
 
     def places(self, folder: Path) -> list[Path]:
-        if (folder / "conformance.parquet").exists() and _of_libraries(folder):
+        tables = (folder / f"conformance.{kind}" for kind in ("parquet", "json"))
+        if any(path.exists() for path in tables) and _of_libraries(folder):
             return []  # the table says the same, and what each library is known to fail
         held = any((folder / name).exists() for name in ("records.parquet", "journal.jsonl"))
         return [folder] if held and (folder / "run.json").exists() else []
