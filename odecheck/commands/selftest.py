@@ -15,6 +15,7 @@ from odecheck.runner.progress import Progress
 
 from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, refuse, say
 from .options import choice, none_ignored, split
+from .selftest_quick import quickly
 
 if TYPE_CHECKING:
     from odecheck.selftest.journal import Row
@@ -39,6 +40,9 @@ AMOUNTS = {"mutants": Part.MUTANTS, "rows": Part.FALSE_ALARMS, "problems": Part.
 
 def selftest(
     context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small selection of everything, three minutes of one core.")
+    ] = False,
     part: Annotated[
         list[str] | None, choice("--part", of=Part, what="part", help="Only these; commas, or repeated.")
     ] = None,
@@ -76,6 +80,7 @@ def selftest(
     discernment   the smallest relative defect refuted, next to other tests
 
     \b
+    odecheck selftest --quick
     odecheck selftest
     odecheck selftest --part mutants --mutants 0 --workers 2
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
@@ -90,6 +95,8 @@ def selftest(
     from odecheck.selftest import summary as report
 
     chosen = tuple(split(part) or PARTS)
+    if quick:
+        quickly(context, seed, workers, run, resume)
     try:
         none_ignored(
             context,
