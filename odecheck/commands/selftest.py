@@ -27,6 +27,7 @@ class Part(StrEnum):
     """Of the self-test."""
 
     MUTANTS = "mutants"
+    KINDS = "kinds"
     FALSE_ALARMS = "false-alarms"
     BARS = "bars"
     HARD = "hard"
@@ -73,6 +74,8 @@ def selftest(
     mutants       odecheck's source with one mistake at a time, and every part of
                   its engines' answers with each kind of mistake: some claim has to
                   refute each of them
+    kinds         wrong subjects from tables of where a mistake is made, what it
+                  is and how large: many outputs, float32, starts, steps, memories
     false-alarms  correct subjects on drawn problems: no claim may refute any
     bars          problems whose truth is known: it has to be inside the bars
     hard          problems with features that all solvers step over, jumps, huge
@@ -163,16 +166,18 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, discernment, hard, journal
+    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, source
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
         return _mutants(amount, seed, workers, path, resume, facts)
     if name == "false-alarms":
         return _alarms(amount, seed, workers, path, resume, facts)
-    drawn = {"bars": bars, "hard": hard}.get(name)
-    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else discernment.pieces()
-    work = drawn.judged if drawn else discernment.judged
+    drawn, whole = {"bars": bars, "hard": hard}.get(name), by_kinds if name == "kinds" else discernment
+    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else whole.pieces()
+    work = drawn.judged if drawn else whole.judged
+    if name == "kinds":
+        facts |= {"source": source.digest()}
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)

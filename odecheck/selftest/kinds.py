@@ -27,7 +27,7 @@ from odecheck.subject import SHIPPED, Subject
 
 from . import battery
 from .battery import Case
-from .crossed import LONG_STEPS
+from .crossed_solves import long_steps
 
 STEPS = Subject(SHIPPED, FixedStep("rk4", step=0.125), Backprop())
 SHORT_STEPS = Subject(SHIPPED, FixedStep("rk4", step=0.05), Backprop())
@@ -91,7 +91,7 @@ REFRESHES, FALSE, SECOND = "refreshes of curvature", "sentences that are false a
 ANSWERS, SIZES, USE = "answers of an engine", "sizes of a state", "what users do with a solve"
 
 KINDS: tuple[Kind, ...] = (
-    Kind(NARROW, ("SOL-2",), WATCHFUL, narrow, mutants=(LONG_STEPS,)),
+    Kind(NARROW, ("SOL-2",), WATCHFUL, narrow, mutants=long_steps((None,))),
     Kind(NARROW, ("DER-7",), STEPS, posed.at_rest),
     Kind(NARROW, ("DER-9",), OWN, posed.switched),
     Kind(NARROW, ("DER-8",), OWN, posed.switched, quick=False),

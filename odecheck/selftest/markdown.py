@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import discernment, hard, operators
+from . import by_kinds, discernment, hard, operators
 from .exemptions import SURVIVORS
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -27,6 +27,9 @@ def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> 
     lines = [HEAD, *_scores(made)]
     if "mutants" in made:
         lines += _mutants(made["mutants"], found["mutants"])
+    if "kinds" in made:
+        text, head, rows = by_kinds.words(made["kinds"])
+        lines += ["## Mistakes by kinds", "", text, "", *_table(head, rows)]
     if "false-alarms" in made:
         lines += _alarms(made["false-alarms"])
     if "bars" in made:
@@ -50,6 +53,10 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
                 f"more survive for a written reason, {of['ended_with_an_error'] + of['hung']} end in an error",
                 "all",
             ),
+        ]
+    if of := made.get("kinds"):
+        rows += [
+            ("the same of mistakes by kinds", f"**{of['refuted']} of {of['refuted'] + of['unexplained']}**", "all")
         ]
     if of := made.get("false-alarms"):
         wanted = f"0 in {asked['false-alarms']:,}" if asked.get("false-alarms") else "0"

@@ -153,6 +153,10 @@ def _bars(number: int) -> list[Row]:
     ]
 
 
+def _quiet(_: str) -> None:
+    """Nobody is told."""
+
+
 def judged(work: Callable[..., list[Row]], arguments: tuple[Any, ...]) -> list[Row]:
     """In a process of its own: the rows of one piece."""
     torch.set_num_threads(1)
@@ -187,7 +191,7 @@ def run(
     pieces = selection.pieces(seed)
     facts = {"part": "quick", "seed": seed, "source": source.digest()}
     with Journal(path, facts, resume=resume) as kept:
-        tell = progress or (lambda _: None)
+        tell = progress or _quiet
         for key in kept.known:
             tell(key)
         jobs = [

@@ -12,7 +12,7 @@ from typing import Any
 from odecheck.claims import ALL
 from odecheck.records.table import write_table
 
-from . import bars, battery, false_alarms, hard
+from . import bars, battery, by_kinds, false_alarms, hard
 from .exemptions import SURVIVORS, why_kept
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -74,6 +74,13 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
             "claims": killers(rows),
             "unexplained_mutants": unexplained(rows),
         }
+    if "kinds" in found:
+        rows = found["kinds"]
+        made["kinds"] = {
+            **score(rows),
+            "families": by_kinds.summary(rows),
+            "unexplained_mutants": [row for row in rows if row["status"] == ERROR] + unexplained(rows),
+        }
     if "false-alarms" in found:
         rows = found["false-alarms"]
         made["false-alarms"] = {
@@ -102,8 +109,9 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
 def bad(made: Mapping[str, Any]) -> list[str]:
     """What makes the selftest fail, in words; empty when all is well."""
     found: list[str] = []
-    for row in made.get("mutants", {}).get("unexplained_mutants", ()):
-        found.append(f"no claim refutes: {row['mutant']} ({row['family']}; {row['status']})")
+    for part in ("mutants", "kinds"):
+        for row in made.get(part, {}).get("unexplained_mutants", ()):
+            found.append(f"no claim refutes: {row['mutant']} ({row['family']}; {row['status']})")
     found += [
         f"{row['claim']} refutes no mutant alone, and nobody wrote why it is kept"
         for row in made.get("mutants", {}).get("claims", ())
