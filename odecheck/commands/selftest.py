@@ -31,12 +31,19 @@ class Part(StrEnum):
     FALSE_ALARMS = "false-alarms"
     BARS = "bars"
     HARD = "hard"
+    PLANTED = "planted"
     DISCERNMENT = "discernment"
 
 
 PARTS = tuple(map(str, Part))
 # the option that says how much of a part is done
-AMOUNTS = {"mutants": Part.MUTANTS, "rows": Part.FALSE_ALARMS, "problems": Part.BARS, "hard": Part.HARD}
+AMOUNTS = {
+    "mutants": Part.MUTANTS,
+    "rows": Part.FALSE_ALARMS,
+    "problems": Part.BARS,
+    "hard": Part.HARD,
+    "planted": Part.PLANTED,
+}
 
 
 def selftest(
@@ -57,6 +64,9 @@ def selftest(
     hard: Annotated[
         int, typer.Option(metavar="N", min=1, max=MOST, help="Hard problems, of all families in turn.")
     ] = 39,
+    planted: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Drawn problems on which defects are planted.")
+    ] = 8,
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
@@ -80,6 +90,7 @@ def selftest(
     bars          problems whose truth is known: it has to be inside the bars
     hard          problems with features that all solvers step over, jumps, huge
                   and tiny scales: inside the bars, or refused
+    planted       defects of twice the size that a record says it would have seen
     discernment   the smallest relative defect refuted, next to other tests
 
     \b
@@ -117,7 +128,8 @@ def selftest(
         found: dict[str, list[Row]] = {}
         for name in PARTS:
             path, begun = run / f"{name}.jsonl", {"seed": seed}
-            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems, "hard": hard}.get(name, 0)
+            given = {Part.MUTANTS: mutants, Part.FALSE_ALARMS: rows, Part.BARS: problems, Part.HARD: hard}
+            amount = (given | {Part.PLANTED: planted}).get(Part(name), 0)
             if so_far:
                 found[name], begun = journal.so_far(path)
             elif name in chosen:
@@ -152,7 +164,7 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
     from odecheck.errors import BadInput
     from odecheck.report.static import needs_figures
 
-    if "false-alarms" in parts and find_spec("hypothesis") is None:
+    if {"false-alarms", "planted"} & set(parts) and find_spec("hypothesis") is None:
         raise BadInput(
             "problems are drawn with hypothesis, which is not installed",
             "odecheck was installed without what its tests need",
@@ -166,21 +178,25 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, source
+    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted, source
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
         return _mutants(amount, seed, workers, path, resume, facts)
     if name == "false-alarms":
         return _alarms(amount, seed, workers, path, resume, facts)
-    drawn, whole = {"bars": bars, "hard": hard}.get(name), by_kinds if name == "kinds" else discernment
-    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else whole.pieces()
-    work = drawn.judged if drawn else whole.judged
+    at = {"bars": (bars, seed * 1_000_000), "hard": (hard, seed * 1_000_000), "planted": (planted, seed)}
+    if name in at:
+        work, first = at[name]
+        pieces = work.pieces(first, amount)
+    else:
+        work = by_kinds if name == "kinds" else discernment
+        pieces = work.pieces()
     if name == "kinds":
         facts |= {"source": source.digest()}
     bar = Progress(len(pieces))
     with bar:
-        rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)
+        rows = journal.through(pieces, work.judged, path, facts, workers=workers, resume=resume, progress=bar.step)
     return [row for piece in rows.values() for row in piece]
 
 

@@ -71,7 +71,7 @@ CROSSED: tuple[Kind, ...] = (
         kinds.TOLERANCES,
         "STEP-6",
         ADAPTIVE,
-        solves.tolerances(((1e-4, 0.0), (1e-6, 0.0), (1.0, 0.5), (1.0, 0.7), (1.0, 1.25))),
+        solves.tolerances(((1e-4, 0.0), (1e-6, 0.0), (1.0, 0.5), (1.0, 0.7), (100.0, 1.5))),
         posed.linear,
     ),
     _kind(kinds.TOLERANCES, "STEP-5", ADAPTIVE, solves.tolerances(((10.0, 1.0), (30.0, 1.0), (100.0, 1.0)))),

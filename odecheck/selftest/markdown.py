@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import by_kinds, discernment, hard, operators
+from . import by_kinds, discernment, hard, operators, planted
 from .exemptions import SURVIVORS
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -37,6 +37,9 @@ def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> 
     if "hard" in made:
         text, head, rows = hard.words(made["hard"])
         lines += ["## Hard problems", "", text, "", *_table(head, rows)]
+    if "planted" in made:
+        text, head, rows = planted.words(made["planted"])
+        lines += ["## What would have been seen", "", text, "", *_table(head, rows)]
     if "discernment" in made:
         lines += _discernment(made["discernment"])
     return "\n".join([*lines, *_run(made["facts"])]) + "\n"
@@ -75,6 +78,9 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
     if of := made.get("hard"):
         refused = f", {of['refused']} refused"
         rows += [("the same of hard problems", f"**{of['outside']}** of {of['problems']:,}{refused}", "0")]
+    if of := made.get("planted"):
+        told = f"**{of['refuted']} of {of['records']}**"
+        rows += [("defects of twice what a record would have seen that are refuted", told, "all")]
     for row in made.get("discernment", ()):
         if row["test"] == "NODE-2" and row["engine"] == "odecheck.odeint" and row["rtol"] == AT:
             rows += [
@@ -273,6 +279,7 @@ COMMANDS: Mapping[str, Callable[[Any], str]] = {
     "false-alarms": lambda asked: f" --rows {asked}",
     "bars": lambda asked: f" --problems {asked}",
     "hard": lambda asked: f" --hard {asked}",
+    "planted": lambda asked: f" --planted {asked}",
 }
 
 

@@ -17,7 +17,7 @@ from odecheck_reference import hard as hard_problems
 from odecheck.runner.limits import Limits
 from odecheck.runner.pool import Failure, Job, in_processes
 
-from . import bars, battery, false_alarms, hard, kinds, mutation, source
+from . import bars, battery, false_alarms, hard, kinds, mutation, planted, source
 from .exemptions import SURVIVORS
 from .journal import Journal, Piece, Row
 
@@ -39,7 +39,7 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("optim.snopt.SNOpt._average: 1 - group['average'] -> 1", f"OPT-7 | {CLOSED} | on the grid"),
 )
 SOURCE, WRONG, RIGHT, HARD, BARS = "mistakes in the source", "wrong", "right", "hard problems", "known truths"
-ALARMS = "drawn problems"
+ALARMS, PLANTED = "drawn problems", "what would have been seen"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Selection:
         wrong: how many wrong subjects of each claim, at most.
         sources: mistakes in odecheck's own source.
         alarms: drawn problems, each with four right subjects and every claim.
+        planted: drawn problems of records in which a defect is planted, twice what they say that they would have seen.
         hard: hard problems, the families in turn.
         bars: drawn problems whose truth is known.
     """
@@ -59,6 +60,7 @@ class Selection:
     wrong: int = 2
     sources: Sequence[tuple[str, str]] = SOURCES
     alarms: int = 1
+    planted: int = 1
     hard: int = len(hard_problems.FAMILIES)
     bars: int = 24
 
@@ -72,6 +74,7 @@ class Selection:
         found += [(Piece(key, (_source, (key, case))), 2.5) for key, case in self.sources]
         found += [(Piece(f"{ALARMS} {n}", (_alarms, (seed, n))), 25.0) for n in range(self.alarms)]
         at = seed * len(hard_problems.FAMILIES)
+        found += [(Piece(f"{PLANTED} {n}", (_planted, (seed, n))), 4.0) for n in range(1, 1 + self.planted)]
         found += [(Piece(f"{HARD} {n}", (_hard, (n,))), 1.0) for n in range(at, at + self.hard)]
         at = seed * 1_000_000
         return [*found, *((Piece(f"{BARS} {n}", (_bars, (n,))), 0.4) for n in range(at, at + self.bars))]
@@ -136,6 +139,15 @@ def _alarms(seed: int, number: int) -> list[Row]:
     return [
         _row(RIGHT, ALARMS, f"{row['claim']} | {row['subject']}", not row["alarm"], row["message"] or row["verdict"])
         for row in false_alarms.judged((seed, number), drawn=1)
+    ]
+
+
+def _planted(seed: int, number: int) -> list[Row]:
+    return [
+        _row(
+            WRONG, PLANTED, f"{row['claim']}: {row['planted']:.2g} of {row['quantity']}", row["refuted"], row["verdict"]
+        )
+        for row in planted.judged((seed, number))
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from odecheck.claims import ALL
 from odecheck.records.table import write_table
 
-from . import bars, battery, by_kinds, false_alarms, hard
+from . import bars, battery, by_kinds, false_alarms, hard, planted
 from .exemptions import SURVIVORS, why_kept
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -101,6 +101,8 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
         made["bars"] = bars.summary(list(by_seed.values()))
     if "hard" in found:
         made["hard"] = hard.summary(found["hard"])
+    if "planted" in found:
+        made["planted"] = planted.summary(found["planted"])
     if "discernment" in found:
         made["discernment"] = list(found["discernment"])
     return made
@@ -125,7 +127,7 @@ def bad(made: Mapping[str, Any]) -> list[str]:
         f"the truth is outside the bar: {row['quantity']} of {row['name']}, {row['score']:.3g} times"
         for row in made.get("bars", {}).get("outside_rows", ())
     ]
-    return found + hard.bad(made.get("hard", {}))
+    return found + hard.bad(made.get("hard", {})) + planted.bad(made.get("planted", {}))
 
 
 def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_quick_one_says_its_verdict_first_and_last_and_refuses_what_it_would
     def said(*arguments):
         return CliRunner().invoke(app, ["selftest", "--quick", "--run", str(tmp_path / "run"), *arguments])
 
-    small = quick.Selection(kinds=(), sources=(), alarms=0, hard=1, bars=1)
+    small = quick.Selection(kinds=(), sources=(), alarms=0, planted=0, hard=1, bars=1)
     monkeypatch.setattr(quick, "Selection", lambda: small)
     done = said()
     assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ from odecheck.errors import BadInput
 from odecheck.selftest import battery, kinds, quick
 
 MEMORY = next(kind for kind in kinds.KINDS if kind.family == kinds.MEMORY)
-NONE = quick.Selection(kinds=(), sources=(), alarms=0, hard=0, bars=0)
+NONE = quick.Selection(kinds=(), sources=(), alarms=0, planted=0, hard=0, bars=0)
 SMALL = replace(NONE, kinds=(MEMORY,), wrong=1, sources=quick.SOURCES[-3:-2], hard=1, bars=1)
 
 
