@@ -1,7 +1,7 @@
 """What records say that they would have seen, tried: a defect of twice that size is planted, and has to be refuted.
 
 A record that holds says the smallest relative defect that it would have refuted (`resolved`). Of drawn problems and
-correct subjects, for each part of an answer, the claim that asks for it is judged. Where it holds, a number of this part
+correct subjects, for each part of an answer, the claim that asks for it is judged. Where it holds, one number of it
 is moved by twice what the record says, in units of the largest number of the part, up or down, on every rung alike.
 """
 
