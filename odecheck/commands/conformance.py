@@ -33,6 +33,10 @@ def conformance(
     libraries: Annotated[
         list[str] | None, typer.Argument(metavar="LIBRARY", help="NAME or NAME==VERSION; none: all of them.")
     ] = None,
+    checkout: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A checkout of a library, as one more release; alone without LIBRARY."),
+    ] = None,
     claim: Claims = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
@@ -58,11 +62,13 @@ def conformance(
 
     Each library is run in processes of its own: one that crashes, hangs, takes
     all memory or prints costs its own rows and no others. Releases of
-    torchdiffeq are installed side by side into a cache folder, once.
+    torchdiffeq are installed side by side into a cache folder, once. A checkout
+    is run where it lies, under its commit; nothing is installed.
 
     \b
     odecheck conformance
     odecheck conformance torchode diffrax
+    odecheck conformance torchdiffeq==0.2.5 --checkout ../torchdiffeq
     odecheck conformance torchdiffeq==0.2.5 --method dopri5 --claim SOL-5
     odecheck conformance --write reports --run runs/all
     odecheck conformance --run runs/all --resume
@@ -70,6 +76,7 @@ def conformance(
     import os
 
     from odecheck.conformance import libraries as known
+    from odecheck.conformance.checkout import checkout as of_checkout
     from odecheck.conformance.matrix import matrix
     from odecheck.conformance.render import write as write_all
     from odecheck.engines.release import default_folder
@@ -85,7 +92,8 @@ def conformance(
         limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
-        found = list(known.versions(libraries or [], where))
+        more = [of_checkout(checkout)] if checkout else []
+        found = [*more, *(known.versions(libraries or [], where) if libraries or not more else ())]
         _some_are_there(found)
         whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)
         if not whole.units and not whole.notices:

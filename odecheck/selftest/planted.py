@@ -55,13 +55,22 @@ QUANTITIES = (
 )
 
 
-def moved(by: float, place: int) -> Callable[[Tensor], Tensor]:
-    """The change that adds a number to one number of a tensor; `place` is counted round its end."""
+def moved(by: float, place: int, width: int) -> Callable[[Tensor], Tensor]:
+    """The change that adds a number to one number of a tensor.
+
+    Args:
+        by: what is added.
+        place: counted round the end.
+        width: components of a state; one more is the integral of a running cost, which nobody compares.
+
+    Returns:
+        The change.
+    """
 
     def change(x: Tensor) -> Tensor:
-        x = x.detach().clone()
-        x.view(-1)[place % x.numel()] += by
-        return x
+        where = torch.arange(x.numel()).reshape(x.shape)
+        kept = (where[..., :width] if x.dim() > 1 else where).reshape(-1)
+        return x + by * (where == kept[place % len(kept)])
 
     return change
 
@@ -86,7 +95,8 @@ def planted(subject: Subject, problem: Problem, quantity: Quantity) -> Row | Non
     rng = np.random.default_rng(zlib.crc32(f"{subject.name} {problem.name} {claim.id}".encode()))
     size = float(np.max(np.abs(quantity.truth(problem))))
     by = TIMES * right.resolved * size * rng.choice([-1, 1])
-    engine = operators.altered(subject.engine, quantity.part, f"{by:g} more", moved(by, int(rng.integers(10**6))))
+    change = moved(by, int(rng.integers(10**6)), problem.field.state)
+    engine = operators.altered(subject.engine, quantity.part, f"{by:g} more", change)
     wrong = evaluate(claim, replace(subject, engine=engine), problem)
     return {
         "quantity": quantity.name,

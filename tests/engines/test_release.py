@@ -107,3 +107,15 @@ def test_an_option_that_an_old_release_would_ignore_is_unsupported():
     use = Interface("odeint", release, str(default_folder()))
     with pytest.raises(Unsupported, match="no option interp"):
         use(Decay(), torch.ones(1, 1), torch.tensor([0.0, 1.0]), method="rk4", options={"interp": "cubic"})
+
+
+def test_a_checkout_is_loaded_from_where_it_lies_and_is_the_version_that_it_states(folder):
+    (folder / "sample").mkdir()
+    (folder / "sample" / "__init__.py").write_text("from ._number import NUMBER\n__version__ = '1.5'\n")
+    (folder / "sample" / "_number.py").write_text("NUMBER = 7\n")
+    module = load("sample", "1.5+checkout.0123abcdef", str(folder))
+    assert module.NUMBER == 7 and load("sample", "1.5+checkout.0123abcdef", str(folder)) is module
+    with pytest.raises(Unsupported, match=r"calls itself 1\.5"):
+        load("sample", "1.6+checkout.0123abcdef", str(folder))
+    with pytest.raises(Unsupported, match="is not in"):
+        load("sample", "1.5+checkout.0123abcdef0", str(folder / "elsewhere"))

@@ -36,7 +36,9 @@ def test_where_a_claim_does_not_hold_nothing_is_planted() -> None:
 
 
 def test_one_number_is_moved() -> None:
-    assert planted.moved(0.5, 5)(torch.zeros(2, 2)).tolist() == [[0.0, 0.5], [0.0, 0.0]]
+    assert planted.moved(0.5, 5, 2)(torch.zeros(2, 2)).tolist() == [[0.0, 0.5], [0.0, 0.0]]
+    assert planted.moved(0.5, 2, 1)(torch.zeros(2, 2)).tolist() == [[0.5, 0.0], [0.0, 0.0]]
+    assert planted.moved(0.5, 2, 1)(torch.zeros(3)).tolist() == [0.0, 0.0, 0.5]
 
 
 def test_pieces_are_drawn_problems() -> None:
