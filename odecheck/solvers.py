@@ -297,7 +297,7 @@ class GivenSteps:
 
     method: str = "rk4"
     halvings: int = 0
-    known: Mapping[str, int] = field(default=FIXED_STEP, hash=False, compare=False, repr=False)
+    known: Mapping[str, int] = field(default_factory=lambda: dict(FIXED_STEP), hash=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.method not in self.known:
@@ -322,8 +322,7 @@ class GivenSteps:
         """States at ts, (times, batch, state); see `Solver.solve`."""
         grid = ts
         for _ in range(self.halvings):
-            middle = (grid[1:] + grid[:-1]) / 2
-            grid = torch.cat([grid[:1], torch.stack([middle, grid[1:]], dim=1).flatten()])
+            grid = torch.cat([grid[:1], torch.stack([(grid[1:] + grid[:-1]) / 2, grid[1:]], dim=1).flatten()])
         return odeint(module, y0, grid, method=self.method, options={})[:: 2**self.halvings]
 
     def refined(self) -> GivenSteps:
