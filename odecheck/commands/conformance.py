@@ -87,12 +87,14 @@ def conformance(
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the libraries, in the processes that are started from here
     where = cache or default_folder()
     folder = None
-    asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
+    asked: dict[str, object] = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method}
+    asked["problem"] = problem
     try:
         limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         more = [of_checkout(checkout)] if checkout else []
+        asked["checkout"] = more[0].release if more else ""
         found = [*more, *(known.versions(libraries or [], where) if libraries or not more else ())]
         _some_are_there(found)
         whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)

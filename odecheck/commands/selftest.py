@@ -110,7 +110,7 @@ def selftest(
 
     chosen = tuple(split(part) or PARTS)
     if quick:
-        quickly(context, seed, workers, run, resume)
+        quickly(context, ("part", *AMOUNTS, "so_far", "write"), seed, workers, run, resume)
     try:
         none_ignored(
             context,

@@ -19,15 +19,15 @@ from .options import none_ignored
 if TYPE_CHECKING:
     from odecheck.records.summary import Headline
 
-# what would be ignored: how much of each part, and reports of the whole
-UNUSED = ("part", "mutants", "rows", "problems", "hard", "so_far", "write")
 
-
-def quickly(context: typer.Context, seed: int, workers: int, run: Path, resume: bool) -> NoReturn:
+def quickly(
+    context: typer.Context, unused: Sequence[str], seed: int, workers: int, run: Path, resume: bool
+) -> NoReturn:
     """Judge the selection, say the verdict, and exit: 0 when all is as it has to be, 1 otherwise.
 
     Args:
         context: of the command.
+        unused: parameters that would be ignored.
         seed: of what is drawn.
         workers: processes at a time.
         run: where the journal is kept.
@@ -38,7 +38,7 @@ def quickly(context: typer.Context, seed: int, workers: int, run: Path, resume: 
 
     selection = quick.Selection()
     try:
-        none_ignored(context, UNUSED, "--quick chooses by itself, and writes no report", "the same without --quick")
+        none_ignored(context, unused, "--quick chooses by itself, and writes no report", "the same without --quick")
         if find_spec("hypothesis") is None:
             raise BadInput(
                 "problems are drawn with hypothesis, which is not installed",

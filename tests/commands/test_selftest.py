@@ -50,7 +50,13 @@ def test_the_quick_one_says_its_verdict_first_and_last_and_refuses_what_it_would
     lines = done.output.strip().splitlines()
     assert lines[0] == lines[-1] and lines[0].startswith("AS EXPECTED: 0 wrong subjects are refuted, ")
     assert said().exit_code == 2 and said("--resume").exit_code == 0
-    for option in (["--part", "bars"], ["--mutants", "3"], ["--so-far"], ["--write", str(tmp_path)]):
+    for option in (
+        ["--part", "bars"],
+        ["--mutants", "3"],
+        ["--planted", "3"],
+        ["--so-far"],
+        ["--write", str(tmp_path)],
+    ):
         refused = said(*option)
         assert refused.exit_code == 2 and f"{option[0]} would be ignored: --quick" in refused.output
     monkeypatch.setattr(quick, "bad", lambda rows: ["something"])
