@@ -1,4 +1,4 @@
-"""The tables of wrong subjects beside the claims that have to see them: `odecheck selftest --part mutants` judges all.
+"""The tables of wrong subjects beside the claims that have to see them: `odecheck selftest --part kinds` judges all.
 
 Sizes begin far above what the claim would see on its right subject, and end a little above it.
 """
