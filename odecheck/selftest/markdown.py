@@ -59,7 +59,11 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
         ]
     if of := made.get("kinds"):
         rows += [
-            ("the same of mistakes by kinds", f"**{of['refuted']} of {of['refuted'] + of['unexplained']}**", "all")
+            (
+                "wrong subjects by kinds that a claim refutes",
+                f"**{of['refuted']} of {of['refuted'] + of['unexplained']}**",
+                "all",
+            )
         ]
     if of := made.get("false-alarms"):
         wanted = f"0 in {asked['false-alarms']:,}" if asked.get("false-alarms") else "0"
