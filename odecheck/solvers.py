@@ -287,8 +287,9 @@ class GivenSteps:
     """A fixed-step method whose steps end on the times asked for and nowhere else: the way to a grid that is not even.
 
     Args:
-        method: One of torchdiffeq's fixed-step methods.
+        method: One of `known`.
         halvings: How often every step is halved; the outputs stay those asked for.
+        known: Methods and their orders; by default those of torchdiffeq.
 
     Raises:
         ValueError: An unknown method.
@@ -296,10 +297,11 @@ class GivenSteps:
 
     method: str = "rk4"
     halvings: int = 0
+    known: Mapping[str, int] = field(default_factory=lambda: dict(FIXED_STEP), hash=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.method not in FIXED_STEP:
-            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(FIXED_STEP)}")
+        if self.method not in self.known:
+            raise ValueError(f"no fixed-step method {self.method!r}; there are {', '.join(self.known)}")
 
     @property
     def name(self) -> str:
@@ -309,7 +311,7 @@ class GivenSteps:
     @property
     def order(self) -> int:
         """The order of the method."""
-        return FIXED_STEP[self.method]
+        return self.known[self.method]
 
     @property
     def stepping(self) -> Stepping:
@@ -320,8 +322,7 @@ class GivenSteps:
         """States at ts, (times, batch, state); see `Solver.solve`."""
         grid = ts
         for _ in range(self.halvings):
-            middle = (grid[1:] + grid[:-1]) / 2
-            grid = torch.cat([grid[:1], torch.stack([middle, grid[1:]], dim=1).flatten()])
+            grid = torch.cat([grid[:1], torch.stack([(grid[1:] + grid[:-1]) / 2, grid[1:]], dim=1).flatten()])
         return odeint(module, y0, grid, method=self.method, options={})[:: 2**self.halvings]
 
     def refined(self) -> GivenSteps:

@@ -266,6 +266,8 @@ def selftest() -> dict[str, Any]:
             "unexplained_mutants": [survivor],
             "claims": [{"claim": "SOL-2", "refuted": 119, "alone": 7, "kept": ""}],
         },
+        "kinds": {"mutants": 480, "refuted": 479, "unexplained_mutants": [{"mutant": "SOL-9: nothing at all"}]},
+        "planted": {"records": 40, "refuted": 38},
         "false-alarms": {"rows": 30_000, "judged": 20_000, "alarms": []},
         "bars": {"problems": 5_000, "outside": 0, "median": 45.0},
         "discernment": [

@@ -35,6 +35,10 @@ def conformance(
         list[str] | None,
         typer.Argument(metavar="LIBRARY", help="NAME, NAME==VERSION, or a file or module of yours; none: all of them."),
     ] = None,
+    checkout: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A checkout of a library, as one more release; alone without LIBRARY."),
+    ] = None,
     claim: Claims = None,
     engine: Annotated[str, typer.Option(metavar="TEXT", help="Only engines whose name contains this.")] = "",
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
@@ -61,7 +65,8 @@ def conformance(
 
     Each library is run in processes of its own: one that crashes, hangs, takes
     all memory or prints costs its own rows and no others. Releases of
-    torchdiffeq are installed side by side into a cache folder, once.
+    torchdiffeq are installed side by side into a cache folder, once. A checkout
+    is run where it lies, under its commit; nothing is installed.
 
     A library of your own is a file or module with a LIBRARY that declares it.
 
@@ -69,6 +74,7 @@ def conformance(
     odecheck conformance
     odecheck conformance odecheck_library.py --badge badge.json
     odecheck conformance torchode diffrax
+    odecheck conformance torchdiffeq==0.2.5 --checkout ../torchdiffeq
     odecheck conformance torchdiffeq==0.2.5 --method dopri5 --claim SOL-5
     odecheck conformance --write reports --run runs/all
     odecheck conformance --run runs/all --resume
@@ -76,6 +82,7 @@ def conformance(
     import os
 
     from odecheck.conformance import libraries as known
+    from odecheck.conformance.checkout import checkout as of_checkout
     from odecheck.conformance.matrix import matrix
     from odecheck.conformance.render import states
     from odecheck.conformance.render import write as write_all
@@ -89,13 +96,16 @@ def conformance(
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the libraries, in the processes that are started from here
     where = cache or default_folder()
     folder = None
-    asked = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method, "problem": problem}
+    asked: dict[str, object] = {"libraries": libraries or [], "claim": claim or [], "engine": engine, "method": method}
+    asked["problem"] = problem
     try:
         limits = Limits(timeout, memory * GIB)
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         needs_to_write(badge, "--badge", folder=False)
-        found = list(known.versions(libraries or [], where))
+        more = [of_checkout(checkout)] if checkout else []
+        asked["checkout"] = more[0].release if more else ""
+        found = [*more, *(known.versions(libraries or [], where) if libraries or not more else ())]
         _some_are_there(found)
         whole = matrix(found, where, claim=claim or [], engine=engine, method=method, problem=problem)
         if not whole.units and not whole.notices:

@@ -16,6 +16,7 @@ from odecheck.runner.progress import Progress
 from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, number, refuse, say
 from .look import console, markdown, verdict
 from .options import choice, none_ignored, split
+from .selftest_quick import quickly
 
 if TYPE_CHECKING:
     from odecheck.records.outcomes import Headline
@@ -28,19 +29,30 @@ class Part(StrEnum):
     """Of the self-test."""
 
     MUTANTS = "mutants"
+    KINDS = "kinds"
     FALSE_ALARMS = "false-alarms"
     BARS = "bars"
     HARD = "hard"
+    PLANTED = "planted"
     DISCERNMENT = "discernment"
 
 
 PARTS = tuple(map(str, Part))
 # the option that says how much of a part is done
-AMOUNTS = {"mutants": Part.MUTANTS, "rows": Part.FALSE_ALARMS, "problems": Part.BARS, "hard": Part.HARD}
+AMOUNTS = {
+    "mutants": Part.MUTANTS,
+    "rows": Part.FALSE_ALARMS,
+    "problems": Part.BARS,
+    "hard": Part.HARD,
+    "planted": Part.PLANTED,
+}
 
 
 def selftest(
     context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small selection of everything, three minutes of one core.")
+    ] = False,
     part: Annotated[
         list[str] | None, choice("--part", of=Part, what="part", help="Only these; commas, or repeated.")
     ] = None,
@@ -54,6 +66,9 @@ def selftest(
     hard: Annotated[
         int, typer.Option(metavar="N", min=1, max=MOST, help="Hard problems, of all families in turn.")
     ] = 39,
+    planted: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST, help="Drawn problems on which defects are planted.")
+    ] = 8,
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
@@ -71,13 +86,17 @@ def selftest(
     mutants       odecheck's source with one mistake at a time, and every part of
                   its engines' answers with each kind of mistake: some claim has to
                   refute each of them
+    kinds         wrong subjects from tables of where a mistake is made, what it
+                  is and how large: many outputs, float32, starts, steps, memories
     false-alarms  correct subjects on drawn problems: no claim may refute any
     bars          problems whose truth is known: it has to be inside the bars
     hard          problems with features that all solvers step over, jumps, huge
                   and tiny scales: inside the bars, or refused
+    planted       defects of twice the size that a record says it would have seen
     discernment   the smallest relative defect refuted, next to other tests
 
     \b
+    odecheck selftest --quick
     odecheck selftest
     odecheck selftest --part mutants --mutants 0 --workers 2
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
@@ -92,6 +111,8 @@ def selftest(
     from odecheck.selftest import summary as report
 
     chosen = tuple(split(part) or PARTS)
+    if quick:
+        quickly(context, ("part", *AMOUNTS, "so_far", "write"), seed, workers, run, resume)
     try:
         none_ignored(
             context,
@@ -109,7 +130,8 @@ def selftest(
         found: dict[str, list[Row]] = {}
         for name in PARTS:
             path, begun = run / f"{name}.jsonl", {"seed": seed}
-            amount = {"mutants": mutants, "false-alarms": rows, "bars": problems, "hard": hard}.get(name, 0)
+            given = {Part.MUTANTS: mutants, Part.FALSE_ALARMS: rows, Part.BARS: problems, Part.HARD: hard}
+            amount = (given | {Part.PLANTED: planted}).get(Part(name), 0)
             if so_far:
                 found[name], begun = journal.so_far(path)
             elif name in chosen:
@@ -155,7 +177,7 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
     from odecheck.errors import BadInput, needs_tables
     from odecheck.report.static import needs_figures
 
-    if "false-alarms" in parts and find_spec("hypothesis") is None:
+    if {"false-alarms", "planted"} & set(parts) and find_spec("hypothesis") is None:
         raise BadInput(
             "problems are drawn with hypothesis, which is not installed",
             "odecheck was installed without what its tests need",
@@ -170,19 +192,25 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, discernment, hard, journal
+    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted, source
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
         return _mutants(amount, seed, workers, path, resume, facts)
     if name == "false-alarms":
         return _alarms(amount, seed, workers, path, resume, facts)
-    drawn = {"bars": bars, "hard": hard}.get(name)
-    pieces = drawn.pieces(seed * 1_000_000, amount) if drawn else discernment.pieces()
-    work = drawn.judged if drawn else discernment.judged
+    at = {"bars": (bars, seed * 1_000_000), "hard": (hard, seed * 1_000_000), "planted": (planted, seed)}
+    if name in at:
+        work, first = at[name]
+        pieces = work.pieces(first, amount)
+    else:
+        work = by_kinds if name == "kinds" else discernment
+        pieces = work.pieces()
+    if name == "kinds":
+        facts |= {"source": source.digest()}
     bar = Progress(len(pieces))
     with bar:
-        rows = journal.through(pieces, work, path, facts, workers=workers, resume=resume, progress=bar.step)
+        rows = journal.through(pieces, work.judged, path, facts, workers=workers, resume=resume, progress=bar.step)
     return [row for piece in rows.values() for row in piece]
 
 

@@ -26,6 +26,7 @@ class Version:
         fix: what to type then.
         remark: what is to be known of it, or nothing.
         named: whether it was asked for by its name.
+        folder: of a checkout, where its package lies; otherwise empty: it is where releases are kept.
     """
 
     library: Library
@@ -34,6 +35,7 @@ class Version:
     fix: str = ""
     remark: str = ""
     named: bool = False
+    folder: str = ""
 
 
 def versions(wanted: Sequence[str], folder: Path, known: Sequence[Library] | None = None) -> Iterator[Version]:

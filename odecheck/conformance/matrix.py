@@ -179,7 +179,7 @@ def matrix(
         if one.remark:
             notices.append(_notice(one, Verdict.NOT_APPLICABLE, one.remark, ok=True))
         try:
-            asked = one.library.asks(one.release, str(folder))
+            asked = one.library.asks(one.release, one.folder or str(folder))
         except Exception as error:  # a library that cannot even be asked is a row
             notices.append(_notice(one, Verdict.ERROR, f"{type(error).__name__}: {error}", ok=False))
         for way in asked:

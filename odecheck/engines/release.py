@@ -2,6 +2,8 @@
 
 A release is installed without its dependencies into CACHE/PACKAGE-VERSION, once, and kept. It is imported as
 `PACKAGE_VERSION`: relative imports inside it stay inside it, so that two releases know nothing of each other.
+
+A checkout is called VERSION+checkout.COMMIT, and is imported in the same way from the folder in which it lies.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from odecheck.foreign import one_line
 
 # of a version: no path, and no option of pip
 NAME = re.compile(r"\d[\w.+!-]*", re.ASCII)
+# between the version that a checkout states and its commit
+CHECKOUT = "+checkout."
 
 
 class NotInstalled(Exception):
@@ -101,7 +105,7 @@ def load(package: str, release: str, folder: str) -> ModuleType:
     Args:
         package: the name that is imported, which is also the one it is installed from.
         release: the version.
-        folder: where `install` put it; not looked at for the version that is installed.
+        folder: where `install` put it, or a checkout lies; not looked at for the version that is installed.
 
     Returns:
         The module, which other releases know nothing of.
@@ -111,17 +115,18 @@ def load(package: str, release: str, folder: str) -> ModuleType:
     """
     if is_installed(package, release):
         return importlib.import_module(package)
-    name = f"{package}_{release.replace('.', '_')}"
+    name = f"{package}_{re.sub(r'[^0-9A-Za-z]', '_', release)}"
     if name in sys.modules:
         return sys.modules[name]
     if not folder or not NAME.fullmatch(release):  # never what lies in the folder that somebody works in
         raise Unsupported(f"{package} {one_line(release, 60)} is in no folder of releases")
-    home = Path(folder) / f"{package}-{release}"
+    stated, is_checkout, _ = release.partition(CHECKOUT)
+    home = Path(folder) if is_checkout else Path(folder) / f"{package}-{release}"
     begin = home / package / "__init__.py"
     if not begin.is_file():
         raise Unsupported(f"{package} {release} is not in {folder}")
-    found = _found(home, package)
-    if found != release:
+    found = stated if is_checkout else _found(home, package)
+    if found != stated:
         raise Unsupported(f"{home} holds {package} {found} in the place of {release}")
     spec = importlib.util.spec_from_file_location(name, begin, submodule_search_locations=[str(begin.parent)])
     assert spec and spec.loader
@@ -129,7 +134,7 @@ def load(package: str, release: str, folder: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-        _is_what_it_is_called(module, home, package, release)
+        _is_what_it_is_called(module, home, package, stated, found)
     except BaseException:
         del sys.modules[name]
         raise
@@ -142,8 +147,7 @@ def _found(home: Path, package: str) -> str:
     return PathDistribution(metadata).version if metadata else "none"
 
 
-def _is_what_it_is_called(module: ModuleType, home: Path, package: str, release: str) -> None:
-    found = _found(home, package)
+def _is_what_it_is_called(module: ModuleType, home: Path, package: str, release: str, found: str) -> None:
     states = getattr(module, "__version__", found)
     if found != release or states != release:
         raise Unsupported(f"{home} holds {package} {found}, which calls itself {states}, in the place of {release}")

@@ -18,7 +18,7 @@ from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver, 
 from .base import EventFn, OdeIntEngine
 from .known_failures.torchdiffeq import KNOWN
 from .library import Asked, Declared, Library, Topic
-from .release import load
+from .release import CHECKOUT, load
 from .script_call import Call, like_torchdiffeq
 
 
@@ -174,16 +174,33 @@ def of_release(engine: TorchdiffeqEngine, release: str, folder: str) -> Torchdif
 RELEASES = ("0.0.1", "0.1.0", "0.1.1", "0.2.0", "0.2.1", "0.2.2", "0.2.3", "0.2.4", "0.2.5")
 # Of a low order a tight tolerance costs many steps.
 RTOL = {2: 3e-5, 3: 1e-6, 5: 1e-7, 8: 1e-9}
-STEP = {1: 0.02, 2: 0.05, 3: 0.05, 4: 0.125}
+STEP = {1: 0.02, 2: 0.05, 3: 0.05, 4: 0.125, 5: 0.125, 6: 0.125}
 # Methods of which derivatives are asked with the newest release.
 NEWEST = ("dopri5", "rk4", "bosh3", "dopri8", "midpoint", "euler", "implicit_adams")
 
 
 @dataclass(frozen=True)
 class Former(Adaptive):
-    """Adaptive methods that only old releases have."""
+    """Adaptive methods that only old releases have; tsit5 came back after the newest."""
 
     METHODS = {**orders("tsit5"), "adams": 5}  # noqa: RUF012
+
+
+@dataclass(frozen=True)
+class Coming(FixedStep):
+    """Implicit methods of fixed steps that torchdiffeq's repository has, and no release yet."""
+
+    METHODS = {  # noqa: RUF012
+        "implicit_euler": 1,
+        "implicit_midpoint": 2,
+        "trapezoid": 2,
+        "sdirk2": 2,
+        "trbdf2": 2,
+        "radauIIA3": 3,
+        "gl4": 4,
+        "radauIIA5": 5,
+        "gl6": 6,
+    }
 
 
 # The methods by the release that first had them; two of them only that one had. A test reads the releases' own tables.
@@ -213,9 +230,15 @@ def _solver(method: str) -> Solver:
 
 
 def asks(release: str, folder: str) -> list[Asked]:
-    """All methods that the release has, with each interface; the newest one with its interpolants and landing too."""
+    """All methods that the release has, with each interface; the newest one with its interpolants and landing too.
+
+    A checkout is asked for methods beyond those of any release as well.
+    """
     newest = release not in RELEASES[:-1]
     solvers = {method: _solver(method) for method in methods_of(release)}
+    if CHECKOUT in release:
+        solvers |= {method: Coming(method, step=STEP[order]) for method, order in Coming.METHODS.items()}
+        solvers |= {method: _solver(method) for method in Former.METHODS if method != "adams"}
     if newest:
         solvers |= {
             "rk4, cubic": FixedStep("rk4", step=STEP[4], interp="cubic"),
@@ -239,7 +262,11 @@ def _topics(engine: str, method: str, newest: bool) -> tuple[Topic, ...]:
     topics: list[Topic] = []
     if engine == "backprop":
         topics.append("solution")
-    if method == "dopri5" or (newest and method in NEWEST) or (method, engine) == ("rk4", "backprop"):
+    if (
+        method == "dopri5"
+        or (newest and method in (*NEWEST, *Coming.METHODS))
+        or (method, engine) == ("rk4", "backprop")
+    ):
         topics.append("derivatives")
     if method == "dopri5" or (newest and method == "rk4"):
         topics.append("use")

@@ -98,7 +98,8 @@ def order(claim_id: str, subject: Subject, problem: Problem, worst: str) -> Ques
         ts, at, stated = np.r_[ts[0], ts[0] + (ts[1] - ts[0]) / 3, ts[1]], 1, solver.dense_order
     if claim_id == "SOL-11":
         cells += cells % 2
-        subject, more = replace(subject, solver=GivenSteps(solver.method)), {"uneven": 1 - 2 * steps.UNEVEN}
+        given = GivenSteps(solver.method, known=dict(solver.METHODS))
+        subject, more = replace(subject, solver=given), {"uneven": 1 - 2 * steps.UNEVEN}
     length = 1.0 if more["uneven"] else abs(float(ts[-1] - ts[0]))
     more["steps"] = [length / (cells * 2**j + remainder) for j in range(4)]
     asked = problem.with_(ts=ts, loss=solution.silent(problem, len(ts)), running=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from odecheck.foreign import one_line
 
@@ -26,11 +26,11 @@ class Progress:
 
     Args:
         total: How many there are.
-        costs: `Record.key` → what it costs, in any unit: with these the bar, and the time that is left, go by cost and
-            not by number.
+        costs: `Record.key`, or the name of a piece of work → what it costs, in any unit: with these the bar, and the
+            time that is left, go by cost and not by number.
     """
 
-    def __init__(self, total: int, *, costs: Mapping[tuple[str, str, str], float] | None = None) -> None:
+    def __init__(self, total: int, *, costs: Mapping[Any, float] | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -54,8 +54,8 @@ class Progress:
         self._advance(f"{record.claim} {record.problem}", 1, cost)
 
     def step(self, description: str, advance: int = 1) -> None:
-        """One more is done, or several."""
-        self._advance(description, advance, advance)
+        """One more is done, or several; with costs it is the one of this name."""
+        self._advance(description, advance, advance if self.costs is None else self.costs.get(description, 0.0))
 
     def _advance(self, description: str, number: int, cost: float) -> None:
         self.done += number

@@ -31,7 +31,7 @@ from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
 Change = Callable[[Subject], Subject]
-OPPOSITE = {Verdict.HOLDS: Verdict.REFUTED, Verdict.REFUTED: Verdict.HOLDS}
+DECISIVE = (Verdict.HOLDS, Verdict.REFUTED)
 # so tight that answers in float32 are the same on all rungs, and off: they would pass for truncation otherwise
 CLOSED = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-9, land=True), Closed())
 DISCRETE = Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Discrete())
@@ -103,13 +103,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case. seconds: of processor time."""
+    """What became of a case.
+
+    Attributes:
+        case: its key.
+        claim: the claim's id.
+        verdict: of the claim.
+        seconds: of processor time.
+        message: of an error.
+        expected: whether the verdict is that of a right subject; a false sentence that is refuted by another residual
+            than the one that a right subject has is not.
+    """
 
     case: str
     claim: str
     verdict: str
     seconds: float
     message: str = ""
+    expected: bool = True
 
 
 def problems() -> dict[str, Problem]:
@@ -189,23 +200,25 @@ def outcome(case: Case, change: Change | None = None) -> Outcome:
     """Judge one case, of the subject or of a changed one."""
     begun = time.process_time()
     torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
+    expected = True
     try:
         subject = case.subject if change is None else change(case.subject)
         record = evaluate(case.claim, subject, case.problem)
         verdict, message = str(record.verdict), record.message if record.verdict == Verdict.ERROR else ""
+        expected = record.ok
     except NotApplicable as reason:
         verdict, message = str(Verdict.NOT_APPLICABLE), str(reason)
-    return Outcome(case.key, case.claim.id, verdict, time.process_time() - begun, message)
+    return Outcome(case.key, case.claim.id, verdict, time.process_time() - begun, message, expected)
 
 
 def sound(case: Case, right: Outcome) -> bool:
     """Whether a case can count: the right subject has the very verdict that the claim expects, and it is decisive."""
-    return right.verdict in (Verdict.HOLDS, Verdict.REFUTED) and right.verdict == case.claim.expected(case.problem)
+    return right.verdict in DECISIVE and right.expected and right.verdict == case.claim.expected(case.problem)
 
 
-def killed(right: str, wrong: str) -> bool:
-    """Whether the verdict of a mutant is the opposite of that of the right subject."""
-    return wrong == OPPOSITE[Verdict(right)]
+def killed(wrong: Outcome) -> bool:
+    """Whether a mutant has a verdict, and none that a right subject has: one that is refuted where claims hold."""
+    return wrong.verdict in DECISIVE and not wrong.expected
 
 
 def judged(
@@ -221,7 +234,7 @@ def judged(
             return
         one = outcome(case, change)
         spent += one.seconds
-        dead |= killed(right[case.key].verdict, one.verdict)
+        dead |= killed(one)
         errors += one.verdict == Verdict.ERROR
         yield one
 

@@ -136,13 +136,13 @@ def digest(problem: Problem) -> str:
     return hashlib.sha256(kind.encode() + numbers).hexdigest()[:12]
 
 
-def judged(argument: tuple[int, int]) -> list[Row]:
-    """The rows of batch (seed, number)."""
+def judged(argument: tuple[int, int], drawn: int = PROBLEMS) -> list[Row]:
+    """The rows of batch (seed, number), of so many drawn problems."""
     torch.set_num_threads(1)
     runs = KeptRuns()
     runs.install()
     rows: list[Row] = []
-    for i, (problem, subject) in enumerate(batch(*argument)):
+    for i, (problem, subject) in enumerate(batch(*argument, drawn)):
         if i % SUBJECTS == 0:
             runs.clear()
         rows += [

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import discernment, hard, operators
+from . import by_kinds, discernment, hard, operators, planted
 from .exemptions import SURVIVORS
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -29,6 +29,9 @@ def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> 
     lines = [HEAD, *_scores(made)]
     if "mutants" in made:
         lines += _mutants(made["mutants"], found["mutants"])
+    if "kinds" in made:
+        text, head, rows = by_kinds.words(made["kinds"])
+        lines += ["## Mistakes by kinds", "", text, "", *_table(head, rows)]
     if "false-alarms" in made:
         lines += _alarms(made["false-alarms"])
     if "bars" in made:
@@ -36,6 +39,9 @@ def to_markdown(made: Mapping[str, Any], found: Mapping[str, Sequence[Row]]) -> 
     if "hard" in made:
         text, head, rows = hard.words(made["hard"])
         lines += ["## Hard problems", "", text, "", *_table(head, rows)]
+    if "planted" in made:
+        text, head, rows = planted.words(made["planted"])
+        lines += ["## What would have been seen", "", text, "", *_table(head, rows)]
     if "discernment" in made:
         lines += _discernment(made["discernment"])
     return "\n".join([*lines, *_run(made["facts"])]) + "\n"
@@ -52,6 +58,14 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
                 f"more survive for a written reason, {of['ended_with_an_error'] + of['hung']} end in an error",
                 "all",
             ),
+        ]
+    if of := made.get("kinds"):
+        rows += [
+            (
+                "wrong subjects by kinds that a claim refutes",
+                f"**{of['refuted']} of {of['refuted'] + of['unexplained']}**",
+                "all",
+            )
         ]
     if of := made.get("false-alarms"):
         wanted = f"0 in {asked['false-alarms']:,}" if asked.get("false-alarms") else "0"
@@ -70,6 +84,9 @@ def _scores(made: Mapping[str, Any]) -> list[str]:
     if of := made.get("hard"):
         refused = f", {of['refused']} refused"
         rows += [("the same of hard problems", f"**{of['outside']}** of {of['problems']:,}{refused}", "0")]
+    if of := made.get("planted"):
+        told = f"**{of['refuted']} of {of['records']}**"
+        rows += [("defects of twice what a record would have seen that are refuted", told, "all")]
     for row in made.get("discernment", ()):
         if row["test"] == "NODE-2" and row["engine"] == "odecheck.odeint" and row["rtol"] == AT:
             rows += [
@@ -268,6 +285,7 @@ COMMANDS: Mapping[str, Callable[[Any], str]] = {
     "false-alarms": lambda asked: f" --rows {asked}",
     "bars": lambda asked: f" --problems {asked}",
     "hard": lambda asked: f" --hard {asked}",
+    "planted": lambda asked: f" --planted {asked}",
 }
 
 

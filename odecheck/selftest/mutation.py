@@ -68,7 +68,7 @@ class Verdicts:
 
     def add(self, right: Outcome, wrong: Outcome) -> None:
         """Count the outcome of one case of the mutant, beside that of the right source."""
-        if battery.killed(right.verdict, wrong.verdict):
+        if battery.killed(wrong):
             where = self.killers
         elif wrong.verdict == right.verdict:
             where = self.holds
@@ -192,10 +192,21 @@ def drawn(seed: int, base: Baseline, count: int) -> tuple[list[source.SourceMuta
     return taken, many, dict(unreached)
 
 
-def _judge_source(
+def judge_source(
     mutant: source.SourceMutant, keys: list[str], problems: dict[str, Problem], budget: float, right: dict[str, Outcome]
 ) -> list[Row]:
-    """In a forked process: load odecheck with the change, and judge the cases that execute its line."""
+    """In a forked process: load odecheck with the change, and judge the cases that execute its line.
+
+    Args:
+        mutant: the change.
+        keys: of the cases.
+        problems: of the battery.
+        budget: seconds of cases that are judged after the first refutation.
+        right: the outcome of each case with the right source.
+
+    Returns:
+        One row.
+    """
     loading.load(mutant)
     anew = importlib.import_module("odecheck.selftest.battery")
     these = [case for case in anew.cases(problems) if case.key in keys]
@@ -298,7 +309,7 @@ def run(
     for mutant in sources:
         keys = base.reached(mutant)
         limit = GRACE + SLOWER * sum(base.right[key].seconds for key in keys)
-        jobs.append(_job(mutant.key, limit, _judge_source, mutant, keys, problems, budget, base.right))
+        jobs.append(_job(mutant.key, limit, judge_source, mutant, keys, problems, budget, base.right))
     asked = {base.right[key].claim for key in base.sound}
     for name in operators.of_claims(asked):
         jobs.append(_job(name, 300.0, _judge_named, name, problems, base, budget))

@@ -154,6 +154,7 @@ PLACES: dict[str, tuple[str, Alter]] = {
     "last state": ("solution", _entries(-1)),
     "y0": ("gradient", _named("y0")),
     "theta": ("gradient", _named("theta")),
+    "times": ("gradient", _named("ts")),
     "start time": ("gradient", _times(slice(0, 1))),
     "interior times": ("gradient", _times(slice(1, -1))),
     "last time": ("gradient", _times(slice(-1, None))),
@@ -169,7 +170,7 @@ PLACES: dict[str, tuple[str, Alter]] = {
     "Q_Ttheta": ("horizon", _of_pair(0, _entries(slice(2, None)))),
 }
 """Part of the answers → the operation that gives it, and how it is changed there."""
-PARTS = tuple(PLACES)
+PARTS = tuple(part for part in PLACES if part != "times")  # whose parts are asked one by one
 
 
 def altered(engine: Engine, part: str, family: str, change: Change | None = None) -> WrongEngine:

@@ -12,7 +12,7 @@ from typing import Any
 from odecheck.claims import ALL
 from odecheck.records.table import write_table
 
-from . import bars, battery, false_alarms, hard
+from . import bars, battery, by_kinds, false_alarms, hard, planted
 from .exemptions import SURVIVORS, why_kept
 from .journal import Row
 from .mutation import ERROR, HUNG, REFUTED, SURVIVED, UNDECIDED, VOID
@@ -74,6 +74,13 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
             "claims": killers(rows),
             "unexplained_mutants": unexplained(rows),
         }
+    if "kinds" in found:
+        rows = found["kinds"]
+        made["kinds"] = {
+            **score(rows),
+            "families": by_kinds.summary(rows),
+            "unexplained_mutants": [row for row in rows if row["status"] == ERROR] + unexplained(rows),
+        }
     if "false-alarms" in found:
         rows = found["false-alarms"]
         made["false-alarms"] = {
@@ -94,6 +101,8 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
         made["bars"] = bars.summary(list(by_seed.values()))
     if "hard" in found:
         made["hard"] = hard.summary(found["hard"])
+    if "planted" in found:
+        made["planted"] = planted.summary(found["planted"])
     if "discernment" in found:
         made["discernment"] = list(found["discernment"])
     return made
@@ -102,8 +111,9 @@ def summary(found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]) -> dic
 def bad(made: Mapping[str, Any]) -> list[str]:
     """What makes the selftest fail, in words; empty when all is well."""
     found: list[str] = []
-    for row in made.get("mutants", {}).get("unexplained_mutants", ()):
-        found.append(f"no claim refutes: {row['mutant']} ({row['family']}; {row['status']})")
+    for part in ("mutants", "kinds"):
+        for row in made.get(part, {}).get("unexplained_mutants", ()):
+            found.append(f"no claim refutes: {row['mutant']} ({row['family']}; {row['status']})")
     found += [
         f"{row['claim']} refutes no mutant alone, and nobody wrote why it is kept"
         for row in made.get("mutants", {}).get("claims", ())
@@ -117,7 +127,7 @@ def bad(made: Mapping[str, Any]) -> list[str]:
         f"the truth is outside the bar: {row['quantity']} of {row['name']}, {row['score']:.3g} times"
         for row in made.get("bars", {}).get("outside_rows", ())
     ]
-    return found + hard.bad(made.get("hard", {}))
+    return found + hard.bad(made.get("hard", {})) + planted.bad(made.get("planted", {}))
 
 
 def write(found: Mapping[str, Sequence[Row]], made: Mapping[str, Any], folder: Path) -> None:

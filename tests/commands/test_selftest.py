@@ -40,3 +40,29 @@ def test_the_command_refuses_before_the_work_of_hours(tmp_path, monkeypatch):
     refused = said("--mutants", "1")
     assert refused.exit_code == 2 and "hypothesis, which is not installed" in refused.output
     assert not (tmp_path / "run").exists()
+
+
+def test_the_quick_one_says_its_verdict_first_and_last_and_refuses_what_it_would_ignore(tmp_path, monkeypatch):
+    from odecheck.selftest import quick
+
+    def said(*arguments):
+        return CliRunner().invoke(app, ["selftest", "--quick", "--run", str(tmp_path / "run"), *arguments])
+
+    small = quick.Selection(kinds=(), sources=(), alarms=0, planted=0, hard=1, bars=1)
+    monkeypatch.setattr(quick, "Selection", lambda: small)
+    done = said()
+    assert done.exit_code == 0, done.output
+    lines = done.output.strip().splitlines()
+    assert lines[0] == lines[-1] and lines[0].startswith("AS EXPECTED: 0 wrong subjects are refuted, ")
+    assert said().exit_code == 2 and said("--resume").exit_code == 0
+    for option in (
+        ["--part", "bars"],
+        ["--mutants", "3"],
+        ["--planted", "3"],
+        ["--so-far"],
+        ["--write", str(tmp_path)],
+    ):
+        refused = said(*option)
+        assert refused.exit_code == 2 and f"{option[0]} would be ignored: --quick" in refused.output
+    monkeypatch.setattr(quick, "bad", lambda rows: ["something"])
+    assert said("--resume").exit_code == 1

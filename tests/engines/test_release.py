@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from odecheck import Unsupported
-from odecheck.engines.release import NotInstalled, default_folder, install, is_installed, load
-from odecheck.engines.torchdiffeq import RELEASES, Interface, methods_of, solvers_of
+from odecheck.engines.release import CHECKOUT, NotInstalled, default_folder, install, is_installed, load
+from odecheck.engines.torchdiffeq import RELEASES, Coming, Interface, asks, methods_of, solvers_of
+from odecheck.solvers import GivenSteps
 
 
 def lay(folder, release, states=None, number=1):
@@ -107,3 +108,29 @@ def test_an_option_that_an_old_release_would_ignore_is_unsupported():
     use = Interface("odeint", release, str(default_folder()))
     with pytest.raises(Unsupported, match="no option interp"):
         use(Decay(), torch.ones(1, 1), torch.tensor([0.0, 1.0]), method="rk4", options={"interp": "cubic"})
+
+
+def test_a_checkout_is_loaded_from_where_it_lies_and_is_the_version_that_it_states(folder):
+    (folder / "sample").mkdir()
+    (folder / "sample" / "__init__.py").write_text("from ._number import NUMBER\n__version__ = '1.5'\n")
+    (folder / "sample" / "_number.py").write_text("NUMBER = 7\n")
+    module = load("sample", "1.5+checkout.0123abcdef", str(folder))
+    assert module.NUMBER == 7 and load("sample", "1.5+checkout.0123abcdef", str(folder)) is module
+    with pytest.raises(Unsupported, match=r"calls itself 1\.5"):
+        load("sample", "1.6+checkout.0123abcdef", str(folder))
+    with pytest.raises(Unsupported, match="is not in"):
+        load("sample", "1.5+checkout.0123abcdef0", str(folder / "elsewhere"))
+
+
+def test_a_checkout_is_asked_for_methods_that_no_release_has():
+    newest, coming = asks(RELEASES[-1], ""), asks(f"{RELEASES[-1]}{CHECKOUT}0123abcdef", "")
+    more = {way.method for way in coming} - {way.method for way in newest}
+    assert more == {*Coming.METHODS, "tsit5"}
+    assert {way.method for way in newest} < {way.method for way in coming}
+    assert all("+checkout.0123abcdef" in way.engine.name for way in coming)
+
+
+def test_steps_that_are_given_are_those_of_the_solver_s_own_methods():
+    assert GivenSteps("gl4", known=Coming.METHODS).refined().order == 4
+    with pytest.raises(ValueError, match="no fixed-step method 'gl4'"):
+        GivenSteps("gl4")

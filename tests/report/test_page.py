@@ -49,8 +49,8 @@ def test_a_run_that_has_not_ended_is_not_called_good(tmp_path):
 
 def test_the_selftest_is_told_with_its_survivors_and_the_worst_part_of_each_answer(whole):
     of = {b.id: b for s in whole.sections if s.id == "selftest" for b in s.blocks}
-    assert list(of["selftest-scores"].frame["found"]) == ["119", "1", "0", "0", "45"]
-    assert list(of["selftest-survivors"].frame["mutant"]) == ["start time, sign"]
+    assert list(of["selftest-scores"].frame["found"]) == ["119", "1", "479", "0", "0", "45", "38"]
+    assert list(of["selftest-survivors"].frame["mutant"]) == ["start time, sign", "SOL-9: nothing at all"]
     (panel,) = of["discernment"].panels
     assert [(s.name, list(s.x), list(s.y)) for s in panel.series] == [
         (name, [1e-8, 1e-4], [2e-8, 2e-4]) for name in ("NODE-1", "gradcheck")

@@ -30,7 +30,7 @@ def test_an_adjoint_of_steps_that_is_right_in_the_limit_is_refuted():
     right = {key: battery.Outcome(key, key.split(" ")[0], "holds", 0.1) for key in keys}
     name = "discrete.recursion.Blocks.adjoint: self.m[0].mT -> self.m[0]"
     (mutant,) = (m for m in source.mutants("odecheck.discrete.recursion") if m.key == name)
-    job = mutation._job(name, 300.0, mutation._judge_source, mutant, keys, problems, 1e9, right)
+    job = mutation._job(name, 300.0, mutation.judge_source, mutant, keys, problems, 1e9, right)
     ((_, rows),) = in_processes([job], 1, start="fork")
     assert (rows[0]["killers"], rows[0]["undecided"]) == ("STEP-1", "NODE-1"), rows
 
@@ -47,7 +47,7 @@ def test_mutants_of_the_source_are_refuted_and_the_right_source_is_not():
     scaled = "fields.heavy_ball.HBNODE.forward: self.sign * m -> _odecheck_scaled(self.sign * m)"
     (mutant,) = (m for m in source.mutants("odecheck.fields.heavy_ball") if m.key == scaled)
     arguments = mutant, list(cases), problems, 1e9, right
-    job = mutation._job(scaled, 300.0, mutation._judge_source, *arguments)
+    job = mutation._job(scaled, 300.0, mutation.judge_source, *arguments)
     ((_, rows),) = in_processes([job], 1, start="fork")
     assert rows[0]["status"] == mutation.REFUTED, rows
     assert "HB-2" in rows[0]["killers"]

@@ -67,7 +67,7 @@ def order_on_uneven_grids(subject: Subject, problem: Problem) -> tuple[Bounded, 
     cells = cells_of(problem)
     cells += cells % 2
     truth = solution(_ended(problem))
-    on_grid = replace(subject, solver=GivenSteps(solver.method))
+    on_grid = replace(subject, solver=GivenSteps(solver.method, known=dict(solver.METHODS)))
     errors, steps = np.zeros(4), np.zeros(4)
     for j in range(4):
         times = uneven(problem, cells * 2**j)

@@ -36,8 +36,10 @@ def section(found: Found) -> Section | None:
     )
     blocks: list[Block] = [Table("selftest-scores", "Mutants, alarms, bars", SCORES, _scores(made))]
     mutants = _of(made, "mutants")
+    left = [_of(made, part).get("unexplained_mutants") for part in ("mutants", "kinds")]
+    survivors = [row for rows in left if isinstance(rows, list) for row in cast(list[Any], rows)]
     for name, title, columns, rows in (
-        ("selftest-survivors", "Survivors without a reason", SURVIVORS, mutants.get("unexplained_mutants")),
+        ("selftest-survivors", "Survivors without a reason", SURVIVORS, survivors),
         ("selftest-claims", "What each claim is good for", CLAIMS, mutants.get("claims")),
     ):
         if rows and isinstance(rows, list):
@@ -56,6 +58,8 @@ def _scores(made: Mapping[str, Any]) -> Any:
     if mutants := _of(made, "mutants"):
         rows.append(("deliberate mistakes, refuted by some claim", mutants.get("mutants"), mutants.get("refuted"), ""))
         rows.append(("survivors without a reason", mutants.get("mutants"), mutants.get("unexplained"), "0"))
+    if kinds := _of(made, "kinds"):
+        rows.append(("wrong subjects by kinds, refuted", kinds.get("mutants"), kinds.get("refuted"), "all"))
     if alarms := _of(made, "false-alarms"):
         rows.append(("false alarms of correct subjects", alarms.get("judged"), len(alarms.get("alarms") or ()), "0"))
     if bars := _of(made, "bars"):
@@ -64,6 +68,9 @@ def _scores(made: Mapping[str, Any]) -> Any:
     if hard := _of(made, "hard"):
         rows.append(("hard problems with the truth outside the bar", hard.get("problems"), hard.get("outside"), "0"))
         rows.append(("hard problems refused", hard.get("problems"), hard.get("refused"), ""))
+    if planted := _of(made, "planted"):
+        told = "defects of twice what a record would have seen, refuted"
+        rows.append((told, planted.get("records"), planted.get("refuted"), "all"))
     frame: Any = pd.DataFrame(rows, columns=[c.name for c in SCORES])
     numbers: Any = pd.to_numeric(frame["n"], errors="coerce")
     frame["n"] = numbers.astype(float)
