@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from .call import Call
 from .precision import cheapest
 from .repeat import posed_again
 
+if TYPE_CHECKING:
+    from .events import Event
+
 Array = NDArray[np.float64]
 Along = Callable[[float], Array]  # a solution as a function of time
 
@@ -31,6 +34,7 @@ class Field64:
     """f(t, y) and its derivatives, everything flat: y (states,), float64.
 
     leaves: by name, the tensors that require grad. mode: how the field was brought to float64, see `precision`.
+    ends: the event function in its old state, and event: what it tells; None where the times are fixed.
     evaluations: so far. deadline: process time, in seconds, at which OutOfBudget is raised.
     """
 
@@ -38,10 +42,12 @@ class Field64:
         self.call, self.leaves, self._f = call, leaves, f
         self.shapes = [y.shape for y in call.start]
         self.sizes = [y.numel() for y in call.start]
-        self.times: Array = call.times.double().numpy().copy()
+        self.times: Array = call.window.double().numpy().copy()
         self.start: Array = self.flat([y.double() for y in call.start]).numpy().copy()
         self.evaluations, self.deadline, self.most = 0, float("inf"), float("inf")
         self.mode, self._mode, self.quiet = "nothing", None, False
+        self.ends: Any = None
+        self.event: Event | None = None
         self._choose()
 
     @property
@@ -147,5 +153,7 @@ class Field64:
 @contextmanager
 def in_double(call: Call) -> Generator[Field64]:
     """The field of a call in float64, in its old state, for a block. Raises NoField."""
-    with posed_again(call, torch.float64) as (f, _, leaves), torch.enable_grad():
-        yield Field64(call, f, leaves)
+    with posed_again(call, torch.float64) as (f, others, leaves), torch.enable_grad():
+        field = Field64(call, f, leaves)
+        field.ends = others.get("event_fn")
+        yield field

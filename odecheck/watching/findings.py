@@ -216,7 +216,7 @@ def of_the_values(row: Row, found: list[Lie]) -> None:
 
 def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
     """A stiff solve: its steps are as long as stability allows, and not as long as the tolerance does."""
-    length = abs(float(call.times[-1] - call.times[0])) * promised.rate / max(steps, 1)
+    length = abs(float(call.window[-1] - call.window[0])) * promised.rate / max(steps, 1)
     explicit = length <= STABLE_LENGTH and "implicit" not in row.method and row.method != "scipy_solver"
     if row.adaptive and explicit and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
         row.say(

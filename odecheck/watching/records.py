@@ -17,6 +17,7 @@ QUESTIONS = {
     "WATCH-2": ("dL/dy0", "dL/dy0 is as close to the truth as the tolerance promises"),
     "WATCH-3": ("dL/dtheta", "dL/dtheta is as close to the truth as the tolerance promises"),
     "WATCH-4": ("dL/dt", "dL/dt is as close to the truth as the tolerance promises"),
+    "WATCH-6": ("event time", "the time of the event is as close to the truth as the tolerance promises"),
 }
 MISTAKES = "WATCH-5"
 NAN = float("nan")

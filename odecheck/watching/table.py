@@ -9,6 +9,7 @@ from odecheck.judge import Verdict
 
 from .row import Quantity, Row, State
 
+EVENT = "event time"  # a column where a solve ends at an event
 COLUMNS = (
     "called at",
     "field",
@@ -19,13 +20,14 @@ COLUMNS = (
     "s → ←",
     "saved",
     "solution",
+    EVENT,
     "dL/dy0",
     "dL/dθ",
     "dL/dt",
     "of promise",
     "verdict",
 )
-NAMES = ("solution", "dL/dy0", "dL/dtheta", "dL/dt")
+NAMES = ("solution", EVENT, "dL/dy0", "dL/dtheta", "dL/dt")
 # more solves than this at one place are one line, the worst of them
 LINES = 3
 
@@ -35,8 +37,9 @@ def table(rows: Sequence[Row]) -> str:
     if not rows:
         return "no ODE solve was seen in this step (torchdiffeq, torchdyn, torchode and odecheck.odeint are watched)"
     shown = [(row, n) for row, n in _grouped(rows)]
-    cells = [COLUMNS, *(_cells(row, n) for row, n in shown)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
+    columns = [c for c in COLUMNS if c != EVENT or any(EVENT in row.quantities for row in rows)]
+    cells = [columns, *([_cells(row, n)[c] for c in columns] for row, n in shown)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     lines.append("errors are relative to the result's own scale (dL/dθ: each tensor's own), ± the truth's bar;")
@@ -60,7 +63,7 @@ def scalars(rows: Sequence[Row], prefix: str) -> dict[str, float]:
     for name in NAMES:
         errors = [row.quantities[name].error for row in rows if name in row.quantities]
         if errors:
-            out[f"{prefix}error_{name.replace('/', '_')}"] = max(errors)
+            out[f"{prefix}error_{name.replace('/', '_').replace(' ', '_')}"] = max(errors)
     return out
 
 
@@ -82,11 +85,12 @@ def _badness(row: Row) -> tuple[int, float]:
     return len(row.findings), max([q.error for q in row.quantities.values()] or [0.0])
 
 
-def _cells(row: Row, n: int) -> tuple[str, ...]:
+def _cells(row: Row, n: int) -> dict[str, str]:
+    """What stands in each column."""
     used = [q.used for q in row.quantities.values() if not math.isnan(q.used)]
     where = row.where if n == 1 else f"{row.where} (worst of {n})"
     steps = "" if row.steps is None else f"{row.steps}" + (f"+{row.rejected}" if row.rejected else "")
-    return (
+    texts = (
         where,
         row.field,
         f"{row.function} {row.method}",
@@ -99,6 +103,7 @@ def _cells(row: Row, n: int) -> tuple[str, ...]:
         f"{max(used):.2g}" if used else "-",
         _verdict(row),
     )
+    return dict(zip(COLUMNS, texts, strict=True))
 
 
 def _verdict(row: Row) -> str:
