@@ -31,10 +31,10 @@ class Call:
 
     start: y0 as it was, detached. solution: what the step got, detached, behind the states the time of an event.
     cotangent: dL/d(solution) that backward() brought, summed over the backward passes; None where none came. real: by
-    tensor, what the step's own backward
-    solve gave, where that is one node of the graph; `real_y0` flat, `real_t`. moved: what had changed when that
-    backward solve began. problem: why the solve cannot be judged, or nothing. autocast: the dtype of `torch.autocast`
-    around the solve; autocast_backward: whether it was there around backward() as well.
+    tensor, what the step's own backward solve gave, where that is one node of the graph; `real_y0` flat, `real_t`.
+    moved: what had changed when that backward solve began. problem: why the solve cannot be judged, or nothing.
+    autocast: the dtype of `torch.autocast` around the solve; autocast_backward: whether it was there around backward()
+    as well.
     """
 
     number: int

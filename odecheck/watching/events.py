@@ -117,6 +117,15 @@ class AtEvent:
     total: float
     direct: dict[str, Array]
 
+    def newton(self) -> float:
+        """How far the event is from here, to first order. Raises Undecided where it has no derivative."""
+        if self.total == 0 or not np.isfinite(self.total):
+            raise Undecided(
+                "the event function has no slope along the solution where the event is (it is constant, or jumps): "
+                "the time of the event has no derivative"
+            )
+        return -self.value / self.total
+
 
 def at_event(f: Field64, t: float, y: Array) -> AtEvent:
     """The event function with its derivatives at a time and a state."""
@@ -154,7 +163,7 @@ def locate(f: Field64, *, rtol: float) -> None:
     f.times = np.array([start, event.when])
     t, y = event.when, path(f.f, f.start, f.times, rtol=rtol, breaks=f.breaks, dense=False).at_times[-1]
     for _ in range(NEWTON):
-        move = _newton(f, t, y)
+        move = at_event(f, t, y).newton()
         if t + move != t:
             y = path(f.f, y, np.array([t, t + move]), rtol=rtol, dense=False).at_times[-1]
         t += move
@@ -162,13 +171,6 @@ def locate(f: Field64, *, rtol: float) -> None:
             break
     event.when = t
     f.times = np.array([start, t])
-
-
-def _newton(f: Field64, t: float, y: Array) -> float:
-    here = at_event(f, t, y)
-    if here.total == 0 or not np.isfinite(here.total):
-        raise Undecided("the event function stands still along the solution where the event is: it has no derivative")
-    return -here.value / here.total
 
 
 def _looked(f: Field64, event: Event, rtol: float) -> float:
@@ -200,17 +202,18 @@ def _looked(f: Field64, event: Event, rtol: float) -> float:
 
 def _root(g: Callable[[float], float], values: list[tuple[float, float]], xtol: float) -> float | None:
     """The first change from positive to negative, also where g is negative between two places alone."""
+    find: Any = brentq
     for i, (t, value) in enumerate(values[1:], 1):
         before, high = values[i - 1]
         if high > 0 >= value:
-            return float(brentq(g, before, t, xtol=xtol))
+            return float(find(g, before, t, xtol=xtol))
         if i + 1 < len(values) and high > value < values[i + 1][1]:
             ends = sorted((before, values[i + 1][0]))
             lowest: Any = minimize_scalar(
                 g, bounds=ends, method="bounded", options={"xatol": 1e-6 * (ends[1] - ends[0])}
             )
             if high > 0 >= lowest.fun:
-                return float(brentq(g, before, lowest.x, xtol=xtol))
+                return float(find(g, before, lowest.x, xtol=xtol))
     return None
 
 
@@ -259,9 +262,7 @@ def share(f: Field64, here: AtEvent, w: Array) -> float:
 def ended(f: Field64, answer: Answer, w: Array | None) -> EventAnswer:
     """An answer of a solve to f's last time, with one step of Newton's to the event that this answer has itself."""
     here = at_event(f, float(f.times[-1]), answer.solution[-1])
-    if here.total == 0 or not np.isfinite(here.total):
-        raise Undecided("the event function stands still along the solution where the event is: it has no derivative")
-    move = -here.value / here.total
+    move = here.newton()
     out = EventAnswer(**vars(answer), duration=float(f.times[-1] - f.times[0]) + move)
     out.solution = np.array(answer.solution)
     out.solution[-1] += here.rate * move
@@ -287,7 +288,7 @@ def stepped_to(f: Field64, end_of: Callable[[], Array]) -> None:
     start = float(f.times[0])
     for _ in range(NEWTON):
         f.times = np.array([start, event.when])
-        move = _newton(f, event.when, end_of())
+        move = at_event(f, event.when, end_of()).newton()
         event.when += move
         if abs(move) <= 1e-12 * abs(event.when - start):
             break

@@ -9,7 +9,7 @@ from odecheck.judge import Verdict
 
 from .call import Call
 from .field64 import Along, Array, Field64
-from .promise import Promise
+from .promise import Promise, rounding
 from .repeat import Repeat
 from .row import Row
 from .values import Lie
@@ -24,6 +24,8 @@ NEARLY_ALL = 0.9
 COARSE = 1e-2
 # a gradient that is off by this part, within its tolerance, is worth a note
 LOOSE = 0.05
+# a tolerance of this part of what rounding leaves is worth a note; torchdiffeq's own default is not
+BELOW = 0.25
 HALF = (torch.float16, torch.bfloat16)
 # so many steps at min_step are no chance
 SHORTEST_STEPS = 3
@@ -280,6 +282,21 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
             "loose tolerance",
             f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
             f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
+            note=True,
+        )
+
+
+def of_the_rounding(call: Call, row: Row, largest: float) -> None:
+    """A tolerance below the rounding of the state's own numbers. largest: the largest number of the solution."""
+    dtype = call.start[0].dtype
+    asked = row.atol + row.rtol * largest
+    left = rounding(dtype) * largest
+    if row.adaptive and dtype == torch.float32 and asked < BELOW * left:
+        row.say(
+            "tolerance below rounding",
+            f"rtol={row.rtol:g}, atol={row.atol:g} ask for errors of {asked:.1e} in a step, and float32 rounds numbers "
+            f"of this size by {left:.1e}: such a tolerance costs steps and cannot be kept; rtol=1e-6, or y0.double() "
+            "and a field in float64",
             note=True,
         )
 

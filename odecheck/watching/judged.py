@@ -164,6 +164,7 @@ def _compare(work: _Work, seconds: float) -> None:
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
     findings.of_the_errors(call, row, exact)
+    findings.of_the_rounding(call, row, float(np.abs(exact["solution"]).max(initial=0.0)))
     findings.of_the_shortest_steps(call, row, repeat)
     error = row.quantities["solution"].error
     if (call.start[0].dtype != torch.float64 or call.autocast) and error > 1e-4:

@@ -1,8 +1,9 @@
 """What a tolerance promises for one solve, from few products with the flow's derivative: no matrix is made.
 
 The promise is that of `odecheck.claims.tolerance`: with N steps, each allowed an error of w = atol + rtol max|y|
-(root mean square), and the flow's largest amplification κ, the error is at most κ N w. κ is estimated by tangents and
-adjoints of random directions, two rounds of power iteration along the solution; it is at least 1.
+(root mean square), and the flow's largest amplification κ, the error is at most κ N w. A step cannot do better than the
+numbers it is made in: to w comes the rounding of a state in float32 or float64, eps max|y|. κ is estimated by tangents
+and adjoints of random directions, two rounds of power iteration along the solution; it is at least 1.
 """
 
 from __future__ import annotations
@@ -77,12 +78,13 @@ def promise(
         steps = max(np.clip(forward, 8, 40), RESOLVED * rate * abs(f.times[-1] - f.times[0]))
         grown = amplification(f, along, int(min(steps, MOST_STEPS)))
     kappa = max(answer.growth, grown)
-    unit = kappa * (posed.atol + posed.rtol * float(np.abs(answer.solution).max()))
+    relative = posed.rtol + rounding(f.call.start[0].dtype)
+    unit = kappa * (posed.atol + relative * float(np.abs(answer.solution).max()))
     errors = {"solution": forward * unit}
     found = _at_the_event(f, answer, forward * unit, errors) if f.event is not None else 0.0
     if answer.y0 is not None and answer.t is not None:
         size = max([float(np.abs(x).max(initial=0.0)) for x in (answer.y0, *answer.theta.values())])
-        own = kappa * (posed.atol + posed.rtol * size)
+        own = kappa * (posed.atol + relative * size)
         steps, slopes = forward + backward, _slopes(f, _quick(f, forward, mesh), 1e-4 if mesh is None else 1e-7)
         moved = steps * unit * np.sqrt(f.states) + found
         counts = {"dL/dy0": answer.y0.size, "dL/dtheta": sum(x.size for x in answer.theta.values())}
@@ -112,6 +114,11 @@ def _at_the_event(f: Field64, answer: Answer, off: float, errors: dict[str, floa
     errors["event time"] = time
     errors["solution"] += float(np.sqrt((here.rate**2).mean())) * time
     return float(np.linalg.norm(here.rate)) * located
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """What a number of float32 or float64 is rounded by, relative; half precision excuses nothing."""
+    return torch.finfo(dtype).eps if dtype in (torch.float32, torch.float64) else 0.0
 
 
 def kept(off: float, bar: float, promised: float) -> tuple[float, Judgement]:
