@@ -34,7 +34,7 @@ from odecheck.refinement import GRANTED as SAFETY
 
 from .field64 import Array, Field64
 from .precision import InDouble
-from .repeat import Repeat, posed_again
+from .repeat import Repeat, posed_again, real
 
 # places at which the event function is looked at: so many in all, and so many in each step
 LOOKS, IN_A_STEP = 64, 4
@@ -139,7 +139,7 @@ def at_event(f: Field64, t: float, y: Array) -> AtEvent:
     slope, own = grads[0], grads[1 : 1 + len(parts)]
     g_y = f.flat([torch.zeros_like(x) if g is None else g for g, x in zip(own, parts, strict=True)]).numpy()
     direct = {
-        name: g.detach().double().numpy()
+        name: real(g.detach()).numpy()
         for name, g in zip(f.leaves, grads[1 + len(parts) :], strict=True)
         if g is not None and bool(g.any())
     }

@@ -17,7 +17,7 @@ from odecheck.foreign import said
 
 from .call import Call
 from .precision import cheapest
-from .repeat import posed_again
+from .repeat import posed_again, real
 
 if TYPE_CHECKING:
     from .events import Event
@@ -112,11 +112,11 @@ class Field64:
     def gather(self, t: float, y: Array, a: Array) -> dict[str, Array]:
         """aᵀ ∂f/∂leaf by the name of the leaf, of those that the graph reaches."""
         pulled = self.vjp(t, y, a, leaves=True)[2]
-        return {name: g.detach().double().numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
+        return {name: real(g.detach()).numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
 
     def zeros(self) -> dict[str, Array]:
         """A zero for each leaf, by name."""
-        return {name: np.zeros(tuple(x.shape)) for name, x in self.leaves.items()}
+        return {name: np.zeros(tuple(real(x.detach()).shape)) for name, x in self.leaves.items()}
 
     def _choose(self) -> None:
         """The cheapest way to float64, and whether values need no graph."""

@@ -10,7 +10,7 @@ from odecheck.judge import Verdict
 from .call import Call
 from .field64 import Along, Array, Field64
 from .promise import Promise, rounding
-from .repeat import Repeat
+from .repeat import Repeat, real
 from .row import Row
 from .values import Lie
 
@@ -136,7 +136,7 @@ def changed_in_between(call: Call, repeat: Repeat) -> float:
         return 0.0
     pairs = [(call.real_y0.double(), repeat.y0)]
     pairs += [
-        (call.real[key].double(), g)
+        (real(call.real[key]), g)
         for key, kept in call.held.tensors.items()
         if key in call.real and (g := repeat.theta.get(kept.name)) is not None
     ]
@@ -233,7 +233,8 @@ def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
 def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
     """Errors that people do not expect: of steps that are too coarse, of a gradient smaller than its tolerance."""
     gradient, worst = row.quantities.get("dL/dy0"), max(row.quantities.values(), key=lambda q: q.error)
-    if not row.adaptive and worst.error > COARSE:
+    rounded = any(f.kind == "half precision" for f in row.said)
+    if not row.adaptive and worst.error > COARSE and not rounded:
         row.say(
             "coarse steps",
             f"the {row.method} steps are coarse: {worst.name} is off by {worst.error:.1e}, and what is trained is the "

@@ -21,14 +21,19 @@ from .field64 import Along, Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
-from .repeat import Repeat, again
+from .repeat import Repeat, again, real
 from .row import Quantity, Row, State
 from .settle import FINEST, SHARP, Truth, settle
 from .values import lies
 
 # a tensor's own scale is not taken smaller than this part of the largest gradient: below lies rounding
 SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
-WHOLE = ("an integer", "y.double()")
+WHOLE = ("an integer", "y.double() as the state")
+COMPLEX = (
+    "a complex",
+    "the same system in real numbers, odeint(lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), "
+    "torch.view_as_real(y0), t) and torch.view_as_complex of what it gives,",
+)
 
 
 @dataclass
@@ -100,6 +105,7 @@ def _row(call: Call) -> Row:
         p.adaptive,
         sum(y.numel() for y in call.start),
         sum(x.numel() for x in leaves if x.requires_grad),
+        precision=_precision(call),
         seconds=(call.seconds, call.backward_seconds),
         call=call,
     )
@@ -108,13 +114,18 @@ def _row(call: Call) -> Row:
     return row
 
 
+def _precision(call: Call) -> str:
+    own = str(call.start[0].dtype).removeprefix("torch.") if call.start else ""
+    return f"{str(call.autocast).removeprefix('torch.')} by autocast" if call.autocast else own
+
+
 def _pose_again(work: _Work, deadline: float) -> None:
     call, row = work.call, work.row
     if row.state is not State.NOT_ASKED:
         return
     if any(not y.is_floating_point() for y in call.start):
-        kind, cure = ("a complex", "torch.view_as_real(y)") if any(y.is_complex() for y in call.start) else WHOLE
-        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} as the state would be judged"
+        kind, cure = COMPLEX if any(y.is_complex() for y in call.start) else WHOLE
+        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} would be judged"
         return
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
@@ -163,7 +174,6 @@ def _compare(work: _Work, seconds: float) -> None:
                 findings.of_the_parameters(call, row, repeat, theta, f, along)
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
-    findings.of_the_errors(call, row, exact)
     findings.of_the_rounding(call, row, float(np.abs(exact["solution"]).max(initial=0.0)))
     findings.of_the_shortest_steps(call, row, repeat)
     error = row.quantities["solution"].error
@@ -171,6 +181,7 @@ def _compare(work: _Work, seconds: float) -> None:
         with InDouble():
             wide = again(call, torch.float64, gradients=False)
         findings.of_the_precision(call, row, error, _relative(call.rows_of(wide.solution).numpy(), exact["solution"]))
+    findings.of_the_errors(call, row, exact)
     findings.of_the_tolerance(call, row, _direction_off(observed, exact))
     row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
 
@@ -230,7 +241,7 @@ def _observed(work: _Work, f: Field64) -> dict[str, Array]:
     for key, kept_ in call.held.tensors.items():
         if kept_.name in f.leaves:
             g = call.real.get(key, repeat.theta.get(kept_.name))
-            out[kept_.name] = np.zeros(tuple(kept_.copy.shape)) if g is None else g.double().numpy()
+            out[kept_.name] = (real(torch.zeros_like(kept_.copy)) if g is None else real(g)).numpy()
     return out
 
 

@@ -57,6 +57,7 @@ def _decides(row: Row) -> str:
 
 def _record(row: Row, claim: str, verdict: Verdict, message: str, j: Judgement | None) -> Record:
     how = f"rtol={row.rtol:g}, atol={row.atol:g}" if row.adaptive else "fixed steps"
+    how += f", in {row.precision}" if row.precision and row.precision != "float64" else ""
     return Record(
         claim=claim,
         subject=f"{row.field} by {row.library}.{row.function}({row.method}, {how})",

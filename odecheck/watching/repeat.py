@@ -49,6 +49,11 @@ class Repeat:
         return self.y0 is not None
 
 
+def real(x: Tensor) -> Tensor:
+    """A tensor in float64; of a complex one its real and imaginary parts, (..., 2)."""
+    return torch.view_as_real(x.resolve_conj()).double() if x.is_complex() else x.double()
+
+
 class _Counter:
     """Counts the calls of a field, and the steps that a solver tells the field of."""
 
@@ -161,7 +166,7 @@ def _pull_back(
     start = time.process_time()
     grads = torch.autograd.grad([y for y, _ in pairs], wanted, [c for _, c in pairs], allow_unused=True)
     out.backward_seconds = time.process_time() - start
-    wide = [None if g is None else g.detach().double() for g in grads]
+    wide = [None if g is None else real(g.detach()) for g in grads]
     out.y0 = torch.cat(
         [
             (torch.zeros_like(y, dtype=torch.float64) if g is None else g).reshape(-1)

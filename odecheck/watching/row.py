@@ -89,6 +89,7 @@ class Row:
         adaptive: Whether steps are chosen by the tolerance.
         states: Numbers of the state, all rows together.
         parameters: Numbers of the tensors that the field reaches and that ask for gradients.
+        precision: In which numbers it was solved.
         state: How far it was judged.
         reason: Why it was not judged, or how the truth was found.
         nfe: Evaluations of the field forwards and backwards.
@@ -114,6 +115,7 @@ class Row:
     adaptive: bool
     states: int
     parameters: int
+    precision: str = ""
     state: State = State.NOT_ASKED
     reason: str = ""
     nfe: tuple[int, int] = (0, 0)

@@ -93,7 +93,7 @@ def _cells(row: Row, n: int) -> dict[str, str]:
     texts = (
         where,
         row.field,
-        f"{row.function} {row.method}",
+        f"{row.function} {row.method}" + (f" in {row.precision}" if "float16" in row.precision else ""),
         f"{row.rtol:.0e}" if row.adaptive else "fixed",
         f"{row.nfe[0]} → {row.nfe[1]}",
         steps,

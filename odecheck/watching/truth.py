@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import events
 from .field64 import Array, Field64
+from .repeat import real
 
 
 def cotangents(f: Field64) -> Array | None:
@@ -77,7 +78,7 @@ def rk4(f: Field64, *, steps: int) -> Answer:
         return _ended(f, out)
     w = given(out.solution)
     leaves = list(f.leaves.values())
-    sums = [torch.zeros_like(x, dtype=torch.float64) for x in leaves]
+    sums = [torch.zeros_like(real(x.detach())) for x in leaves]
     spans = dict(zip(f.times, places, strict=True))
 
     def back(a: Array, start: float, end: float) -> Array:
@@ -128,5 +129,5 @@ def _pull_back_step(
     grads = torch.autograd.grad(end, [start, *leaves], torch.from_numpy(np.array(a)), allow_unused=True)
     for total, g in zip(sums, grads[1:], strict=True):
         if g is not None:
-            total += g.detach()
+            total += real(g.detach())
     return grads[0].numpy()
