@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint
 
+import odecheck
 from odecheck.watching.step import watch
 
 from .mistakes import UNIT, Dense, trained
@@ -163,3 +165,36 @@ def test_a_solve_of_diffrax_is_a_row_that_says_what_to_type():
         value, slope = jax.value_and_grad(loss)(0.5)
     assert (float(value), float(slope)) == (0.5625, -0.75)
     assert "odecheck verify" in step.rows[0].reason and step.rows[0].verdict == "inconclusive"
+
+
+def test_what_the_row_of_diffrax_says_to_type_works():
+    """A field of equinox, written once more in torch with its weights, is verified on diffrax's own solve."""
+    pytest.importorskip("diffrax")
+    equinox, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
+    from odecheck.engines.diffrax import RECURSIVE, DiffraxAdaptive
+    from odecheck.engines.diffrax_program import jax_double
+
+    jax_double()
+    theirs = equinox.nn.MLP(2, 2, 4, 1, activation=jax.numpy.tanh, key=jax.random.PRNGKey(0))
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    for mine, its in zip((net[0], net[2]), theirs.layers, strict=True):
+        mine.weight.data = torch.tensor(its.weight.__array__(), dtype=torch.float64)
+        mine.bias.data = torch.tensor(its.bias.__array__(), dtype=torch.float64)
+    y0 = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
+    same = torch.tensor(theirs(y0[0].numpy()).__array__())
+    torch.testing.assert_close(net(y0)[0].detach(), same.double())
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, t, y):
+            return self.net(y)
+
+    pairs = [
+        (dataclasses.replace(s, solver=DiffraxAdaptive("dopri5", 1e-7, 1e-9), engine=RECURSIVE), p)
+        for s, p in odecheck.module_pairs(Field(), y0)[:1]
+    ]
+    records = odecheck.check(pairs, claims=["NODE-1"])
+    assert [r.verdict for r in records] == ["holds"], records
