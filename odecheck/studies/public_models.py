@@ -31,7 +31,7 @@ from odecheck.watching import Row, watch
 
 from .public_steps import STEPS, PublicStep
 
-BUDGET, LIMIT = 120.0, 400.0
+BUDGET, LIMIT = 60.0, 600.0
 RESULTS = ("solution", "event time", "dL/dy0", "dL/dtheta", "dL/dt")
 HEAD = ("project", "model", "commit", "solves", "parameters", "states", "decided", "largest errors", "s", "findings")
 
@@ -54,7 +54,7 @@ def watched(one: PublicStep, folder: Path, budget: float = BUDGET) -> dict[str, 
         with watch(budget=budget) as step:
             run()
     except Exception as error:
-        return {"failure": f"{type(error).__name__}: {said(error)}"}
+        return {"failure": said(error)}
     rows = step.rows
     return {
         "solves": len(rows),

@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -51,8 +52,20 @@ def step(repository: str, model: str, *mistakes: str) -> Callable[[Callable[[Pat
     return keep
 
 
+# what these projects import for data, pictures and logs alone: an empty module does where it is missing or broken
+UNUSED = ("imageio", "tensorflow", "torchvision", "torchvision.datasets", "torchvision.transforms")
+
+
 def _module(folder: Path, name: str) -> Any:
     """A module of a checkout, as a script of its folder imports it, without arguments."""
+    for unused in UNUSED:
+        try:
+            importlib.import_module(unused)
+        except Exception:  # a build for another torch raises RuntimeError
+            parent, _, last = unused.rpartition(".")
+            sys.modules[unused] = ModuleType(unused)
+            if parent:
+                setattr(sys.modules[parent], last, sys.modules[unused])
     sys.path.insert(0, str(folder))
     sys.argv = [name]
     os.environ.setdefault("MPLBACKEND", "Agg")
@@ -79,7 +92,7 @@ def _ode_demo(folder: Path) -> Step:
 
 def _latent_spirals(folder: Path, adjoint: bool) -> Step:
     example = _module(folder / "examples", "latent_ode")
-    _, seen, _, times = example.generate_spiral2d(nspiral=20, ntotal=300, nsample=50, stop=6 * 3.14159, noise_std=0.3)
+    _, seen, _, times = example.generate_spiral2d(nspiral=20, ntotal=300, nsample=20, stop=6 * 3.14159, noise_std=0.3)
     seen, times = torch.from_numpy(seen).float(), torch.from_numpy(times).float()
     field, encoder, decoder = example.LatentODEfunc(4, 20), example.RecognitionRNN(4, 2, 25, 20), example.Decoder(4, 2)
 
@@ -152,7 +165,8 @@ def _ball_adjoint(folder: Path) -> Step:
 @step("rtqichen/torchdiffeq", "learn_physics, events")
 def _physics(folder: Path) -> Step:
     system = _module(folder / "examples", "learn_physics").NeuralPhysics()
-    times = torch.linspace(0, 2.0, 40)[1:]
+    nn.init.constant_(system.dynamics_fn.dvel.bias, -1.0)  # so that the ball falls
+    times = torch.linspace(0, 3.0, 40)[1:]
     return lambda: (system.simulate(times)[0] - 5.0).square().mean().backward()
 
 
@@ -195,30 +209,39 @@ def _latent_ode_rnn(folder: Path) -> Step:
     model = created.create_LatentODE_model(how, 1, prior, torch.tensor([0.01]), torch.device("cpu"))
     times = torch.linspace(0, 1, 12)
     data = torch.sin(6 * times)[None, :, None] + 0.1 * torch.randn(4, 12, 1)
-    seen = torch.cat([data, torch.ones_like(data)], 2)
 
     def run() -> None:
-        x, _ = model.get_reconstruction(times, seen, times, mask=torch.ones_like(data), n_traj_samples=1)
+        x, _ = model.get_reconstruction(times, data, times, mask=torch.ones_like(data), n_traj_samples=1)
         (x - data).square().mean().backward()
 
     return run
 
 
+class _Rate(nn.Module):
+    """A network as a field that does not depend on time."""
+
+    def __init__(self, states: int, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(states, width), nn.Tanh(), nn.Linear(width, states))
+
+    def forward(self, t: Any, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class _Cell(nn.Module):
+    """A new state of two channels from the old one and an observation."""
+
+    def __init__(self, states: int, seen: int) -> None:
+        super().__init__()
+        self.net = nn.Linear(2 * states + seen, 2 * states)
+
+    def forward(self, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return self.net(torch.cat([h.flatten(1), x], 1)).reshape(h.shape)
+
+
 def _momentum(folder: Path, kind: str, channels: int) -> Step:
     base = _module(folder, "base")
-    rate = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 4))
-
-    class Rate(nn.Module):
-        """The network of one time step, as these projects write it."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = rate
-
-        def forward(self, t: Any, x: torch.Tensor) -> torch.Tensor:
-            return self.net(x)
-
-    layer = base.NODElayer(getattr(base, kind)(Rate()), tol=1e-5)
+    layer = base.NODElayer(getattr(base, kind)(_Rate(4, 32)), tol=1e-5)
     head, x = nn.Linear(4, 2), torch.randn(8, 1, 4)
     start = torch.cat([x, *[torch.full_like(x, 0.1)] * (channels - 1)], 1)
     return _classified(nn.Sequential(layer, nn.Flatten(), nn.Linear(4 * channels, 4), head), start, 2)
@@ -232,28 +255,7 @@ def _heavy_ball(folder: Path) -> Step:
 @step("hedixia/HeavyBallNODE", "heavy-ball ODE-RNN", "changed before backward")
 def _heavy_ball_rnn(folder: Path) -> Step:
     base = _module(folder, "base")
-
-    class Rate(nn.Module):
-        """The network of one time step."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = nn.Linear(4, 4)
-
-        def forward(self, t: Any, x: torch.Tensor) -> torch.Tensor:
-            return torch.tanh(self.net(x))
-
-    class Cell(nn.Module):
-        """A new state of both channels from the old one and an observation."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = nn.Linear(8 + 3, 8)
-
-        def forward(self, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-            return self.net(torch.cat([h.flatten(1), x], 1)).reshape(h.shape)
-
-    model = base.ODE_RNN_with_Grad_Listener(base.HeavyBallNODE(Rate()), Cell(), (2, 4), None, tol=1e-5)
+    model = base.ODE_RNN_with_Grad_Listener(base.HeavyBallNODE(_Rate(4, 16)), _Cell(4, 3), (2, 4), None, tol=1e-5)
     t, x = 0.2 + torch.rand(5, 6), torch.randn(5, 6, 3)
     return lambda: model(t, x)[0].square().mean().backward()
 
@@ -318,8 +320,7 @@ def _torchdyn(folder: Path) -> Step:
 def _torchode(folder: Path) -> Step:
     sys.path.insert(0, str(folder))
     library = importlib.import_module("torchode")
-    net = nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 3))
-    term = library.ODETerm(lambda t, y: net(y))
+    term = library.ODETerm(_Rate(3, 32))
     solver = library.AutoDiffAdjoint(
         library.Dopri5(term=term), library.IntegralController(atol=1e-5, rtol=1e-5, term=term)
     )
