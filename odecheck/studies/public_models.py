@@ -21,6 +21,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def table(results: Sequence[tuple[PublicStep, str, dict[str, Any]]]) -> str:
         "One training step of each model on synthetic data, watched as it is, by "
         "`python -m odecheck.studies.public_models FOLDER_OF_CHECKOUTS`. *Decided*: for each result how many solves "
         "hold (✓), are refuted (✗), are inconclusive (?) or have no promise (–: fixed steps). Errors are relative, "
-        f"the largest of all solves. Seconds are of the process, the model's own included. torch {torch.__version__}.",
+        f"the largest of all solves. Seconds are of the process, the model's own included. torch {torch.__version__}, "
+        f"torchdiffeq {version('torchdiffeq')}.",
         "",
         "| " + " | ".join(HEAD) + " |",
         "|" + "---|" * len(HEAD),

@@ -4,6 +4,8 @@ None of their code is here. A declaration says which repository, and in our own 
 one step of its training is; the checkouts are the user's. Sizes are those of the projects, batches are small.
 """
 
+# pyright: standard
+# (the projects have no types)
 from __future__ import annotations
 
 import importlib
@@ -149,7 +151,7 @@ def _cnf(folder: Path) -> Step:
 
 def _bouncing(folder: Path, adjoint: bool) -> Step:
     ball = _module(folder / "examples", "bouncing_ball").BouncingBallExample(adjoint=adjoint)
-    return lambda: sum(ball.get_collision_times(3)).sum().backward()
+    return lambda: torch.cat(ball.get_collision_times(3)).sum().backward()
 
 
 @step("rtqichen/torchdiffeq", "bouncing_ball")
@@ -247,12 +249,16 @@ def _momentum(folder: Path, kind: str, channels: int) -> Step:
     return _classified(nn.Sequential(layer, nn.Flatten(), nn.Linear(4 * channels, 4), head), start, 2)
 
 
-@step("hedixia/HeavyBallNODE", "heavy-ball block")
+# a correction that is switched off there stays a registered parameter, and the field reads a copy of it
+FROZEN = "parameter not reached"
+
+
+@step("hedixia/HeavyBallNODE", "heavy-ball block", FROZEN)
 def _heavy_ball(folder: Path) -> Step:
     return _momentum(folder, "HeavyBallNODE", 2)
 
 
-@step("hedixia/HeavyBallNODE", "heavy-ball ODE-RNN", "changed before backward")
+@step("hedixia/HeavyBallNODE", "heavy-ball ODE-RNN", "changed before backward", FROZEN)
 def _heavy_ball_rnn(folder: Path) -> Step:
     base = _module(folder, "base")
     model = base.ODE_RNN_with_Grad_Listener(base.HeavyBallNODE(_Rate(4, 16)), _Cell(4, 3), (2, 4), None, tol=1e-5)
@@ -260,7 +266,7 @@ def _heavy_ball_rnn(folder: Path) -> Step:
     return lambda: model(t, x)[0].square().mean().backward()
 
 
-@step("Seunghyeon-Cho/AdamNODE", "Adam block")
+@step("Seunghyeon-Cho/AdamNODE", "Adam block", FROZEN)
 def _adam(folder: Path) -> Step:
     return _momentum(folder, "AdamNODEs", 3)
 
@@ -307,6 +313,7 @@ def _augmented(folder: Path) -> Step:
 
 @step("DiffEqML/torchdyn", "NeuralODE, adjoint")
 def _torchdyn(folder: Path) -> Step:
+    sys.path.insert(0, str(folder))
     problems = importlib.import_module("odecheck.engines.torchdyn")._library("core.problems")
     net = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 2))
     how = {"solver": "dopri5", "atol": 1e-4, "rtol": 1e-4, "atol_adjoint": 1e-4, "rtol_adjoint": 1e-4}

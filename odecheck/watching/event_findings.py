@@ -119,13 +119,14 @@ def _of_the_gradients(
         return
     given, s = f.call.cotangent, share(f, here, w)
     c_t = 0.0 if given is None else float(given[-1])
-    interface = row.function if row.function != "odeint_event" else "odeint"
-    fixed = (
-        "the gradients are those of a solve to a fixed time: the event moves with y0 and the parameters, and "
-        + ("what is differentiated does not; " if row.function == "odeint_event" else f"{row.function}(event_fn=) ")
-        + ("" if row.function == "odeint_event" else "does not let the state move with it; ")
-        + f"torchdiffeq.odeint_event(..., odeint_interface={row.library}.{interface}) links it up"
-    )
+    fixed = "the gradients are those of a solve to a fixed time, and the event moves with y0 and the parameters: "
+    if row.function == "odeint_event":
+        fixed += "its backward pass leaves that out; is this torchdiffeq's own odeint_event?"
+    else:
+        fixed += (
+            f"{row.function}(event_fn=) leaves that out; torchdiffeq.odeint_event(field, y0, t0, event_fn=..., "
+            f"odeint_interface={row.library}.{row.function}) links it up"
+        )
     turned = "the event's share of the gradients has the wrong sign: dT is −dg / (g_t + g_y·f)"
     exact = truth.parts()
     names = [n for n in ("dL/dy0", *f.leaves) if n in observed and n in exact and n not in lost]

@@ -81,15 +81,24 @@ class Event:
 
     def first(self, f: Field64, t: Tensor, y: list[Tensor]) -> Tensor:
         """g: positive from the start to the event."""
+        return torch.min(self.outputs(f, t, y))
+
+    def outputs(self, f: Field64, t: Tensor, y: list[Tensor]) -> Tensor:
+        """The event function's outputs with the signs that make them positive at the start."""
         with InDouble():
             outputs = self.function(t, f.call.posed.packed(y)).reshape(-1).double()
-        return torch.min((outputs * self.signs)[self.signs != 0])
+        return (outputs * self.signs)[self.signs != 0]
 
     def value(self, f: Field64, t: float, y: Array) -> float:
         """G as a number."""
-        with torch.set_grad_enabled(not f.quiet):
+        return float(self.values(f, t, y)[0])
+
+    def values(self, f: Field64, t: float, y: Array) -> Array:
+        """The outputs, the smallest first."""
+        with torch.enable_grad():  # an event function may differentiate inside
             parts = f.parts(torch.from_numpy(np.array(y)))
-            return float(self.first(f, torch.tensor(float(t), dtype=torch.float64), parts).detach())
+            outputs = self.outputs(f, torch.tensor(float(t), dtype=torch.float64), parts)
+        return np.sort(outputs.detach().numpy())
 
 
 def begun(f: Field64, repeat: Repeat) -> Event:
@@ -175,7 +184,7 @@ def locate(f: Field64, *, rtol: float) -> None:
 
 def _looked(f: Field64, event: Event, rtol: float) -> float:
     """The first time at which g has changed its sign, looked for from the start to behind the step's own event."""
-    start, length = float(f.times[0]), event.observed - float(f.times[0])
+    start, length, there = float(f.times[0]), event.observed - float(f.times[0]), float("nan")
     for far in (1.0, *BEHIND):
         end = start + far * length
         try:
@@ -189,14 +198,15 @@ def _looked(f: Field64, event: Event, rtol: float) -> float:
         if root is not None:
             return root
         here = at_event(f, event.observed, along(event.observed))
-        if far == BEHIND[0] and abs(here.value) <= event.slack * float(np.linalg.norm(here.y)):
+        there = abs(here.value)
+        if far == BEHIND[0] and there <= event.slack * float(np.linalg.norm(here.y)):
             raise Undecided(
-                f"the solution only touches the event: the event function comes as near to zero as {here.value:.1e} "
+                f"the solution only touches the event: the event function comes as near to zero as {there:.1e} "
                 "without a change of its sign, nearer than the tolerance of the solve can tell"
             )
     raise NoEvent(
         f"the solve ended at t = {event.observed:.6g} as at an event, and the event function does not change its sign "
-        f"on the way there, nor soon behind it (it is {abs(here.value):.2e} there)"
+        f"on the way there, nor soon behind it (it is {there:.2e} there)"
     )
 
 
@@ -229,10 +239,17 @@ def grazes(f: Field64, along: Callable[[float], Array], off: float) -> str:
     To first order g is off by ‖g_y‖ off, and the event by that over g' = g_t + g_y·f. A root moves smoothly while
     g'² > 2 |g''| times what g is off by; with twice that it is not told from none.
     """
+    assert f.event is not None
     t, length = float(f.times[-1]), float(f.times[-1] - f.times[0])
     here, before = (at_event(f, s, along(s)) for s in (t, t - 1e-3 * length))
     bend = abs(here.total - before.total) / (1e-3 * abs(length))
     g = float(np.linalg.norm(here.y)) * off
+    outputs = f.event.values(f, t, along(t))
+    if len(outputs) > 1 and outputs[1] <= 2 * g:
+        return (
+            f"two outputs of the event function are zero at once (within {outputs[1]:.1e}): which of them ends the "
+            "solve is not to be told, and the event's time has two derivatives"
+        )
     if here.total**2 > 4 * bend * g:
         return ""
     return (

@@ -252,6 +252,25 @@ def test_a_grazing_event_is_undecided_in_words():
     assert row.verdict == "inconclusive" and "graz" in row.reason, row
 
 
+def test_two_events_at_once_are_undecided_in_words():
+    """Of two equal balls both reach the floor at once: the smallest output has no derivative there."""
+
+    class Two(Falling):
+        def forward(self, t, y):
+            return torch.cat([super().forward(t, y[:2]), super().forward(t, y[2:])])
+
+    row = watched(field=Two(), event=lambda t, y: y[::2] * torch.tensor([1.0, 1.0 + 1e-9]), start=(3.0, 0.5) * 2).rows[
+        0
+    ]
+    assert row.verdict == "inconclusive" and "two outputs" in row.reason and not row.findings, row
+
+
+def test_an_event_without_gradients_has_time_and_state_judged():
+    with watch() as step, torch.no_grad():
+        odeint_event(Falling(), torch.tensor([3.0, 0.5], dtype=D), torch.tensor(0.0, dtype=D), event_fn=floor, **HOW)
+    assert set(step.rows[0].quantities) == {"solution", "event time"} and step.rows[0].verdict == "holds"
+
+
 def test_an_event_that_was_stepped_over_is_named():
     """A narrow window of the event function lies between two steps; another event comes later."""
 
