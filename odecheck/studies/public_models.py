@@ -48,7 +48,7 @@ def watched(one: PublicStep, folder: Path, budget: float = BUDGET) -> dict[str, 
     Returns:
         What a line of the table says, as plain numbers and text; `failure` where the step itself raised.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
     start = time.process_time()
     try:
         run = one.make(folder)

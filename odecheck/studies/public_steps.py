@@ -54,6 +54,16 @@ def step(repository: str, model: str, *mistakes: str) -> Callable[[Callable[[Pat
     return keep
 
 
+def both(repository: str, model: str) -> Callable[[Callable[[Path, bool], Step]], None]:
+    """Keep a function of a folder and of whether the adjoint is used, as two steps."""
+
+    def keep(make: Callable[[Path, bool], Step]) -> None:
+        step(repository, model)(lambda folder: make(folder, False))
+        step(repository, f"{model}, adjoint")(lambda folder: make(folder, True))
+
+    return keep
+
+
 # what these projects import for data, pictures and logs alone: an empty module does where it is missing or broken
 UNUSED = ("imageio", "tensorflow", "torchvision", "torchvision.datasets", "torchvision.transforms")
 
@@ -92,6 +102,7 @@ def _ode_demo(folder: Path) -> Step:
     return lambda: (_odeint(False)(field, y0, t) - y).abs().mean().backward()
 
 
+@both("rtqichen/torchdiffeq", "latent_ode")
 def _latent_spirals(folder: Path, adjoint: bool) -> Step:
     example = _module(folder / "examples", "latent_ode")
     _, seen, _, times = example.generate_spiral2d(nspiral=20, ntotal=300, nsample=20, stop=6 * 3.14159, noise_std=0.3)
@@ -114,19 +125,10 @@ def _latent_spirals(folder: Path, adjoint: bool) -> Step:
     return run
 
 
-@step("rtqichen/torchdiffeq", "latent_ode")
-def _latent_ode(folder: Path) -> Step:
-    return _latent_spirals(folder, False)
-
-
-@step("rtqichen/torchdiffeq", "latent_ode, adjoint")
-def _latent_ode_adjoint(folder: Path) -> Step:
-    return _latent_spirals(folder, True)
-
-
-@step("rtqichen/torchdiffeq", "odenet_mnist")
-def _odenet(folder: Path) -> Step:
+@both("rtqichen/torchdiffeq", "odenet_mnist")
+def _odenet(folder: Path, adjoint: bool) -> Step:
     example = _module(folder / "examples", "odenet_mnist")
+    example.odeint = _odeint(adjoint)
     model = nn.Sequential(
         *(nn.Conv2d(1, 64, 3, 1), example.norm(64), nn.ReLU(inplace=True), nn.Conv2d(64, 64, 4, 2, 1)),
         *(example.norm(64), nn.ReLU(inplace=True), nn.Conv2d(64, 64, 4, 2, 1)),
@@ -149,19 +151,10 @@ def _cnf(folder: Path) -> Step:
     return run
 
 
+@both("rtqichen/torchdiffeq", "bouncing_ball")
 def _bouncing(folder: Path, adjoint: bool) -> Step:
     ball = _module(folder / "examples", "bouncing_ball").BouncingBallExample(adjoint=adjoint)
     return lambda: torch.cat(ball.get_collision_times(3)).sum().backward()
-
-
-@step("rtqichen/torchdiffeq", "bouncing_ball")
-def _ball(folder: Path) -> Step:
-    return _bouncing(folder, False)
-
-
-@step("rtqichen/torchdiffeq", "bouncing_ball, adjoint")
-def _ball_adjoint(folder: Path) -> Step:
-    return _bouncing(folder, True)
 
 
 @step("rtqichen/torchdiffeq", "learn_physics, events")

@@ -164,8 +164,8 @@ def _autograd_is_right(f: Field64, t: float, y: Array) -> bool:
     h = STEP * abs(t - float(f.times[0]))
     v = np.random.default_rng(0).standard_normal(len(y)) * (float(np.abs(y).max(initial=0.0)) or 1.0)
     return not (
-        _off(lambda x: event.value(f, t + x * h, y + x * h * here.rate), here.total * h, here.value)
-        or _off(lambda x: event.value(f, t, y + x * STEP * v), STEP * float(here.y @ v), here.value)
+        _off(lambda x: event.value(t + x * h, y + x * h * here.rate), here.total * h, here.value)
+        or _off(lambda x: event.value(t, y + x * STEP * v), STEP * float(here.y @ v), here.value)
         or any(_leaf_is_wrong(f, name, here, t, y) for name in f.leaves)
     )
 
@@ -180,7 +180,7 @@ def _leaf_is_wrong(f: Field64, name: str, here: AtEvent, t: float, y: Array) -> 
 
     def moved(x: float) -> float:
         leaf.data.copy_(kept + x * move)
-        return event.value(f, t, y)
+        return event.value(t, y)
 
     try:
         said = float((here.direct[name] * move.numpy()).sum()) if name in here.direct else 0.0

@@ -20,7 +20,7 @@ Source: Chen, Amos & Nickel, arXiv:2011.03902, section 3 (the same formulas, wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,11 @@ import torch
 from odecheck_reference.by_adjoint import Answer
 from odecheck_reference.path import OutOfBudget, Path, path
 from scipy.optimize import brentq, minimize_scalar  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
-from torch import Tensor
 
 from odecheck.refinement import GRANTED as SAFETY
 
+from .event_function import Event
 from .field64 import Array, Field64
-from .precision import InDouble
 from .repeat import Repeat, posed_again, real
 
 # places at which the event function is looked at: so many in all, and so many in each step
@@ -61,46 +60,6 @@ class EventAnswer(Answer):
     duration: float = 0.0
 
 
-@dataclass
-class Event:
-    """What ends a solve. function: the user's, (t, y) → a tensor. signs: of its outputs at the start.
-
-    observed: the time that the solver found. slack: how far the solution may be off, in the norm of the state.
-    when: the event's time as it is known so far; located: whether it is from a look at the whole solution.
-    """
-
-    function: Callable[..., Tensor]
-    signs: Tensor
-    observed: float
-    slack: float
-    when: float = field(init=False)
-    located: bool = False
-
-    def __post_init__(self) -> None:
-        self.when = self.observed
-
-    def first(self, f: Field64, t: Tensor, y: list[Tensor]) -> Tensor:
-        """g: positive from the start to the event."""
-        return torch.min(self.outputs(f, t, y))
-
-    def outputs(self, f: Field64, t: Tensor, y: list[Tensor]) -> Tensor:
-        """The event function's outputs with the signs that make them positive at the start."""
-        with InDouble():
-            outputs = self.function(t, f.call.posed.packed(y)).reshape(-1).double()
-        return (outputs * self.signs)[self.signs != 0]
-
-    def value(self, f: Field64, t: float, y: Array) -> float:
-        """G as a number."""
-        return float(self.values(f, t, y)[0])
-
-    def values(self, f: Field64, t: float, y: Array) -> Array:
-        """The outputs, the smallest first."""
-        with torch.enable_grad():  # an event function may differentiate inside
-            parts = f.parts(torch.from_numpy(np.array(y)))
-            outputs = self.outputs(f, torch.tensor(float(t), dtype=torch.float64), parts)
-        return np.sort(outputs.detach().numpy())
-
-
 def begun(f: Field64, repeat: Repeat) -> Event:
     """The event of a call. repeat: the solve posed again."""
     call = f.call
@@ -113,7 +72,7 @@ def begun(f: Field64, repeat: Repeat) -> Event:
     size = max(float(y.abs().max()) if y.numel() else 0.0 for y in call.solution[:-1])
     steps = max(1, repeat.steps or 0)
     off = steps * (call.posed.atol + call.posed.rtol * size) if call.posed.adaptive else 0.0
-    return Event(f.ends, signs, call.event_time, SAFETY * off * np.sqrt(f.states))
+    return Event(f.ends, f.parts, call.posed.packed, signs, call.event_time, SAFETY * off * np.sqrt(f.states))
 
 
 @dataclass
@@ -142,7 +101,7 @@ def at_event(f: Field64, t: float, y: Array) -> AtEvent:
     with torch.enable_grad():
         time = torch.tensor(float(t), dtype=torch.float64, requires_grad=True)
         parts = [x.requires_grad_() for x in f.parts(torch.from_numpy(np.array(y)))]
-        value = f.event.first(f, time, [x.view_as(x) for x in parts])
+        value = f.event.first(time, [x.view_as(x) for x in parts])
     wanted = [time, *parts, *f.leaves.values()]
     grads = torch.autograd.grad(value, wanted, allow_unused=True) if value.requires_grad else [None] * len(wanted)
     slope, own = grads[0], grads[1 : 1 + len(parts)]
@@ -193,8 +152,8 @@ def _looked(f: Field64, event: Event, rtol: float) -> float:
             if far == 1.0:
                 raise
             break  # the field may have no solution behind the event
-        values = [(t, event.value(f, t, along(t))) for t in _places(along, start, end)]
-        root = _root(lambda t, a=along: event.value(f, t, a(t)), values, 1e-15 * abs(length))
+        values = [(t, event.value(t, along(t))) for t in _places(along, start, end)]
+        root = _root(lambda t, a=along: event.value(t, a(t)), values, 1e-15 * abs(length))
         if root is not None:
             return root
         here = at_event(f, event.observed, along(event.observed))
@@ -244,7 +203,7 @@ def grazes(f: Field64, along: Callable[[float], Array], off: float) -> str:
     here, before = (at_event(f, s, along(s)) for s in (t, t - 1e-3 * length))
     bend = abs(here.total - before.total) / (1e-3 * abs(length))
     g = float(np.linalg.norm(here.y)) * off
-    outputs = f.event.values(f, t, along(t))
+    outputs = f.event.values(t, along(t))
     if len(outputs) > 1 and outputs[1] <= 2 * g:
         return (
             f"two outputs of the event function are zero at once (within {outputs[1]:.1e}): which of them ends the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,9 @@ from torch import Tensor
 from odecheck.foreign import said
 
 from .call import Call
+from .event_function import Event
 from .precision import cheapest
 from .repeat import posed_again, real
-
-if TYPE_CHECKING:
-    from .events import Event
 
 Array = NDArray[np.float64]
 Along = Callable[[float], Array]  # a solution as a function of time
