@@ -11,6 +11,8 @@ from .engines.torchdiffeq import Backprop as Backprop
 from .errors import BadInput as BadInput
 from .errors import NotApplicable as NotApplicable
 from .errors import Unsupported as Unsupported
+from .fields.declared import AdamParts as AdamParts
+from .fields.declared import HeavyBallParts as HeavyBallParts
 from .judge import HOLDS as HOLDS
 from .judge import INCONCLUSIVE as INCONCLUSIVE
 from .judge import REFUTED as REFUTED

@@ -16,6 +16,7 @@ from torch import nn
 
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
+from odecheck.fields.declared import Parts, declared
 from odecheck.fields.shaped import AllRows, Beside, as_module
 from odecheck.foreign import first_line, literal
 from odecheck.subject import Subject
@@ -33,6 +34,7 @@ def module_pairs(
     ts: ArrayLike | torch.Tensor | None = None,
     *,
     name: str | None = None,
+    parts: Parts | None = None,
     asked: Callable[[nn.Module, Array], bool] | None = None,
 ) -> list[Pair]:
     """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
@@ -46,6 +48,8 @@ def module_pairs(
             takes no other batch than this one, as with a control for each row, has it as one state.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         name: Of the problem, by default with the name of the module's class.
+        parts: Where the module is an HBNODE, a GHBNODE or an AdamNODE: what of it is what, so that the claims of that
+            paper are asked as well.
         asked: What asks a field whether it takes the batch of the example state alone; by default it is called here.
 
     Returns:
@@ -60,9 +64,9 @@ def module_pairs(
         raise BadInput(
             str(error), "the result of a field in place of the field", "the module or function itself"
         ) from None
-    parts = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
-    if isinstance(y0, tuple) and parts and len(parts) == len(y0):
-        double, y0 = _beside(double, parts)
+    tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
+    if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
+        double, y0 = _beside(double, tensors)
     if isinstance(y0, torch.Tensor) and y0.is_complex():
         raise BadInput(
             f"the example state is {y0.dtype}",
@@ -77,10 +81,19 @@ def module_pairs(
             "a single row without its batch axis",
             "y0[None, :], so that it is (batch, *features)",
         )
-    if (asked or takes_this_batch_alone)(double, start):
+    field: Any = None
+    if parts is not None:
+        if not isinstance(parts, Parts):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadInput(
+                f"the parts are {literal(parts)}",
+                "a dictionary or a name in place of a declaration",
+                "odecheck.HeavyBallParts(force='net', damping='sigmoid(gamma)'), or odecheck.AdamParts(…)",
+            )
+        field, double = declared(double, parts, torch.tensor(start))
+    elif (asked or takes_this_batch_alone)(double, start):
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
-    field = CallbackField(double, features)
+    field = field or CallbackField(double, features)
     flat = start.reshape(len(start), -1)
     times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
     loss = _distance((times.size, *flat.shape))

@@ -45,6 +45,8 @@ class Job:
         limits: Of time and memory; the time is of each part.
         patience: Seconds without a word after which the worker is ended; by default those of the limits, their grace
             and SLACK more.
+        group: Of jobs that share what a worker remembers, something that they have in common: one worker does them
+            one after another, for as long as there is other work for the others.
     """
 
     key: Any
@@ -52,6 +54,7 @@ class Job:
     arguments: tuple[Any, ...] = ()
     limits: Limits = UNLIMITED
     patience: float | None = None
+    group: Any = None
 
     @property
     def waits(self) -> float | None:
@@ -100,12 +103,12 @@ def in_processes(
         BadInput: Workers cannot begin, because they would run the script that starts them.
     """
     not_in_a_worker_that_begins()
-    waiting, busy, idle = deque(jobs), dict[Connection, _Worker](), list[_Worker]()
+    waiting, busy, idle = _Waiting(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
                 worker = idle.pop() if idle else _worker(start, keep=keep)
-                worker.give(waiting.popleft())
+                worker.give(waiting.next(worker.group, {other.group for other in busy.values()}))
                 busy[worker.pipe] = worker
             for worker in _heard(list(busy.values())):
                 job, news = worker.job, worker.news()
@@ -122,6 +125,27 @@ def in_processes(
             idle.clear()
         for worker in (*busy.values(), *idle):
             worker.end()
+
+
+class _Waiting:
+    """Jobs that nobody has begun, in groups, in the order in which they came."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.groups: dict[Any, deque[Job]] = {}
+        for job in jobs:
+            self.groups.setdefault(job if job.group is None else job.group, deque()).append(job)
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+    def next(self, own: Any, of_others: set[Any]) -> Job:
+        """The next job of a worker: of its own group, else of one that is nobody's, else the first."""
+        free = (group for group in self.groups if group not in of_others)
+        group = own if own in self.groups else next(free, next(iter(self.groups)))
+        job = self.groups[group].popleft()
+        if not self.groups[group]:
+            del self.groups[group]
+        return job
 
 
 def _worker(start: Start, *, keep: bool) -> _Worker:
@@ -155,6 +179,7 @@ class _Worker:
         _patient(self.pipe)
         self.process: BaseProcess | None = None
         self.until: float | None = None
+        self.group: Any = None
         if not self.forked:
             self._begin(None)
 
@@ -169,7 +194,7 @@ class _Worker:
         _LIVING.add(self)
 
     def give(self, job: Job) -> None:
-        self.job, self.since, self.resting = job, time.monotonic(), False
+        self.job, self.since, self.resting, self.group = job, time.monotonic(), False, job.group
         self._wait(BEGIN if not self.begun else job.waits)
         if self.forked:
             self._begin(job)

@@ -149,7 +149,9 @@ class _Reading:
     def _of_field(self, field: Any, state: Any, times: Any = None) -> list[Pair]:
         limits = self.limits
         if limits is None:
-            return module_pairs(field, state, times, name=self._name(field))
+            return module_pairs(
+                field, state, times, name=self._name(field), parts=getattr(field, "example_parts", None)
+            )
         try:
             with without_end():
                 return module_pairs(
@@ -157,6 +159,7 @@ class _Reading:
                     state,
                     times,
                     name=self._name(field),
+                    parts=getattr(field, "example_parts", None),
                     asked=lambda module, start: _asked_elsewhere(module, start, limits),
                 )
         except SystemExit as error:

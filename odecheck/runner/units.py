@@ -68,7 +68,7 @@ class Work:
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
         seconds = self.limits.seconds
         patience = None if seconds is None else seconds + self.limits.grace + SLACK
-        return Job(key, _parts, self.arguments, Limits(memory=self.limits.memory), patience)
+        return Job(key, _parts, self.arguments, Limits(memory=self.limits.memory), patience, self.problem or None)
 
     def one_by_one(self) -> list[Work]:
         """The same work in parts.

@@ -164,7 +164,7 @@ def adams(f: Pullable, cotangents: Cotangents | None, along: Path, *, rtol: floa
     Raises:
         OutOfBudget: VODE gave up, or the field says so.
     """
-    out = Answer(_vode(f.f, f.start, f.times.tolist(), rtol, f.breaks))
+    out = Answer(adams_states(f.f, f.start, f.times.tolist(), rtol, f.breaks))
     if cotangents is None:
         return out
     integral = _Integral(f)
@@ -176,7 +176,7 @@ def adams(f: Pullable, cotangents: Cotangents | None, along: Path, *, rtol: floa
 
         edges = _edges(start, end, panels, f.breaks)
         each = [node for lo, hi in pairwise(edges) for node in nodes(lo, hi)] if integral.sums else []
-        states = _vode(rhs, a, [start, *(s for s, _ in each), end], rtol, f.breaks)
+        states = adams_states(rhs, a, [start, *(s for s, _ in each), end], rtol, f.breaks)
         for (s, weight), here in zip(each, states[1:-1], strict=True):
             integral.at(s, along(s), here, weight)
         return states[-1]
@@ -192,8 +192,19 @@ def _edges(start: float, end: float, panels: int, breaks: Sequence[float]) -> li
     return sorted({*np.linspace(start, end, panels + 1).tolist(), *inside}, reverse=end < start)
 
 
-def _vode(f: Rate, y: Array, times: Sequence[float], rtol: float, breaks: Sequence[float]) -> Array:
-    """States at the times, started afresh at each break."""
+def adams_states(f: Rate, y: Array, times: Sequence[float], rtol: float, breaks: Sequence[float]) -> Array:
+    """States at the times by VODE's Adams formulas of order up to 12.
+
+    Args:
+        f: the field on flat states.
+        y: at the first time, (n,).
+        times: monotone; states are given at each, (times, n).
+        rtol: of each step.
+        breaks: times at which it is started afresh.
+
+    Raises:
+        OutOfBudget: VODE gave up, or a value was not finite.
+    """
     direction = 1.0 if times[-1] >= times[0] else -1.0
     stops = sorted(
         (b for b in breaks if direction * times[0] < direction * b < direction * times[-1]), key=lambda b: direction * b

@@ -146,3 +146,18 @@ def test_a_job_may_have_processes_of_its_own():
 
 def test_nothing_to_do_starts_nothing():
     assert list(in_processes([], 2)) == []
+
+
+def test_jobs_of_a_group_are_done_by_one_worker_while_there_is_other_work():
+    jobs = [Job((group, n), _slowly, group=group) for n in range(3) for group in ("a", "b", "c", "d")]
+    found = dict(in_processes(jobs, 2))
+    first = [key for key in found if key[0] in "ab"]
+    assert len(found) == 12 and first == [key for key in found][: len(first)]
+    for group in "ab":
+        assert len({found[group, n] for n in range(3)}) == 1
+    assert len({found["a", 0], found["b", 0]}) == 2
+
+
+def _slowly():
+    time.sleep(0.05)
+    return os.getpid()

@@ -1,7 +1,7 @@
 """Kronecker factors of a layer's block, its eigenbasis and spectrum (SNOPT-6 to SNOPT-9, arXiv:2109.14158).
 
-What subjects gather along their adjoint solves is compared with integrals of the reference: its solution and its state
-transition matrix at Gauss–Legendre nodes give z(t) and q_i(t) without any adjoint solve.
+What subjects gather along their adjoint solves is compared with integrals of the reference, along its own solution and
+its own adjoints.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from torch import nn
 
 from odecheck.claim import Condition, claim
 from odecheck.claims.shared.exact_curvature import (
-    along_reference,
-    at_nodes,
     block,
     first_run,
     true_blocks,
-    true_factors,
 )
 from odecheck.claims.shared.observed_curvature import (
     ended_problem,
@@ -38,6 +35,7 @@ from odecheck.claims.shared.observed_curvature import (
 )
 from odecheck.claims.shared.reparametrised import Sandwich, sandwich
 from odecheck.claims.shared.terminal import factor_rows
+from odecheck.claims.shared.true_factors import Along, true_factors
 from odecheck.curvature import Eigenbasis, SampleIntegrals
 from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
@@ -73,8 +71,7 @@ EPS = float(np.finfo(np.float64).eps)
 def factors_are_time_integrals(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """What is gathered along the adjoint solve is A = E ∫ z zᵀ dt, B = E Σ_i ∫ g_i g_iᵀ dt, for every linear layer.
 
-    The reference integrates along its own solution, with adjoints from its state transition matrix; of a large field,
-    with an adjoint for each factor of the loss's Hessian.
+    The reference integrates along its own solution, with an adjoint for each factor of the loss's Hessian.
     """
     ended = ended_problem(problem)
     truth = true_factors(subject, ended)
@@ -89,15 +86,13 @@ def _constant(problem: Problem) -> bool:
     rows = factor_rows(ended.loss, solution(ended).value[-1])
     if ended.batch != 1 or np.count_nonzero(np.abs(rows).max(axis=(0, 2))) != 1:
         return False
-    truth = Subject(SHIPPED, FixedStep("rk4"), Closed())
-    dense, _ = at_nodes(ended, 4)
-
-    def spread(run: Trajectory) -> Array:
-        along = along_reference(truth, ended, dense.ts, run)
-        parts = [np.stack([x[j][k].ravel() for x in along]) for j in range(len(along[0])) for k in (0, 1)]
-        return np.array([max(float(np.max(np.abs(p - p[0]))) / max(float(np.max(np.abs(p))), 1e-300) for p in parts)])
-
-    return float(bounded(dense, 1, spread).value[0]) < 1e-9
+    along = Along.of(ended, Subject(SHIPPED, FixedStep("rk4"), Closed()).module(ended))
+    each = [along.calls(float(t)) for t in np.linspace(ended.ts[0], ended.ts[-1], 6)]
+    for layer in zip(*each, strict=True):
+        for part in (np.stack([z for z, _ in layer]), np.stack([np.stack(gs) for _, gs in layer])):
+            if np.max(np.abs(part - part[0])) > 1e-9 * max(float(np.max(np.abs(part))), 1e-300):
+                return False
+    return True
 
 
 CONSTANT = Condition("one sample, one factor of the loss's Hessian, z and g constant in time", _constant)

@@ -121,15 +121,16 @@ def gauss_newton_form(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     """
     if problem.running is not None:
         raise NotApplicable("the loss has an integral term")
+    if isinstance(problem.loss, Linear):
+        raise NotApplicable("the loss is linear: its Gauss-Newton matrix is zero")
     if _rows(problem) > LARGEST:
-        if isinstance(problem.loss, Linear):
-            raise NotApplicable("the loss is linear: its Gauss-Newton matrix is zero")
         return products(subject, problem, of="gauss-newton", by="gauss-newton")
-    size = _size(problem)
-    truth = _block(gauss_newton(problem), slice(0, size), slice(0, size))
+    whole = slice(0, _size(problem))
+    observed = ladder(subject, lambda s: s.hessian(problem, curved=False))  # first: an engine may have none
+    truth = _block(gauss_newton(problem), whole, whole)
     if not truth.value.any():
         raise NotApplicable("the loss is linear: its Gauss-Newton matrix is zero")
-    return ladder(subject, lambda s: s.hessian(problem, curved=False)), truth
+    return observed, truth
 
 
 def _gauss_newton(subject: Subject, problem: Problem) -> Bounded:

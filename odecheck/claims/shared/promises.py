@@ -16,10 +16,15 @@ An error of the state at s is that of another start, and moves ∂L/∂z by the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
-from odecheck_reference import Problem, gradient, hessian, solution, transition
+import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
+from odecheck_reference import Problem, gradient, hessian, solution
+from odecheck_reference.bounded import Array
+from odecheck_reference.flow import FlowError, trajectories
 from odecheck_reference.looked import kept
-from odecheck_reference.losses import Linear
 
 from odecheck.errors import NotApplicable
 from odecheck.refinement import GRANTED as SAFETY
@@ -29,6 +34,7 @@ from odecheck.solvers import Toleranced
 from .tolerances import lands, ratio_of
 
 __all__ = ["SAFETY", "amplification", "of_derivatives", "of_states", "stages_of", "steps_of"]
+_integrate: Any = scipy.integrate
 # Butcher's barriers: order → the least number of stages of an explicit Runge-Kutta method
 STAGES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 7, 7: 9, 8: 11}
 # implicit or multistep: one evaluation in each step is all that is certain
@@ -38,20 +44,66 @@ NOT_EXPLICIT = ("Radau", "BDF", "LSODA", "kvaerno5", "adams")
 INTERPOLATED = {"dopri8": np.inf, "fehlberg2": np.inf}
 # unknowns beyond which second derivatives cost more than the verdict
 HESSIAN = 60
+# numbers of a field's first derivatives, of all rows, beyond which no transition matrix is followed: 400 MB
+LARGEST = 5 * 10**7
 
 
 @kept(64)
 def amplification(problem: Problem) -> float:
-    """κ: the largest ‖Φ(t, s)‖₂ over s ≤ t, both out of 21 equidistant times, and over the rows of the batch."""
-    times = np.linspace(problem.ts[0], problem.ts[-1], 21)
-    matrices = transition(problem.with_(ts=times, loss=Linear(np.zeros((21, *problem.y0.shape))), running=None)).value
-    rows = np.moveaxis(matrices, 1, 0)
-    return max(
-        float(np.linalg.norm(row[i] @ np.linalg.inv(row[j]), 2))
-        for row in rows
-        for j in range(21)
-        for i in range(j, 21)
-    )
+    """κ: the largest ‖Φ(t, s)‖₂ over s ≤ t, both out of 21 equidistant times, and over the rows of the batch.
+
+    The matrix of each piece is followed from its own start, to a relative 1e-6, and larger ones are products of these:
+    one that contracts to nothing has no inverse. Integrations end where those of the reference's solution do.
+    """
+    rows, d = problem.y0.shape
+    if rows * d * (1 + d + problem.field.params) > LARGEST:
+        raise FlowError(f"{problem.name}: the transition matrices of {d} states would be too many numbers")
+    size = max(float(np.max(np.abs(solution(problem).value))), 1e-300)
+    edges = np.linspace(problem.ts[0], problem.ts[-1], 21)
+    inside = _ends(problem)
+    y, pieces, unit = problem.y0, list[Array](), np.tile(np.eye(d), (rows, 1, 1))
+    for a, b in pairwise(edges.tolist()):
+        across = unit
+        stops = [a, *(t for t in inside if min(a, b) < t < max(a, b)), b]
+        for lo, hi in pairwise(stops):
+            y, more = _carried(problem, lo, hi, y, size)
+            across = more @ across
+        pieces.append(across)
+    largest = 1.0
+    for j in range(len(pieces)):
+        across = unit
+        for piece in pieces[j:]:
+            across = piece @ across
+            largest = max(largest, float(np.max(np.linalg.norm(across, 2, axis=(1, 2)))))
+    return largest
+
+
+def _ends(problem: Problem) -> list[float]:
+    """Where the reference's integrations end, in the order of the way."""
+    mesh = trajectories(problem, 0)[0].mesh
+    cuts = [] if mesh is None else mesh.cuts
+    at = [
+        a + x * (b - a) for (a, b), segment in zip(pairwise(problem.ts.tolist()), cuts, strict=False) for x in segment
+    ]
+    return sorted(at, reverse=bool(problem.ts[-1] < problem.ts[0]))
+
+
+def _carried(problem: Problem, start: float, end: float, y: Array, size: float) -> tuple[Array, Array]:
+    """The state at the end and Φ(end, start), (batch, state) and (batch, state, state); size: of the states."""
+    n, d = y.size, y.shape[1]
+    unit = np.tile(np.eye(d), (len(y), 1, 1))
+
+    def rate(t: float, w: Array) -> Array:
+        jet = problem.field.jet(t, w[:n].reshape(y.shape), problem.theta, 1)
+        assert jet.first is not None
+        return np.concatenate([jet.value.ravel(), (jet.first[..., 1 : 1 + d] @ w[n:].reshape(unit.shape)).ravel()])
+
+    w = np.concatenate([y.ravel(), unit.ravel()])
+    atol = np.concatenate([np.full(n, 1e-8 * size), np.full(unit.size, 1e-8)])
+    found = _integrate.solve_ivp(rate, (start, end), w, method="LSODA", rtol=1e-6, atol=atol)
+    if not found.success:
+        raise FlowError(f"{problem.name}: the transition matrix cannot be followed: {found.message}")
+    return found.y[:n, -1].reshape(y.shape), found.y[n:, -1].reshape(unit.shape)
 
 
 def stages_of(solver: Toleranced) -> int:

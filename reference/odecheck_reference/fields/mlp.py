@@ -75,16 +75,33 @@ class Mlp:
 
     def pull(self, t: Any, y: AnyArray, theta: AnyArray, a: AnyArray) -> Pulled:
         """F and its derivatives times a cotangent, layer by layer from the last: see `pulled.pull`."""
-        out = Assembly(t, y, theta, self.outputs, 0)
-        forward = _Forward(self, out)
-        back, parts, slopes = a, list[AnyArray](), ACTIVATIONS[self.activation].first
-        for layer in reversed(range(len(forward.u))):
-            if layer < len(self.hidden):
-                back = back * slopes(forward.u[layer])
-            parts += [back.sum(axis=0), (back.T @ forward.x[layer]).ravel()]
-            back = back @ forward.weight[layer]
+        forward = _Forward(self, Assembly(t, y, theta, self.outputs, 0))
+        parts = list[AnyArray]()
+        for x, g in self._back(forward, a):
+            parts += [g.sum(axis=0), (g.T @ x).ravel()]
+            a = g
+        back = a @ forward.weight[0]
         of_time = back[:, self.inputs] if self.time else back[:, 0] * 0
         return Pulled(forward.u[-1], of_time, back[:, : self.inputs], np.concatenate(parts[::-1]))
+
+    def calls(self, t: Any, y: AnyArray, theta: AnyArray, a: AnyArray) -> list[tuple[AnyArray, AnyArray]]:
+        """What enters each layer, x_{l-1} (batch, in), and the cotangent aᵀ dF/du_l of what leaves it, (batch, out).
+
+        Args:
+            t: a number.
+            y: (batch, inputs).
+            theta: (params,).
+            a: (batch, outputs).
+        """
+        return [*self._back(_Forward(self, Assembly(t, y, theta, self.outputs, 0)), a)][::-1]
+
+    def _back(self, forward: _Forward, a: AnyArray) -> Iterator[tuple[AnyArray, AnyArray]]:
+        """x_{l-1} and aᵀ dF/du_l, from the last layer to the first."""
+        slopes = ACTIVATIONS[self.activation].first
+        for layer in reversed(range(len(forward.u))):
+            if layer < len(self.hidden):
+                a = a @ forward.weight[layer + 1] * slopes(forward.u[layer])
+            yield forward.x[layer], a
 
     def _second(self, out: Assembly, forward: _Forward) -> None:
         """F_k,pq from the only two things that bend: the activations, and the products W_l x_{l-1}.

@@ -18,6 +18,7 @@ from odecheck.claims.papers.convergence import (
     seen_evenly,
     slope_of,
 )
+from odecheck.engines.own import Discrete
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
@@ -82,3 +83,10 @@ def test_a_truth_that_is_zero_exactly_divides_nothing():
     )
     record = evaluate(error_follows_tolerance, Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop()), still)
     assert record.verdict is Verdict.INCONCLUSIVE and "a longer interval" in record.decides
+
+
+def test_errors_that_scatter_are_asked_at_more_tolerances():
+    """dopri5 on the tanh network: nine points leave 0.65 of an order open, seventeen say it."""
+    subject = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Discrete())
+    record = evaluate(error_follows_tolerance, subject, catalogue.quick()[1])
+    assert record.problem == "tanh network" and record.verdict == "holds" and record.resolved < 0.6
