@@ -154,7 +154,7 @@ def _cnf(folder: Path) -> Step:
 @both("rtqichen/torchdiffeq", "bouncing_ball")
 def _bouncing(folder: Path, adjoint: bool) -> Step:
     ball = _module(folder / "examples", "bouncing_ball").BouncingBallExample(adjoint=adjoint)
-    return lambda: torch.cat(ball.get_collision_times(3)).sum().backward()
+    return lambda: torch.stack(ball.get_collision_times(3)).sum().backward()
 
 
 @step("rtqichen/torchdiffeq", "learn_physics, events")
