@@ -229,7 +229,7 @@ def pulled(f: Field64, w: Array) -> Callable[[Array], Array]:
 
 
 def share(f: Field64, here: AtEvent, w: Array) -> float:
-    """S = −(c_t + c_y·f) / (g_t + g_y·f)."""
+    """The event's share s = −(c_t + c_y·f) / (g_t + g_y·f)."""
     given = f.call.cotangent
     c_t = 0.0 if given is None else float(given[-1])
     return -(c_t + float(w[-1] @ here.rate)) / here.total

@@ -161,7 +161,7 @@ def _compare(work: _Work, seconds: float) -> None:
         observed = _observed(work, f)
         truth = _settled(work, f, observed, seconds)
         f.deadline = start + max(seconds, 2 * (time.process_time() - start))
-        exact, row.truth = truth.parts(), truth
+        exact = truth.parts()
         row.quantities = _quantities(f, truth, observed)
         row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
         along = _along(f, truth)
@@ -183,7 +183,7 @@ def _compare(work: _Work, seconds: float) -> None:
         findings.of_the_precision(call, row, error, _relative(call.rows_of(wide.solution).numpy(), exact["solution"]))
     findings.of_the_errors(call, row, exact)
     findings.of_the_tolerance(call, row, _direction_off(observed, exact))
-    row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
+    row.state, row.truth, row.truth_seconds = State.JUDGED, truth, time.process_time() - start
 
 
 def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float) -> Truth:

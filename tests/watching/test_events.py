@@ -185,6 +185,11 @@ def test_a_wrong_event_gradient_is_named(monkeypatch, interface, change, kind):
     assert step.rows[0].quantities["event time"].verdict == "holds"
 
 
+def test_a_wrong_event_gradient_is_named_at_a_loose_tolerance_too(monkeypatch):
+    rerouted(monkeypatch, lambda right, given: given)
+    assert kinds(watched(rtol=1e-2, atol=1e-2, method="adaptive_heun")) == {"event time held fixed"}
+
+
 def test_a_part_of_the_event_gradient_is_out_of_the_tolerance(monkeypatch):
     rerouted(monkeypatch, lambda right, given: given + 0.99 * (right - given))
     step = watched(odeint_adjoint)
