@@ -192,9 +192,11 @@ def _places(along: Path, start: float, end: float) -> list[float]:
     return sorted({start, *steps, *np.linspace(start, end, LOOKS).tolist()}, key=lambda t: forwards * t)
 
 
-def grazes(f: Field64, along: Callable[[float], Array], off: float) -> str:
-    """Why the event is undecided where the solution may be off by a norm of `off`; nothing where it is not.
+def grazes(f: Field64, along: Callable[[float], Array], promised: float, found: Array) -> str:
+    """Why the event is undecided; nothing where it is not.
 
+    The solution may be off by a norm of `promised`, and by less where the state `found` at the time found is closer to
+    the truth than that (up to SAFETY times its distance): a solve that has found the event well has not missed it.
     To first order g is off by ‖g_y‖ off, and the event by that over g' = g_t + g_y·f. A root moves smoothly while
     g'² > 2 |g''| times what g is off by; with twice that it is not told from none.
     """
@@ -202,6 +204,9 @@ def grazes(f: Field64, along: Callable[[float], Array], off: float) -> str:
     t, length = float(f.times[-1]), float(f.times[-1] - f.times[0])
     here, before = (at_event(f, s, along(s)) for s in (t, t - 1e-3 * length))
     bend = abs(here.total - before.total) / (1e-3 * abs(length))
+    distance = found - along(t) - here.rate * (f.event.observed - t)
+    rounding = torch.finfo(f.call.start[0].dtype).eps * float(np.linalg.norm(found))
+    off = min(promised, SAFETY * (float(np.linalg.norm(distance)) + rounding))
     g = float(np.linalg.norm(here.y)) * off
     outputs = f.event.values(t, along(t))
     if len(outputs) > 1 and outputs[1] <= 2 * g:

@@ -38,6 +38,9 @@ EXPLAIN = {
     "float32 hurts",
     "captured, gradient lost",
     "changed before backward",
+    "event time held fixed",
+    "event gradient turned",
+    "event parameter, gradient lost",
 }
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30

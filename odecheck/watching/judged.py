@@ -208,8 +208,10 @@ def _on_promises(work: _Work, f: Field64, along: Along, truth: Truth, observed: 
         work.row.reason += f"; what the tolerance promises is not known: {reason}"
         findings.of_the_pace(work.call, work.row, Promise(1.0, *growth_rate(f, along), {}), forward)
         return
-    if f.event is not None and (words := events.grazes(f, along, forward * promised.unit * np.sqrt(f.states))):
-        raise events.Undecided(words)
+    if f.event is not None:
+        off = forward * promised.unit * np.sqrt(f.states)
+        if words := events.grazes(f, along, off, observed["solution"][-1]):
+            raise events.Undecided(words)
     _keep_promises(work.row, truth, observed, promised.errors)
     findings.of_the_pace(work.call, work.row, promised, forward)
 
