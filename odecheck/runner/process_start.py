@@ -17,6 +17,9 @@ from odecheck.errors import BadInput
 from .worker import OURS, SAFE_PATH
 
 Start = Literal["forkserver", "fork"]
+# what a forkserver imports, once for all its workers. Forward mode imports torch._dynamo, which takes a second and
+# changes warnings: a worker that did so in its first job would end with it, and with all that it remembers
+PRELOADED = ["odecheck.runner.units", "torch._dynamo"]
 
 
 def context_of(start: Start) -> Any:
@@ -28,7 +31,7 @@ def context_of(start: Start) -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["odecheck.runner.units"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -102,3 +102,17 @@ def _ended(pid):
             return True
         time.sleep(0.1)
     return False
+
+
+def _forward_mode():
+    linear = torch.nn.Linear(2, 2)
+    torch.func.jvp(lambda y: torch.tanh(linear(y)), (torch.ones(3, 2),), (torch.ones(3, 2),))
+    torch.func.vmap(torch.func.jacfwd(linear))(torch.ones(3, 2))
+    from torch.fx.experimental import symbolic_shapes  # as torch itself does, in the midst of forward mode
+
+    return os.getpid(), symbolic_shapes.__name__
+
+
+def test_what_torch_imports_on_its_way_costs_no_worker():
+    found = dict(in_processes([Job(n, _forward_mode) for n in range(3)], 1))
+    assert len({pid for pid, _ in found.values()}) == 1
