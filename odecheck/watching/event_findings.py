@@ -82,7 +82,11 @@ def _of_the_time(row: Row, f: Field64, truth: Truth, observed: dict[str, Array],
             "twice; a smaller max_step in the options, or a smaller tolerance",
         )
     elif row.adaptive:
-        row.say("event time off", f"{text}: more than the tolerance explains")
+        row.say(
+            "event time off",
+            f"{text}: more than the tolerance explains; between steps a solver interpolates, and some methods (bosh3) do "
+            "that less exactly than they step: another method, or a smaller tolerance",
+        )
 
 
 def _of_the_parameters(

@@ -158,7 +158,7 @@ def _looked(f: Field64, event: Event, rtol: float) -> float:
             return root
         here = at_event(f, event.observed, along(event.observed))
         there = abs(here.value)
-        if far == BEHIND[0] and there <= event.slack * float(np.linalg.norm(here.y)):
+        if far == BEHIND[1] and there <= event.slack * float(np.linalg.norm(here.y)):
             raise Undecided(
                 f"the solution only touches the event: the event function comes as near to zero as {there:.1e} "
                 "without a change of its sign, nearer than the tolerance of the solve can tell"
