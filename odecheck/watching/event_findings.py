@@ -84,8 +84,8 @@ def _of_the_time(row: Row, f: Field64, truth: Truth, observed: dict[str, Array],
     elif row.adaptive:
         row.say(
             "event time off",
-            f"{text}: more than the tolerance explains; between steps a solver interpolates, and some methods (bosh3) do "
-            "that less exactly than they step: another method, or a smaller tolerance",
+            f"{text}: more than the tolerance explains; between steps a solver interpolates, and some methods (bosh3) "
+            "do that less exactly than they step: another method, or a smaller tolerance",
         )
 
 
