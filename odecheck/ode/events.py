@@ -62,7 +62,8 @@ def until_event(problem: Start, t: Tensor, event_fn: Callable, single: bool) -> 
     value = first(when, ends)
     if value.requires_grad:
         when = _EventTime.apply(value, when, problem, first, *(x.detach() for x in ends))
-    return when, out  # pyright: ignore[reportReturnType]
+    # views: a hook on what the caller holds hears of the caller's own cotangents, and not of the time's share in them
+    return when, tuple(x.view_as(x) for x in out)
 
 
 class _EventTime(torch.autograd.Function):

@@ -19,6 +19,9 @@ from .solver_calls import Posed, name_of
 
 # frames of these folders are libraries, and not the place where a user called a solver
 _LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib")})
+OWN_SOLVE = "_SolveBackward"
+# nodes of the graph between what a solve to an event gives and its backward solve, at most
+NEAR = 40
 _OWN = str(Path(__file__).parents[1])
 
 
@@ -26,11 +29,12 @@ _OWN = str(Path(__file__).parents[1])
 class Call:
     """One solve: number n of the step, called at `where`.
 
-    start: y0 as it was, detached. solution: what the step got, detached. cotangent: dL/dy(ts) that backward()
-    brought, summed over the backward passes; None where none came. real: by tensor, what the step's own backward
-    solve gave, where that is one node of the graph; `real_y0` flat, `real_t`. moved: what had changed when that
-    backward solve began. problem: why the solve cannot be judged, or nothing. autocast: the dtype of `torch.autocast`
-    around the solve; autocast_backward: whether it was there around backward() as well.
+    start: y0 as it was, detached. solution: what the step got, detached, behind the states the time of an event.
+    cotangent: dL/d(solution) that backward() brought, summed over the backward passes; None where none came. real: by
+    tensor, what the step's own backward solve gave, where that is one node of the graph; `real_y0` flat, `real_t`.
+    moved: what had changed when that backward solve began. problem: why the solve cannot be judged, or nothing.
+    autocast: the dtype of `torch.autocast` around the solve; autocast_backward: whether it was there around backward()
+    as well.
     """
 
     number: int
@@ -62,6 +66,23 @@ class Call:
     def field_name(self) -> str:
         """The name of the field, as a table shows it."""
         return name_of(self.posed.field if self.posed.named is None else self.posed.named)
+
+    @property
+    def event_time(self) -> float | None:
+        """The time of the event that the solve ended at; None of a solve to fixed times."""
+        return float(self.solution[-1]) if self.posed.event and self.solution is not None else None
+
+    @property
+    def window(self) -> Tensor:
+        """The times of the rows of the solution: of a solve to an event the first, and that of the event."""
+        if not self.posed.event or self.solution is None:
+            return self.times
+        return torch.stack([self.times[0], self.solution[-1].reshape(()).to(self.times)])
+
+    def rows_of(self, parts: list[Tensor]) -> Tensor:
+        """States at the times as (times, states) in float64, of the parts of a solution or of its cotangents."""
+        n = len(self.window)
+        return torch.cat([y.double().reshape(n, -1) for y in parts[: len(self.start)]], 1)
 
     def arrived(self, i: int, cotangent: Tensor) -> None:
         """A cotangent of output i."""
@@ -123,11 +144,13 @@ def listen_backward(call: Call, result: Any) -> None:
     ys = call.posed.outputs(result)
     arranged = call.posed.arranged
     call.solution = [arranged(y.detach()).clone() for y in ys]
+    if call.posed.event:  # its time is no number of the state
+        call.solution[-1] = call.solution[-1].reshape(())
     call.start_moved = any(not torch.equal(a, b.detach()) for a, b in zip(call.start, call.posed.y0, strict=True))
     for i, y in enumerate(ys):
         if y.requires_grad:
             y.register_hook(_harmless(lambda g, i=i: call.arrived(i, arranged(g))))
-    node = _backward_solve(ys[0].grad_fn)
+    node = (_behind_the_event if call.posed.event else _backward_solve)(ys[0].grad_fn)
     if node is None:
         return
     began, owners = [0.0], _owners(node, call)
@@ -138,7 +161,7 @@ def listen_backward(call: Call, result: Any) -> None:
 
     def after(given: tuple[Tensor | None, ...], _: Any) -> None:
         call.backward_seconds = time.process_time() - began[0]
-        _keep_real(call, given, owners)
+        _keep_real(call, given, owners, own=node.name() == OWN_SOLVE)
 
     node.register_prehook(_harmless(before))
     node.register_hook(_harmless(after))
@@ -151,8 +174,19 @@ def _backward_solve(node: Any) -> Any:
     return node if node is not None and _is_solve(node) else None
 
 
+def _behind_the_event(node: Any) -> Any:
+    """The nearest node that solves backwards, behind what links the event's time up."""
+    todo, seen = [node], 0
+    while todo and seen < NEAR:
+        node, seen = todo.pop(0), seen + 1
+        if node is not None and _is_solve(node):
+            return node
+        todo += [n for n, _ in node.next_functions] if node is not None else []
+    return None
+
+
 def _is_solve(node: Any) -> bool:
-    return node.name() in ("OdeintAdjointMethodBackward", "_SolveBackward")
+    return node.name() in ("OdeintAdjointMethodBackward", OWN_SOLVE)
 
 
 def _owners(node: Any, call: Call) -> list[int | None]:
@@ -169,9 +203,9 @@ def _owners(node: Any, call: Call) -> list[int | None]:
     return owners
 
 
-def _keep_real(call: Call, given: tuple[Tensor | None, ...], owners: list[int | None]) -> None:
-    """What the step's own backward solve gave, added to what it gave before."""
-    first = 1 if call.posed.library == "odecheck" else 0  # its first input is the times
+def _keep_real(call: Call, given: tuple[Tensor | None, ...], owners: list[int | None], *, own: bool) -> None:
+    """What the step's own backward solve gave, added to what it gave before. own: whether odecheck's own solved."""
+    first = 1 if own else 0  # its first input is the times
     y0 = given[first : first + len(call.start)] if first else given[:1]
     if all(g is not None for g in y0):
         flat = torch.cat([g.detach().reshape(-1) for g in y0 if g is not None])
@@ -179,8 +213,11 @@ def _keep_real(call: Call, given: tuple[Tensor | None, ...], owners: list[int | 
     t = given[0 if first else 1]
     if t is not None and call.times_ask:
         # torchdiffeq solves decreasing times as increasing ones, with the sign turned
-        sign = -1.0 if not first and call.times[0] > call.times[-1] else 1.0
+        sign = -1.0 if not first and call.window[0] > call.window[-1] else 1.0
+        t = t[: len(call.times)]  # torchdiffeq's odeint_event has one, and solves with two
         call.real_t = sign * t.detach() + (0.0 if call.real_t is None else call.real_t)
+    if own and call.posed.event:  # the event function's share of the parameters is no part of this
+        return
     for key, g in zip(owners, given, strict=False):
         if key is not None and g is not None:
             call.real[key] = g.detach() + call.real.get(key, 0.0)

@@ -34,7 +34,7 @@ def circumstances(call: Call) -> Circumstances:
     Raises whatever the field raises.
     """
     out = Circumstances()
-    t0, t1 = call.times[0], call.times[-1]
+    t0, t1 = call.window[0], call.window[-1]
     inside = t0 + 0.3717 * (t1 - t0)
     with posed_again(call) as (f, _, _):
         random = _random(call, f, inside)
@@ -161,7 +161,7 @@ def _remembers(call: Call, t: Tensor) -> Finding | None:
         fresh = _ask(call, f, t)
     with posed_again(call) as (f, _, _):
         _ask(call, f, call.times[0])
-        _ask(call, f, call.times[-1])
+        _ask(call, f, call.window[-1])
         later = _ask(call, f, t)
     far = _far(later, fresh)
     if far <= ROUNDING.get(fresh.dtype, 1e-2):
@@ -227,7 +227,7 @@ def _rounds(call: Call, t: Tensor) -> Finding | None:
 
 def _moves_in_float32_steps(call: Call) -> bool:
     """Whether values stand still while t moves within the rounding of float32, and move beyond it, at three times."""
-    start, length = float(call.times[0]), float(call.times[-1] - call.times[0])
+    start, length = float(call.window[0]), float(call.window[-1] - call.window[0])
     with posed_again(call) as (f, _, _):
         _ask(call, f, call.times[0])
         for share in (0.2113, 0.5377, 0.8291):

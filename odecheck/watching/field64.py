@@ -16,8 +16,9 @@ from torch import Tensor
 from odecheck.foreign import said
 
 from .call import Call
+from .event_function import Event
 from .precision import cheapest
-from .repeat import posed_again
+from .repeat import posed_again, real
 
 Array = NDArray[np.float64]
 Along = Callable[[float], Array]  # a solution as a function of time
@@ -31,6 +32,7 @@ class Field64:
     """f(t, y) and its derivatives, everything flat: y (states,), float64.
 
     leaves: by name, the tensors that require grad. mode: how the field was brought to float64, see `precision`.
+    ends: the event function in its old state, and event: what it tells; None where the times are fixed.
     evaluations: so far. deadline: process time, in seconds, at which OutOfBudget is raised.
     """
 
@@ -38,10 +40,12 @@ class Field64:
         self.call, self.leaves, self._f = call, leaves, f
         self.shapes = [y.shape for y in call.start]
         self.sizes = [y.numel() for y in call.start]
-        self.times: Array = call.times.double().numpy().copy()
+        self.times: Array = call.window.double().numpy().copy()
         self.start: Array = self.flat([y.double() for y in call.start]).numpy().copy()
         self.evaluations, self.deadline, self.most = 0, float("inf"), float("inf")
         self.mode, self._mode, self.quiet = "nothing", None, False
+        self.ends: Any = None
+        self.event: Event | None = None
         self._choose()
 
     @property
@@ -106,11 +110,11 @@ class Field64:
     def gather(self, t: float, y: Array, a: Array) -> dict[str, Array]:
         """aᵀ ∂f/∂leaf by the name of the leaf, of those that the graph reaches."""
         pulled = self.vjp(t, y, a, leaves=True)[2]
-        return {name: g.detach().double().numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
+        return {name: real(g.detach()).numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
 
     def zeros(self) -> dict[str, Array]:
         """A zero for each leaf, by name."""
-        return {name: np.zeros(tuple(x.shape)) for name, x in self.leaves.items()}
+        return {name: np.zeros(tuple(real(x.detach()).shape)) for name, x in self.leaves.items()}
 
     def _choose(self) -> None:
         """The cheapest way to float64, and whether values need no graph."""
@@ -147,5 +151,7 @@ class Field64:
 @contextmanager
 def in_double(call: Call) -> Generator[Field64]:
     """The field of a call in float64, in its old state, for a block. Raises NoField."""
-    with posed_again(call, torch.float64) as (f, _, leaves), torch.enable_grad():
-        yield Field64(call, f, leaves)
+    with posed_again(call, torch.float64) as (f, others, leaves), torch.enable_grad():
+        field = Field64(call, f, leaves)
+        field.ends = others.get("event_fn")
+        yield field

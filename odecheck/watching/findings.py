@@ -9,8 +9,8 @@ from odecheck.judge import Verdict
 
 from .call import Call
 from .field64 import Along, Array, Field64
-from .promise import Promise
-from .repeat import Repeat
+from .promise import Promise, rounding
+from .repeat import Repeat, real
 from .row import Row
 from .values import Lie
 
@@ -24,6 +24,8 @@ NEARLY_ALL = 0.9
 COARSE = 1e-2
 # a gradient that is off by this part, within its tolerance, is worth a note
 LOOSE = 0.05
+# a tolerance of this part of what rounding leaves is worth a note; torchdiffeq's own default is not
+BELOW = 0.25
 HALF = (torch.float16, torch.bfloat16)
 # so many steps at min_step are no chance
 SHORTEST_STEPS = 3
@@ -36,6 +38,9 @@ EXPLAIN = {
     "float32 hurts",
     "captured, gradient lost",
     "changed before backward",
+    "event time held fixed",
+    "event gradient turned",
+    "event parameter, gradient lost",
 }
 # steps limited by stability: length times rate, and how many of them make a stiff problem
 STIFF_LENGTH, STIFF_STEPS = 1.5, 30
@@ -134,7 +139,7 @@ def changed_in_between(call: Call, repeat: Repeat) -> float:
         return 0.0
     pairs = [(call.real_y0.double(), repeat.y0)]
     pairs += [
-        (call.real[key].double(), g)
+        (real(call.real[key]), g)
         for key, kept in call.held.tensors.items()
         if key in call.real and (g := repeat.theta.get(kept.name)) is not None
     ]
@@ -216,7 +221,7 @@ def of_the_values(row: Row, found: list[Lie]) -> None:
 
 def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
     """A stiff solve: its steps are as long as stability allows, and not as long as the tolerance does."""
-    length = abs(float(call.times[-1] - call.times[0])) * promised.rate / max(steps, 1)
+    length = abs(float(call.window[-1] - call.window[0])) * promised.rate / max(steps, 1)
     explicit = length <= STABLE_LENGTH and "implicit" not in row.method and row.method != "scipy_solver"
     if row.adaptive and explicit and promised.decaying and steps >= STIFF_STEPS and length >= STIFF_LENGTH:
         row.say(
@@ -231,7 +236,8 @@ def of_the_pace(call: Call, row: Row, promised: Promise, steps: float) -> None:
 def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
     """Errors that people do not expect: of steps that are too coarse, of a gradient smaller than its tolerance."""
     gradient, worst = row.quantities.get("dL/dy0"), max(row.quantities.values(), key=lambda q: q.error)
-    if not row.adaptive and worst.error > COARSE:
+    rounded = any(f.kind == "half precision" for f in row.said)
+    if not row.adaptive and worst.error > COARSE and not rounded:
         row.say(
             "coarse steps",
             f"the {row.method} steps are coarse: {worst.name} is off by {worst.error:.1e}, and what is trained is the "
@@ -280,6 +286,21 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
             "loose tolerance",
             f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
             f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
+            note=True,
+        )
+
+
+def of_the_rounding(call: Call, row: Row, largest: float) -> None:
+    """A tolerance below the rounding of the state's own numbers. largest: the largest number of the solution."""
+    dtype = call.start[0].dtype
+    asked = row.atol + row.rtol * largest
+    left = rounding(dtype) * largest
+    if row.adaptive and dtype == torch.float32 and asked < BELOW * left:
+        row.say(
+            "tolerance below rounding",
+            f"rtol={row.rtol:g}, atol={row.atol:g} ask for errors of {asked:.1e} in a step, and float32 rounds numbers "
+            f"of this size by {left:.1e}: such a tolerance costs steps and cannot be kept; rtol=1e-6, or y0.double() "
+            "and a field in float64",
             note=True,
         )
 

@@ -227,7 +227,9 @@ def _drawing_state(x: Any) -> Any:
 
 def _leaf(kept: Kept, dtype: torch.dtype | None) -> Tensor:
     """A tensor of its own that stands for a kept one."""
-    new = kept.copy.to(dtype) if dtype and kept.copy.is_floating_point() else kept.copy
+    own = kept.copy.dtype
+    wanted = torch.promote_types(own, dtype) if dtype and own.is_complex else dtype
+    new = kept.copy.to(wanted) if wanted and (own.is_floating_point or own.is_complex) else kept.copy
     new = new.clone() if new is kept.copy else new
     if isinstance(kept.tensor, nn.Parameter):
         return nn.Parameter(new, kept.tensor.requires_grad)

@@ -13,21 +13,27 @@ from odecheck_reference.path import OutOfBudget, Path, path
 
 from odecheck.foreign import first_line
 
-from . import findings
+from . import events, findings
 from .call import Call
 from .circumstances import circumstances
+from .event_findings import of_its_function, of_no_event, of_the_event
 from .field64 import Along, Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, kept, promise
 from .random_state import untouched
-from .repeat import Repeat, again
+from .repeat import Repeat, again, real
 from .row import Quantity, Row, State
 from .settle import FINEST, SHARP, Truth, settle
 from .values import lies
 
 # a tensor's own scale is not taken smaller than this part of the largest gradient: below lies rounding
 SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
-WHOLE = ("an integer", "y.double()")
+WHOLE = ("an integer", "y.double() as the state")
+COMPLEX = (
+    "a complex",
+    "the same system in real numbers, odeint(lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), "
+    "torch.view_as_real(y0), t) and torch.view_as_complex of what it gives,",
+)
 
 
 @dataclass
@@ -75,6 +81,10 @@ def _guarded(work: _Work, what: Callable[[], None]) -> None:
         what()
     except (OutOfBudget, NoField) as reason:
         work.row.state, work.row.reason = State.NOT_JUDGED, f"no truth within the budget: {reason}"
+    except events.Undecided as reason:
+        work.row.state, work.row.reason, work.row.quantities = State.NOT_JUDGED, f"not decided: {reason}", {}
+        if isinstance(reason, events.NoEvent):
+            of_no_event(work.row, reason)
     except Exception as error:
         line = first_line(error)
         work.row.state, work.row.reason = State.NOT_JUDGED, f"asked again it raised {type(error).__name__}: {line}"
@@ -95,6 +105,7 @@ def _row(call: Call) -> Row:
         p.adaptive,
         sum(y.numel() for y in call.start),
         sum(x.numel() for x in leaves if x.requires_grad),
+        precision=_precision(call),
         seconds=(call.seconds, call.backward_seconds),
         call=call,
     )
@@ -103,13 +114,18 @@ def _row(call: Call) -> Row:
     return row
 
 
+def _precision(call: Call) -> str:
+    own = str(call.start[0].dtype).removeprefix("torch.") if call.start else ""
+    return f"{str(call.autocast).removeprefix('torch.')} by autocast" if call.autocast else own
+
+
 def _pose_again(work: _Work, deadline: float) -> None:
     call, row = work.call, work.row
     if row.state is not State.NOT_ASKED:
         return
     if any(not y.is_floating_point() for y in call.start):
-        kind, cure = ("a complex", "torch.view_as_real(y)") if any(y.is_complex() for y in call.start) else WHOLE
-        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} as the state would be judged"
+        kind, cure = COMPLEX if any(y.is_complex() for y in call.start) else WHOLE
+        row.state, row.reason = State.NOT_JUDGED, f"{kind} state: {cure} would be judged"
         return
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
@@ -137,11 +153,11 @@ def _pose_again(work: _Work, deadline: float) -> None:
 def _compare(work: _Work, seconds: float) -> None:
     call, row, repeat = work.call, work.row, work.repeat
     assert repeat is not None and call.solution is not None and call.held is not None
-    if call.posed.event:
-        row.state, row.reason = State.NOT_JUDGED, "a solve to an event has no truth here; its field was asked"
-        return
     start = time.process_time()
     with in_double(call) as f:
+        f.event = events.begun(f, repeat) if call.posed.event else None
+        if f.event is not None and not of_its_function(row, f):
+            raise events.Undecided("the derivative of the event function is not that of its values")
         observed = _observed(work, f)
         truth = _settled(work, f, observed, seconds)
         f.deadline = start + max(seconds, 2 * (time.process_time() - start))
@@ -151,22 +167,23 @@ def _compare(work: _Work, seconds: float) -> None:
         along = _along(f, truth)
         if row.adaptive:
             _on_promises(work, f, along, truth, observed)
+        lost = of_the_event(row, f, truth, observed, repeat) if call.posed.event else set()
         if work.alone:
             if repeat.has_gradients:
-                theta = {k: v for k, v in exact.items() if k in f.leaves}
+                theta = {k: v for k, v in exact.items() if k in f.leaves and k not in lost}
                 findings.of_the_parameters(call, row, repeat, theta, f, along)
             if call.cotangent is not None:
                 findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
-    findings.of_the_errors(call, row, exact)
+    findings.of_the_rounding(call, row, float(np.abs(exact["solution"]).max(initial=0.0)))
     findings.of_the_shortest_steps(call, row, repeat)
     error = row.quantities["solution"].error
     if (call.start[0].dtype != torch.float64 or call.autocast) and error > 1e-4:
         with InDouble():
             wide = again(call, torch.float64, gradients=False)
-        flat = torch.cat([y.reshape(len(call.times), -1) for y in wide.solution], 1).numpy()
-        findings.of_the_precision(call, row, error, _relative(flat, exact["solution"]))
+        findings.of_the_precision(call, row, error, _relative(call.rows_of(wide.solution).numpy(), exact["solution"]))
+    findings.of_the_errors(call, row, exact)
     findings.of_the_tolerance(call, row, _direction_off(observed, exact))
-    row.state, row.truth_seconds = State.JUDGED, time.process_time() - start
+    row.state, row.truth, row.truth_seconds = State.JUDGED, truth, time.process_time() - start
 
 
 def _settled(work: _Work, f: Field64, observed: dict[str, Array], seconds: float) -> Truth:
@@ -191,6 +208,10 @@ def _on_promises(work: _Work, f: Field64, along: Along, truth: Truth, observed: 
         work.row.reason += f"; what the tolerance promises is not known: {reason}"
         findings.of_the_pace(work.call, work.row, Promise(1.0, *growth_rate(f, along), {}), forward)
         return
+    if f.event is not None:
+        off = forward * promised.unit * np.sqrt(f.states)
+        if words := events.grazes(f, along, off, observed["solution"][-1]):
+            raise events.Undecided(words)
     _keep_promises(work.row, truth, observed, promised.errors)
     findings.of_the_pace(work.call, work.row, promised, forward)
 
@@ -206,8 +227,9 @@ def _observed(work: _Work, f: Field64) -> dict[str, Array]:
     """What the step got, by the names of `settle.parts_of`: its own backward result where it is known."""
     call, repeat = work.call, work.repeat
     assert repeat is not None and call.solution is not None and call.held is not None
-    flat = torch.cat([y.double().reshape(len(call.times), -1) for y in call.solution], 1)
-    out = {"solution": flat.numpy()}
+    out = {"solution": call.rows_of(call.solution).numpy()}
+    if call.event_time is not None:
+        out["event time"] = np.array([call.event_time - f.times[0]])
     if not repeat.has_gradients:
         return out
     assert repeat.y0 is not None
@@ -216,11 +238,12 @@ def _observed(work: _Work, f: Field64) -> dict[str, Array]:
         out["dL/dy0"] = y0.numpy()
     if call.times_ask:
         t = repeat.t if call.real_t is None else call.real_t.double()
-        out["dL/dt"] = np.zeros(len(call.times)) if t is None else t.numpy()
+        given = np.zeros(len(call.times)) if t is None else t.double().numpy()
+        out["dL/dt"] = given[:1] if call.posed.event else given
     for key, kept_ in call.held.tensors.items():
         if kept_.name in f.leaves:
             g = call.real.get(key, repeat.theta.get(kept_.name))
-            out[kept_.name] = np.zeros(tuple(kept_.copy.shape)) if g is None else g.double().numpy()
+            out[kept_.name] = (real(torch.zeros_like(kept_.copy)) if g is None else real(g)).numpy()
     return out
 
 
@@ -236,17 +259,21 @@ def _scales(truth: Truth, dtype: torch.dtype) -> dict[str, float]:
 def _aims(truth: Truth, observed: dict[str, Array]) -> dict[str, float]:
     """The bar that is wanted for each name: a tenth of the error that it stands beside."""
     exact, scales = truth.parts(), _scales(truth, torch.float64)
-    return {
+    aims = {
         n: max(SHARP * float(np.abs(x - exact[n]).max(initial=0.0)), FINEST * scales[n])
         for n, x in observed.items()
         if n in exact
     }
+    for name, like in (("dL/dt", "dL/dy0"), ("event time", "solution")):  # which may be right by chance
+        if name in aims and like in aims:
+            aims[name] = max(aims[name], aims[like] / scales[like] * scales[name])
+    return aims
 
 
 def _quantities(f: Field64, truth: Truth, observed: dict[str, Array]) -> dict[str, Quantity]:
     exact, scales = truth.parts(), _scales(truth, f.call.start[0].dtype)
     out: dict[str, Quantity] = {}
-    for name in ("solution", "dL/dy0", "dL/dt"):
+    for name in ("solution", "event time", "dL/dy0", "dL/dt"):
         if name in observed and name in exact:
             off = float(np.abs(observed[name] - exact[name]).max(initial=0.0))
             out[name] = Quantity(name, off / scales[name], truth.bars[name] / scales[name])
@@ -277,7 +304,7 @@ def _keep_promises(row: Row, truth: Truth, observed: dict[str, Array], errors: d
 
 def _direction_off(observed: dict[str, Array], exact: dict[str, Array]) -> float:
     """‖gradients − truth‖ / ‖truth‖, all of them together; of the solution where there are none."""
-    names = [n for n in observed if n in exact and n not in ("solution", "dL/dt")] or ["solution"]
+    names = [n for n in observed if n in exact and n not in ("solution", "event time", "dL/dt")] or ["solution"]
     off = sum(float(((observed[n] - exact[n]) ** 2).sum()) for n in names)
     return float(np.sqrt(off / (sum(float((exact[n] ** 2).sum()) for n in names) or 1.0)))
 

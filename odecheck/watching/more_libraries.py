@@ -145,8 +145,10 @@ def _knows_diffrax(f: types.FunctionType) -> bool:
 def _read_diffrax(original: types.FunctionType, _: types.FunctionType, how: dict[str, Any]) -> tuple[Posed, Any]:
     """A solve that jax traces once and runs compiled, without Python: its numbers are not seen here."""
     raise TypeError(
-        "jax compiles diffrax's solves and runs them without Python; pose this one to `odecheck verify` as a Subject "
-        "with an engine of odecheck.engines.diffrax"
+        "jax compiles diffrax's solves and runs them without Python. Write the field once more as an nn.Module with "
+        "the same weights, in my_model.py: subjects = [(dataclasses.replace(s, solver=DiffraxAdaptive('dopri5', 1e-7, "
+        "1e-9), engine=RECURSIVE), p) for s, p in odecheck.module_pairs(field, y0)[:1]], with both names from "
+        "odecheck.engines.diffrax, and type: odecheck verify my_model.py:subjects"
     )
 
 

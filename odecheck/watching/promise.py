@@ -1,8 +1,9 @@
 """What a tolerance promises for one solve, from few products with the flow's derivative: no matrix is made.
 
 The promise is that of `odecheck.claims.tolerance`: with N steps, each allowed an error of w = atol + rtol max|y|
-(root mean square), and the flow's largest amplification κ, the error is at most κ N w. κ is estimated by tangents and
-adjoints of random directions, two rounds of power iteration along the solution; it is at least 1.
+(root mean square), and the flow's largest amplification κ, the error is at most κ N w. A step cannot do better than the
+numbers it is made in: to w comes the rounding of a state in float32 or float64, eps max|y|. κ is estimated by tangents
+and adjoints of random directions, two rounds of power iteration along the solution; it is at least 1.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from odecheck_reference import Bounded, by_radau
 from odecheck_reference.by_adjoint import Answer
 
 from odecheck.judge import Judgement, judge
 from odecheck.refinement import GRANTED as SAFETY
 
+from .events import at_event, pulled
 from .field64 import Along, Array, Field64
 from .truth import radau, rk4
 
@@ -44,13 +47,14 @@ class Promise:
     """Errors, root mean square, that are promised for each result: states, gradients by name.
 
     amplification: κ. rate: the largest growth rate of a direction, ‖∂f/∂y‖ as power iteration finds it. decaying:
-    whether that direction decays.
+    whether that direction decays. unit: κ w, what one step adds to the error of the solution.
     """
 
     amplification: float
     rate: float
     decaying: bool
     errors: dict[str, float]
+    unit: float = 0.0
 
 
 def promise(
@@ -74,20 +78,47 @@ def promise(
         steps = max(np.clip(forward, 8, 40), RESOLVED * rate * abs(f.times[-1] - f.times[0]))
         grown = amplification(f, along, int(min(steps, MOST_STEPS)))
     kappa = max(answer.growth, grown)
-    unit = kappa * (posed.atol + posed.rtol * float(np.abs(answer.solution).max()))
+    relative = posed.rtol + rounding(f.call.start[0].dtype)
+    unit = kappa * (posed.atol + relative * float(np.abs(answer.solution).max()))
     errors = {"solution": forward * unit}
+    found = _at_the_event(f, answer, forward * unit, errors) if f.event is not None else 0.0
     if answer.y0 is not None and answer.t is not None:
         size = max([float(np.abs(x).max(initial=0.0)) for x in (answer.y0, *answer.theta.values())])
-        own = kappa * (posed.atol + posed.rtol * size)
+        own = kappa * (posed.atol + relative * size)
         steps, slopes = forward + backward, _slopes(f, _quick(f, forward, mesh), 1e-4 if mesh is None else 1e-7)
+        moved = steps * unit * np.sqrt(f.states) + found
         counts = {"dL/dy0": answer.y0.size, "dL/dtheta": sum(x.size for x in answer.theta.values())}
         for name, count in counts.items():
             if count:
-                errors[name] = steps * (own + slopes[name] * unit * np.sqrt(f.states / count))
+                errors[name] = steps * own + slopes[name] * moved / np.sqrt(count)
         w = max(float(np.linalg.norm(g.double())) for g in f.call.cotangent or ())
         speed = float(np.linalg.norm(f.f(f.times[0], f.start)))
         errors["dL/dt"] = steps * (own * speed + w * max(rate, 1.0) * unit * np.sqrt(f.states))
-    return Promise(kappa, rate, decaying, errors)
+        if f.event is not None:  # which moves with the start, and the cotangent at it likewise
+            pulled_to = pulled(f, f.call.rows_of(f.call.cotangent or []).numpy())(answer.solution)
+            errors["dL/dt"] *= max(1.0, float(np.linalg.norm(pulled_to)) / max(w, 1e-300))
+            errors["dL/dt"] += slopes["dL/dy0"] * moved * speed
+    return Promise(kappa, rate, decaying, errors, unit)
+
+
+def _at_the_event(f: Field64, answer: Answer, off: float, errors: dict[str, float]) -> float:
+    """Adds what is promised of an event: returns how far the state there is off by where its time was located.
+
+    The solution's error moves the event by ‖g_y‖ / |g_t + g_y·f| of it, and the state along with it; bisection leaves
+    atol, and times have the rounding of their numbers.
+    """
+    here, call = at_event(f, float(f.times[-1]), answer.solution[-1]), f.call
+    dtype = call.times.dtype if call.times.dtype in (torch.float32, torch.float64) else torch.float32
+    located = call.posed.atol + 4 * torch.finfo(dtype).eps * float(np.abs(f.times).max())
+    time = float(np.linalg.norm(here.y)) * off * np.sqrt(f.states) / abs(here.total) + located
+    errors["event time"] = time
+    errors["solution"] += float(np.sqrt((here.rate**2).mean())) * time
+    return float(np.linalg.norm(here.rate)) * located
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """What a number of float32 or float64 is rounded by, relative; half precision excuses nothing."""
+    return torch.finfo(dtype).eps if dtype in (torch.float32, torch.float64) else 0.0
 
 
 def kept(off: float, bar: float, promised: float) -> tuple[float, Judgement]:
@@ -156,7 +187,7 @@ def _quick(f: Field64, forward: float, mesh: Array | None) -> Callable[[], Answe
 
 def _slopes(f: Field64, solve: Callable[[], Answer], move: float) -> dict[str, float]:
     """How much the gradients move, per length of a move of the start: ‖∂²L/∂y0²‖ and ‖∂²L/∂y0∂θ‖ by power iteration."""
-    start = f.start
+    start, times = f.start, f.times
     length = move * max(float(np.linalg.norm(start)), 1e-3 * np.sqrt(f.states))
     v, out = np.random.default_rng(2).standard_normal(f.states), {"dL/dy0": 0.0, "dL/dtheta": 0.0}
     base = solve()
@@ -174,5 +205,7 @@ def _slopes(f: Field64, solve: Callable[[], Answer], move: float) -> dict[str, f
             if not v.any():
                 break
     finally:
-        f.start = start
+        f.start, f.times = start, times
+        if f.event is not None:
+            f.event.when = float(times[-1])
     return out

@@ -17,6 +17,7 @@ QUESTIONS = {
     "WATCH-2": ("dL/dy0", "dL/dy0 is as close to the truth as the tolerance promises"),
     "WATCH-3": ("dL/dtheta", "dL/dtheta is as close to the truth as the tolerance promises"),
     "WATCH-4": ("dL/dt", "dL/dt is as close to the truth as the tolerance promises"),
+    "WATCH-6": ("event time", "the time of the event is as close to the truth as the tolerance promises"),
 }
 MISTAKES = "WATCH-5"
 NAN = float("nan")
@@ -56,6 +57,7 @@ def _decides(row: Row) -> str:
 
 def _record(row: Row, claim: str, verdict: Verdict, message: str, j: Judgement | None) -> Record:
     how = f"rtol={row.rtol:g}, atol={row.atol:g}" if row.adaptive else "fixed steps"
+    how += f", in {row.precision}" if row.precision and row.precision != "float64" else ""
     return Record(
         claim=claim,
         subject=f"{row.field} by {row.library}.{row.function}({row.method}, {how})",

@@ -25,7 +25,8 @@ class Repeat:
     solution: float64, by part of the state. y0, t: gradients of ⟨cotangent, y(ts)⟩, float64; theta: by name of the
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
     in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass. lengths: of
-    the steps that were tried in the forward solve, where the solver tells. raised: by the backward solve.
+    the steps that were tried in the forward solve, where the solver tells; accepted: of those that were not rejected.
+    raised: by the backward solve.
     """
 
     solution: list[Tensor]
@@ -40,11 +41,17 @@ class Repeat:
     backward_seconds: float = float("nan")
     raised: str = ""
     lengths: list[float] = field(default_factory=list)
+    accepted: list[float] = field(default_factory=list)
 
     @property
     def has_gradients(self) -> bool:
         """Whether a cotangent came and found something to differentiate in."""
         return self.y0 is not None
+
+
+def real(x: Tensor) -> Tensor:
+    """A tensor in float64; of a complex one its real and imaginary parts, (..., 2)."""
+    return torch.view_as_real(x.resolve_conj()).double() if x.is_complex() else x.double()
 
 
 class _Counter:
@@ -53,6 +60,7 @@ class _Counter:
     def __init__(self) -> None:
         self.calls, self.steps, self.rejected, self.told = 0, 0, 0, False
         self.lengths: list[float] = []
+        self.accepted: list[float] = []
 
     def on(self, f: Any) -> Any:
         """The field, counted: the same module with a hook, or a function around a function."""
@@ -82,11 +90,13 @@ class _Counter:
         def on_step(*args: Any) -> None:
             self.told, self.steps = True, self.steps + 1
             self.lengths += [abs(float(args[2]))] if len(args) > 2 else []
+            self.accepted += self.lengths[-1:] if len(args) > 2 else []
             if step is not None:
                 step(*args)
 
         def on_reject(*args: Any) -> None:
             self.rejected += 1
+            del self.accepted[-1:]
             if reject is not None:
                 reject(*args)
 
@@ -121,7 +131,7 @@ def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = Tru
         out = Repeat([y.detach().double() for y in got], forward=counter.calls, saved_bytes=sum(saved.values()))
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
-            out.lengths = counter.lengths
+            out.lengths, out.accepted = counter.lengths, counter.accepted[: out.steps]
         if ask and any(y.requires_grad for y in got):
             with _autocast(call, own and call.autocast_backward):
                 try:
@@ -156,7 +166,7 @@ def _pull_back(
     start = time.process_time()
     grads = torch.autograd.grad([y for y, _ in pairs], wanted, [c for _, c in pairs], allow_unused=True)
     out.backward_seconds = time.process_time() - start
-    wide = [None if g is None else g.detach().double() for g in grads]
+    wide = [None if g is None else real(g.detach()) for g in grads]
     out.y0 = torch.cat(
         [
             (torch.zeros_like(y, dtype=torch.float64) if g is None else g).reshape(-1)
@@ -165,4 +175,4 @@ def _pull_back(
     )
     out.theta = dict(zip(leaves, wide[len(y0) :], strict=False))
     if t.requires_grad:
-        out.t = torch.zeros_like(t, dtype=torch.float64) if wide[-1] is None else wide[-1]
+        out.t = (torch.zeros_like(t, dtype=torch.float64) if wide[-1] is None else wide[-1]).reshape(-1)

@@ -12,6 +12,7 @@ from odecheck.judge import Judgement, Verdict
 
 if TYPE_CHECKING:
     from .call import Call
+    from .settle import Truth
 
 NAN = float("nan")
 
@@ -50,9 +51,9 @@ class Quantity:
     """How far off one result of a solve is.
 
     Attributes:
-        name: "solution", "dL/dy0", "dL/dtheta" or "dL/dt".
+        name: "solution", "event time", "dL/dy0", "dL/dtheta" or "dL/dt".
         error: Largest difference from the truth, relative to the result's own scale; of dL/dtheta each tensor by its
-            own.
+            own, of the event's time by the time since the start.
         bar: Its uncertainty, in the same unit.
         worst: Which tensor that is.
         used: The root mean square error in units of what the tolerance promises; up to `promise.SAFETY` is granted.
@@ -88,6 +89,7 @@ class Row:
         adaptive: Whether steps are chosen by the tolerance.
         states: Numbers of the state, all rows together.
         parameters: Numbers of the tensors that the field reaches and that ask for gradients.
+        precision: In which numbers it was solved.
         state: How far it was judged.
         reason: Why it was not judged, or how the truth was found.
         nfe: Evaluations of the field forwards and backwards.
@@ -99,6 +101,7 @@ class Row:
         quantities: Name of a result → how far off it is.
         said: Findings and notes.
         call: What was kept of the call.
+        truth: What the solve should have given, with its bars; None where it was not judged.
     """
 
     number: int
@@ -112,6 +115,7 @@ class Row:
     adaptive: bool
     states: int
     parameters: int
+    precision: str = ""
     state: State = State.NOT_ASKED
     reason: str = ""
     nfe: tuple[int, int] = (0, 0)
@@ -123,6 +127,7 @@ class Row:
     quantities: dict[str, Quantity] = made(default_factory=dict)
     said: list[Finding] = made(default_factory=list)
     call: Call | None = made(default=None, repr=False)
+    truth: Truth | None = made(default=None, repr=False)
 
     def save(self, folder: str | Path) -> Path:
         """Write the solve into a folder: solve.npz and solve.py, which poses it again.

@@ -12,6 +12,7 @@ from odecheck_reference.by_adjoint import Answer
 from odecheck_reference.path import OutOfBudget
 
 from . import truth
+from .events import EventAnswer
 from .field64 import Array, Field64
 from .promise import growth_rate
 
@@ -40,8 +41,9 @@ MESH_RTOL, IMPLICIT = 1e-4, "Radau IIA, implicit, steps halved"
 class Truth:
     """An answer with a bar for each of its numbers' groups, in their own units.
 
-    family: how it was found. rtol: its tolerance, or the number of steps. bars: of "solution", "dL/dy0", "dL/dt" and
-    of each leaf. seconds: of the process. mesh: of an implicit family. short: why it is no sharper, or nothing.
+    family: how it was found. rtol: its tolerance, or the number of steps. bars: of "solution", "dL/dy0", "dL/dt",
+    "event time" (since the start) and of each leaf. seconds: of the process. mesh: of an implicit family. short: why it
+    is no sharper, or nothing.
     """
 
     answer: Answer
@@ -67,6 +69,8 @@ def parts_of(answer: Answer) -> dict[str, Array]:
     out = {"solution": answer.solution}
     if answer.y0 is not None and answer.t is not None:
         out |= {"dL/dy0": answer.y0, "dL/dt": answer.t, **answer.theta}
+    if isinstance(answer, EventAnswer):
+        out["event time"] = np.array([answer.duration])
     return out
 
 
@@ -142,7 +146,7 @@ def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: floa
 
 def _implicit(f: Field64, aims: Callable[[Truth], dict[str, float]]) -> Truth | None:
     """By Radau steps, of a field with few states that an explicit method is too short for; None where it fails."""
-    if f.states > MOST_IMPLICIT:
+    if f.states > MOST_IMPLICIT or f.event is not None:
         return None
     try:
         f.most = f.evaluations + MOST * (1 + f.states)

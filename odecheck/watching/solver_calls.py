@@ -27,7 +27,8 @@ class Posed:
     field(t, y): the user's own. y0: the parts of the state. many: whether the state is a tuple. adaptive: whether a
     tolerance chooses the steps. told: the tensors that the solve was told to differentiate in, or None where it
     differentiates in whatever the field depends on. again(field, y0, t): the same call with these three, which
-    gives the states at the times as a list of tensors. outputs(result): these of the library's own result.
+    gives the states at the times as a list of tensors, and behind them the time of an event. outputs(result): these of
+    the library's own result.
     """
 
     library: str
@@ -111,7 +112,7 @@ def _read(original: types.FunctionType, function: types.FunctionType, how: dict[
 
     def outputs(result: Any) -> list[Tensor]:
         ys = result[1] if event else result
-        return list(ys) if many else [ys]
+        return [*(ys if many else [ys]), *([result[0]] if event else [])]
 
     def again(field: Any, y0: Any, t: Tensor, others: Mapping[str, Any]) -> list[Tensor]:
         return outputs(original(**dict(zip(names, (field, y0, t), strict=True)), **others))

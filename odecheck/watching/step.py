@@ -77,7 +77,7 @@ class Step:
         """Records, as those of `odecheck.check`.
 
         Returns:
-            One for each solve and each question that was asked of it, WATCH-1 to WATCH-5.
+            One for each solve and each question that was asked of it, WATCH-1 to WATCH-6.
         """
         from .records import records
 

@@ -11,11 +11,13 @@ from odecheck.judge import Verdict
 
 from .row import Quantity, Row, State
 
+EVENT = "event time"  # a column where a solve ends at an event
 COLUMNS = (
     "called at",
     "verdict",
     "of promise",
     "solution",
+    EVENT,
     "dL/dy0",
     "dL/dθ",
     "dL/dt",
@@ -28,12 +30,12 @@ COLUMNS = (
     "s → ←",
     "saved",
 )
-COST = COLUMNS.index("field")
+COST = "field"
 # characters of a line: what does not fit begins again below, with the place of the call
 WIDTH = 100
 # of a cell; of longer names the beginning is left out, which is the folder or the package
 LONGEST = 36
-NAMES = ("solution", "dL/dy0", "dL/dtheta", "dL/dt")
+NAMES = ("solution", EVENT, "dL/dy0", "dL/dtheta", "dL/dt")
 # more solves than this at one place are one line, the worst of them
 LINES = 3
 
@@ -43,7 +45,8 @@ def table(rows: Sequence[Row]) -> str:
     if not rows:
         return "no ODE solve was seen in this step (torchdiffeq, torchdyn, torchode and odecheck.odeint are watched)"
     shown = [(row, n) for row, n in _grouped(rows)]
-    cells = [COLUMNS, *(_cells(row) for row, _ in shown)]
+    columns = [c for c in COLUMNS if c != EVENT or any(EVENT in row.quantities for row in rows)]
+    cells = [columns, *([_cells(row)[c] for c in columns] for row, _ in shown)]
     lines = _in_bands([[_clipped(text) for text in line] for line in cells])
     lines.append("errors are relative to the result's own scale (dL/dθ: each tensor's own), ± the truth's bar;")
     lines.append("of promise: root mean square error in units of what the tolerance promises, up to 10 holds")
@@ -67,7 +70,7 @@ def scalars(rows: Sequence[Row], prefix: str) -> dict[str, float]:
     for name in NAMES:
         errors = [row.quantities[name].error for row in rows if name in row.quantities]
         if errors:
-            out[f"{prefix}error_{name.replace('/', '_')}"] = max(errors)
+            out[f"{prefix}error_{name.replace('/', '_').replace(' ', '_')}"] = max(errors)
     return out
 
 
@@ -89,22 +92,24 @@ def _badness(row: Row) -> tuple[int, float]:
     return len(row.findings), max([q.error for q in row.quantities.values()] or [0.0])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row) -> dict[str, str]:
+    """What stands in each column."""
     used = [q.used for q in row.quantities.values() if not math.isnan(q.used)]
     steps = "" if row.steps is None else f"{row.steps}" + (f"+{row.rejected}" if row.rejected else "")
-    return (
+    texts = (
         row.where,
         _verdict(row),
         f"{max(used):.2g}" if used else "-",
         *(_quantity(row.quantities.get(name)) for name in NAMES),
         row.field,
-        f"{row.function} {row.method}",
+        f"{row.function} {row.method}" + (f" in {row.precision}" if "float16" in row.precision else ""),
         f"{row.rtol:.0e}" if row.adaptive else "fixed",
         f"{row.nfe[0]} → {row.nfe[1]}",
         steps,
         " → ".join("?" if math.isnan(s) else f"{s:.2g}" for s in row.seconds),
         _bytes(row.saved_bytes),
     )
+    return dict(zip(COLUMNS, texts, strict=True))
 
 
 def _verdict(row: Row) -> str:
@@ -142,7 +147,7 @@ def _in_bands(cells: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     bands: list[list[int]] = [[0]]
     for i in range(1, len(widths)):
-        if i == COST or sum(widths[j] + 2 for j in bands[-1]) + widths[i] > WIDTH:
+        if cells[0][i] == COST or sum(widths[j] + 2 for j in bands[-1]) + widths[i] > WIDTH:
             bands.append([0])
         bands[-1].append(i)
     lines: list[str] = []

@@ -18,7 +18,9 @@ from odecheck_reference.by_adjoint import Answer, carried_back
 from odecheck_reference.path import OutOfBudget, Path
 from torch import Tensor
 
+from . import events
 from .field64 import Array, Field64
+from .repeat import real
 
 
 def cotangents(f: Field64) -> Array | None:
@@ -26,23 +28,31 @@ def cotangents(f: Field64) -> Array | None:
     given = f.call.cotangent
     if given is None:
         return None
-    rows = [f.flat([g[i].double() for g in given]).numpy() for i in range(len(f.times))]
-    return np.stack(rows)
+    return f.call.rows_of(given).numpy()
 
 
 def _given(f: Field64) -> by_adjoint.Cotangents | None:
     w = cotangents(f)
-    return None if w is None else lambda _: w
+    if w is None:
+        return None
+    return (lambda _: w) if f.event is None else events.pulled(f, w)
+
+
+def _ended(f: Field64, answer: Answer) -> Answer:
+    """An answer with the event that its solve ended at, where it ended at one."""
+    return answer if f.event is None else events.ended(f, answer, cotangents(f))
 
 
 def dop853(f: Field64, *, rtol: float) -> Answer:
     """By DOP853 at a relative tolerance. Raises OutOfBudget."""
-    return by_adjoint.dop853(f, _given(f), rtol=rtol)
+    if f.event is not None:
+        events.locate(f, rtol=rtol)
+    return _ended(f, by_adjoint.dop853(f, _given(f), rtol=rtol))
 
 
 def adams(f: Field64, along: Path, *, rtol: float) -> Answer:
     """By VODE's Adams formulas; the solution that the adjoint runs along is `along`. Raises OutOfBudget."""
-    return by_adjoint.adams(f, _given(f), along, rtol=rtol)
+    return _ended(f, by_adjoint.adams(f, _given(f), along, rtol=rtol))
 
 
 def radau(f: Field64, *, mesh: Array, parts: int) -> Answer:
@@ -55,20 +65,20 @@ def rk4(f: Field64, *, steps: int) -> Answer:
 
     steps: over the whole interval; each stretch between two times takes its share, at least one.
     """
-    w = cotangents(f)
+    if f.event is not None:
+        events.stepped_to(f, lambda: _rk4_states(f, _grid(f, steps))[-1])
     grid = _grid(f, steps)
-    states, y = [f.start], f.start
-    for t, h in zip(grid[:-1], np.diff(grid), strict=True):
-        y = _rk4_step(f, t, h, torch.from_numpy(y.copy())).numpy()
-        states.append(y)
+    states = _rk4_states(f, grid)
     places = [int(np.argmin(np.abs(grid - t))) for t in f.times]
     out = Answer(np.stack([states[i] for i in places]))
     if not np.isfinite(out.solution).all():
         raise OutOfBudget("a value was not finite")
-    if w is None:
-        return out
+    given = _given(f)
+    if given is None:
+        return _ended(f, out)
+    w = given(out.solution)
     leaves = list(f.leaves.values())
-    sums = [torch.zeros_like(x, dtype=torch.float64) for x in leaves]
+    sums = [torch.zeros_like(real(x.detach())) for x in leaves]
     spans = dict(zip(f.times, places, strict=True))
 
     def back(a: Array, start: float, end: float) -> Array:
@@ -78,7 +88,15 @@ def rk4(f: Field64, *, steps: int) -> Answer:
 
     out.y0, out.t, out.adjoints = carried_back(f.f, f.times, w, out.solution, back)
     out.theta = {name: total.numpy() for name, total in zip(f.leaves, sums, strict=True)}
-    return out
+    return _ended(f, out)
+
+
+def _rk4_states(f: Field64, grid: Array) -> list[Array]:
+    states, y = [f.start], f.start
+    for t, h in zip(grid[:-1], np.diff(grid), strict=True):
+        y = _rk4_step(f, t, h, torch.from_numpy(y.copy())).numpy()
+        states.append(y)
+    return states
 
 
 def _grid(f: Field64, steps: int) -> Array:
@@ -111,5 +129,5 @@ def _pull_back_step(
     grads = torch.autograd.grad(end, [start, *leaves], torch.from_numpy(np.array(a)), allow_unused=True)
     for total, g in zip(sums, grads[1:], strict=True):
         if g is not None:
-            total += g.detach()
+            total += real(g.detach())
     return grads[0].numpy()

@@ -159,6 +159,84 @@ def a_checkpointed_solve():
     return lambda: checkpoint(solved, x, use_reentrant=False).square().sum().backward()
 
 
+def checkpointed(solve, *, reentrant, context=False):
+    """A solve that is made again in the backward pass, of a field whose context is set before it where asked for."""
+    field, encoder, x = Conditioned(), nn.Linear(3, 2), torch.randn(4, 3, requires_grad=True)
+
+    def solved(x):
+        field.context = encoder(x) if context else torch.ones(4, 2)
+        more = {"adjoint_params": (*field.parameters(), field.context)} if solve is odeint_adjoint and context else {}
+        return solve(field, x, UNIT, rtol=1e-4, atol=1e-5, **more)[-1]
+
+    return lambda: checkpoint(solved, x, use_reentrant=reentrant).square().sum().backward()
+
+
+class Conditioned(nn.Module):
+    """A field with a context of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.context = net(5, 16, 3), torch.ones(4, 2)
+
+    def forward(self, t, y):
+        return self.net(torch.cat([y, self.context], 1))
+
+
+@right
+def a_checkpointed_adjoint():
+    return checkpointed(odeint_adjoint, reentrant=False)
+
+
+@right
+def a_checkpointed_solve_of_the_old_kind():
+    return checkpointed(odeint, reentrant=True)
+
+
+@right
+def a_checkpointed_adjoint_of_the_old_kind_with_context():
+    return checkpointed(odeint_adjoint, reentrant=True, context=True)
+
+
+@right
+def gradients_accumulated_over_micro_batches():
+    field = Conditioned()
+
+    def step():
+        for _ in range(3):
+            field.context = torch.randn(4, 2)
+            y = odeint_adjoint(field, torch.randn(4, 3), UNIT, rtol=1e-4, atol=1e-5)
+            (y[-1].square().mean() / 3).backward()
+
+    return step
+
+
+@right
+def the_same_loss_backward_twice():
+    field, y0 = Autonomous(net(3, 16, 3)), torch.randn(4, 3, requires_grad=True)
+
+    def step():
+        loss = odeint_adjoint(field, y0, UNIT, rtol=1e-4, atol=1e-5)[-1].square().sum()
+        loss.backward(retain_graph=True)
+        (0.5 * loss).backward()
+
+    return step
+
+
+@right
+def two_losses_of_one_solve_by_steps():
+    field, y0 = Autonomous(net(3, 16, 3)), torch.randn(4, 3)
+
+    def step():
+        y = odeint(field, y0, UNIT, rtol=1e-4, atol=1e-5)[-1]
+        first, second = y.square().mean(), y.abs().mean()
+        first.backward(retain_graph=True)
+        for p in field.parameters():
+            p.grad = None if p.grad is None else p.grad.clamp(-1, 1)
+        second.backward()
+
+    return step
+
+
 @right
 def a_partial_with_context():
     f, context = net(4, 16, 3), torch.randn(4, 1)

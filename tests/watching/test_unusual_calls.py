@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+
 import pytest
 import torch
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint
 
+import odecheck
 from odecheck.watching.step import watch
 
 from .mistakes import UNIT, Dense, trained
@@ -76,13 +80,66 @@ def test_a_gradient_with_a_graph_of_its_own_is_judged():
 
 
 @pytest.mark.parametrize(
-    ("y0", "words"), [(torch.ones(2, dtype=torch.int64), "y.double()"), (torch.ones(2) + 0j, "torch.view_as_real(y)")]
+    ("y0", "words"),
+    [
+        (torch.ones(2, dtype=torch.int64), "y.double()"),
+        (torch.ones(2) + 0j, "torch.view_as_real(field"),
+    ],
 )
 def test_a_state_of_other_numbers_is_refused_in_words(y0, words):
     with watch() as step:
         odeint(lambda t, y: y * 0, y0, torch.tensor(UNIT), method="euler")
     assert words in step.rows[0].reason
     assert [record.verdict for record in step.check()] == ["inconclusive", "inconclusive"]
+
+
+def test_a_complex_state_is_judged_as_what_its_row_says_to_type():
+    turn = nn.Parameter(torch.tensor(0.3 + 2.0j, dtype=torch.complex128))
+    y0 = torch.tensor([1.0 + 0.5j, -0.2j], dtype=torch.complex128)
+    t = torch.tensor(UNIT, dtype=torch.float64)
+
+    def field(t, y):
+        return turn * y - 0.1 * y * y.abs() ** 2
+
+    with watch() as step:
+        real = odeint(
+            lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), torch.view_as_real(y0), t, rtol=1e-6
+        )
+        torch.view_as_complex(real)[-1].abs().square().sum().backward()
+    assert step.rows[0].verdict == "holds" and not step.findings, str(step)
+    assert "solution" in step.rows[0].quantities
+
+
+@pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
+def test_a_tolerance_that_float32_cannot_keep_is_a_note(solve):
+    """Judged by what float32 can do, against the float64 truth; a tolerance that costs steps for nothing is said."""
+    row = stepped(lambda: trained(Dense(), torch.randn(4, 3), solve=solve, rtol=1e-10, atol=1e-12)).rows[0]
+    assert row.verdict == "holds" and row.precision == "float32", row
+    assert [note.kind for note in row.notes] == ["tolerance below rounding"]
+
+
+def test_a_float32_solve_beyond_its_rounding_is_refuted(monkeypatch):
+    """A solver whose steps are off by a hundred times what float32 rounds by is not excused by it."""
+    solver = importlib.import_module("torchdiffeq._impl.rk_common")
+    step_of = solver._runge_kutta_step
+
+    def off(*args, **kwargs):
+        y, *more = step_of(*args, **kwargs)
+        return y * (1 + 2e-4), *more
+
+    monkeypatch.setattr(solver, "_runge_kutta_step", off)
+    row = stepped(lambda: trained(Dense(), torch.randn(4, 3), solve=odeint, rtol=1e-7, atol=1e-9)).rows[0]
+    assert row.verdict == "refuted", row
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_coarse_numbers_are_not_called_coarse_steps(dtype):
+    def make():
+        field = Dense().to(dtype)
+        return trained(field, torch.randn(4, 3).to(dtype), solve=odeint, method="rk4", options={"step_size": 0.1})
+
+    row = stepped(make).rows[0]
+    assert [f.kind for f in row.said] == ["half precision"] and not row.findings
 
 
 def test_a_call_that_is_not_understood_is_a_row():
@@ -108,3 +165,36 @@ def test_a_solve_of_diffrax_is_a_row_that_says_what_to_type():
         value, slope = jax.value_and_grad(loss)(0.5)
     assert (float(value), float(slope)) == (0.5625, -0.75)
     assert "odecheck verify" in step.rows[0].reason and step.rows[0].verdict == "inconclusive"
+
+
+def test_what_the_row_of_diffrax_says_to_type_works():
+    """A field of equinox, written once more in torch with its weights, is verified on diffrax's own solve."""
+    pytest.importorskip("diffrax")
+    equinox, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
+    from odecheck.engines.diffrax import RECURSIVE, DiffraxAdaptive
+    from odecheck.engines.diffrax_program import jax_double
+
+    jax_double()
+    theirs = equinox.nn.MLP(2, 2, 4, 1, activation=jax.numpy.tanh, key=jax.random.PRNGKey(0))
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    for mine, its in zip((net[0], net[2]), theirs.layers, strict=True):
+        mine.weight.data = torch.tensor(its.weight.__array__(), dtype=torch.float64)
+        mine.bias.data = torch.tensor(its.bias.__array__(), dtype=torch.float64)
+    y0 = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
+    same = torch.tensor(theirs(y0[0].numpy()).__array__())
+    torch.testing.assert_close(net(y0)[0].detach(), same.double())
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, t, y):
+            return self.net(y)
+
+    pairs = [
+        (dataclasses.replace(s, solver=DiffraxAdaptive("dopri5", 1e-7, 1e-9), engine=RECURSIVE), p)
+        for s, p in odecheck.module_pairs(Field(), y0)[:1]
+    ]
+    records = odecheck.check(pairs, claims=["SOL-2"])
+    assert [r.verdict for r in records] == ["holds"], records
