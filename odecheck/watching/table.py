@@ -11,7 +11,9 @@ from odecheck.judge import Verdict
 
 from .row import Quantity, Row, State
 
-EVENT = "event time"  # a column where a solve ends at an event
+EVENT = "event time"
+# columns that are there where a solve has them: one that ends at an event, one whose times are differentiated
+SELDOM = (EVENT, "dL/dt")
 COLUMNS = (
     "called at",
     "verdict",
@@ -45,7 +47,7 @@ def table(rows: Sequence[Row]) -> str:
     if not rows:
         return "no ODE solve was seen in this step (torchdiffeq, torchdyn, torchode and odecheck.odeint are watched)"
     shown = [(row, n) for row, n in _grouped(rows)]
-    columns = [c for c in COLUMNS if c != EVENT or any(EVENT in row.quantities for row in rows)]
+    columns = [c for c in COLUMNS if c not in SELDOM or any(c in row.quantities for row in rows)]
     cells = [columns, *([_cells(row)[c] for c in columns] for row, _ in shown)]
     lines = _in_bands([[_clipped(text) for text in line] for line in cells])
     lines.append("errors are relative to the result's own scale (dL/dθ: each tensor's own), ± the truth's bar;")

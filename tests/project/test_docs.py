@@ -54,7 +54,7 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
         elif language == "python":
             printed = StringIO()
             with redirect_stdout(printed):
-                exec(compile(body, f"{page}, a block", "exec"), names)
+                exec(compile(body, Path(page).name, "exec"), names)
         elif language == "text":
             assert shape(body) == shape(printed.getvalue())
         else:
