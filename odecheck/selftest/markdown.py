@@ -111,9 +111,6 @@ def _unfinished(made: Mapping[str, Any]) -> list[str]:
     ]
 
 
-# --- mutants -----------------------------------------------------------------------------------------------------
-
-
 def _mutants(made: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     alive = [r for r in rows if r["status"] != VOID]
     answers = [r for r in alive if r["part"] in operators.PARTS]
@@ -215,9 +212,6 @@ def _left_out(reasons: Mapping[str, str] | None) -> list[str]:
     return _folded("Rooms of odecheck that are not mutated, and why", _table(("room", "why"), table))
 
 
-# --- the other parts ---------------------------------------------------------------------------------------------
-
-
 def _alarms(made: Mapping[str, Any]) -> list[str]:
     verdicts = ("holds", "refuted", "inconclusive", "not applicable", "unsupported", "error")
     table = [(name, *(count.get(v, 0) for v in verdicts)) for name, count in made["claims"].items()]
@@ -312,9 +306,6 @@ def unfolded(page: str) -> str:
         page: of `to_markdown`.
     """
     return FOLDED.sub(r"*\1*: in selftest.md, which `--write DIR` writes.\n", page)
-
-
-# --- Markdown ----------------------------------------------------------------------------------------------------
 
 
 def _folded(title: str, table: Iterable[str]) -> list[str]:
