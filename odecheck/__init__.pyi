@@ -13,6 +13,7 @@ from .errors import NotApplicable as NotApplicable
 from .errors import Unsupported as Unsupported
 from .fields.declared import AdamParts as AdamParts
 from .fields.declared import HeavyBallParts as HeavyBallParts
+from .fields.from_jax import FromJax as FromJax
 from .judge import HOLDS as HOLDS
 from .judge import INCONCLUSIVE as INCONCLUSIVE
 from .judge import REFUTED as REFUTED

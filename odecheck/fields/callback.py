@@ -58,7 +58,7 @@ class ModuleFactory:
     def __name__(self) -> str:
         """The name of the module's class."""
         inner = self.module.inner if isinstance(self.module, Flattened) else self.module
-        return type(inner).__name__
+        return str(getattr(inner, "called", type(inner).__name__))
 
     def __call__(self, theta: Tensor) -> nn.Module:
         """A copy of the module with theta (params,) as its parameters, in the order of `parameters()`."""

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .from_jax import FromJax, is_of_jax
+
 
 class OfFunction(nn.Module):
     """A plain function or a partial, with the modules and parameters that it reaches as its own.
@@ -123,6 +125,8 @@ def as_module(field: Any) -> nn.Module:
     if isinstance(field, nn.Module):
         inner = getattr(field, "_orig_mod", None)
         return inner if isinstance(inner, nn.Module) else field
+    if is_of_jax(field):
+        return FromJax(field)
     if not callable(field):
         raise TypeError(f"{type(field).__name__} cannot be called as field(t, y)")
     return OfFunction(field)

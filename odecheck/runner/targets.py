@@ -13,6 +13,7 @@ from odecheck_reference import Problem
 from torch import nn
 
 from odecheck.errors import BadInput
+from odecheck.fields.from_jax import is_of_jax
 from odecheck.foreign import literal, said
 from odecheck.subject import SHIPPED, Subject
 
@@ -114,7 +115,7 @@ class _Reading:
         self.limits = limits
 
     def pairs(self, value: Any) -> list[Pair]:
-        if isinstance(value, nn.Module):
+        if isinstance(value, nn.Module) or is_of_jax(value):
             return self._of_field(value, self._example(value), self._times(value))
         if isinstance(value, Subject):
             _of_no_use(f"{self.target} has problems of its own", self.state, self.times)

@@ -15,6 +15,7 @@ from odecheck_reference.bounded import Array
 from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
+from odecheck.errors import Unsupported
 from odecheck.field_values.derivatives import ask_derivatives
 from odecheck.field_values.function import ask_function
 from odecheck.field_values.look import path_of
@@ -112,7 +113,10 @@ def forward_mode_is_of_the_values(subject: Subject, problem: Problem) -> tuple[B
 
     As SOL-1.2, with J v by dual numbers, component by component.
     """
-    return _judged(_seen(subject, problem), "forward mode", FIRST_RESOLUTION, SAMPLES)
+    seen = _seen(subject, problem)
+    if not any(sample.mode == "forward mode" for sample in seen.samples):
+        raise Unsupported("an operation of the field has no forward mode")
+    return _judged(seen, "forward mode", FIRST_RESOLUTION, SAMPLES)
 
 
 def _judged(seen: DerivativesSeen, mode: str, resolution: float, asked: int) -> tuple[Bounded, Bounded]:

@@ -1,0 +1,191 @@
+"""A vector field of jax, an equinox module for instance, as a torch module: every claim can then be asked of it.
+
+Values, and derivatives of any order by reverse mode, are computed by jax in float64; torch sees one operation, whose
+backward pass is another such operation. Forward mode is not there, and torch says so: nested, it would lose tangents.
+"""
+
+# pyright: standard, reportIncompatibleMethodOverride=false
+# (jax comes with partial types)
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from odecheck.errors import BadInput
+
+
+@lru_cache(maxsize=1)
+def _jax() -> Any:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
+class FromJax(nn.Module):
+    """A field of jax, called as field(t, y, args) on one row, as diffrax calls it, as a module on batches of rows.
+
+    Args:
+        field: A function of (t, y, args) with y (*features), or a pytree that can be called so, such as an
+            `equinox.Module`. Its arrays of floating point numbers are the parameters.
+        args: What it is given as args; arrays of floating point numbers in it are parameters too, after those of the
+            field.
+
+    Raises:
+        BadInput: The field cannot be called.
+    """
+
+    def __init__(self, field: Callable[..., Any], args: Any = None) -> None:
+        super().__init__()
+        if not callable(field):
+            raise BadInput(
+                f"the field is {type(field).__name__}, which cannot be called",
+                "the parameters in place of the field",
+                "odecheck.FromJax(field, args), with field(t, y, args)",
+            )
+        leaves, tree = _jax().tree_util.tree_flatten((field, args))
+        self.others, self.tree = [None if _is_parameter(leaf) else leaf for leaf in leaves], tree
+        for i, leaf in enumerate(leaves):
+            if _is_parameter(leaf):
+                self.register_parameter(f"leaf_{i}", nn.Parameter(torch.from_numpy(np.array(leaf))))
+
+    @property
+    def called(self) -> str:
+        """The name of the field, or of its class."""
+        field, _ = _jax().tree_util.tree_unflatten(self.tree, self.others)
+        return str(getattr(field, "__name__", type(field).__name__))
+
+    @cached_property
+    def _operation(self) -> _Operation:
+        jax, places = _jax(), [int(name.removeprefix("leaf_")) for name, _ in self.named_parameters()]
+        others, tree = list(self.others), self.tree
+
+        def rates(t: Any, y: Any, *parameters: Any) -> tuple[Any]:
+            leaves = list(others)
+            for place, value in zip(places, parameters, strict=True):
+                leaves[place] = value
+            field, args = jax.tree_util.tree_unflatten(tree, leaves)
+            return (jax.vmap(lambda row: field(t, row, args))(y),)
+
+        return _Operation(rates, 2 + len(places))
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The slopes of all rows, (batch, *features)."""
+        return _Call.apply(self._operation, t.to(y.dtype), y, *self.parameters())[0]  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FromJax:
+        made = type(self).__new__(type(self))
+        nn.Module.__init__(made)
+        made.others, made.tree = self.others, self.tree  # jax changes nothing in place
+        for name, parameter in self.named_parameters():
+            made.register_parameter(name, nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        whole = _jax().tree_util.tree_unflatten(self.tree, self._leaves())
+        return _made, (_pickled(whole), [p.requires_grad for p in self.parameters()])
+
+    def _leaves(self) -> list[Any]:
+        """The leaves of the field and its args, with the parameters as they are now."""
+        leaves = list(self.others)
+        for name, parameter in self.named_parameters():
+            leaves[int(name.removeprefix("leaf_"))] = parameter.detach().numpy().copy()
+        return leaves
+
+
+def _made(whole: bytes, learnt: list[bool]) -> FromJax:
+    made = FromJax(*pickle.loads(whole))
+    for parameter, wanted in zip(made.parameters(), learnt, strict=True):
+        parameter.requires_grad_(wanted)
+    return made
+
+
+def _public(place: str, name: str) -> Any:
+    return getattr(getattr(_jax(), place), name)
+
+
+def _pickled(whole: Any) -> bytes:
+    """Functions of jax, which do not let themselves be pickled, by their public names; lambdas by their code."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            name = getattr(obj, "__name__", "")
+            for place in ("numpy", "nn", "lax"):
+                if callable(obj) and getattr(getattr(_jax(), place), name, None) is obj:
+                    return _public, (place, name)
+            return super().reducer_override(obj)
+
+    file = io.BytesIO()
+    Pickler(file).dump(whole)
+    return file.getvalue()
+
+
+def _is_parameter(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and hasattr(leaf, "shape") and np.issubdtype(leaf.dtype, np.floating)
+
+
+def is_of_jax(field: object) -> bool:
+    """Whether something is an equinox module: a field of jax that says so itself."""
+    return any(kind.__module__.partition(".")[0] == "equinox" for kind in type(field).__mro__)
+
+
+@dataclass(eq=False)
+class _Operation:
+    """A function of jax arrays, with so many inputs, that gives a tuple of arrays."""
+
+    function: Callable[..., tuple[Any, ...]]
+    inputs: int
+
+    @cached_property
+    def compiled(self) -> Callable[..., tuple[Any, ...]]:
+        return _jax().jit(self.function)
+
+    @cached_property
+    def pulled(self) -> _Operation:
+        """What takes the inputs, and a cotangent for each output, to a cotangent for each input."""
+
+        def pull(*given: Any) -> tuple[Any, ...]:
+            _, back = _jax().vjp(self.function, *given[: self.inputs])
+            return back(tuple(given[self.inputs :]))
+
+        return _Operation(pull, -1)
+
+    def mapped(self, dims: tuple[int | None, ...]) -> _Operation:
+        """The same over a further axis of some inputs."""
+        return _Operation(_jax().vmap(self.function, in_axes=dims), len(dims))
+
+
+class _Call(torch.autograd.Function):
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(operation: _Operation, *inputs: Tensor) -> tuple[Tensor, ...]:
+        arrays = [_jax().numpy.asarray(x.detach().numpy()) for x in inputs]
+        found = operation.compiled(*arrays)
+        return tuple(torch.from_numpy(np.array(x)).to(inputs[-1].dtype) for x in found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.operation = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
+        operation: _Operation = ctx.operation.pulled
+        inputs = ctx.saved_tensors
+        operation.inputs = len(inputs) + len(cotangents)
+        return None, *_Call.apply(operation, *inputs, *cotangents)  # type: ignore[misc]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], operation: _Operation, *inputs: Tensor) -> tuple[Any, Any]:
+        found = _Call.apply(operation.mapped(in_dims[1:]), *inputs)
+        return found, (0,) * len(found)
