@@ -73,6 +73,8 @@ __all__ = [
     "unwrapped",
 ]
 
+# what torch imports when forward mode is first used: it takes a second, and changes warnings and the environment
+OF_FORWARD_MODE = "torch._dynamo"
 TRIED = {"torch": ("2.13.0",), "torchdiffeq": ("0.2.5",)}
 """Package → the versions that the whole test suite was run with. pyproject.toml ends at the minor version after."""
 

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from typing import Any, Literal, cast
 
+from odecheck.compat import OF_FORWARD_MODE
 from odecheck.errors import BadInput
 
 from .worker import OURS, SAFE_PATH
 
 Start = Literal["forkserver", "fork"]
-# what a forkserver imports, once for all its workers. Forward mode imports torch._dynamo, which takes a second and
-# changes warnings: a worker that did so in its first job would end with it, and with all that it remembers
-PRELOADED = ["odecheck.runner.units", "torch._dynamo"]
+# what a forkserver imports, once for all its workers: a worker that imports what changes warnings in its first job
+# would end with it, and with all that it remembers
+PRELOADED = ["odecheck.runner.units", OF_FORWARD_MODE]
 
 
 def context_of(start: Start) -> Any:
