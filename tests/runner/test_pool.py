@@ -9,7 +9,7 @@ import pytest
 
 from odecheck import BadInput
 from odecheck.runner.limits import GIB, Limits
-from odecheck.runner.pool import Failure, Job, in_processes
+from odecheck.runner.pool import Failure, Job, _Waiting, in_processes
 from tests import bad_engines
 
 HERE = ["as it was imported"]
@@ -149,15 +149,16 @@ def test_nothing_to_do_starts_nothing():
 
 
 def test_jobs_of_a_group_are_done_by_one_worker_while_there_is_other_work():
-    jobs = [Job((group, n), _slowly, group=group) for n in range(3) for group in ("a", "b", "c", "d")]
-    found = dict(in_processes(jobs, 2))
-    first = [key for key in found if key[0] in "ab"]
-    assert len(found) == 12 and first == [key for key in found][: len(first)]
-    for group in "ab":
-        assert len({found[group, n] for n in range(3)}) == 1
-    assert len({found["a", 0], found["b", 0]}) == 2
+    waiting = _Waiting(Job((group, n), _here, group=group) for n in range(2) for group in "abc")
+    taken = [
+        waiting.next(own, of_others).key
+        for own, of_others in [(None, set()), (None, {"a"}), ("a", {"b"}), ("a", {"b"}), ("b", {"c"}), ("b", {"c"})]
+    ]
+    assert taken == [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1), ("c", 1)] and not waiting
 
 
-def _slowly():
-    time.sleep(0.05)
-    return os.getpid()
+def test_jobs_of_no_group_come_as_they_were_given():
+    waiting = _Waiting(Job(n, _here) for n in range(3))
+    assert [waiting.next(None, {None}).key for _ in range(3)] == [0, 1, 2]
+    jobs = [Job((group, n), _double, (n,), group=group) for n in range(3) for group in ("a", "b", None)]
+    assert dict(in_processes(jobs, 2)) == {(group, n): 2 * n for n in range(3) for group in ("a", "b", None)}
