@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -35,3 +37,23 @@ def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, to look at pages with; without it and playwright tests are skipped, and fail where CI=true."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sync_playwright = None
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next((path for name in names if (path := shutil.which(name))), None)
+    if chromium is None or sync_playwright is None:
+        missing = "no chromium on the PATH: apt-get install chromium" if sync_playwright else "pip install playwright"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            f"no browser to look at the page with: {missing}"
+        )
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()

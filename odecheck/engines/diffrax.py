@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from odecheck.errors import Unsupported
+from odecheck.fields.from_jax import jax_double
 from odecheck.instruments.metering import Meter, charge
 from odecheck.instruments.told import listener
 from odecheck.solvers import Adaptive, FixedStep, Solver, orders
@@ -27,7 +28,6 @@ from .diffrax_program import (
     closed,
     compiled,
     filled,
-    jax_double,
     padded,
     tensor_of,
 )

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from odecheck.fields.from_jax import jax_double
+
 from .jax_field import JaxField
 
 Adjoints = Literal["RecursiveCheckpointAdjoint", "DirectAdjoint", "BacksolveAdjoint", "ForwardMode"]
@@ -47,15 +49,6 @@ class How:
     lands: bool
     jumps: tuple[float, ...]
     counting: bool = False
-
-
-@lru_cache(maxsize=1)
-def jax_double() -> Any:
-    """The module jax, with numbers of double precision."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    return jax
 
 
 EVALUATED = [0]  # by programs that are compiled for counting

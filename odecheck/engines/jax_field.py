@@ -23,6 +23,7 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from odecheck.errors import Unsupported
+from odecheck.fields.from_jax import jax_double
 
 from .base import on_host
 
@@ -232,8 +233,7 @@ def _argument(argument: Any, places: dict[Any, int]) -> Any:
 
 
 def _agrees(found: JaxField, call: Callable[..., Tensor], given: list[Tensor]) -> None:
-    import jax.numpy as jnp
-
+    jnp = jax_double().numpy
     drawn = np.random.default_rng(0)
     for t in (-0.5, 0.25, 1.0):
         near = given[1] + 0.1 * torch.from_numpy(drawn.standard_normal(given[1].shape))

@@ -44,6 +44,15 @@ class Flattened(nn.Module):
         return value.reshape(y.shape) if value.shape == (len(y), *self.features) else value
 
 
+class StandIn(nn.Module):
+    """A module that stands for another field, and bears its name."""
+
+    @property
+    def called(self) -> str:
+        """The name of that field, or of its class."""
+        raise NotImplementedError("a stand-in says whose name it bears")
+
+
 @dataclass(frozen=True, eq=False)
 class ModuleFactory:
     """What a `Subject` calls its field: theta (params,) → a copy of a module with theta as its trainable parameters.
@@ -58,7 +67,7 @@ class ModuleFactory:
     def __name__(self) -> str:
         """The name of the module's class."""
         inner = self.module.inner if isinstance(self.module, Flattened) else self.module
-        return str(getattr(inner, "called", type(inner).__name__))
+        return inner.called if isinstance(inner, StandIn) else type(inner).__name__
 
     def __call__(self, theta: Tensor) -> nn.Module:
         """A copy of the module with theta (params,) as its parameters, in the order of `parameters()`."""

@@ -10,19 +10,21 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from odecheck_reference import fields as exact
 from odecheck_reference.fields.adam import Denominator
+from odecheck_reference.fields.assembly import OwnRate
 from odecheck_reference.fields.coefficients import Coefficient
 from odecheck_reference.fields.functions import ACTIVATIONS
 from odecheck_reference.fields.heavy_ball import Signs
 from torch import Tensor, nn
 
 from odecheck.errors import BadInput
+from odecheck.foreign import literal, said
 
-from .callback import CallbackField, trainable
+from .callback import CallbackField, StandIn, trainable
 
 Rate = float | str
 Force = str | Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -49,7 +51,7 @@ class HeavyBallParts:
     spring: Rate = 0.0
     activation: str = "identity"
     signs: Signs = "paper"
-    copies = 2
+    copies: ClassVar[int] = 2
 
     @property
     def rates(self) -> tuple[Rate, Rate]:
@@ -78,7 +80,7 @@ class AdamParts:
     second: Rate
     epsilon: float = 1e-3
     denominator: Denominator = "paper"
-    copies = 3
+    copies: ClassVar[int] = 3
 
     @property
     def rates(self) -> tuple[Rate, Rate]:
@@ -93,21 +95,11 @@ class AdamParts:
 Parts = HeavyBallParts | AdamParts
 
 
-class Inner(CallbackField):
+class Inner(CallbackField, OwnRate):
     """f(t, h) of a module, as a map of the reference's."""
 
-    @property
-    def inputs(self) -> int:
-        """Components of h."""
-        return self.state
 
-    @property
-    def outputs(self) -> int:
-        """Components of f."""
-        return self.state
-
-
-class Ordered(nn.Module):
+class Ordered(StandIn):
     """A module whose `parameters()` come in another order: those of f, then those of the rates.
 
     Args:
@@ -121,6 +113,11 @@ class Ordered(nn.Module):
         for i, name in enumerate(names):
             self.register_parameter(f"parameter_{i}", own[name])
         self.inner = inner
+
+    @property
+    def called(self) -> str:
+        """The name of the module's class."""
+        return type(self.inner).__name__
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The module's value."""
@@ -149,15 +146,14 @@ def declared(module: nn.Module, parts: Parts, y0: Tensor) -> tuple[Any, nn.Modul
     Args:
         module: called as module(t, y), float64.
         parts: what of it is what.
-        y0: an example state, (batch, *features): the parts are one behind the other along the first of its axes that
-            they divide.
+        y0: an example state, (batch, *features): the parts are one behind the other along the axis behind the batch.
 
     Returns:
         The field, and the module.
 
     Raises:
-        BadInput: a part that is not there, a parameter of none of them, a state that does not divide, an f that is
-            called with something else than h.
+        BadInput: a part that is not there, a parameter of none of them or of two, a state that does not divide, an f
+            that is called with something else than h, a module or an f that raises.
     """
     if y0.shape[1] % parts.copies:
         raise BadInput(
@@ -165,34 +161,54 @@ def declared(module: nn.Module, parts: Parts, y0: Tensor) -> tuple[Any, nn.Modul
             "a state without its momentum",
             f"(batch, {parts.copies}, …) or (batch, {parts.copies} d): h before m" + " before v" * (parts.copies == 3),
         )
+    activation = parts.activation if isinstance(parts, HeavyBallParts) else "identity"
+    if activation not in ACTIVATIONS:
+        raise BadInput(
+            f"the activation {literal(activation)} is not known",
+            "another name of it",
+            f"one of {', '.join(sorted(ACTIVATIONS))}",
+        )
     one, other = parts.rates
     chosen = _coefficient(module, one), _coefficient(module, other)
     of_rates = [name for _, name in chosen if name]
     of_force = [name for name in trainable(module) if name not in of_rates]
+    if len(set(of_rates)) < len(of_rates):
+        raise BadInput(
+            f"both rates are of the parameter {of_rates[0]!r}",
+            "one rate that stands in two places of the equation, which the papers' equations do not have",
+            "a parameter for each rate, or a number for one of them",
+        )
     if isinstance(parts.force, str):
-        _has_all(module, parts.force, of_force)
+        _has_all(module, parts.force, of_force, of_rates)
     features, takes_time = _seen(module, parts, y0)
-    inner = Inner(_Force(module, parts.force, of_force, takes_time), features)
-    return parts.field(inner, (chosen[0][0], chosen[1][0])), Ordered(module, [*of_force, *of_rates])
+    force = _Force(module, parts.force, of_force, takes_time)
+    _gives_a_slope(force, y0.new_zeros(len(y0), *features))
+    try:
+        field = parts.field(Inner(force, features), (chosen[0][0], chosen[1][0]))
+    except ValueError as error:
+        raise BadInput(str(error), "an option of the declaration", "help(odecheck.HeavyBallParts)") from None
+    return field, Ordered(module, [*of_force, *of_rates])
 
 
 def _coefficient(module: nn.Module, rate: Rate) -> tuple[Coefficient, str]:
     """A coefficient of the reference, and the name of its parameter."""
     if isinstance(rate, int | float):
         return exact.Fixed(float(rate)), ""
-    found, names = _RATE.fullmatch(rate.strip()), dict(module.named_parameters())
+    # somebody may give anything
+    text = rate.strip() if isinstance(rate, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    found, names = _RATE.fullmatch(text), dict(module.named_parameters())
     function = "" if found is None else found["function"] or ""
     name = "" if found is None else found["inside"] or found["name"] or ""
     if found is None or name not in names or (function and function not in ACTIVATIONS):
         raise BadInput(
-            f"the rate {rate!r} is no parameter of {type(module).__name__}, nor a function of one",
+            f"the rate {literal(rate)} is no parameter of {type(module).__name__}, nor a function of one",
             f"another name; parameters are {', '.join(names) or 'none'}, functions {', '.join(sorted(ACTIVATIONS))}",
             "a number, the name of a parameter, or as in '0.5 * sigmoid(gamma)'",
         )
     parameter = names[name]
     if parameter.numel() != 1:
         raise BadInput(
-            f"the rate {rate!r} has shape {tuple(parameter.shape)}",
+            f"the rate {literal(rate)} has shape {tuple(parameter.shape)}",
             "a rate for each component, which the papers' equations do not have",
             "a parameter that is one number",
         )
@@ -205,8 +221,8 @@ def _coefficient(module: nn.Module, rate: Rate) -> tuple[Coefficient, str]:
     return exact.Learnt(function or "identity", scale), name
 
 
-def _has_all(module: nn.Module, force: str, names: list[str]) -> None:
-    """Raises BadInput where a named f is not there, or a trainable parameter is neither f's nor a rate."""
+def _has_all(module: nn.Module, force: str, names: list[str], rates: list[str]) -> None:
+    """Raises BadInput where a named f is not there, or a trainable parameter is neither f's nor a rate, or is both."""
     inside: dict[str, nn.Module] = dict(module.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     if force not in inside:
         raise BadInput(
@@ -221,6 +237,13 @@ def _has_all(module: nn.Module, force: str, names: list[str]) -> None:
             f"the parameters {', '.join(others)} belong neither to {force!r} nor to a rate",
             "a rate that was not declared, or a force that is more than that submodule",
             f"damping='{others[0]}', or force=lambda module, t, h: … with all that f is made of",
+        )
+    both = [name for name, p in module.named_parameters() if name in rates and id(p) in own]
+    if both:
+        raise BadInput(
+            f"the parameter {both[0]} is a rate, and belongs to {force!r} as well",
+            "the name of another parameter, or a rate that f depends on, which the papers' equations do not have",
+            "the parameter of the rate itself",
         )
 
 
@@ -238,6 +261,12 @@ def _seen(module: nn.Module, parts: Parts, y0: Tensor) -> tuple[tuple[int, ...],
     handle = module.get_submodule(parts.force).register_forward_pre_hook(see)
     try:
         module(torch.zeros((), dtype=y0.dtype), y0)
+    except Exception as error:
+        raise BadInput(
+            f"{type(module).__name__} raised at the example state: {said(error)}",
+            "an example state of another shape, or a module called in another way",
+            "a module called as module(t, y), with y as the example state",
+        ) from error
     finally:
         handle.remove()
     states = [x for x in (calls[0] if calls else ()) if isinstance(x, torch.Tensor)]
@@ -250,3 +279,18 @@ def _seen(module: nn.Module, parts: Parts, y0: Tensor) -> tuple[tuple[int, ...],
             "force=lambda module, t, h: …, the whole of f(t, h)",
         )
     return tuple(h.shape[1:]), len(calls[0]) > 1
+
+
+def _gives_a_slope(force: nn.Module, h: Tensor) -> None:
+    """Raises BadInput where f raises, or gives something else than a slope of h."""
+    try:
+        found = force(torch.zeros((), dtype=h.dtype), h)
+    except Exception as error:
+        found = said(error)
+    if not isinstance(found, torch.Tensor) or found.shape != h.shape:
+        gave = f"of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else literal(found, 200)
+        raise BadInput(
+            f"f gives {gave} for h of shape {tuple(h.shape)}",
+            "a force that is a part of f alone, or that takes other arguments",
+            "force=lambda module, t, h: …, the whole of f(t, h), of the shape of h",
+        )

@@ -19,19 +19,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from odecheck.errors import BadInput
+from odecheck.errors import BadInput, needed
+
+from .callback import StandIn
 
 
 @lru_cache(maxsize=1)
-def _jax() -> Any:
-    import jax
+def jax_double() -> Any:
+    """The module jax, which computes in double precision from then on.
 
+    Raises:
+        BadInput: jax is not installed.
+    """
+    (jax,) = needed("peers", "jax")
     jax.config.update("jax_enable_x64", True)
     return jax
 
 
-class FromJax(nn.Module):
+class FromJax(StandIn):
     """A field of jax, called as field(t, y, args) on one row, as diffrax calls it, as a module on batches of rows.
+
+    jax computes in float64 from then on, in this whole process.
 
     Args:
         field: A function of (t, y, args) with y (*features), or a pytree that can be called so, such as an
@@ -40,7 +48,7 @@ class FromJax(nn.Module):
             field.
 
     Raises:
-        BadInput: The field cannot be called.
+        BadInput: The field cannot be called, or jax is not installed.
     """
 
     def __init__(self, field: Callable[..., Any], args: Any = None) -> None:
@@ -51,7 +59,7 @@ class FromJax(nn.Module):
                 "the parameters in place of the field",
                 "odecheck.FromJax(field, args), with field(t, y, args)",
             )
-        leaves, tree = _jax().tree_util.tree_flatten((field, args))
+        leaves, tree = jax_double().tree_util.tree_flatten((field, args))
         self.others, self.tree = [None if _is_parameter(leaf) else leaf for leaf in leaves], tree
         for i, leaf in enumerate(leaves):
             if _is_parameter(leaf):
@@ -60,12 +68,12 @@ class FromJax(nn.Module):
     @property
     def called(self) -> str:
         """The name of the field, or of its class."""
-        field, _ = _jax().tree_util.tree_unflatten(self.tree, self.others)
+        field, _ = jax_double().tree_util.tree_unflatten(self.tree, self.others)
         return str(getattr(field, "__name__", type(field).__name__))
 
     @cached_property
     def _operation(self) -> _Operation:
-        jax, places = _jax(), [int(name.removeprefix("leaf_")) for name, _ in self.named_parameters()]
+        jax, places = jax_double(), [int(name.removeprefix("leaf_")) for name, _ in self.named_parameters()]
         others, tree = list(self.others), self.tree
 
         def rates(t: Any, y: Any, *parameters: Any) -> tuple[Any]:
@@ -75,7 +83,7 @@ class FromJax(nn.Module):
             field, args = jax.tree_util.tree_unflatten(tree, leaves)
             return (jax.vmap(lambda row: field(t, row, args))(y),)
 
-        return _Operation(rates, 2 + len(places))
+        return _Operation(rates, 2 + len(places), 1)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The slopes of all rows, (batch, *features)."""
@@ -90,7 +98,7 @@ class FromJax(nn.Module):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        whole = _jax().tree_util.tree_unflatten(self.tree, self._leaves())
+        whole = jax_double().tree_util.tree_unflatten(self.tree, self._leaves())
         return _made, (_pickled(whole), [p.requires_grad for p in self.parameters()])
 
     def _leaves(self) -> list[Any]:
@@ -109,18 +117,18 @@ def _made(whole: bytes, learnt: list[bool]) -> FromJax:
 
 
 def _public(place: str, name: str) -> Any:
-    return getattr(getattr(_jax(), place), name)
+    return getattr(getattr(jax_double(), place), name)
 
 
 def _pickled(whole: Any) -> bytes:
     """Functions of jax, which do not let themselves be pickled, by their public names; lambdas by their code."""
-    import cloudpickle
+    (cloudpickle,) = needed("peers", "cloudpickle")
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, obj: Any) -> Any:
             name = getattr(obj, "__name__", "")
             for place in ("numpy", "nn", "lax"):
-                if callable(obj) and getattr(getattr(_jax(), place), name, None) is obj:
+                if callable(obj) and getattr(getattr(jax_double(), place), name, None) is obj:
                     return _public, (place, name)
             return super().reducer_override(obj)
 
@@ -140,28 +148,32 @@ def is_of_jax(field: object) -> bool:
 
 @dataclass(eq=False)
 class _Operation:
-    """A function of jax arrays, with so many inputs, that gives a tuple of arrays."""
+    """A function of so many jax arrays, that gives a tuple of so many."""
 
     function: Callable[..., tuple[Any, ...]]
     inputs: int
+    outputs: int
 
     @cached_property
     def compiled(self) -> Callable[..., tuple[Any, ...]]:
-        return _jax().jit(self.function)
+        return jax_double().jit(self.function)
 
     @cached_property
     def pulled(self) -> _Operation:
         """What takes the inputs, and a cotangent for each output, to a cotangent for each input."""
 
         def pull(*given: Any) -> tuple[Any, ...]:
-            _, back = _jax().vjp(self.function, *given[: self.inputs])
+            _, back = jax_double().vjp(self.function, *given[: self.inputs])
             return back(tuple(given[self.inputs :]))
 
-        return _Operation(pull, -1)
+        return _Operation(pull, self.inputs + self.outputs, self.inputs)
 
-    def mapped(self, dims: tuple[int | None, ...]) -> _Operation:
-        """The same over a further axis of some inputs."""
-        return _Operation(_jax().vmap(self.function, in_axes=dims), len(dims))
+
+@lru_cache(maxsize=64)
+def _mapped(operation: _Operation, dims: tuple[int | None, ...]) -> _Operation:
+    """The same over a further axis of some inputs: one object, so that it is compiled once."""
+    function = jax_double().vmap(operation.function, in_axes=dims)
+    return _Operation(function, operation.inputs, operation.outputs)
 
 
 class _Call(torch.autograd.Function):
@@ -169,7 +181,7 @@ class _Call(torch.autograd.Function):
 
     @staticmethod
     def forward(operation: _Operation, *inputs: Tensor) -> tuple[Tensor, ...]:
-        arrays = [_jax().numpy.asarray(x.detach().numpy()) for x in inputs]
+        arrays = [jax_double().numpy.asarray(x.detach().numpy()) for x in inputs]
         found = operation.compiled(*arrays)
         return tuple(torch.from_numpy(np.array(x)).to(inputs[-1].dtype) for x in found)
 
@@ -180,12 +192,9 @@ class _Call(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Any, ...]:
-        operation: _Operation = ctx.operation.pulled
-        inputs = ctx.saved_tensors
-        operation.inputs = len(inputs) + len(cotangents)
-        return None, *_Call.apply(operation, *inputs, *cotangents)  # type: ignore[misc]
+        return None, *_Call.apply(ctx.operation.pulled, *ctx.saved_tensors, *cotangents)  # type: ignore[misc]
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], operation: _Operation, *inputs: Tensor) -> tuple[Any, Any]:
-        found = _Call.apply(operation.mapped(in_dims[1:]), *inputs)
+        found = _Call.apply(_mapped(operation, in_dims[1:]), *inputs)
         return found, (0,) * len(found)

@@ -15,7 +15,7 @@ from odecheck_reference.losses import SquaredError
 from torch import nn
 
 from odecheck.errors import BadInput
-from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters
+from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
 from odecheck.fields.declared import Parts, declared
 from odecheck.fields.shaped import AllRows, Beside, as_module
 from odecheck.foreign import first_line, literal
@@ -122,6 +122,8 @@ def called(module: Any) -> str:
     """The name of a field: of a function its own, of a module that of its class."""
     while isinstance(module, functools.partial):
         module = module.func
+    if isinstance(module, StandIn):
+        return module.called
     return str(getattr(module, "__name__", type(module).__name__))
 
 

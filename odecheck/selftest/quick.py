@@ -92,11 +92,13 @@ def _kind(kind: kinds.Kind, most: int) -> list[Row]:
         rows.append(_row(RIGHT, kind.family, case.key, battery.sound(case, right), _said(right)))
         judged = 0
         for mutant in kind.wrong(case.claim):
+            if judged == most:
+                break
             one = battery.outcome(case, mutant)
-            if judged == most or one.verdict in ("not applicable", "unsupported"):
-                continue
+            seen = battery.killed(one)
+            if one.verdict in ("not applicable", "unsupported") or (not seen and mutant.name in SURVIVORS):
+                continue  # what survives for a written reason is not counted among the refuted
             judged += 1
-            seen = battery.killed(one) or mutant.name in SURVIVORS
             rows.append(_row(WRONG, kind.family, f"{case.claim.id}: {mutant.name}", seen, _said(one)))
         if not judged:
             rows.append(_row(WRONG, kind.family, f"{case.claim.id}: any mistake", False, "not asked"))

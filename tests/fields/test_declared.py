@@ -119,12 +119,27 @@ def test_rates_are_read_as_they_are_typed():
         (STATE, HeavyBallParts("net", "net.0.weight"), "shape (3, 2)", "one number"),
         (STATE, HeavyBallParts("net", 0.5), "gamma belong neither", "damping='gamma'"),
         (STATE, {"force": "net"}, "the parts are", "HeavyBallParts"),
+        (STATE, HeavyBallParts("net", None), "the rate None", "the name of a parameter"),  # type: ignore[arg-type]
+        (STATE, HeavyBallParts("net", "sigmoid(gamma)", "gamma"), "both rates are of", "a parameter for each"),
+        (STATE, HeavyBallParts("", "sigmoid(gamma)"), "belongs to ''", "the rate itself"),
+        (STATE, HeavyBallParts("net", "sigmoid(gamma)", activation="relu"), "activation 'relu'", "softplus"),
+        (STATE, HeavyBallParts("net", "sigmoid(gamma)", signs="other"), "signs is 'other'", "help("),  # type: ignore[arg-type]
+        (STATE, HeavyBallParts(lambda m, t, h: h[:, :1], "sigmoid(gamma)"), "f gives of shape (1, 1)", "whole of f"),
+        (STATE, HeavyBallParts(lambda m, t: t, "sigmoid(gamma)"), "f gives 'TypeError", "whole of f"),  # type: ignore[arg-type]
+        (torch.ones(1, 6), PLAIN, "raised at the example state", "module(t, y)"),
     ],
 )
 def test_what_is_declared_wrongly_says_what_to_type(state, parts, seen, fix):
     with pytest.raises(BadInput) as refused:
         module_pairs(Ball(), state, parts=parts)
     assert seen in refused.value.seen and fix in refused.value.fix
+
+
+def test_a_subject_bears_the_name_of_the_users_class_whatever_its_attributes_are_called():
+    module = Ball()
+    module.called = 3  # type: ignore[assignment]
+    assert module_pairs(module, STATE, parts=PLAIN)[0][0].name.startswith("Ball, ")
+    assert module_pairs(module, STATE)[0][0].name.startswith("Ball, ")
 
 
 def test_a_force_that_is_given_more_than_h_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from odecheck import Adaptive, Adjoint, BadInput, Subject, module_pairs
 from odecheck.claims import ALL
+from odecheck.fields import from_jax
 from odecheck.fields.from_jax import FromJax
 from odecheck.record import evaluate
 
@@ -79,6 +81,20 @@ def test_a_copy_and_what_is_pickled_are_the_same_field():
         next(other.parameters()).data.zero_()
     assert float(next(module.parameters()).detach().abs().sum()) > 0
     assert module.called == "Network"
+
+
+def test_without_jax_it_is_said_what_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    from_jax.jax_double.cache_clear()
+    with pytest.raises(BadInput, match="jax is not installed") as refused:
+        FromJax(pendulum)
+    assert 'pip install "odecheck[peers]"' in refused.value.fix
+
+
+def test_a_map_over_rows_is_compiled_once():
+    operation = FromJax(pendulum, {"k": np.array(2.0)})._operation
+    assert from_jax._mapped(operation, (None, 0, None)) is from_jax._mapped(operation, (None, 0, None))
+    assert (operation.pulled.inputs, operation.pulled.outputs) == (4, 3)
 
 
 def test_parameters_in_place_of_a_field_are_refused():

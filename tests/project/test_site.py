@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +15,6 @@ from odecheck.cli import COMMANDS
 
 pytest.importorskip("mkdocs", reason='the site needs pip install -e ".[docs]"')
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +70,6 @@ def test_emphasised_words_lead_to_the_glossary(site):
         place for html in site.rglob("*.html") for place in re.findall(r'glossary\.html#([^"]+)"', html.read_text())
     }
     assert {"verdict", "engine", "bar"} <= linked <= places, linked - places
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sync_playwright = None
-    if CHROMIUM is None or sync_playwright is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no chromium on the PATH, or no playwright")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("page", ["index.html", "howto/ci.html"])

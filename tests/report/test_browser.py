@@ -3,9 +3,7 @@
 Needs Chromium and playwright; without them these tests are skipped, and fail where CI=true.
 """
 
-import os
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -16,27 +14,7 @@ from odecheck.report.text import Chart, Explorer, Grid
 from tests.report.test_hostile import HOSTILE, hostile
 from tests.report_runs import ALL, conformance, everything, many, run
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 READY, TABLES = "html[data-ready=all]", "html[data-ready=tables],html[data-ready=all]"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sync_playwright = None
-    if CHROMIUM is None or sync_playwright is None:
-        missing = "no chromium on the PATH: apt-get install chromium" if sync_playwright else "pip install playwright"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            f"no browser to look at the page with: {missing}"
-        )
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Seen:

@@ -27,8 +27,8 @@ from .derivatives import in_times, seen, states_and_parameters
 
 COUNTS = (4, 8, 20)
 PIECES = 97
-# condition of the sensitivities up to a piece's start, beyond which they say nothing of the piece alone
-CONTRACTED = 1e8
+# condition of the sensitivities up to a piece's start, beyond which they have no inverse in float64
+CONTRACTED = 1 / np.finfo(np.float64).eps
 # of the pieces so many make the bar, the longest among them; the others are granted so many times as much
 SOUNDED, GRANTED = 8, 10.0
 

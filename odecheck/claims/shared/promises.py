@@ -53,11 +53,12 @@ def amplification(problem: Problem) -> float:
     """κ: the largest ‖Φ(t, s)‖₂ over s ≤ t, both out of 21 equidistant times, and over the rows of the batch.
 
     The matrix of each piece is followed from its own start, to a relative 1e-6, and larger ones are products of these:
-    one that contracts to nothing has no inverse. Integrations end where those of the reference's solution do.
+    one that contracts to nothing has no inverse. Integrations end where those of the reference's solution do. Infinite,
+    nothing being promised then, where a field's first derivatives would be more than LARGEST numbers.
     """
     rows, d = problem.y0.shape
     if rows * d * (1 + d + problem.field.params) > LARGEST:
-        raise FlowError(f"{problem.name}: the transition matrices of {d} states would be too many numbers")
+        return np.inf
     size = max(float(np.max(np.abs(solution(problem).value))), 1e-300)
     edges = np.linspace(problem.ts[0], problem.ts[-1], 21)
     inside = _ends(problem)

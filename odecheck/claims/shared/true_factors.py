@@ -32,6 +32,8 @@ from .terminal import factor_rows
 
 # relative tolerances of DOP853 and of Adams, and into how many panels each divides a step of DOP853
 DOP853, ADAMS = (1e-13, 2), (1e-11, 1)
+# relative; more is no rounding, but a feature that these solutions stepped over
+ANOTHER = 1e-9
 # of a layer at one time: what enters it (batch, columns), and g_i for each factor (batch, outputs)
 Calls = list[tuple[Array, list[Array]]]
 
@@ -94,8 +96,9 @@ def true_factors(subject: Subject, ended: Problem) -> Bounded:
         ended: the problem, whose loss looks at the last time alone.
 
     Returns:
-        The factors. Budget: three times the distance of the two families, the largest within a factor; and as much
-        again as the solution is off from that of the scanned reference.
+        The factors. Budget: three times the distance of the two families, the largest within a factor. Where the
+        solution is another one than that of the scanned reference by more than ANOTHER, nothing is known; by less,
+        twice as much, relative to the factor: A is quadratic in the state.
 
     Raises:
         NotApplicable: a layer is not called once for each sample.
@@ -108,15 +111,16 @@ def true_factors(subject: Subject, ended: Problem) -> Bounded:
 def _kept(subject: Subject, ended: Problem) -> Bounded:
     module = subject.module(ended)
     along = Along.of(ended, module)
-    one, other = _by_dop853(along), _by_adams(along)
+    one, adams = _by_dop853(along), _by_adams(along)
     families = [
         np.full(a.size, 3 * float(np.max(np.abs(a - b))) + 1e-13 * float(np.max(np.abs(a))))
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(one, adams, strict=True)
     ]
     scanned = solution(ended)
     size = max(float(np.max(np.abs(scanned.value[-1]))), 1e-300)
     off = float(np.max(np.abs(along.y.at_times[-1] - scanned.value[-1].ravel()) - scanned.radius[-1].ravel())) / size
-    beside = [np.full(a.size, max(off, 0.0) * float(np.max(np.abs(a)))) for a in one]
+    other = np.inf if off > ANOTHER else 2 * max(off, 0.0)
+    beside = [np.full(a.size, other * max(float(np.max(np.abs(a))), 1e-300)) for a in one]
     return Bounded(
         np.concatenate([a.ravel() for a in one]),
         {"families disagree": np.concatenate(families), "another solution": np.concatenate(beside)},

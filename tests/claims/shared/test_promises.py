@@ -53,6 +53,11 @@ def test_what_grows_in_a_window_that_steps_would_skip():
     assert found == pytest.approx(np.exp(4.0 * np.sqrt(np.pi)), rel=1e-4)
 
 
+def test_too_many_numbers_are_no_promise():
+    net = Mlp(300, 300, (600,))
+    assert amplification(posed(net, np.zeros(net.params), np.zeros((1, 300)), 0.0, 1.0)) == np.inf
+
+
 def test_it_is_the_largest_of_the_transition_matrices_of_the_reference():
     net = Mlp(2, 2, (3,), time=True)
     theta = np.random.default_rng(1).standard_normal(net.params)
