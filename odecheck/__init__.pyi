@@ -22,6 +22,7 @@ from .ode import odeint as odeint
 from .pytest_plugin import parametrize as parametrize
 from .record import Record as Record
 from .runner.own_fields import module_pairs as module_pairs
+from .runner.own_solves import diffrax_pairs as diffrax_pairs
 from .runner.presets import problems as problems
 from .runner.presets import subjects as subjects
 from .runner.records import Records as Records

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -22,6 +22,11 @@ from torch import Tensor, nn
 from odecheck.errors import BadInput, needed
 
 from .callback import StandIn
+
+COMPLEX = (
+    "complex numbers, of which derivatives would mean two things",
+    "their real and imaginary parts as two real arrays, (x.real, x.imag), put together inside: x[0] + 1j * x[1]",
+)
 
 
 @lru_cache(maxsize=1)
@@ -46,13 +51,15 @@ class FromJax(StandIn):
             `equinox.Module`. Its arrays of floating point numbers are the parameters.
         args: What it is given as args; arrays of floating point numbers in it are parameters too, after those of the
             field.
+        layout: Of a state that is a pytree, an `odecheck.fields.jax_state.Layout`: a row is then the numbers of one.
 
     Raises:
-        BadInput: The field cannot be called, or jax is not installed.
+        BadInput: The field cannot be called, an array is complex, or jax is not installed.
     """
 
-    def __init__(self, field: Callable[..., Any], args: Any = None) -> None:
+    def __init__(self, field: Callable[..., Any], args: Any = None, layout: Any = None) -> None:
         super().__init__()
+        self.layout = layout
         if not callable(field):
             raise BadInput(
                 f"the field is {type(field).__name__}, which cannot be called",
@@ -60,9 +67,11 @@ class FromJax(StandIn):
                 "odecheck.FromJax(field, args), with field(t, y, args)",
             )
         leaves, tree = jax_double().tree_util.tree_flatten((field, args))
-        self.others, self.tree = [None if _is_parameter(leaf) else leaf for leaf in leaves], tree
+        self.others, self.tree = [None if is_parameter(leaf) else leaf for leaf in leaves], tree
         for i, leaf in enumerate(leaves):
-            if _is_parameter(leaf):
+            if hasattr(leaf, "shape") and np.issubdtype(getattr(leaf, "dtype", None), np.complexfloating):
+                raise BadInput(f"the field, or its args, has an array of {leaf.dtype}", *COMPLEX)
+            if is_parameter(leaf):
                 self.register_parameter(f"leaf_{i}", nn.Parameter(torch.from_numpy(np.array(leaf))))
 
     @property
@@ -74,14 +83,17 @@ class FromJax(StandIn):
     @cached_property
     def _operation(self) -> _Operation:
         jax, places = jax_double(), [int(name.removeprefix("leaf_")) for name, _ in self.named_parameters()]
-        others, tree = list(self.others), self.tree
+        others, tree, layout = list(self.others), self.tree, self.layout
+
+        def slopes(field: Any, t: Any, row: Any, args: Any) -> Any:
+            return field(t, row, args) if layout is None else layout.vector(field(t, layout.state(row), args))
 
         def rates(t: Any, y: Any, *parameters: Any) -> tuple[Any]:
             leaves = list(others)
             for place, value in zip(places, parameters, strict=True):
                 leaves[place] = value
             field, args = jax.tree_util.tree_unflatten(tree, leaves)
-            return (jax.vmap(lambda row: field(t, row, args))(y),)
+            return (jax.vmap(lambda row: slopes(field, t, row, args))(y),)
 
         return _Operation(rates, 2 + len(places), 1)
 
@@ -92,21 +104,25 @@ class FromJax(StandIn):
     def __deepcopy__(self, memo: dict[int, Any]) -> FromJax:
         made = type(self).__new__(type(self))
         nn.Module.__init__(made)
-        made.others, made.tree = self.others, self.tree  # jax changes nothing in place
+        made.others, made.tree, made.layout = self.others, self.tree, self.layout  # jax changes nothing in place
         for name, parameter in self.named_parameters():
             made.register_parameter(name, nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        whole = jax_double().tree_util.tree_unflatten(self.tree, self._leaves())
-        return _made, (_pickled(whole), [p.requires_grad for p in self.parameters()])
+        return _made, (pickled((*self.whole(), self.layout)), [p.requires_grad for p in self.parameters()])
 
-    def _leaves(self) -> list[Any]:
-        """The leaves of the field and its args, with the parameters as they are now."""
+    def whole(self, parameters: Sequence[Any] | None = None) -> tuple[Any, Any]:
+        """The field and its args, as jax has them.
+
+        Args:
+            parameters: Arrays in the place of `parameters()`, in their order; by default what those are now.
+        """
         leaves = list(self.others)
-        for name, parameter in self.named_parameters():
-            leaves[int(name.removeprefix("leaf_"))] = parameter.detach().numpy().copy()
-        return leaves
+        given = [p.detach().numpy().copy() for p in self.parameters()] if parameters is None else parameters
+        for (name, _), value in zip(self.named_parameters(), given, strict=True):
+            leaves[int(name.removeprefix("leaf_"))] = value
+        return jax_double().tree_util.tree_unflatten(self.tree, leaves)
 
 
 def _made(whole: bytes, learnt: list[bool]) -> FromJax:
@@ -120,7 +136,7 @@ def _public(place: str, name: str) -> Any:
     return getattr(getattr(jax_double(), place), name)
 
 
-def _pickled(whole: Any) -> bytes:
+def pickled(whole: Any) -> bytes:
     """Functions of jax, which do not let themselves be pickled, by their public names; lambdas by their code."""
     (cloudpickle,) = needed("peers", "cloudpickle")
 
@@ -137,7 +153,8 @@ def _pickled(whole: Any) -> bytes:
     return file.getvalue()
 
 
-def _is_parameter(leaf: Any) -> bool:
+def is_parameter(leaf: Any) -> bool:
+    """Whether a leaf of a pytree is an array of floating point numbers, half precision among them."""
     return hasattr(leaf, "dtype") and hasattr(leaf, "shape") and np.issubdtype(leaf.dtype, np.floating)
 
 
