@@ -15,7 +15,7 @@ from torch import Tensor
 
 from odecheck.solvers import OdeInt, Stepping
 
-_READING = threading.Lock()
+_READING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Call:
         adaptive: whether steps are chosen by a tolerance.
         adjoint: the name of the adjoint's class.
         max_steps: after so many it gives up, or None.
+        counts: whether the steps are told outside the function: not where it has jax.jit inside.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Call:
     adaptive: bool
     adjoint: str
     max_steps: int | None
+    counts: bool = True
 
     @property
     def target(self) -> Literal["flow", "steps"]:
@@ -58,11 +60,12 @@ def controller_of(bound: Mapping[str, Any]) -> Any:
     return control
 
 
-def read(bound: Mapping[str, Any]) -> Call:
+def read(bound: Mapping[str, Any], *, counts: bool = True) -> Call:
     """What a call is made of.
 
     Args:
         bound: its arguments by name, with the defaults.
+        counts: as of `Call`.
     """
     import diffrax
 
@@ -77,12 +80,15 @@ def read(bound: Mapping[str, Any]) -> Call:
         hasattr(controller_of(bound), "rtol"),
         type(bound["adjoint"]).__name__,
         bound["max_steps"],
+        counts,
     )
 
 
 @contextmanager
 def calls_read(seen: list[dict[str, Any]]) -> Generator[None]:
-    """Within this block, the arguments of every call of diffeqsolve that this thread makes are added to a list.
+    """Within this block, every call of diffeqsolve that this thread makes is added to a list: its arguments by name.
+
+    What it gave is there as "gives", a `diffrax.Solution`.
 
     The class of the object `diffrax.diffeqsolve` is told to look, since that object may be held under any name.
     """
@@ -96,7 +102,9 @@ def calls_read(seen: list[dict[str, Any]]) -> Generator[None]:
         if self is wrapper and threading.get_ident() == me:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            seen.append(dict(bound.arguments))
+            found = original(self, *args, **kwargs)
+            seen.append({**bound.arguments, "gives": found})
+            return found
         return original(self, *args, **kwargs)
 
     with _READING:

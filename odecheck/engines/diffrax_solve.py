@@ -24,7 +24,7 @@ from odecheck.instruments.told import listener
 from odecheck.solvers import Solver
 
 from .base import Derivatives, LossFn
-from .diffrax_call import Call, OwnStep, OwnTolerance
+from .diffrax_call import Call, OwnStep, OwnTolerance, calls_read
 from .diffrax_program import arrays, tensor_of
 
 NO_TIMES = "diffrax's BacksolveAdjoint refuses derivatives in times"
@@ -64,11 +64,16 @@ class Program:
         return self.function(**given_to(self.function, everything))
 
     def states(self, leaves: Any, y: Any, ts: Any, how: Any) -> Any:
-        """The states, and the steps that were tried and accepted: none where the function does not tell them."""
-        found, steps = self.result(leaves, y, ts, how), None
-        if hasattr(found, "stats"):
-            steps = found.stats["num_steps"], found.stats["num_accepted_steps"]
-        return self.layout.rows(states_of(found), (len(ts),)), steps
+        """The states, and the steps that were tried and accepted."""
+        seen: list[dict[str, Any]] = []
+        with calls_read(seen):
+            found = self.result(leaves, y, ts, how)
+        stats = seen[0]["gives"].stats
+        return self.layout.rows(states_of(found), (len(ts),)), (stats["num_steps"], stats["num_accepted_steps"])
+
+    def alone(self, leaves: Any, y: Any, ts: Any, how: Any) -> Any:
+        """The states, and no steps."""
+        return self.layout.rows(states_of(self.result(leaves, y, ts, how)), (len(ts),)), None
 
 
 def states_of(result: Any) -> Any:
@@ -106,31 +111,32 @@ class OwnSolve:
     def _compiled(self) -> dict[str, Any]:
         import equinox
 
-        functions = (self.program.states, self._slopes, self._pushed, self._curved)
-        return {f.__name__.strip("_"): equinox.filter_jit(f) for f in functions}
+        functions = {"slopes": self._slopes, "pushed": self._pushed, "curved": self._curved}
+        functions["states"] = self.program.states if self.call.counts else self.program.alone
+        return {name: equinox.filter_jit(f) for name, f in functions.items()}
 
     def _slopes(self, leaves: Any, y: Any, ts: Any, how: Any, cotangent: Any) -> Any:
         """Derivatives of cotangent · states in (leaves, y, ts), without ts where the adjoint refuses it."""
         jax = jax_double()
         if self.call.adjoint == "ForwardMode":
 
-            def alone(*z: Any) -> Any:
-                return self.program.states(*z, how)[0]
+            def of(*z: Any) -> Any:
+                return self.program.alone(*z, how)[0]
 
-            moves = jax.jacfwd(alone, argnums=(0, 1, 2))(leaves, y, ts)
+            moves = jax.jacfwd(of, argnums=(0, 1, 2))(leaves, y, ts)
             return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), moves)
         variables = (leaves, y) if self.call.adjoint == "BacksolveAdjoint" else (leaves, y, ts)
         return self._pull(variables, ts, how)(cotangent)
 
     def _pull(self, variables: Any, ts: Any, how: Any) -> Any:
         def of(leaves: Any, y: Any, times: Any = ts) -> Any:
-            return self.program.states(leaves, y, times, how)[0]
+            return self.program.alone(leaves, y, times, how)[0]
 
         return jax_double().vjp(of, *variables)[1]
 
     def _pushed(self, leaves: Any, y: Any, ts: Any, how: Any, along: Any) -> Any:
         """States, and their tangent in the direction `along` of (leaves, y)."""
-        return jax_double().jvp(lambda a, b: self.program.states(a, b, ts, how)[0], (leaves, y), along)
+        return jax_double().jvp(lambda a, b: self.program.alone(a, b, ts, how)[0], (leaves, y), along)
 
     def _curved(self, leaves: Any, y: Any, ts: Any, how: Any, along: Any, cotangent: Any, moved: Any) -> Any:
         """Derivatives of cotangent · states, differentiated once more along a direction, the cotangent by `moved`."""

@@ -107,6 +107,7 @@ class FromJax(StandIn):
         made.others, made.tree, made.layout = self.others, self.tree, self.layout  # jax changes nothing in place
         for name, parameter in self.named_parameters():
             made.register_parameter(name, nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
+        made.__dict__["_operation"] = self._operation  # it has no numbers of its own, and is compiled once
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:

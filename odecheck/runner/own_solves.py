@@ -55,7 +55,7 @@ def diffrax_pairs(
         y0: The state of one solve, any pytree of arrays.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         args: Given to `solve` and to the field; any pytree.
-        rtol: With which `solve` is called first; then with tighter ones. By default 1e-6.
+        rtol: With which `solve` is called first; then with tighter ones. By default 1e-7.
         atol: By default rtol / 100.
         dt0: The first step, of a solve with steps of one length. By default a twentieth of the first interval.
         name: Of the problem, by default with the name of the field.
@@ -79,7 +79,7 @@ def diffrax_pairs(
         ...     return -k * y
         >>> (subject, problem), = odecheck.diffrax_pairs(solve, decay, 1.0, args=jnp.array(0.5))
         >>> subject.name
-        'decay, Tsit5(rtol=1e-06), own diffeqsolve, RecursiveCheckpointAdjoint'
+        'decay, Tsit5(rtol=1e-07), own diffeqsolve, RecursiveCheckpointAdjoint'
     """
     needed("peers", "jax", "diffrax")
     for what, thing in (("solve", solve), ("the field", field)):
@@ -96,7 +96,7 @@ def diffrax_pairs(
     program = Program(solve, own, layout)
     call = _call(program, times, ("dt0",) if fixed else ("rtol", "atol"))
     step = abs(dt0) if dt0 else abs(float(times[1] - times[0])) / 20
-    steps = OwnStep(call, step) if fixed else OwnTolerance(call, rtol or 1e-6, atol)
+    steps = OwnStep(call, step) if fixed else OwnTolerance(call, rtol or 1e-7, atol)
     own_solve = OwnSolve(program, call)
     _goes(own_solve, replace(subject, solver=steps, engine=own_solve), problem)
     return [(replace(subject, solver=steps, engine=own_solve), problem)]
@@ -178,7 +178,17 @@ def _call(program: Program, times: Any, told: tuple[str, ...]) -> Call:
         )
     program.layout.of_this_form("what solve gives", states_of(found), (len(times),), "saveat=diffrax.SaveAt(ts=ts)")
     _is_told(seen[0], told)
-    return read(seen[0])
+    return read(seen[0], counts=_counts(program, leaves, y, times, how))
+
+
+def _counts(program: Program, *given: Any) -> bool:
+    """Whether the steps are told outside: jax lets nothing out of a jax.jit inside of solve."""
+    leaves, y, times, how = given
+    try:
+        jax_double().eval_shape(program.states, leaves, y, jax_double().numpy.asarray(times), how)
+    except Exception:
+        return False
+    return True
 
 
 def _is_told(bound: Mapping[str, Any], told: tuple[str, ...]) -> None:
