@@ -71,7 +71,8 @@ def read(bound: Mapping[str, Any], *, counts: bool = True) -> Call:
 
     solver = bound["solver"]
     explicit = isinstance(solver, diffrax.AbstractERK)
-    evaluations = len(solver.tableau.c) + (0 if solver.tableau.fsal else 1) if explicit else 1
+    tableau: Any = getattr(solver, "tableau", None)
+    evaluations = len(tableau.c) + (0 if tableau.fsal else 1) if explicit else 1
     return Call(
         type(solver).__name__,
         int(solver.order(bound["terms"]) or 1),

@@ -38,8 +38,6 @@ def given_to(solve: Callable[..., Any], everything: dict[str, Any]) -> dict[str,
         everything: name → value.
     """
     taken = inspect.signature(solve).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        return everything
     return {name: value for name, value in everything.items() if name in taken}
 
 
@@ -120,15 +118,15 @@ class OwnSolve:
         jax = jax_double()
         if self.call.adjoint == "ForwardMode":
 
-            def of(*z: Any) -> Any:
-                return self.program.alone(*z, how)[0]
+            def of(a: Any, b: Any, times: Any) -> Any:
+                return self.program.alone(a, b, times, how)[0]
 
             moves = jax.jacfwd(of, argnums=(0, 1, 2))(leaves, y, ts)
             return jax.tree.map(lambda j: jax.numpy.tensordot(cotangent, j, cotangent.ndim), moves)
-        variables = (leaves, y) if self.call.adjoint == "BacksolveAdjoint" else (leaves, y, ts)
+        variables: tuple[Any, ...] = (leaves, y) if self.call.adjoint == "BacksolveAdjoint" else (leaves, y, ts)
         return self._pull(variables, ts, how)(cotangent)
 
-    def _pull(self, variables: Any, ts: Any, how: Any) -> Any:
+    def _pull(self, variables: tuple[Any, ...], ts: Any, how: Any) -> Any:
         def of(leaves: Any, y: Any, times: Any = ts) -> Any:
             return self.program.alone(leaves, y, times, how)[0]
 

@@ -105,7 +105,6 @@ def diffrax_pairs(
 def _is_fixed(solve: Callable[..., Any], own: FromJax, given: Mapping[str, float | None]) -> bool:
     """Whether a solve has steps of one length, by what it takes; refused where something is missing of it."""
     taken = inspect.signature(solve).parameters
-    everything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     unknown = [n for n, p in taken.items() if n not in NAMES and p.default is p.empty and p.kind not in _ANY]
     if unknown or any(p.kind is p.POSITIONAL_ONLY for p in taken.values()):
         raise BadInput(
@@ -113,9 +112,9 @@ def _is_fixed(solve: Callable[..., Any], own: FromJax, given: Mapping[str, float
             "other names: it is called by name, with those of " + ", ".join(NAMES) + " that it takes",
             HOW,
         )
-    missing = [n for n in ("y0", "ts") if n not in taken and not everything]
+    missing = [n for n in ("y0", "ts") if n not in taken]
     fixed = "dt0" in taken and "rtol" not in taken
-    if not fixed and not everything:
+    if not fixed:
         missing += [n for n in ("rtol", "atol") if n not in taken]
     if missing:
         raise BadInput(
@@ -129,8 +128,7 @@ def _is_fixed(solve: Callable[..., Any], own: FromJax, given: Mapping[str, float
     for n, value in given.items():
         if value is not None and not (np.isfinite(value) and value != 0 and (value > 0 or n == "dt0")):
             raise BadInput(f"{n} is {value}", "a tolerance or a step that is none", f"{n}=1e-6, positive")
-    lost = [] if everything else _lost(own, taken)
-    if lost:
+    if lost := _lost(own, taken):
         raise BadInput(
             f"solve does not take {lost[0]}, and there are parameters in it",
             "a model that solve reaches as a global or in a closure: no derivative goes there",
@@ -178,6 +176,7 @@ def _call(program: Program, times: Any, told: tuple[str, ...]) -> Call:
         )
     program.layout.of_this_form("what solve gives", states_of(found), (len(times),), "saveat=diffrax.SaveAt(ts=ts)")
     _is_told(seen[0], told)
+    _is_wide(seen[0])
     return read(seen[0], counts=_counts(program, leaves, y, times, how))
 
 
@@ -211,6 +210,19 @@ def _is_told(bound: Mapping[str, Any], told: tuple[str, ...]) -> None:
                 "a number of its own in solve: it is called with other times and tolerances",
                 f"{name}: {fixes.get(name, name)}, as in {HOW}",
             )
+
+
+def _is_wide(bound: Mapping[str, Any]) -> None:
+    """Whether numbers are still of 64 bits where they come to diffeqsolve."""
+    for what in ("y0", "args", "terms", "t0"):
+        for leaf in jax_double().tree_util.tree_leaves(bound[what]):
+            kind = getattr(leaf, "dtype", np.dtype(np.float64))
+            if jax_double().dtypes.issubdtype(kind, np.inexact) and kind.itemsize < 8 + 8 * (kind.kind == "c"):
+                raise BadInput(
+                    f"{what} of diffeqsolve has {kind} in it",
+                    "a cast on the way, or an array that solve reaches as a global: what it is given is float64",
+                    "no .astype(jnp.float32) inside solve, and arrays in args or in the field",
+                )
 
 
 def _goes(engine: OwnSolve, subject: Subject, problem: Problem) -> None:

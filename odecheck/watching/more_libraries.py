@@ -144,11 +144,17 @@ def _knows_diffrax(f: types.FunctionType) -> bool:
 
 def _read_diffrax(original: types.FunctionType, _: types.FunctionType, how: dict[str, Any]) -> tuple[Posed, Any]:
     """A solve that jax traces once and runs compiled, without Python: its numbers are not seen here."""
+    adjoint = type(how["adjoint"]).__name__ if "adjoint" in how else "RecursiveCheckpointAdjoint"
+    fixed = type(how.get("stepsize_controller")).__name__ in ("NoneType", "ConstantStepSize")
+    given, dt0 = ("dt0", "dt0") if fixed else ("rtol, atol", "None")
+    control = "" if fixed else "stepsize_controller=diffrax.PIDController(rtol, atol), "
     raise TypeError(
-        "jax compiles diffrax's solves and runs them without Python. Write the field once more as an nn.Module with "
-        "the same weights, in my_model.py: subjects = [(dataclasses.replace(s, solver=DiffraxAdaptive('dopri5', 1e-7, "
-        "1e-9), engine=RECURSIVE), p) for s, p in odecheck.module_pairs(field, y0)[:1]], with both names from "
-        "odecheck.engines.diffrax, and type: odecheck verify my_model.py:subjects"
+        "jax compiles diffrax's solves and runs them without Python. Verify this one as it stands, in my_solve.py: "
+        f"solve = lambda field, y0, ts, args, {given}: diffrax.diffeqsolve(diffrax.ODETerm(field), "
+        f"diffrax.{type(how['solver']).__name__}(), ts[0], ts[-1], {dt0}, y0, args, saveat=diffrax.SaveAt(ts=ts), "
+        f"{control}"
+        f"adjoint=diffrax.{adjoint}()); subjects = odecheck.diffrax_pairs(solve, field, y0, ts, args), and type: "
+        "odecheck verify my_solve.py:subjects"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 
 import pytest
@@ -168,33 +167,20 @@ def test_a_solve_of_diffrax_is_a_row_that_says_what_to_type():
 
 
 def test_what_the_row_of_diffrax_says_to_type_works():
-    """A field of equinox, written once more in torch with its weights, is verified on diffrax's own solve."""
-    pytest.importorskip("diffrax")
-    equinox, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
-    from odecheck.engines.diffrax import RECURSIVE, DiffraxAdaptive
-    from odecheck.engines.diffrax_program import jax_double
+    """The code of the row, with a field, a start and args in the place of their names."""
+    diffrax, jax = pytest.importorskip("diffrax"), pytest.importorskip("jax")
 
-    jax_double()
-    theirs = equinox.nn.MLP(2, 2, 4, 1, activation=jax.numpy.tanh, key=jax.random.PRNGKey(0))
-    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2)).double()
-    for mine, its in zip((net[0], net[2]), theirs.layers, strict=True):
-        mine.weight.data = torch.tensor(its.weight.__array__(), dtype=torch.float64)
-        mine.bias.data = torch.tensor(its.bias.__array__(), dtype=torch.float64)
-    y0 = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
-    same = torch.tensor(theirs(y0[0].numpy()).__array__())
-    torch.testing.assert_close(net(y0)[0].detach(), same.double())
+    def field(t, y, args):
+        return -args * y
 
-    class Field(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = net
-
-        def forward(self, t, y):
-            return self.net(y)
-
-    pairs = [
-        (dataclasses.replace(s, solver=DiffraxAdaptive("dopri5", 1e-7, 1e-9), engine=RECURSIVE), p)
-        for s, p in odecheck.module_pairs(Field(), y0)[:1]
-    ]
-    records = odecheck.check(pairs, claims=["SOL-2"])
-    assert [r.verdict for r in records] == ["holds"], records
+    start = jax.numpy.array([1.0])
+    control = diffrax.PIDController(1e-6, 1e-8)
+    with watch() as step:
+        diffrax.diffeqsolve(
+            diffrax.ODETerm(field), diffrax.Bosh3(), 0.0, 1.0, None, start, 0.5, stepsize_controller=control
+        )
+    code = step.rows[0].reason.partition("my_solve.py: ")[2].partition(", and type")[0]
+    names = {"odecheck": odecheck, "diffrax": diffrax, "field": field, "y0": start}
+    names |= {"ts": [0.0, 1.0], "args": jax.numpy.array(0.5)}
+    exec(code, names)
+    assert names["subjects"][0][0].name.startswith("field, Bosh3(rtol=1e-07)")
