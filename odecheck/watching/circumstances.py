@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
 from .call import Call
@@ -27,11 +29,11 @@ class Circumstances:
     said: list[Finding] = field(default_factory=list)
 
 
-def circumstances(call: Call) -> Circumstances:
+def circumstances(call: Call, *, deadline: float = float("inf")) -> Circumstances:
     """Ask the field of a call at the same points: twice, after other calls, with changed parameters, without a graph.
 
     Each question begins with the field in the state that it had before the solve, and with the same random numbers.
-    Raises whatever the field raises.
+    Raises whatever the field raises, and OutOfBudget between two questions. deadline: process time, in seconds.
     """
     out = Circumstances()
     t0, t1 = call.window[0], call.window[-1]
@@ -43,7 +45,10 @@ def circumstances(call: Call) -> Circumstances:
         out.said.append(random)
         return out
     asked = (_changes_its_input, _remembers, _caches, _batch_norm)
-    out.said += [found for ask in asked if (found := ask(call, inside))]
+    for ask in asked:
+        if time.process_time() > deadline:
+            raise OutOfBudget("before the field was asked for all its circumstances")
+        out.said += [found] if (found := ask(call, inside)) else []
     out.deterministic = not any(x.kind == "remembers its first call" for x in out.said)
     if call.start[0].dtype == torch.float64:
         rounded = _rounds(call, inside)

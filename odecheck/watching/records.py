@@ -33,7 +33,8 @@ def records(row: Row) -> list[Record]:
         elif name == "solution" and row.state is not State.JUDGED:
             out.append(_record(row, claim, Verdict.INCONCLUSIVE, f"{row.state}: {row.reason}", None))
     found = [f.text for f in row.findings]
-    verdict = Verdict.REFUTED if found else Verdict.HOLDS if row.state is State.JUDGED else Verdict.INCONCLUSIVE
+    asked = row.state is State.JUDGED and not row.not_asked
+    verdict = Verdict.REFUTED if found else Verdict.HOLDS if asked else Verdict.INCONCLUSIVE
     text = "\n".join(found) or ("no mistake was found around this solve" if verdict is Verdict.HOLDS else row.reason)
     out.append(_record(row, MISTAKES, verdict, text, None))
     return out
@@ -42,6 +43,8 @@ def records(row: Row) -> list[Record]:
 def _of_quantity(row: Row, claim: str, text: str, q: Quantity) -> Record:
     worst = f", worst tensor {q.worst}" if q.worst else ""
     said = f"{text}: off by {q.error:.2e} ± {q.bar:.1e} of its own scale{worst}"
+    if q.judgement is None and row.adaptive:
+        return _record(row, claim, Verdict.INCONCLUSIVE, f"{said}; what its tolerance promises is not known", None)
     if q.judgement is None:
         return _record(row, claim, Verdict.NOT_APPLICABLE, f"{said}; fixed steps have no tolerance", None)
     return _record(row, claim, q.verdict, said, q.judgement)

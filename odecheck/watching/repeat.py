@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
 from odecheck.foreign import said
@@ -57,7 +58,8 @@ def real(x: Tensor) -> Tensor:
 class _Counter:
     """Counts the calls of a field, and the steps that a solver tells the field of."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self.calls, self.steps, self.rejected, self.told = 0, 0, 0, False
         self.lengths: list[float] = []
         self.accepted: list[float] = []
@@ -70,7 +72,7 @@ class _Counter:
             return f
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
+            self._called()
             return f(*args, **kwargs)
 
         for name in ("callback_step", "callback_accept_step", "callback_reject_step"):
@@ -83,6 +85,8 @@ class _Counter:
 
     def _called(self, *_: Any) -> None:
         self.calls += 1
+        if time.process_time() > self.deadline:
+            raise OutOfBudget(f"after {self.calls:,} evaluations of the field in the solve posed again")
 
     def _listen(self, f: Any) -> None:
         step, reject = getattr(f, "callback_step", None), getattr(f, "callback_reject_step", None)
@@ -114,9 +118,14 @@ def posed_again(
         yield f, dict(others), leaves
 
 
-def again(call: Call, dtype: torch.dtype | None = None, *, gradients: bool = True) -> Repeat:
-    """Pose a solve again, and pull its cotangent back. Raises whatever the solver raises."""
-    posed, counter = call.posed, _Counter()
+def again(
+    call: Call, dtype: torch.dtype | None = None, *, gradients: bool = True, deadline: float = float("inf")
+) -> Repeat:
+    """Pose a solve again, and pull its cotangent back. Raises whatever the solver raises, and OutOfBudget.
+
+    deadline: process time, in seconds.
+    """
+    posed, counter = call.posed, _Counter(deadline)
     own = dtype is None
     with posed_again(call, dtype) as (f, others, leaves), torch.set_grad_enabled(call.grad_mode):
         ask = gradients and call.cotangent is not None

@@ -100,6 +100,7 @@ class Row:
         truth_seconds: What the truth took, of the process.
         quantities: Name of a result → how far off it is.
         said: Findings and notes.
+        not_asked: What else would have been asked, had the budget allowed it, in words.
         call: What was kept of the call.
         truth: What the solve should have given, with its bars; None where it was not judged.
     """
@@ -126,6 +127,7 @@ class Row:
     truth_seconds: float = 0.0
     quantities: dict[str, Quantity] = made(default_factory=dict)
     said: list[Finding] = made(default_factory=list)
+    not_asked: list[str] = made(default_factory=list[str])
     call: Call | None = made(default=None, repr=False)
     truth: Truth | None = made(default=None, repr=False)
 
@@ -168,7 +170,7 @@ class Row:
         kinds = {q.verdict for q in self.quantities.values()}
         if self.findings or Verdict.REFUTED in kinds:
             return Verdict.REFUTED
-        if self.state is not State.JUDGED or Verdict.INCONCLUSIVE in kinds:
+        if self.state is not State.JUDGED or self.not_asked or Verdict.INCONCLUSIVE in kinds:
             return Verdict.INCONCLUSIVE
         return Verdict.HOLDS if Verdict.HOLDS in kinds else Verdict.NOT_APPLICABLE
 

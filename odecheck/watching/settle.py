@@ -92,13 +92,13 @@ def settle(f: Field64, aims: Callable[[Truth], dict[str, float]], *, rtol: float
     Raises:
         OutOfBudget: no answer with a bar was found.
     """
-    start = time.process_time()
-    f.deadline = start + seconds
+    start, before = time.process_time(), f.deadline
+    f.deadline = min(before, start + seconds)
     try:
         kinky = f.states >= MANY_KINKS and has_kinks(f)
-        found = _halved(f, aims) if kinky else _sharpened(f, aims, rtol, seconds)
+        found = _halved(f, aims) if kinky else _sharpened(f, aims, rtol)
     finally:
-        f.deadline, f.most = float("inf"), float("inf")
+        f.deadline, f.most = before, float("inf")
     size = float(np.abs(found.answer.solution).max(initial=0.0))
     if found.bars["solution"] > NO_ANSWER * size:
         raise OutOfBudget(f"no family of methods has converged: {found.family} {found.sharpness}")
@@ -106,20 +106,20 @@ def settle(f: Field64, aims: Callable[[Truth], dict[str, float]], *, rtol: float
     return found
 
 
-def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: float, seconds: float) -> Truth:
+def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: float) -> Truth:
     """By DOP853 at tolerances that fall by a hundred, with Adams formulas beside the last one."""
     rate, decaying = growth_rate(f, lambda _: f.start)
     if decaying and rate * abs(f.times[-1] - f.times[0]) > STIFF and (found := _implicit(f, aims)):
         return found
     at = float(np.clip(rtol * 1e-2, 1e-10, 1e-6))
-    start = time.process_time()
-    f.deadline, f.most = start + 0.4 * seconds, f.evaluations + MOST
+    start, end = time.process_time(), f.deadline
+    f.deadline, f.most = start + 0.4 * (end - start), f.evaluations + MOST
     try:
         before = truth.dop853(f, rtol=at)
     except OutOfBudget:
-        f.deadline, f.most = start + seconds, float("inf")
+        f.deadline, f.most = end, float("inf")
         return _implicit(f, aims) or _halved(f, aims)
-    f.deadline, f.most = start + seconds, float("inf")
+    f.deadline, f.most = end, float("inf")
     best: Truth | None = None
     while at > LAST_RTOL:
         at = max(at * 1e-2, LAST_RTOL)

@@ -56,6 +56,8 @@ def table(rows: Sequence[Row]) -> str:
     for row, _ in shown:
         if row.state is not State.JUDGED:
             lines += _wrapped(f"{_clipped(row.where)} {row.state}: {row.reason}")
+        elif row.not_asked:
+            lines += _wrapped(f"{_clipped(row.where)} not asked: {', '.join(row.not_asked)}; the budget was used up")
     lines += _said("finding", [(row.where, f.text) for row in rows for f in row.findings])
     lines += _said("note", [(row.where, f.text) for row in rows for f in row.notes])
     return "\n".join(lines)

@@ -18,17 +18,17 @@ def test_a_result_that_is_wrong_breaks_its_promise(what):
         pass
     step.calls.append(call)
     assert call.solution is not None and call.held is not None
-    honest = judged._observed
+    honest = judged.observed
 
-    def moved(work, f):
-        out = honest(work, f)
+    def moved(call, repeat, f):
+        out = honest(call, repeat, f)
         names = list(f.leaves) if what == "dL/dtheta" else [what]
         return {k: v * (1.03 if k in names else 1.0) for k, v in out.items()}
 
-    judged._observed = moved
+    judged.observed = moved
     try:
         quantities = step.rows[0].quantities
     finally:
-        judged._observed = honest
+        judged.observed = honest
     assert {name for name, q in quantities.items() if q.verdict == "refuted"} == {what}
     assert step.rows[0].verdict == "refuted"
