@@ -151,6 +151,26 @@ class Beside(nn.Module):
         return torch.cat([part.reshape(len(y), -1) for part in self.inner(t, parts)], dim=1)
 
 
+class AsPairs(nn.Module):
+    """A field on complex numbers, seen as one on their real and imaginary parts, in a last axis of two.
+
+    Args:
+        inner: Called as inner(t, z), z (batch, *features), complex128. Its complex buffers are made complex128.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        for buffer in inner.buffers():
+            if buffer.is_complex():
+                buffer.data = buffer.data.to(torch.complex128)
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """The slopes (batch, *features, 2)."""
+        value = self.inner(t, torch.view_as_complex(y.contiguous()))
+        return torch.view_as_real(value) if value.is_complex() else value
+
+
 class AllRows(nn.Module):
     """A field that takes its batch as a whole, a control for each row for instance, seen as one on a single row.
 

@@ -17,7 +17,7 @@ from torch import nn
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
 from odecheck.fields.declared import Parts, declared
-from odecheck.fields.shaped import AllRows, Beside, as_module
+from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module
 from odecheck.foreign import first_line, literal
 from odecheck.subject import Subject
 
@@ -44,7 +44,8 @@ def module_pairs(
     Args:
         module: Called as module(t, y): a module, a plain function, a `functools.partial`; a float64 copy is made of it.
             Of a compiled module, what it compiles.
-        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts. A field that
+        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts. Complex numbers
+            are followed as pairs of real ones. A field that
             takes no other batch than this one, as with a control for each row, has it as one state.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         name: Of the problem, by default with the name of the module's class.
@@ -64,16 +65,20 @@ def module_pairs(
         raise BadInput(
             str(error), "the result of a field in place of the field", "the module or function itself"
         ) from None
+    if found := [name for name, p in double.named_parameters() if p.is_complex()]:
+        raise BadInput(
+            f"the parameter {found[0]} is complex",
+            "a complex weight, of which derivatives would mean two things",
+            "its real and imaginary parts as one real parameter: nn.Parameter(torch.view_as_real(w)), and "
+            "torch.view_as_complex(self.w) inside forward",
+        )
     tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
     if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
         double, y0 = _beside(double, tensors)
-    if isinstance(y0, torch.Tensor) and y0.is_complex():
-        raise BadInput(
-            f"the example state is {y0.dtype}",
-            "a complex state, of which derivatives would mean two things",
-            "the same field on real numbers: lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), with "
-            "y0 = torch.view_as_real(y0)",
-        )
+    if torch.is_tensor(y0) or isinstance(y0, np.ndarray):
+        given = torch.as_tensor(y0)
+        if given.is_complex():
+            double, y0 = AsPairs(double), torch.view_as_real(given.detach().to(torch.complex128).resolve_conj())
     start = _numbers("the example state", y0)
     if start.ndim < 2 or start.size == 0:
         raise BadInput(
@@ -129,6 +134,12 @@ def called(module: Any) -> str:
 
 def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Module, torch.Tensor]:
     """A field on a tuple of parts, and its example state, as rows."""
+    if found := [str(part.dtype) for part in parts if part.is_complex()]:
+        raise BadInput(
+            f"a part of the example state is {found[0]}",
+            "a complex part beside others",
+            "torch.view_as_real of that part, and torch.view_as_complex of it inside the field",
+        )
     rows = {part.shape[0] if part.ndim > 1 else 0 for part in parts}
     if len(rows) > 1 or 0 in rows:
         raise BadInput(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -78,6 +79,27 @@ def with_more(t, y, *, scale):
     return scale * torch.tanh(LINEAR(y))
 
 
+class Turning(nn.Module):
+    """z' = i ω z − z |z|² / 10, with a buffer of complex64; z.detach() in it when it is wrong."""
+
+    def __init__(self, wrong: bool = False):
+        super().__init__()
+        self.wrong, self.speed = wrong, nn.Parameter(torch.tensor(1.3))
+        self.register_buffer("i", torch.tensor(1j))
+
+    def forward(self, t, z):
+        return self.i * self.speed * (z.detach() if self.wrong else z) - 0.1 * z * z.abs() ** 2
+
+
+class ComplexWeight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(1.3j))
+
+    def forward(self, t, y):
+        return (self.w * y).real
+
+
 DECIDED = {
     "a tuple": (Parts(), (Y0, torch.zeros(2, 1))),
     "a counter in a buffer": (Counting(), Y0),
@@ -86,6 +108,7 @@ DECIDED = {
     "a control for each row": (Controlled(), Y0),
     "a plain function": (plain, Y0),
     "a partial": (functools.partial(with_more, scale=0.5), Y0),
+    "complex numbers": (Turning(), torch.tensor([[1 + 0.5j], [0.2j]])),
 }
 
 
@@ -105,7 +128,9 @@ class Bare(Energy):
 
 
 REFUSED = {
-    "view_as_real": (plain, torch.ones(1, 2, dtype=torch.complex64)),
+    "view_as_real of that part": (Parts(), (Y0 * 1j, torch.zeros(2, 1))),
+    "torch.view_as_real\\(w": (ComplexWeight(), Y0),
+    "without these": (Turning(wrong=True), np.array([[1 + 0.5j]])),
     "functools.partial": (with_more, Y0),
     "torch.enable_grad": (Bare(), Y0),
     "parts \\(batch": (Parts(), (Y0, torch.zeros(2))),

@@ -54,10 +54,12 @@ ENDS = 10
 
 
 def test_the_budget_bounds_every_stage(monkeypatch):
-    whole = spent(step := watched(float("inf")), monkeypatch)
+    step = watched(float("inf"))
+    whole = spent(step, monkeypatch)
     assert step.rows[0].verdict == "holds" and step.rows[0].not_asked == []
     for share in (0.001, 0.01, 0.03, 0.2, 0.6):
-        assert spent(step := watched(share * whole), monkeypatch) <= share * whole + ENDS
+        step = watched(share * whole)
+        assert spent(step, monkeypatch) <= share * whole + ENDS
         row = step.rows[0]
         assert row.state is not State.JUDGED and "budget" in row.reason and row.verdict == "inconclusive"
 
@@ -67,7 +69,8 @@ def test_what_the_truth_leaves_no_time_for_is_said_and_is_not_green(monkeypatch)
     monkeypatch.setattr(judged, "TRUTH", 1.0)
     promises, around = "what its tolerance promises", "what may be wrong around it"
     for share, words in ((0.85, [promises, around]), (0.985, [around])):
-        assert spent(step := watched(share * whole), monkeypatch) <= share * whole + ENDS
+        step = watched(share * whole)
+        assert spent(step, monkeypatch) <= share * whole + ENDS
         row, records = step.rows[0], {r.claim: r.verdict.value for r in step.check()}
         assert (row.state, row.verdict.value, row.not_asked) == (State.JUDGED, "inconclusive", words)
         assert records["WATCH-5"] == "inconclusive" and "not asked: what" in str(step)
