@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .callback import StandIn
 from .from_jax import FromJax, is_of_jax
 
 
@@ -151,7 +152,7 @@ class Beside(nn.Module):
         return torch.cat([part.reshape(len(y), -1) for part in self.inner(t, parts)], dim=1)
 
 
-class AsPairs(nn.Module):
+class AsPairs(StandIn):
     """A field on complex numbers, seen as one on their real and imaginary parts, in a last axis of two.
 
     Args:
@@ -165,9 +166,14 @@ class AsPairs(nn.Module):
             if buffer.is_complex():
                 buffer.data = buffer.data.to(torch.complex128)
 
+    @property
+    def called(self) -> str:
+        """The name of the field's class."""
+        return type(self.inner).__name__
+
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The slopes (batch, *features, 2)."""
-        value = self.inner(t, torch.view_as_complex(y.contiguous()))
+        value = self.inner(t, torch.complex(y[..., 0], y[..., 1]))  # a view would ask for an even place in memory
         return torch.view_as_real(value) if value.is_complex() else value
 
 

@@ -138,7 +138,7 @@ def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Modu
         raise BadInput(
             f"a part of the example state is {found[0]}",
             "a complex part beside others",
-            "torch.view_as_real of that part, and torch.view_as_complex of it inside the field",
+            "torch.view_as_real of that part, and torch.complex(y[..., 0], y[..., 1]) of it inside the field",
         )
     rows = {part.shape[0] if part.ndim > 1 else 0 for part in parts}
     if len(rows) > 1 or 0 in rows:

@@ -32,8 +32,8 @@ TRUTH = 0.7
 WHOLE = ("an integer", "y.double() as the state")
 COMPLEX = (
     "a complex",
-    "the same system in real numbers, odeint(lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), "
-    "torch.view_as_real(y0), t) and torch.view_as_complex of what it gives,",
+    "the same system in real numbers, odeint(lambda t, y: torch.view_as_real(field(t, torch.complex(y[..., 0], "
+    "y[..., 1]))), torch.view_as_real(y0), t) and torch.view_as_complex of what it gives,",
 )
 
 

@@ -92,17 +92,22 @@ def test_a_state_of_other_numbers_is_refused_in_words(y0, words):
     assert [record.verdict for record in step.check()] == ["inconclusive", "inconclusive"]
 
 
-def test_a_complex_state_is_judged_as_what_its_row_says_to_type():
-    turn = nn.Parameter(torch.tensor(0.3 + 2.0j, dtype=torch.complex128))
+@pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
+def test_a_complex_state_is_judged_as_what_its_row_says_to_type(solve):
+    turn = nn.Parameter(torch.tensor([0.3, 2.0], dtype=torch.float64))
     y0 = torch.tensor([1.0 + 0.5j, -0.2j], dtype=torch.complex128)
     t = torch.tensor(UNIT, dtype=torch.float64)
 
     def field(t, y):
-        return turn * y - 0.1 * y * y.abs() ** 2
+        return torch.view_as_complex(turn) * y - 0.1 * y * y.abs() ** 2
 
     with watch() as step:
-        real = odeint(
-            lambda t, y: torch.view_as_real(field(t, torch.view_as_complex(y))), torch.view_as_real(y0), t, rtol=1e-6
+        real = solve(
+            lambda t, y: torch.view_as_real(field(t, torch.complex(y[..., 0], y[..., 1]))),
+            torch.view_as_real(y0),
+            t,
+            rtol=1e-6,
+            **({} if solve is odeint else {"adjoint_params": (turn,)}),
         )
         torch.view_as_complex(real)[-1].abs().square().sum().backward()
     assert step.rows[0].verdict == "holds" and not step.findings, str(step)
