@@ -87,7 +87,13 @@ class AtEvent:
 
     def newton(self) -> float:
         """How far the event is from here, to first order. Raises Undecided where it has no derivative."""
-        if self.total == 0 or not np.isfinite(self.total):
+        if not np.isfinite(self.total):
+            raise Undecided(
+                "the solution, or the event function along it, is not finite at the event: explicit steps that are too "
+                "long for a stiff field, or a field that grows without bound. Judge the solve to a fixed time near it, "
+                "odeint(field, y0, torch.stack([t0, t])): its truth is found in implicit steps"
+            )
+        if self.total == 0:
             raise Undecided(
                 "the event function has no slope along the solution where the event is (it is constant, or jumps): "
                 "the time of the event has no derivative"

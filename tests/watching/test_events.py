@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchdiffeq import odeint, odeint_adjoint, odeint_event
 
 import odecheck
-from odecheck.watching.events import begun
+from odecheck.watching.events import AtEvent, Undecided, begun
 from odecheck.watching.field64 import in_double
 from odecheck.watching.repeat import again
 from odecheck.watching.settle import parts_of
@@ -284,3 +285,12 @@ def test_an_event_that_was_stepped_over_is_named():
 
     step = watched(field=Falling(0.0), event=event, loss=lambda when, y: when)
     assert kinds(step) == {"event stepped over"}
+
+
+def test_an_event_where_nothing_is_finite_is_said_to_be_that():
+    """Explicit steps of a stiff field may end in NaN: that is no event function without a slope."""
+    none = np.full(1, np.nan)
+    with pytest.raises(Undecided, match=r"not finite at the event.*implicit steps"):
+        AtEvent(np.nan, none, none, np.nan, {}).newton()
+    with pytest.raises(Undecided, match="no slope"):
+        AtEvent(1.0, none, none, 0.0, {}).newton()
