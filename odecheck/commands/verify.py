@@ -72,6 +72,9 @@ def verify(
     first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The verdict alone.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each record as well.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Work out every answer of the reference anew, and keep none.")
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
     ] = False,
@@ -104,6 +107,7 @@ def verify(
     odecheck verify --resume
     """
     from dataclasses import asdict
+    from functools import partial
 
     from odecheck.errors import BadInput
     from odecheck.records.badge import badge as made_badge
@@ -119,7 +123,7 @@ def verify(
             none_ignored(context, ["quiet"], "--verbose says more", "--quiet or --verbose")
         files = {"json": json, "junit": junit, "summary": summary, "badge": badge}
         if plan:
-            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict"]
+            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict", "no_cache"]
             none_ignored(context, unused, "--plan asks nothing and stops", "the same without it, or without --plan")
         if resume:
             folder = run_folder(run, True, "verify")
@@ -132,7 +136,8 @@ def verify(
         for option, file in files.items():
             needs_to_write(file or None, f"--{option}", folder=False)
         say(forecast.line(units, workers or cores()), err=True)
-        records = _run(units, asked, folder, workers or cores(), resume=resume, first=first, budget=budget, begun=begun)
+        run_on = partial(_run, resume=resume, first=first, budget=budget, begun=begun, no_cache=no_cache)
+        records = run_on(units, asked, folder, workers or cores())
     except (BadInput, ValueError) as refused:
         refuse(refused)
     except OutOfTime:
@@ -164,8 +169,11 @@ def _run(
     first: bool,
     budget: float | None,
     begun: float,
+    no_cache: bool,
 ) -> list[Record]:
     """Judge the units, with a bar that goes by what each case costs."""
+    from odecheck_reference.on_disk import default_folder
+
     from odecheck.records.run_folder import read_records
     from odecheck.records.summary import outcome
     from odecheck.runner.case import Key
@@ -195,6 +203,7 @@ def _run(
             isolated=True,
             until=until,
             order=(lambda left: left) if budget is None else most_telling_first,
+            references=None if no_cache else default_folder(),
         )
 
 

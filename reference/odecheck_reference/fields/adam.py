@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-
 from .assembly import Assembly, Map, OwnRate, Pieces
 from .coefficients import EXAMPLES as OF_TIME
 from .coefficients import RATE, Coefficient, Fixed, Free

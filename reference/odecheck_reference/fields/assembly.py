@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from .field import AnyArray, Jet
 
 Index = NDArray[np.intp]
-# Components of z: side by side, anywhere, or pieces side by side, each with its place in the block. What lies side by
-# side is written without a copy, and a field is asked a hundred thousand times for one verdict.
+# Components of z at even distances, or several such pieces, each with its place in the block: what is written through
+# slices is not copied, and a field is asked a hundred thousand times for one verdict.
 Pieces = tuple[tuple[slice, slice], ...]
-Part = slice | Index | Pieces
+Part = slice | Pieces
 WHOLE, NOTHING = slice(None), slice(0, 0)
 Table = tuple[Sequence[Any], Mapping[tuple[int, int], Any], Mapping[tuple[int, int, int], Any]]
 
@@ -54,18 +54,8 @@ class OwnRate:
         return self.state
 
 
-def indices(count: int) -> Index:
-    """0, …, count − 1."""
-    return np.arange(count, dtype=np.intp)
-
-
-def span(part: slice) -> Index:
-    """The indices of a slice with both ends given."""
-    return np.arange(part.start, part.stop, dtype=np.intp)
-
-
 def _pieces(part: Part) -> Pieces:
-    return part if isinstance(part, tuple) else ((WHOLE, part),)  # type: ignore[return-value]
+    return part if isinstance(part, tuple) else ((WHOLE, part),)
 
 
 class Assembly:
@@ -127,10 +117,7 @@ class Assembly:
         """A block with itself: d2F[rows] / dz[p] dz[q] += block: (batch, rows, p, q)."""
         for own_p, place_p in _pieces(p):
             for own_q, place_q in _pieces(q):
-                if isinstance(place_p, slice) or isinstance(place_q, slice):
-                    self.second[:, rows, place_p, place_q] += block[..., own_p, own_q]
-                else:
-                    self.second[:, rows, place_p[:, None], place_q] += block[..., own_p, own_q]
+                self.second[:, rows, place_p, place_q] += block[..., own_p, own_q]
 
     def add_mixed(self, rows: slice, p: Part, q: Part, block: AnyArray) -> None:
         """A block and its transpose: for both orders of p and q, block: (batch, rows, p, q)."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from .assembly import Assembly, Map, OwnRate
 from .coefficients import EXAMPLES as OF_TIME
 from .coefficients import NONE, RATE, WEIGHT, Coefficient, Fixed, Free, Learnt

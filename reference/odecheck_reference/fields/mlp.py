@@ -183,7 +183,7 @@ class _Forward:
 
 
 def _add_own(du: AnyArray, at: _Layer, x: AnyArray) -> None:
-    """du += what a layer's own parameters do: x_j on W_ij, 1 on b_i. Both are added through views of their diagonals."""
+    """du += what a layer's own parameters do: x_j on W_ij, 1 on b_i; through views of diagonals."""
     of_bias = np.einsum("bii->bi", du[:, :, at.of_bias])
     of_bias += 1
     of_weight = du[:, :, at.of_weight]
