@@ -160,17 +160,17 @@ def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]
 
 @dataclass(frozen=True)
 class _Answers:
-    """What came of a unit in a process of its own: its records, why not all came, whether the subject was let in."""
+    """What came of a unit in a process of its own: records, why not all came, whether it was let in, cost."""
 
     records: list[Record]
     failure: Failure | None
     let_in: bool
-    spent: Spent
+    spent: Spent | None
 
 
 def _answers(job: Job, *, start: Start = "forkserver", keep: bool = False) -> _Answers:
     """What comes of a job whose work is `_parts`, in one process."""
-    records, failure, let_in, spent = list[Record](), None, False, Spent()
+    records, failure, let_in, spent = list[Record](), None, False, None
     for _, found in in_processes([job], 1, start=start, keep=keep):
         if isinstance(found, Failure):
             failure = found
@@ -225,7 +225,8 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
                 continue
             found = future.result()
             yield from found.records
-            yield found.spent
+            if found.spent is not None:
+                yield found.spent
             rest = piece.after(len(found.records))
             if found.failure is None:
                 continue
