@@ -101,7 +101,7 @@ def bench(
         say(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
         if one.status == 2:
             for name in _failed(suite, machine, one.commit):
-                say(f"    failed: {name}")
+                say(f"    {name}")
         if one.status not in (0, 2):
             say("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
     say(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
@@ -111,7 +111,9 @@ def bench(
 def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
     from odecheck.bench import read_series
 
-    return [s.name for s in read_series(suite, machine, [commit]) if any(p.state == "failed" for p in s.points)]
+    points = ((s.name, point) for s in read_series(suite, machine, [commit]) for point in s.points)
+    told = ((name, p.state, f" ({p.message})" if p.message else "") for name, p in points)
+    return [f"{state}: {name}{why}" for name, state, why in told if state in ("failed", "time limit")]
 
 
 def gpu_suite(folder: Path, quick: bool) -> None:
