@@ -28,6 +28,7 @@ from odecheck.records.run_folder import about
 
 from .suite import Suite, source_folders
 
+OWN = [str(Path(str(sys.modules[name].__file__)).parents[1]) for name in ("odecheck", "odecheck_reference")]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
@@ -106,7 +107,8 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
             *(["--bench", bench] if bench else []),
         ]
         where = os.pathsep.join(source_folders(checkout))
-        paths = {"ASV_PYTHONPATH": where, "PYTHONPATH": where, "ODECHECK_ASV_MESSAGES": str(kept)}
+        ours = os.pathsep.join([where, *OWN])  # a suite of somebody else's may ask odecheck, which is where it is here
+        paths = {"ASV_PYTHONPATH": where, "PYTHONPATH": ours, "ODECHECK_ASV_MESSAGES": str(kept)}
         environment = {**os.environ, **ONE_THREAD, **paths}
         done = subprocess.run(
             command, cwd=suite.config.parent, env=environment, capture_output=True, text=True, check=False
