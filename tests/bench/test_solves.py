@@ -44,9 +44,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def commit(folder: Path, rate: float) -> str:
+def commit(folder: Path, rate: float, name: str = "decay") -> str:
     (folder / "models").mkdir(exist_ok=True)
-    (folder / "models" / "decay.py").write_text(MODEL.format(rate=rate))
+    (folder / "models" / f"{name}.py").write_text(MODEL.format(rate=rate))
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", f"rate {rate}")
     return git(folder, "rev-parse", "HEAD").strip()
@@ -78,10 +78,10 @@ def test_what_is_written_runs_at_every_commit_and_finds_what_became_dearer(proje
 
 
 def test_a_target_of_the_repository_is_named_from_its_folder(project: Path, monkeypatch: pytest.MonkeyPatch):
-    commit(project, 1.0)
+    commit(project, 1.0, "near")
     monkeypatch.chdir(project / "models")
-    made = write_suite("decay.py:net", Path("asv_bench/asv.conf.json"))
-    assert "target = 'models/decay.py:net'" in made.files[-1].read_text()
+    made = write_suite("near.py:net", Path("asv_bench/asv.conf.json"))
+    assert "target = 'models/near.py:net'" in made.files[-1].read_text()
     assert json.loads(made.files[0].read_text())["repo"] == os.path.join("..", "..")
     assert made.tolerances == (1e-3, 1e-6)
 
@@ -112,10 +112,10 @@ def test_what_cannot_be_written_is_refused_and_nothing_is(project: Path, words: 
 
 
 def test_a_suite_is_not_overwritten_and_needs_a_repository(project: Path, tmp_path_factory: pytest.TempPathFactory):
-    commit(project, 1.0)
-    write_suite("models/decay.py:net", Path("asv_bench/asv.conf.json"))
+    commit(project, 1.0, "once")
+    write_suite("models/once.py:net", Path("asv_bench/asv.conf.json"))
     with pytest.raises(BadInput, match="already holds"):
-        write_suite("models/decay.py:net", Path("asv_bench/asv.conf.json"))
+        write_suite("models/once.py:net", Path("asv_bench/asv.conf.json"))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with pytest.raises(BadInput, match="no git repository"):
-        write_suite("models/decay.py:net", elsewhere / "asv.conf.json")
+        write_suite("models/once.py:net", elsewhere / "asv.conf.json")
