@@ -98,14 +98,14 @@ def test_what_a_commit_does_not_have_is_skipped():
     ("words", "seen"),
     [
         (["init"], "is no target"),
-        (["init", "models/decay.py:gone"], "gone"),
+        (["init", "models/refused.py:gone"], "gone"),
         (["init", "/etc/hostname.py:net"], "not in the repository"),
-        (["init", "models/decay.py:net", "--quick"], "init runs nothing"),
-        (["HEAD", "models/decay.py:net"], "behind a range"),
+        (["init", "models/refused.py:net", "--quick"], "init runs nothing"),
+        (["HEAD", "models/refused.py:net"], "behind a range"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_nothing_is(project: Path, words: list[str], seen: str):
-    commit(project, 1.0)
+    commit(project, 1.0, "refused")
     done = CliRunner().invoke(app, ["bench", *words])
     assert done.exit_code == 2 and seen in done.output, done.output
     assert not (project / "asv_bench").exists()
