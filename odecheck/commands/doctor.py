@@ -177,8 +177,8 @@ def _folders() -> Iterator[str]:
     where = default_folder()
     yield f"ODECHECK_CACHE  {one_line(where)}: {_names(where) if where.exists() else 'no release is kept yet'}"
     kept = references()
-    count = len(list(kept.glob("*.pickle")))
-    yield f"ODECHECK_REFERENCES  {one_line(kept)}: {count} answers of the reference are kept"
+    count = len(list(kept.glob("*.pickle"))) if kept else 0
+    yield f"ODECHECK_REFERENCES  {one_line(kept or 'no home')}: {count} answers of the reference are kept"
     runs = len(list(RUNS.glob("*/run.json")))
     yield f"{RUNS}/           {runs} kept in {one_line(RUNS.absolute())}"
 

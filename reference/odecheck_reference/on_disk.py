@@ -171,6 +171,8 @@ class _Numbers(pickle.Unpickler):
 
 
 def _read(file: Path) -> tuple[Any] | None:
+    if not file.is_file():  # a pipe has no end
+        return None
     try:
         content = file.read_bytes()
         digest, rest = content[:32], content[32:]
@@ -209,11 +211,16 @@ def _make_room(folder: Path) -> None:
         total -= size
 
 
-def default_folder() -> Path:
+def default_folder() -> Path | None:
     """Where answers are kept: $ODECHECK_REFERENCES, or `odecheck/references` in the user's cache folder.
 
     Returns:
-        A folder that may not be there yet.
+        A folder that may not be there yet; None for a user without a home, who has no place that is theirs alone.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("ODECHECK_REFERENCES") or cache / "odecheck" / "references")
+    own, cache = os.environ.get("ODECHECK_REFERENCES"), os.environ.get("XDG_CACHE_HOME")
+    if own:
+        return Path(own)
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "odecheck" / "references"
+    except RuntimeError:  # no home
+        return None

@@ -166,3 +166,17 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("ODECHECK_REFERENCES")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert str(default_folder()) == "/cache/odecheck/references"
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch):
+    for name in ("ODECHECK_REFERENCES", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    assert default_folder() is None
+    with kept_in(default_folder()) as counted:
+        flow.trajectories(problem(), 0)
+    assert (counted.made, counted.read) == (1, 0)
