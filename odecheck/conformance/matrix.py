@@ -105,6 +105,7 @@ class Matrix:
         limits: Limits,
         folder: Path,
         executor: Executor | None = None,
+        references: Path | None = None,
         resume: bool = False,
         progress: Callable[[Record], None] | None = None,
         facts: dict[str, Any] | None = None,
@@ -114,6 +115,7 @@ class Matrix:
         Args:
             workers: processes.
             executor: in their place, that of a cluster.
+            references: where answers of the reference are kept from one run to the next.
             limits: of time and memory, for each case.
             folder: of the run.
             resume: whether a run that is there may be gone on with.
@@ -129,6 +131,7 @@ class Matrix:
         records = run_units(
             self.units,
             executor=executor,
+            references=references,
             workers=workers,
             limits=limits,
             folder=folder,
