@@ -75,10 +75,9 @@ def module_pairs(
     tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
     if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
         double, y0 = _beside(double, tensors)
-    if torch.is_tensor(y0) or isinstance(y0, np.ndarray):
-        given = torch.as_tensor(y0)
-        if given.is_complex():
-            double, y0 = AsPairs(double), torch.view_as_real(given.detach().to(torch.complex128).resolve_conj())
+    if (isinstance(y0, torch.Tensor) and y0.is_complex()) or (isinstance(y0, np.ndarray) and np.iscomplexobj(y0)):
+        whole = torch.as_tensor(y0).detach().to(torch.complex128)
+        double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
     start = _numbers("the example state", y0)
     if start.ndim < 2 or start.size == 0:
         raise BadInput(
