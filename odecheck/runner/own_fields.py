@@ -75,7 +75,7 @@ def module_pairs(
     tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
     if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
         double, y0 = _beside(double, tensors)
-    if (isinstance(y0, torch.Tensor) and y0.is_complex()) or (isinstance(y0, np.ndarray) and np.iscomplexobj(y0)):
+    if (isinstance(y0, torch.Tensor) and y0.is_complex()) or (isinstance(y0, np.ndarray) and y0.dtype.kind == "c"):
         whole = torch.as_tensor(y0).detach().to(torch.complex128)
         double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
     start = _numbers("the example state", y0)
