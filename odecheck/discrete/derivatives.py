@@ -8,54 +8,21 @@ the solution (times, *state) → scalar. "theta" is a dictionary name → tensor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .compiled import CompiledSteps
 from .copies import pull_by_row
 from .linearised import Linearised, Loss, checked, loss_and_slope, unrolls
-from .stage_points import pull
+from .pulls import pull
+from .results import Gradient, HessianProducts, Theta
 from .trajectory import Trajectory
 from .unrolled import Unrolled
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-Theta = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """A loss of the solution with its first derivatives.
-
-    Attributes:
-        value: the loss.
-        y0: the derivative in the start.
-        theta: name → the derivative in that parameter, shaped like it.
-        times: the derivative in the observation times, None if not asked for.
-    """
-
-    value: Float[Tensor, ""]
-    y0: Float[Tensor, "*state"]
-    theta: Theta
-    times: Float[Tensor, " times"] | None = None
-
-
-@dataclass(frozen=True)
-class HessianProducts:
-    """The gradient of a loss and its Hessian's products with D directions.
-
-    Attributes:
-        gradient: the loss with its first derivatives.
-        y0: the part of every product in the start.
-        theta: name → the part in that parameter, (D, *parameter).
-    """
-
-    gradient: Gradient
-    y0: Float[Tensor, " D *state"]
-    theta: Theta
 
 
 def _named(trajectory: Trajectory, values: list[Tensor]) -> Theta:
@@ -187,8 +154,8 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
     value, _, slope = loss_and_slope(trajectory, loss)
-    if unrolls(trajectory) and not times:
-        start, *theta = Unrolled(trajectory).gradient(slope.detach())
+    if (trajectory.compiled is not None or unrolls(trajectory)) and not times:
+        start, *theta = (_compiled(trajectory) or Unrolled(trajectory)).gradient(slope.detach())
         return Gradient(value, start, _named(trajectory, theta))
     cotangents = slope.detach().flatten(1).unsqueeze(0)
     start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
@@ -218,6 +185,8 @@ def hvp(
         ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.
     """
     start, directions = _directions(trajectory, y0, theta)
+    if trajectory.compiled is not None:
+        return _compiled_products(trajectory, trajectory.compiled, loss, start, directions)
     if len(start) == 1 and unrolls(trajectory):
         return _unrolled_products(trajectory, loss, start, directions)
     value, outputs, slope = loss_and_slope(trajectory, loss)
@@ -233,11 +202,31 @@ def hvp(
     return _segment_by_segment(segments, value, first, curvature(tangents), starts, directions)
 
 
+def _compiled(trajectory: Trajectory) -> CompiledSteps | None:
+    trajectory.unchanged()
+    return trajectory.compiled
+
+
+def _along(trajectory: Trajectory, directions: list[Tensor] | None, count: int) -> list[Tensor]:
+    return directions or [p.new_zeros(1).expand(count, *p.shape) for p in trajectory.parameters.values()]
+
+
+def _compiled_products(
+    trajectory: Trajectory, steps: CompiledSteps, loss: Loss, start: Tensor, directions: list[Tensor] | None
+) -> HessianProducts:
+    trajectory.unchanged()
+    at = loss_and_slope(trajectory, loss)
+    starts, along = start.view(-1, *trajectory.state_shape), _along(trajectory, directions, len(start))
+    first, second = steps.products(at, starts, along)
+    found = Gradient(at[0], first[0], _named(trajectory, first[1:]))
+    return HessianProducts(found, second[0], _named(trajectory, second[1:]))
+
+
 def _unrolled_products(
     trajectory: Trajectory, loss: Loss, start: Tensor, directions: list[Tensor] | None
 ) -> HessianProducts:
     graph = Unrolled(trajectory)
-    along = directions or [torch.zeros_like(p).unsqueeze(0) for p in trajectory.parameters.values()]
+    along = _along(trajectory, directions, 1)
     with torch.enable_grad():
         value = checked(loss(graph.solution))
     first, second = graph.products(value, [start.view(1, *trajectory.state_shape), *along])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .pulls import pull
 from .recursion import Blocks, Recursion
-from .stage_points import CoupledRows, Points, pull
+from .stage_points import CoupledRows, Points
 from .sweep import Sweep
 from .trajectory import Trajectory
 
