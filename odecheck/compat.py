@@ -262,4 +262,7 @@ def compiled_graph(graph: torch.fx.GraphModule, examples: list[Any]) -> Callable
     """
     from torch._inductor.compile_fx import compile_fx_inner
 
-    return compile_fx_inner(graph, examples)
+    # the parts hand their values on: they keep the strides that they were captured with
+    output = next(iter(reversed(graph.graph.nodes)))
+    output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))
+    return compile_fx_inner(graph, examples, layout_opt=False)

@@ -14,6 +14,7 @@ What a part needs of an earlier one is kept between them, except views and cheap
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,10 +64,16 @@ def split(
 
     Returns:
         The parts by name.
+
+    Raises:
+        ValueError: an operation has several results and cannot be split, so that a part would need a later one.
     """
     nodes = list(graph.graph.nodes)
     part_of = _parts_of_nodes(nodes, parts_of_arguments)
     outputs: list[fx.Node] = list(nodes[-1].args[0])
+    for node, part in zip(outputs, results, strict=True):
+        if part != 3 and part_of[node] not in (0, part):
+            raise ValueError(f"{node} of the part {PARTS[part]!r} comes from {PARTS[part_of[node]]!r}")
     wanted = [[x for x, part in zip(outputs, results, strict=True) if part == i] for i in range(len(PARTS))]
     needed = _ancestors(wanted[0])
     builds = [_Build(graph, i, part_of, needed) for i in range(len(PARTS))]
@@ -163,4 +170,41 @@ def capture(function: Callable[..., tuple[Tensor, ...]], arguments: Sequence[Ten
     Raises:
         Exception: whatever capturing raises for a function that depends on its tensors' values.
     """
-    return compat.capture(function, arguments)
+    graph = compat.capture(function, arguments)
+    for node in list(graph.graph.nodes):
+        if node.target is torch.ops.aten.convolution_backward.default:
+            _one_result_each(graph, node)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _one_result_each(graph: fx.GraphModule, node: fx.Node) -> None:
+    """Split a convolution's backward pass in three, each of which reads only what its result depends on.
+
+    The derivative in the input needs of the input its shape alone, and that in the weight of the weight.
+    """
+    mask: Any = node.args[-1]
+    backward: Any = node.target
+    for user in list(node.users):
+        index: Any = user.args[1]
+        arguments = list(node.args)
+        with graph.graph.inserting_before(user):
+            for i in {1, 2} - {2 if index == 0 else 1 if index == 1 else 0}:
+                arguments[i] = _blank(graph, node.args[i])
+            arguments[-1] = [wanted and i == index for i, wanted in enumerate(mask)]
+            alone = graph.graph.call_function(backward, tuple(arguments))
+            alone.meta = dict(node.meta)
+            made = graph.graph.call_function(operator.getitem, (alone, index))
+            made.meta = dict(user.meta)
+        user.replace_all_uses_with(made)
+
+
+def _blank(graph: fx.GraphModule, like: Any) -> fx.Node:
+    """Zeros shaped like a node's value, as an operation without inputs."""
+    value = like.meta["val"]
+    made = graph.graph.call_function(
+        torch.ops.aten.full.default, (list(value.shape), 0), {"dtype": value.dtype, "device": value.device}
+    )
+    made.meta = {"val": value}
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from odecheck.discrete import NotCompiled, Trajectory, gradient, hvp, record
 from odecheck.discrete.tableau import METHODS
-from odecheck.fields import AdamNODE, HBNODE
+from odecheck.fields import HBNODE, AdamNODE
 
 from .oracle import ROUND_OFF, Net, draw
 
@@ -23,8 +24,8 @@ def loss(y: Tensor) -> Tensor:
 def solved(
     field: nn.Module, y0: Tensor, compile: object = "graphs", method: str = "dopri5", sign: int = 1
 ) -> Trajectory:
-    t = sign * torch.tensor([0.0, 0.4, 1.0], dtype=y0.dtype)
-    options = {} if METHODS[method].adaptive else {"step_size": 0.2}
+    t = sign * torch.tensor([0.0, 0.5, 1.0], dtype=y0.dtype)
+    options = {} if METHODS[method].adaptive else {"step_size": 0.25}
     return record(field, y0, t, method=method, rtol=1e-4, atol=1e-5, options=options, compile=compile)  # type: ignore[arg-type]
 
 
@@ -96,21 +97,10 @@ def test_by_inductor() -> None:
     equal(solved(field, y0, True, "heun2"), solved(field, y0, False, "heun2"))
 
 
-def test_a_trained_field_needs_no_new_graphs_and_gives_its_new_values() -> None:
-    field, y0 = Net(), draw(3, 2)
-    first = solved(field, y0, "graphs", "heun2").compiled
-    with torch.no_grad():
-        for p in field.parameters():
-            p += 0.1
-    again = solved(field, y0, "graphs", "heun2")
-    assert first is not None and again.compiled is not None and again.compiled.graphs is first.graphs
-    equal(again, solved(field, y0, False, "heun2"))
-
-
 class Scaled(Net):
     """A field with a number as an attribute, and one that is looked up elsewhere."""
 
-    elsewhere = [1.0]
+    elsewhere: ClassVar = [1.0]
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,13 +108,6 @@ class Scaled(Net):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         return self.factor * self.elsewhere[0] * super().forward(t, y)
-
-
-def test_a_changed_attribute_makes_graphs_of_its_own() -> None:
-    field, y0 = Scaled(), draw(3, 2)
-    solved(field, y0, "graphs", "heun2")
-    field.factor = 2.0
-    equal(solved(field, y0, "graphs", "heun2"), solved(field, y0, False, "heun2"))
 
 
 def test_a_stale_graph_is_not_believed_and_is_made_anew() -> None:
@@ -140,19 +123,16 @@ def test_a_stale_graph_is_not_believed_and_is_made_anew() -> None:
         field.elsewhere[0] = 1.0
 
 
-class Later(Net):
-    """Changes what it computes by the clock outside of it: the first step agrees, the last one does not."""
-
-    calls = [0]
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        self.calls[0] += 1
-        return super().forward(t, y) * (1.0 if self.calls[0] < 9 else 1.01)
-
-
 def test_the_last_step_is_looked_at_too() -> None:
+    field = Scaled()
+
+    def later(t: Tensor, y: Tensor, size: Tensor) -> None:
+        field.elsewhere[0] = 1.0 if t < 0.5 else 1.001
+
+    field.callback_step = later  # type: ignore[assignment]
     with pytest.warns(NotCompiled, match="own slopes at the last step"):
-        assert solved(Later(), draw(3, 2), "graphs", "euler").compiled is None
+        assert solved(field, draw(3, 2), "graphs", "euler").compiled is None
+    Scaled.elsewhere[0] = 1.0
 
 
 @pytest.mark.parametrize("part", ["tangent", "adjoint", "second"])
@@ -172,57 +152,6 @@ def test_a_wrong_derivative_is_not_believed(part: str, monkeypatch: pytest.Monke
         assert solved(Net(), draw(3, 2), "graphs", "euler").compiled is None
 
 
-class Dropped(Net):
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.dropout(super().forward(t, y), 0.5, self.training)
-
-
-class Branching(Net):
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        return super().forward(t, y) * (2 if t > 0.5 else 1)
-
-
-class Counting(Net):
-    count = 0
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        self.count += 1
-        return super().forward(t, y)
-
-
-class Normed(Net):
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(2).double()
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        return super().forward(t, self.norm(y))
-
-
-def _hooked() -> nn.Module:
-    field = Net()
-    field.net.register_forward_hook(lambda *_: None)
-    return field
-
-
-@pytest.mark.parametrize(
-    ("made", "why"),
-    [
-        (Dropped, "random"),
-        (Branching, "cannot be captured"),
-        (Counting, "a call changes the field's own count"),
-        (Normed, "training mode"),
-        (_hooked, "hooks"),
-        (lambda: lambda t, y: -y, "a function"),
-    ],
-)
-def test_what_a_graph_would_not_repeat_is_refused_in_words(made: Callable[[], nn.Module], why: str) -> None:
-    with pytest.warns(NotCompiled, match=why):
-        found = solved(made(), draw(3, 2), "graphs", "euler")
-    assert found.compiled is None
-    gradient(solved(made().eval(), draw(3, 2), False, "euler"), loss) if why == "training mode" else None
-
-
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> None:
         raise RuntimeError("no C++ compiler\nand more")
@@ -232,18 +161,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         assert solved(Net(), draw(3, 2), True, "euler").compiled is None
 
 
-def test_it_is_silent_where_it_works_and_refuses_what_excludes_it() -> None:
+def test_it_is_silent_where_it_works() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         solved(Net(), draw(3, 2), "graphs", "euler")
-    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    with pytest.raises(ValueError, match="route of their own"):
-        record(Net(), draw(3, 2), t, compile=True, checkpoint=True)
-
-
-def test_a_buffer_changed_since_is_refused() -> None:
-    field = Normed().eval()
-    found = solved(field, draw(3, 2), "graphs", "euler")
-    field.norm.running_mean += 1  # type: ignore[operator]
-    with pytest.raises(ValueError, match="running_mean changed in place"):
-        gradient(found, loss)
