@@ -24,7 +24,7 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `torch.utils._python_dispatch._pop_mode` | the same of the other kind | `pop_modes` |
 | `torch._dynamo.reset` | to forget what was compiled | `compiling` |
 | `torch._functorch.config` | not to donate buffers that a second backward pass needs | `compiling` |
-| `torch.fx.experimental.proxy_tensor.make_fx` | the operations of a function as a graph | `capture` |
+| `torch._ops.OpOverload` | an operation of a graph: whether it is a view, acts on each number, draws | `OpOverload` |
 | `torch._functorch.compile_utils.fx_graph_cse` | a graph without repetitions | `capture` |
 | `torch._inductor.decomposition.select_decomp_table` | which operations a compiler wants split | `capture` |
 | `torch._inductor.compile_fx.compile_fx_inner` | to compile such a graph, cached on disk | `compiled_graph` |
@@ -46,6 +46,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch._ops import OpOverload
 from torch.autograd import forward_ad
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import _pop_mode as _pop_function_mode
@@ -55,6 +56,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
     "TRIED",
+    "OpOverload",
     "StorageWeakRef",
     "TorchDispatchMode",
     "added",

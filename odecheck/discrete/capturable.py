@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from odecheck import compat
+
 from .stepping import Field
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
@@ -119,5 +121,5 @@ def no_noise(graph: fx.GraphModule) -> None:
         Doubt: there is one.
     """
     for node in graph.graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags:
+        if isinstance(node.target, compat.OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags:
             raise Doubt(f"the field draws random numbers ({node.target}): switch dropout to evaluation mode")

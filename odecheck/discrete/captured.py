@@ -137,7 +137,7 @@ class _Build:
         if node.op == "get_attr":
             return True
         op: Any = node.target
-        if not isinstance(op, torch._ops.OpOverload):
+        if not isinstance(op, compat.OpOverload):
             return False
         # a view of an argument or of a kept value costs nothing
         return op.is_view or (torch.Tag.pointwise in op.tags and node not in self.needed)

@@ -17,7 +17,7 @@ from torch import Tensor
 from .capturable import Doubt, NotCompiled
 from .compiled import CompiledSteps
 from .copies import pull_by_row
-from .linearised import Linearised, Loss, checked, loss_and_slope, unrolls
+from .linearised import Linearised, Loss, checked, gradient_unrolls, loss_and_slope, unrolls
 from .pulls import pull
 from .results import Gradient, HessianProducts, Theta, checked_directions, named_parts
 from .trajectory import Trajectory
@@ -135,7 +135,7 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
     value, _, slope = loss_and_slope(trajectory, loss)
-    if (trajectory.compiled is not None or unrolls(trajectory)) and not times:
+    if (trajectory.compiled is not None or gradient_unrolls(trajectory)) and not times:
         start, *theta = (_compiled(trajectory) or Unrolled(trajectory)).gradient(slope.detach())
         return Gradient(value, start, named_parts(trajectory, theta))
     cotangents = slope.detach().flatten(1).unsqueeze(0)

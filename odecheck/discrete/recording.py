@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from .one_step import Compile
 from .schedule import ADAPTIVE_OPTIONS, FIXED_OPTIONS, clock_of, steps_of
 from .stepping import Control, Field, Step, Stepper
 from .tableau import METHODS, Tableau
-from .trajectory import Route, Trajectory, versions_of
+from .trajectory import GRAPH_WORK, Route, Trajectory, block_work, rows_of, versions_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -56,7 +57,8 @@ def record(
         route: "blocks" runs the recursions on the blocks of the field's Jacobian, all steps at once;
             "sweep" goes stage by stage without forming a Jacobian; "unrolled" keeps one graph of all steps
             for gradients and single Hessian-vector products (the rest as "auto"), with memory for all of it;
-            "auto" chooses by the cost of the blocks, and makes that graph afterwards if it is cheaper.
+            "auto" chooses by the cost of the blocks: where a gradient is cheapest by the graph of the solve, it keeps
+            that graph, and takes products by it or by blocks, whichever is cheaper.
         checkpoint: keep states only, at most 3 sqrt(steps) of them, and recompute the stages of one segment at a
             time; five numbers a step and the solution are kept in any case.
         compile: True: take the steps, and their gradients and Hessian-vector products, by graphs that Inductor
@@ -104,7 +106,13 @@ def record(
             return solved(CompiledStepper(field, tableau, y0, clock, parameters, compile))
         except Doubt as why:
             warnings.warn(f"not compiled: {why}", NotCompiled, stacklevel=2)
-    return solved(Stepper(field, tableau, y0, clock, route == "unrolled" and not checkpoint))
+    if route == "unrolled" and not checkpoint:
+        return solved(Stepper(field, tableau, y0, clock, graph=True))
+    rows = 1 if independent_rows is False else rows_of(y0.shape)
+    if route == "auto" and not (checkpoint or compile) and block_work(y0.shape, parameters, rows) > GRAPH_WORK:
+        with suppress(Exception):  # a field that autograd cannot follow; an error of its own is raised again below
+            return solved(Stepper(field, tableau, y0, clock, graph=True))
+    return solved(Stepper(field, tableau, y0, clock))
 
 
 def _tableau(method: str) -> Tableau:

@@ -63,7 +63,7 @@ class Trajectory:
         kept: of every step, or of every stride-th one, the state and the first stage point.
         slopes: of every step the slopes, if they are kept.
         versions: how often every parameter had been changed in place.
-        graph: y0 as a leaf and the solution with its graph, on the route "unrolled".
+        graph: y0 as a leaf and the solution with its graph, where a gradient is cheapest by it.
         compiled: the steps by compiled graphs, if they were asked for and no doubt was left.
     """
 
@@ -164,6 +164,25 @@ class Trajectory:
         if self.tableau.carries:
             points[:, 0] = torch.stack([point for _, point, _ in steps])
         return Segment(first, sizes, self.stepper.clock * times, points, slopes)
+
+
+# multiply-adds for one stage's Jacobian blocks from which a gradient is cheapest by the graph of the solve itself
+GRAPH_WORK = 1e5
+
+
+def rows_of(shape: torch.Size) -> int:
+    """How many rows (samples) a state has: its first axis, if it has two axes or more."""
+    return shape[0] if len(shape) > 1 else 1
+
+
+def block_work(shape: torch.Size, parameters: Mapping[str, Tensor], blocks: int) -> float:
+    """Multiply-adds for one stage's Jacobian in so many blocks, of a field that uses every parameter once a row.
+
+    Blocks of width d take d passes over all rows.
+    """
+    size, rows = shape.numel(), rows_of(shape)
+    used = sum(x.numel() for x in parameters.values()) + size / rows
+    return size / blocks * rows * used
 
 
 def matrix(tableau: Tableau, like: Tensor) -> Tensor:
