@@ -11,14 +11,12 @@ from .pulls import pull
 from .recursion import Blocks, Recursion
 from .stage_points import CoupledRows, Points
 from .sweep import Sweep
-from .trajectory import Trajectory, block_work, rows_of
+from .trajectory import UNROLL_WORK, Trajectory, block_work, rows_of
 
 Loss = Callable[[Tensor], Tensor]
 
-# multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them …
+# multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them
 BLOCK_WORK = 2e7
-# … and above which, for one direction, one graph of all steps is cheaper than either
-UNROLL_WORK = 1e6
 
 
 def work_of(trajectory: Trajectory, blocks: int | None = None) -> float:

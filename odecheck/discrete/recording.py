@@ -16,7 +16,7 @@ from .one_step import Compile
 from .schedule import ADAPTIVE_OPTIONS, FIXED_OPTIONS, clock_of, steps_of
 from .stepping import Control, Field, Step, Stepper
 from .tableau import METHODS, Tableau
-from .trajectory import GRAPH_WORK, Route, Trajectory, block_work, rows_of, versions_of
+from .trajectory import Route, Trajectory, keeps_graph, versions_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -108,8 +108,7 @@ def record(
             warnings.warn(f"not compiled: {why}", NotCompiled, stacklevel=2)
     if route == "unrolled" and not checkpoint:
         return solved(Stepper(field, tableau, y0, clock, graph=True))
-    rows = 1 if independent_rows is False else rows_of(y0.shape)
-    if route == "auto" and not (checkpoint or compile) and block_work(y0.shape, parameters, rows) > GRAPH_WORK:
+    if route == "auto" and not (checkpoint or compile) and keeps_graph(y0.shape, parameters, independent_rows is False):
         with suppress(Exception):  # a field that autograd cannot follow; an error of its own is raised again below
             return solved(Stepper(field, tableau, y0, clock, graph=True))
     return solved(Stepper(field, tableau, y0, clock))

@@ -166,8 +166,10 @@ class Trajectory:
         return Segment(first, sizes, self.stepper.clock * times, points, slopes)
 
 
-# multiply-adds for one stage's Jacobian blocks from which a gradient is cheapest by the graph of the solve itself
-GRAPH_WORK = 1e5
+# multiply-adds for one stage's Jacobian blocks above which, for one direction, one graph of all steps is cheaper …
+UNROLL_WORK = 1e6
+# … and above which a gradient is cheaper by the graph of the solve itself, with many rows; with few, blocks keep up
+GRAPH_WORK, GRAPH_ROWS = 1e5, 16
 
 
 def rows_of(shape: torch.Size) -> int:
@@ -183,6 +185,13 @@ def block_work(shape: torch.Size, parameters: Mapping[str, Tensor], blocks: int)
     size, rows = shape.numel(), rows_of(shape)
     used = sum(x.numel() for x in parameters.values()) + size / rows
     return size / blocks * rows * used
+
+
+def keeps_graph(shape: torch.Size, parameters: Mapping[str, Tensor], coupled: bool) -> bool:
+    """Whether the automatic route keeps the graph of the solve, for a state of that shape."""
+    rows = rows_of(shape)
+    work = block_work(shape, parameters, 1 if coupled else rows)
+    return work > UNROLL_WORK or (work > GRAPH_WORK and rows >= GRAPH_ROWS)
 
 
 def matrix(tableau: Tableau, like: Tensor) -> Tensor:

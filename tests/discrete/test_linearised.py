@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from odecheck.discrete import CoupledRows, Trajectory, record
-from odecheck.discrete.linearised import UNROLL_WORK, Linearised, gradient_unrolls, unrolls, work_of
+from odecheck.discrete.linearised import Linearised, gradient_unrolls, unrolls, work_of
 from odecheck.discrete.recursion import Blocks
 from odecheck.discrete.sweep import Sweep
+from odecheck.discrete.trajectory import UNROLL_WORK
 from tests.discrete.oracle import Net, Norm, draw, solve, times
 
 

@@ -24,7 +24,7 @@ class Detached(Net):
 
 
 def test_a_gradient_keeps_the_graph_of_the_solve_where_that_is_cheapest_and_possible() -> None:
-    t, y0 = torch.tensor([0.0, 1.0]).double(), draw(4, 16)
+    t, y0 = torch.tensor([0.0, 1.0]).double(), draw(16, 16)
     wide = record(Net(16, 128), y0, t, method="euler")
     assert wide.graph is not None and record(Net(16, 128), y0, t, method="euler", checkpoint=True).graph is None
     found = gradient(wide, lambda y: y[-1].square().sum())
