@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import by_diffrax
@@ -162,7 +163,12 @@ def hessian_y0_case(device: str) -> Case:
     def vmapped_double_backward() -> Tensor:
         y = at.y0.clone().requires_grad_()
         (slope,) = torch.autograd.grad(loss(at.odeint(y)), y, create_graph=True)
-        return vmap(lambda w: torch.autograd.grad(slope, y, w, retain_graph=True)[0])(unit).view(32, 32)
+
+        def row(w: Tensor) -> Tensor:
+            return torch.autograd.grad(slope, y, w, retain_graph=True)[0]
+
+        found: Any = vmap(row)(unit)
+        return found.view(32, 32)
 
     subjects: dict[str, Subject | None] = {
         "discrete": lambda: hessian_y0(at.record(), loss),
@@ -188,8 +194,12 @@ def hessian_theta_case(device: str, until: float) -> Case:
 
     def vmapped_double_backward() -> Tensor:
         slopes = torch.autograd.grad(loss(at.odeint(at.y0)), at.parameters, create_graph=True)
-        rows = vmap(lambda *w: torch.autograd.grad(slopes, at.parameters, w, retain_graph=True))(*units)
-        return torch.cat([row.flatten(1) for row in rows], dim=1)
+
+        def row(*w: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(slopes, at.parameters, w, retain_graph=True)
+
+        rows: Any = vmap(row)(*units)
+        return torch.cat([part.flatten(1) for part in rows], dim=1)
 
     subjects: dict[str, Subject | None] = {
         "discrete": lambda: hessian_theta(at.record(), loss),
