@@ -25,7 +25,7 @@ def _loss_of(is_cuda: bool, net: nn.Sequential, until: float, timed: bool) -> tu
     if is_cuda != (jax.default_backend() == "gpu"):
         return None  # a CPU's time is none of a GPU's
     jax.config.update("jax_enable_x64", True)
-    weights = [jnp.array(p.detach().cpu()) for layer in net[::2] for p in (layer.weight, layer.bias)]
+    weights = [jnp.array(p.detach().cpu()) for p in net.parameters()]
 
     def field(t, y, w):  # type: ignore[no-untyped-def]
         if timed:
@@ -47,7 +47,7 @@ def _loss_of(is_cuda: bool, net: nn.Sequential, until: float, timed: bool) -> tu
             stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL),
             max_steps=64,
         )
-        y1 = found.ys[-1]
+        y1 = found.ys[-1]  # type: ignore[index]
         return (y1**2).mean() + (y1**4).mean()
 
     return jax, weights, loss
