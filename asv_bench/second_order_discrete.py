@@ -4,8 +4,9 @@
 
 One thread, process CPU time (wall-clock with synchronisation on a GPU), subjects alternating in one run, medians.
 Every subject solves at rtol 1e-6 with dopri5 and reports the error it achieved against a solve at rtol 1e-12; a
-wrong answer is not timed. Sizes are state-width-width-state: S = 2-32-32-2, M = 8-64-64-8, L = 32-128-128-32, an
-ordinary `nn.Sequential` of Linear and Tanh; theta: 3-16-16-2 with time as an input, 370 parameters.
+wrong answer is not timed, and neither is a compilation. Sizes are state-width-width-state: S = 2-32-32-2,
+M = 8-64-64-8, L = 32-128-128-32, an ordinary `nn.Sequential` of Linear and Tanh; theta: 3-16-16-2 with time as an
+input, 370 parameters. "own gradient" and "backprop" through torchdiffeq are first order, and beside the products.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-
+import by_diffrax
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
@@ -38,6 +39,7 @@ from odecheck.discrete import (
 )
 
 RTOL, ATOL = 1e-6, 1e-9
+FIRST_ORDER = "own gradient", "backprop"
 SIZES = {"S": (2, 32), "M": (8, 64), "L": (32, 128)}
 Subject = Callable[[], Tensor]
 
@@ -48,7 +50,7 @@ class Case:
 
     name: str
     steps: int
-    subjects: dict[str, Subject]
+    subjects: dict[str, Subject | None]
     expected: Tensor
     bounds: dict[str, float]
 
@@ -83,9 +85,9 @@ class Problem:
         self.parameters = list(self.field.parameters())
         self.first_step = record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL).sizes[0]
 
-    def record(self, route: Route = "auto") -> Trajectory:
+    def record(self, route: Route = "auto", compile: bool = False) -> Trajectory:
         options = {"first_step": self.first_step}
-        return record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL, options=options, route=route)
+        return record(self.field, self.y0, self.t, rtol=RTOL, atol=ATOL, options=options, route=route, compile=compile)
 
     def precisely(self) -> Trajectory:
         return record(self.field, self.y0, self.t, method="dopri8", rtol=1e-12, atol=1e-13)
@@ -109,7 +111,9 @@ def flat(parts: list[Tensor]) -> Tensor:
     return torch.cat([part.detach().flatten() for part in parts])
 
 
-def product_case(name: str, batch: int, device: str, bound: float | None, route: Route = "auto") -> Case:
+def product_case(
+    name: str, batch: int, device: str, bound: float | None, route: Route = "auto", compile: bool = False
+) -> Case:
     at = problem(SIZES[name], batch, device)
     v = torch.randn_like(at.y0)
     u = {key: torch.randn_like(value) for key, value in at.field.named_parameters()}
@@ -120,7 +124,7 @@ def product_case(name: str, batch: int, device: str, bound: float | None, route:
         return flat([found.y0, *found.theta.values()])
 
     def first_order() -> Tensor:
-        found = gradient(at.record(route), loss)
+        found = gradient(at.record(route, compile), loss)
         return flat([found.y0, *found.theta.values()])
 
     def reverse_over_reverse() -> Tensor:
@@ -128,13 +132,19 @@ def product_case(name: str, batch: int, device: str, bound: float | None, route:
         slopes = torch.autograd.grad(loss(at.odeint(inputs[0])), inputs, create_graph=True)
         return flat(list(torch.autograd.grad(slopes, inputs, [v, *u.values()])))
 
-    subjects = {
-        "discrete": lambda: of(at.record(route)),
+    def backprop() -> Tensor:
+        inputs = [at.y0.clone().requires_grad_(), *at.parameters]
+        return flat(list(torch.autograd.grad(loss(at.odeint(inputs[0])), inputs)))
+
+    subjects: dict[str, Subject | None] = {
+        "discrete": lambda: of(at.record(route, compile)),
         "torchdiffeq": reverse_over_reverse,
+        "diffrax jit": by_diffrax.product(at.field.net, at.y0, v, list(u.values())),
         "own gradient": first_order,
+        "backprop": backprop,
     }
     bounds = {"own gradient": 3.0} | ({} if bound is None else {"torchdiffeq": bound})
-    label = f"HVP {name}×{batch}" + ("" if route == "auto" else f", {route}")
+    label = f"HVP {name}×{batch}" + ("" if route == "auto" else f", {route}") + ", compiled" * compile
     return Case(label, len(at.record().sizes), subjects, of(at.precisely()), bounds)
 
 
@@ -150,11 +160,22 @@ def hessian_y0_case(device: str) -> Case:
         (slope,) = torch.autograd.grad(loss(at.odeint(y)), y, create_graph=True)
         return torch.autograd.grad(slope, y, unit, is_grads_batched=True)[0].view(32, 32)
 
-    subjects = {
+    def vmapped_double_backward() -> Tensor:
+        y = at.y0.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(at.odeint(y)), y, create_graph=True)
+
+        def row(w: Tensor) -> Tensor:
+            return torch.autograd.grad(slope, y, w, retain_graph=True)[0]
+
+        found: Any = vmap(row)(unit)
+        return found.view(32, 32)
+
+    subjects: dict[str, Subject | None] = {
         "discrete": lambda: hessian_y0(at.record(), loss),
         "torch vectorised": vectorised,
         "torch batched": batched_double_backward,
-        "diffrax jit": diffrax_hessian_y0(at),
+        "torch vmap": vmapped_double_backward,
+        "diffrax jit": by_diffrax.hessian_y0(at.field.net, at.y0),
     }
     bounds = {"torch vectorised": 0.35, "torch batched": 0.35, "diffrax jit": 0.5}
     return Case("Hessian y0, L×1", len(at.record().sizes), subjects, hessian_y0(at.precisely(), loss), bounds)
@@ -171,7 +192,21 @@ def hessian_theta_case(device: str, until: float) -> Case:
         rows = torch.autograd.grad(slopes, at.parameters, units, is_grads_batched=True)
         return torch.cat([row.flatten(1) for row in rows], dim=1)
 
-    subjects = {"discrete": lambda: hessian_theta(at.record(), loss), "torch batched": batched_double_backward}
+    def vmapped_double_backward() -> Tensor:
+        slopes = torch.autograd.grad(loss(at.odeint(at.y0)), at.parameters, create_graph=True)
+
+        def row(*w: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(slopes, at.parameters, w, retain_graph=True)
+
+        rows: Any = vmap(row)(*units)
+        return torch.cat([part.flatten(1) for part in rows], dim=1)
+
+    subjects: dict[str, Subject | None] = {
+        "discrete": lambda: hessian_theta(at.record(), loss),
+        "torch batched": batched_double_backward,
+        "torch vmap": vmapped_double_backward,
+        "diffrax jit": by_diffrax.hessian_theta(at.field.net, at.y0, until),
+    }
     expected = hessian_theta(at.precisely(), loss)
     return Case(f"Hessian theta, T = {until:g}", len(at.record().sizes), subjects, expected, {"torch batched": 0.1})
 
@@ -204,45 +239,8 @@ def factors_case(device: str) -> Case:
         rows = vmap(jacrev(solution), in_dims=(None, 0))(theta, at.y0)
         return torch.cat([rows[name].flatten(2) for name in names], dim=2)
 
-    subjects = {"discrete": lambda: of(at.record()), "vmap(jacrev)": per_sample}
+    subjects: dict[str, Subject | None] = {"discrete": lambda: of(at.record()), "vmap(jacrev)": per_sample}
     return Case("GN rows, M×16", len(at.record().sizes), subjects, of(at.precisely()), {"vmap(jacrev)": 0.7})
-
-
-def diffrax_hessian_y0(at: Problem) -> Subject | None:
-    """The Hessian through diffrax's own steps, compiled; None where it is not installed for this device."""
-    try:
-        import diffrax
-        import jax
-        import jax.numpy as jnp
-    except ImportError:
-        return None
-    if at.y0.is_cuda != (jax.default_backend() == "gpu"):
-        return None  # a CPU's time is none of a GPU's
-    jax.config.update("jax_enable_x64", True)
-    w = [(jnp.array(x.weight.detach().cpu()), jnp.array(x.bias.detach().cpu())) for x in at.field.net[::2]]  # type: ignore[union-attr]
-
-    def field(_t, y, _args):  # type: ignore[no-untyped-def]
-        for weight, bias in w[:-1]:
-            y = jnp.tanh(weight @ y + bias)
-        return w[-1][0] @ y + w[-1][1]
-
-    def end(y):  # type: ignore[no-untyped-def]
-        found = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            diffrax.Dopri5(),
-            0.0,
-            2.0,
-            None,
-            y,
-            adjoint=diffrax.DirectAdjoint(),
-            stepsize_controller=diffrax.PIDController(rtol=RTOL, atol=ATOL),
-            max_steps=64,
-        )
-        y1 = found.ys[-1]
-        return (y1**2).mean() + (y1**4).mean()
-
-    run, y0 = jax.jit(jax.hessian(end)), jnp.array(at.y0[0].cpu())
-    return lambda: torch.tensor(jax.device_get(run(y0).block_until_ready()))
 
 
 def clock(device: str) -> float:
@@ -257,7 +255,7 @@ def report(case: Case, repeat: int, device: str) -> None:
     scale, errors = case.expected.abs().max(), {}
     for name, subject in subjects.items():
         found = subject().to(case.expected)
-        if name == "own gradient":
+        if name in FIRST_ORDER:
             continue
         errors[name] = float((found - case.expected).abs().max() / scale) if found.shape == case.expected.shape else 1.0
         if not errors[name] < 1e-3:
@@ -273,7 +271,7 @@ def report(case: Case, repeat: int, device: str) -> None:
             print(f"{case.name:20} {case.steps:5d} {name:17} {'not installed':>10}")
             continue
         ratios = statistics.median([a / b for a, b in zip(taken["discrete"], taken[name], strict=True)])
-        bound, error = case.bounds.get(name), "-" if name == "own gradient" else f"{errors[name]:.1e}"
+        bound, error = case.bounds.get(name), "-" if name in FIRST_ORDER else f"{errors[name]:.1e}"
         wanted = "" if bound is None else f"{bound:7.2f} {'reached' if ratios <= bound else 'missed'}"
         print(
             f"{case.name:20} {case.steps:5d} {name:17} {statistics.median(taken[name]):10.1f} {error:>9} "
@@ -285,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds, and only the small cases")
     parser.add_argument("--repeat", type=int, default=11)
+    parser.add_argument("--only", default="", help="only the cases whose number is in this list, counted from 0")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     how = parser.parse_args()
     if how.device == "cuda" and not torch.cuda.is_available():
@@ -294,9 +293,10 @@ def main() -> None:
         lambda: product_case("S", 1, how.device, 0.45),
         lambda: product_case("S", 64, how.device, 0.45),
         lambda: product_case("M", 64, how.device, 0.7),
-        lambda: product_case("M", 64, how.device, 0.7, "unrolled"),
         lambda: product_case("L", 64, how.device, None),
-        lambda: product_case("L", 64, how.device, None, "unrolled"),
+        lambda: product_case("S", 64, how.device, 0.36, compile=True),
+        lambda: product_case("M", 64, how.device, 0.47, compile=True),
+        lambda: product_case("L", 64, how.device, 0.65, compile=True),
         lambda: hessian_y0_case(how.device),
         lambda: hessian_theta_case(how.device, 2.0),
         lambda: hessian_theta_case(how.device, 8.0),
@@ -306,7 +306,8 @@ def main() -> None:
         f"torch {torch.__version__}, {how.device}, float64, dopri5, rtol {RTOL:g}, atol {ATOL:g}; ratio = ours / theirs"
     )
     print(f"{'case':20} {'steps':>5} {'subject':17} {'ms':>10} {'error':>9} {'ours / theirs':>14} {'wanted':>7}")
-    for make in makers[:2] if how.quick else makers:
+    chosen = [makers[int(i)] for i in how.only.split(",")] if how.only else makers[:2] if how.quick else makers
+    for make in chosen:
         report(make(), 2 if how.quick else how.repeat, how.device)
 
 

@@ -24,6 +24,11 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `torch.utils._python_dispatch._pop_mode` | the same of the other kind | `pop_modes` |
 | `torch._dynamo.reset` | to forget what was compiled | `compiling` |
 | `torch._functorch.config` | not to donate buffers that a second backward pass needs | `compiling` |
+| `torch._ops.OpOverload` | an operation of a graph: whether it is a view, acts on each number, draws | `OpOverload` |
+| `torch._functorch.compile_utils.fx_graph_cse` | a graph without repetitions | `capture` |
+| `torch._inductor.decomposition.select_decomp_table` | which operations a compiler wants split | `capture` |
+| `torch._inductor.compile_fx.compile_fx_inner` | to compile such a graph, cached on disk | `compiled_graph` |
+| `torch._foreach_add` | to add two lists of tensors in one call | `added` |
 | `_parameters` of a module | those of its own, to look at or to swap, without a copy | `own_parameters` |
 | `_buffers` of a module | the same of its buffers | `own_buffers` |
 | `_reversed_padding_repeated_twice` of a convolution | how it pads where "same" is asked for | `padding` |
@@ -34,13 +39,14 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch._ops import OpOverload
 from torch.autograd import forward_ad
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import _pop_mode as _pop_function_mode
@@ -50,10 +56,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
     "TRIED",
+    "OpOverload",
     "StorageWeakRef",
     "TorchDispatchMode",
+    "added",
     "autograd_node",
     "backward_pass",
+    "capture",
+    "compiled_graph",
     "compiling",
     "forward_mode",
     "interpreter",
@@ -119,6 +129,19 @@ def physical(x: torch.Tensor) -> torch.Tensor:
     while is_wrapped(x):
         x = unwrapped(x)
     return x
+
+
+def added(a: list[torch.Tensor], b: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Two lists of tensors, added entry by entry.
+
+    Args:
+        a: Any tensors.
+        b: As many, of the same shapes.
+
+    Returns:
+        The sums.
+    """
+    return list(torch._foreach_add(a, b))  # pyright: ignore[reportPrivateImportUsage, reportCallIssue, reportArgumentType, reportUnknownArgumentType]
 
 
 def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
@@ -195,3 +218,53 @@ def compiling() -> Generator[None]:
     dynamo.reset()
     with settings.patch(**({"donated_buffer": False} if hasattr(settings, "donated_buffer") else {})):
         yield
+
+
+def capture(function: Callable[..., Any], arguments: Sequence[torch.Tensor]) -> torch.fx.GraphModule:
+    """The operations of a function of tensors as a graph, without repetitions and without changes in place.
+
+    Args:
+        function: Of tensors, to a flat tuple of tensors.
+        arguments: Examples, whose shapes, dtypes and devices become the graph's.
+
+    Returns:
+        A graph of ATen operations; `meta["val"]` of each node describes its value.
+    """
+    from torch._functorch.compile_utils import fx_graph_cse
+    from torch._inductor.decomposition import select_decomp_table
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    trace = make_fx(
+        torch.func.functionalize(function),
+        decomposition_table=select_decomp_table(),
+        tracing_mode="fake",
+        _allow_non_fake_inputs=True,
+    )
+    made = trace(*arguments)
+    copies = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
+    for node in list(made.graph.nodes):
+        if node.op == "call_function" and node.target in copies:
+            node.replace_all_uses_with(node.args[0])
+            made.graph.erase_node(node)
+    made.graph = fx_graph_cse(made.graph)
+    made.graph.eliminate_dead_code()
+    made.recompile()
+    return made
+
+
+def compiled_graph(graph: torch.fx.GraphModule, examples: list[Any]) -> Callable[[list[torch.Tensor]], Any]:
+    """A graph of ATen operations, compiled by Inductor; its cache on disk serves later processes.
+
+    Args:
+        graph: As `capture` makes it.
+        examples: What it reads, fake tensors.
+
+    Returns:
+        A function of a list of tensors, which it may empty.
+    """
+    from torch._inductor.compile_fx import compile_fx_inner
+
+    # the parts hand their values on: they keep the strides that they were captured with
+    output = next(iter(reversed(graph.graph.nodes)))
+    output.meta["user_visible_output_idxs"] = list(range(len(output.args[0])))
+    return compile_fx_inner(graph, examples, layout_opt=False)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from .pulls import agree, pull
 from .recursion import Blocks, Recursion
-from .stage_points import Chunk, CoupledRows, Points, agree, pull, summed
+from .stage_points import Chunk, CoupledRows, Points, summed
 
 
 def pull_by_row(points: Points, recursion: Recursion, weights: Tensor) -> list[Tensor]:

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from .copies import push_unit_parameters
-from .derivatives import Theta, adjoint_by_row, hvp, vjp
+from .derivatives import adjoint_by_row, hvp, vjp
 from .linearised import Linearised, Loss, loss_and_slope
+from .pulls import pull
 from .recursion import Blocks
-from .stage_points import Points, pull
+from .results import Theta
+from .stage_points import Points
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -7,76 +7,24 @@ the solution (times, *state) → scalar. "theta" is a dictionary name → tensor
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .capturable import Doubt, NotCompiled
+from .compiled import CompiledSteps
 from .copies import pull_by_row
-from .linearised import Linearised, Loss, checked, loss_and_slope, unrolls
-from .stage_points import pull
+from .linearised import Linearised, Loss, checked, gradient_unrolls, loss_and_slope, unrolls
+from .pulls import pull
+from .results import Gradient, HessianProducts, Theta, checked_directions, named_parts
 from .trajectory import Trajectory
 from .unrolled import Unrolled
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-Theta = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """A loss of the solution with its first derivatives.
-
-    Attributes:
-        value: the loss.
-        y0: the derivative in the start.
-        theta: name → the derivative in that parameter, shaped like it.
-        times: the derivative in the observation times, None if not asked for.
-    """
-
-    value: Float[Tensor, ""]
-    y0: Float[Tensor, "*state"]
-    theta: Theta
-    times: Float[Tensor, " times"] | None = None
-
-
-@dataclass(frozen=True)
-class HessianProducts:
-    """The gradient of a loss and its Hessian's products with D directions.
-
-    Attributes:
-        gradient: the loss with its first derivatives.
-        y0: the part of every product in the start.
-        theta: name → the part in that parameter, (D, *parameter).
-    """
-
-    gradient: Gradient
-    y0: Float[Tensor, " D *state"]
-    theta: Theta
-
-
-def _named(trajectory: Trajectory, values: list[Tensor]) -> Theta:
-    return dict(zip(trajectory.parameters, values, strict=True))
-
-
-def _directions(trajectory: Trajectory, y0: Tensor | None, theta: Mapping[str, Tensor] | None):
-    """Checked directions as (y0 (D, state_size), list over parameters of (D, *parameter) or None)."""
-    given = [x for x in [y0, *(theta or {}).values()] if x is not None]
-    if not given or len({len(x) for x in given}) != 1:
-        raise ValueError("directions need a y0 part, a theta part or both, with one leading axis of directions")
-    unknown = set(theta or {}) - set(trajectory.parameters)
-    if unknown:
-        raise ValueError(f"no parameters {sorted(unknown)}: this trajectory has {list(trajectory.parameters)}")
-    like, count = trajectory.solution[0], len(given[0])
-    y = like.new_zeros(count, like.numel()) if y0 is None else y0.detach().reshape(count, like.numel())
-    if not theta:
-        return y, None
-    parts = {name: value.detach() for name, value in theta.items()}
-    zeros = {name: x.new_zeros(1).expand(count, *x.shape) for name, x in trajectory.parameters.items()}
-    return y, [parts.get(name, zero).reshape(zero.shape) for name, zero in zeros.items()]
 
 
 def jvp(
@@ -98,7 +46,7 @@ def jvp(
     Raises:
         ValueError: no direction, different numbers of directions, an unknown parameter.
     """
-    start, directions = _directions(trajectory, y0, theta)
+    start, directions = checked_directions(trajectory, y0, theta)
     outputs, _ = _forward(Linearised(trajectory), start, directions)
     return outputs.reshape(len(start), *trajectory.solution.shape)
 
@@ -135,7 +83,7 @@ def vjp(
         ValueError: see `Trajectory.segment`.
     """
     start, theta, _ = _backward(Linearised(trajectory), cotangents.detach().flatten(2))
-    return start.reshape(-1, *trajectory.state_shape), _named(trajectory, theta)
+    return start.reshape(-1, *trajectory.state_shape), named_parts(trajectory, theta)
 
 
 def adjoint_by_row(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, Theta]:
@@ -148,7 +96,7 @@ def adjoint_by_row(trajectory: Trajectory, cotangents: Tensor) -> tuple[Tensor, 
     if len(trajectory.state_shape) < 2:
         raise ValueError("row by row needs a state of two axes or more, rows first")
     start, theta, _ = _backward(segments, cotangents.detach().flatten(2), by_row=True)
-    return start.reshape(-1, *trajectory.state_shape), _named(trajectory, theta)
+    return start.reshape(-1, *trajectory.state_shape), named_parts(trajectory, theta)
 
 
 def _backward(
@@ -187,13 +135,13 @@ def gradient(trajectory: Trajectory, loss: Loss, *, times: bool = False) -> Grad
         ValueError: the loss is no scalar; see also `Trajectory.segment`.
     """
     value, _, slope = loss_and_slope(trajectory, loss)
-    if unrolls(trajectory) and not times:
-        start, *theta = Unrolled(trajectory).gradient(slope.detach())
-        return Gradient(value, start, _named(trajectory, theta))
+    if (trajectory.compiled is not None or gradient_unrolls(trajectory)) and not times:
+        start, *theta = (_compiled(trajectory) or Unrolled(trajectory)).gradient(slope.detach())
+        return Gradient(value, start, named_parts(trajectory, theta))
     cotangents = slope.detach().flatten(1).unsqueeze(0)
     start, theta, in_times = _backward(Linearised(trajectory, times), cotangents)
     shaped = start.reshape(trajectory.state_shape)
-    return Gradient(value, shaped, _named(trajectory, [g[0] for g in theta]), in_times)
+    return Gradient(value, shaped, named_parts(trajectory, [g[0] for g in theta]), in_times)
 
 
 def hvp(
@@ -217,7 +165,12 @@ def hvp(
     Raises:
         ValueError: the loss is no scalar; no direction, different numbers of directions, an unknown parameter.
     """
-    start, directions = _directions(trajectory, y0, theta)
+    start, directions = checked_directions(trajectory, y0, theta)
+    if trajectory.compiled is not None:
+        try:
+            return _compiled_products(trajectory, trajectory.compiled, loss, start, directions)
+        except Doubt as why:
+            warnings.warn(f"these products are not compiled: {why}", NotCompiled, stacklevel=2)
     if len(start) == 1 and unrolls(trajectory):
         return _unrolled_products(trajectory, loss, start, directions)
     value, outputs, slope = loss_and_slope(trajectory, loss)
@@ -233,16 +186,36 @@ def hvp(
     return _segment_by_segment(segments, value, first, curvature(tangents), starts, directions)
 
 
+def _compiled(trajectory: Trajectory) -> CompiledSteps | None:
+    trajectory.unchanged()
+    return trajectory.compiled
+
+
+def _along(trajectory: Trajectory, directions: list[Tensor] | None, count: int) -> list[Tensor]:
+    return directions or [p.new_zeros(1).expand(count, *p.shape) for p in trajectory.parameters.values()]
+
+
+def _compiled_products(
+    trajectory: Trajectory, steps: CompiledSteps, loss: Loss, start: Tensor, directions: list[Tensor] | None
+) -> HessianProducts:
+    trajectory.unchanged()
+    at = loss_and_slope(trajectory, loss)
+    starts, along = start.view(-1, *trajectory.state_shape), _along(trajectory, directions, len(start))
+    first, second = steps.products(at, starts, along)
+    found = Gradient(at[0], first[0], named_parts(trajectory, first[1:]))
+    return HessianProducts(found, second[0], named_parts(trajectory, second[1:]))
+
+
 def _unrolled_products(
     trajectory: Trajectory, loss: Loss, start: Tensor, directions: list[Tensor] | None
 ) -> HessianProducts:
     graph = Unrolled(trajectory)
-    along = directions or [torch.zeros_like(p).unsqueeze(0) for p in trajectory.parameters.values()]
+    along = _along(trajectory, directions, 1)
     with torch.enable_grad():
         value = checked(loss(graph.solution))
     first, second = graph.products(value, [start.view(1, *trajectory.state_shape), *along])
-    found = Gradient(value.detach(), first[0], _named(trajectory, first[1:]))
-    return HessianProducts(found, second[0], _named(trajectory, second[1:]))
+    found = Gradient(value.detach(), first[0], named_parts(trajectory, first[1:]))
+    return HessianProducts(found, second[0], named_parts(trajectory, second[1:]))
 
 
 def _in_one_segment(
@@ -312,5 +285,5 @@ def _collect(
     trajectory = segments.trajectory
     shape = trajectory.state_shape
     (x, cotangent, theta), (dx, dcotangent, dtheta) = first, second
-    found = Gradient(value, (x.sum(1) + cotangent[:, 0]).view(shape), _named(trajectory, theta))
-    return HessianProducts(found, (dx.sum(1) + dcotangent[:, 0]).reshape(-1, *shape), _named(trajectory, dtheta))
+    found = Gradient(value, (x.sum(1) + cotangent[:, 0]).view(shape), named_parts(trajectory, theta))
+    return HessianProducts(found, (dx.sum(1) + dcotangent[:, 0]).reshape(-1, *shape), named_parts(trajectory, dtheta))

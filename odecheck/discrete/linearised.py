@@ -7,40 +7,36 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .pulls import pull
 from .recursion import Blocks, Recursion
-from .stage_points import CoupledRows, Points, pull
+from .stage_points import CoupledRows, Points
 from .sweep import Sweep
-from .trajectory import Trajectory
+from .trajectory import UNROLL_WORK, Trajectory, block_work, rows_of
 
 Loss = Callable[[Tensor], Tensor]
 
-# multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them …
+# multiply-adds for the Jacobian blocks of one stage above which going stage by stage is cheaper than forming them
 BLOCK_WORK = 2e7
-# … and above which, for one direction, one graph of all steps is cheaper than either
-UNROLL_WORK = 1e6
 
 
-def _rows(trajectory: Trajectory) -> int:
+def work_of(trajectory: Trajectory, blocks: int | None = None) -> float:
+    """`block_work` of a trajectory, by default in as many blocks as its state has independent rows."""
     shape = trajectory.state_shape
-    return shape[0] if len(shape) > 1 else 1
-
-
-def block_work(trajectory: Trajectory, blocks: int) -> float:
-    """Multiply-adds for one stage's Jacobian in so many blocks, of a field that uses every parameter once a row.
-
-    Blocks of width d take d passes over all rows.
-    """
-    size, rows = trajectory.state_shape.numel(), _rows(trajectory)
-    used = sum(x.numel() for x in trajectory.parameters.values()) + size / rows
-    return size / blocks * rows * used
+    if blocks is None:
+        blocks = 1 if trajectory.independent_rows is False else rows_of(shape)
+    return block_work(shape, trajectory.parameters, blocks)
 
 
 def unrolls(trajectory: Trajectory) -> bool:
-    """Whether a gradient, or a product with one direction, goes by one graph of all steps."""
+    """Whether a product with one direction goes by one graph of all steps."""
     if trajectory.stride is not None or trajectory.route not in ("auto", "unrolled"):
         return False
-    blocks = 1 if trajectory.independent_rows is False else _rows(trajectory)
-    return trajectory.route == "unrolled" or block_work(trajectory, blocks) > UNROLL_WORK
+    return trajectory.route == "unrolled" or work_of(trajectory) > UNROLL_WORK
+
+
+def gradient_unrolls(trajectory: Trajectory) -> bool:
+    """Whether a gradient goes by one graph of all steps: where it is kept, or where a product would go by it."""
+    return trajectory.graph is not None or unrolls(trajectory)
 
 
 class Linearised:
@@ -90,10 +86,10 @@ class Linearised:
 
     def _layouts(self) -> list[int]:
         """Row counts to try, most promising first: as many rows as the first axis, then all coupled."""
-        trajectory, rows = self.trajectory, _rows(self.trajectory)
+        trajectory, rows = self.trajectory, rows_of(self.trajectory.state_shape)
         candidates = [] if trajectory.independent_rows is False or rows == 1 else [rows]
         candidates += [] if trajectory.independent_rows is True and rows > 1 else [1]
-        return [r for r in candidates if trajectory.route == "blocks" or block_work(trajectory, r) <= BLOCK_WORK]
+        return [r for r in candidates if trajectory.route == "blocks" or work_of(trajectory, r) <= BLOCK_WORK]
 
     def start(self, y: Tensor) -> Tensor:
         """Tangents of y0 (D, state_size) as the first x (D, parts, state_size)."""

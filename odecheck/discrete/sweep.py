@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .stage_points import Points, pull
+from .pulls import pull
+from .stage_points import Points
 from .tableau import Tableau
 from .trajectory import Segment, matrix
 

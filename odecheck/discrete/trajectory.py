@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .schedule import ADAPTIVE_OPTIONS, FIXED_OPTIONS, clock_of, steps_of
-from .stepping import Control, Field, Step, Stepper
-from .tableau import METHODS, Tableau
+from .compiled import CompiledSteps
+from .stepping import Stepper
+from .tableau import Tableau
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -63,7 +63,8 @@ class Trajectory:
         kept: of every step, or of every stride-th one, the state and the first stage point.
         slopes: of every step the slopes, if they are kept.
         versions: how often every parameter had been changed in place.
-        graph: y0 as a leaf and the solution with its graph, on the route "unrolled".
+        graph: y0 as a leaf and the solution with its graph, where a gradient is cheapest by it.
+        compiled: the steps by compiled graphs, if they were asked for and no doubt was left.
     """
 
     stepper: Stepper
@@ -81,6 +82,7 @@ class Trajectory:
     slopes: list[Tensor]
     versions: tuple[int, ...]
     graph: tuple[Tensor, Tensor] | None
+    compiled: CompiledSteps | None = None
 
     @property
     def tableau(self) -> Tableau:
@@ -128,7 +130,7 @@ class Trajectory:
         Raises:
             ValueError: one was.
         """
-        if self.versions != _versions(self.parameters):
+        if self.versions != versions_of(self.parameters):
             raise ValueError("a parameter was changed in place since the steps were recorded: record them again")
 
     def _recorded(self, first: int, end: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -164,6 +166,34 @@ class Trajectory:
         return Segment(first, sizes, self.stepper.clock * times, points, slopes)
 
 
+# multiply-adds for one stage's Jacobian blocks above which, for one direction, one graph of all steps is cheaper …
+UNROLL_WORK = 1e6
+# … and above which a gradient is cheaper by the graph of the solve itself, with many rows; with few, blocks keep up
+GRAPH_WORK, GRAPH_ROWS = 1e5, 16
+
+
+def rows_of(shape: torch.Size) -> int:
+    """How many rows (samples) a state has: its first axis, if it has two axes or more."""
+    return shape[0] if len(shape) > 1 else 1
+
+
+def block_work(shape: torch.Size, parameters: Mapping[str, Tensor], blocks: int) -> float:
+    """Multiply-adds for one stage's Jacobian in so many blocks, of a field that uses every parameter once a row.
+
+    Blocks of width d take d passes over all rows.
+    """
+    size, rows = shape.numel(), rows_of(shape)
+    used = sum(x.numel() for x in parameters.values()) + size / rows
+    return size / blocks * rows * used
+
+
+def keeps_graph(shape: torch.Size, parameters: Mapping[str, Tensor], coupled: bool) -> bool:
+    """Whether the automatic route keeps the graph of the solve, for a state of that shape."""
+    rows = rows_of(shape)
+    work = block_work(shape, parameters, 1 if coupled else rows)
+    return work > UNROLL_WORK or (work > GRAPH_WORK and rows >= GRAPH_ROWS)
+
+
 def matrix(tableau: Tableau, like: Tensor) -> Tensor:
     """The stage weights as a full (stages, stages) matrix."""
     s = tableau.stages
@@ -171,139 +201,10 @@ def matrix(tableau: Tableau, like: Tensor) -> Tensor:
     return torch.tensor(rows, dtype=like.dtype, device=like.device)
 
 
-def _versions(parameters: Mapping[str, Tensor]) -> tuple[int, ...]:
+def versions_of(parameters: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """How often every tensor has been changed in place."""
     return tuple(value._version for value in parameters.values())
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
     return bool((a - b).abs().max() <= 1e4 * torch.finfo(a.dtype).eps * (1 + b.abs().max()))
-
-
-def record(
-    field: Field,
-    y0: Float[Tensor, "*state"],
-    t: Float[Tensor, " times"],
-    *,
-    method: str = "dopri5",
-    rtol: float | Tensor = 1e-7,
-    atol: float | Tensor = 1e-9,
-    options: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Tensor] | None = None,
-    independent_rows: bool | None = None,
-    route: Route = "auto",
-    checkpoint: bool = False,
-) -> Trajectory:
-    """Solve y' = field(t, y) with torchdiffeq's accepted steps and keep them for exact differentiation.
-
-    Every observation time ends a step (what torchdiffeq does with `options={"step_t": t}`), so no derivative
-    passes through an interpolation. The method's name, the tolerances and the options are torchdiffeq's.
-
-    Args:
-        field: a module or function (t scalar, y of y0's shape) → slope of y0's shape.
-        y0: the state at t[0], floating point, any shape. Its first axis counts rows (samples).
-        t: the observation times, strictly increasing or decreasing.
-        method: a name of `tableau.METHODS`.
-        rtol: relative tolerance of the step control, a number or a tensor like the state.
-        atol: absolute tolerance, in the state's units.
-        options: torchdiffeq's options of that method.
-        parameters: name → leaf tensor for derivatives in theta; by default a module's parameters that require grad.
-        independent_rows: whether a row's slope depends on that row of the state alone. None: found out, with a
-            random probe at every stage point used, and believed only where the probe confirms it to round-off.
-            True: the same probe, and an error where it disagrees. False: rows are coupled.
-        route: "blocks" runs the recursions on the blocks of the field's Jacobian, all steps at once;
-            "sweep" goes stage by stage without forming a Jacobian; "unrolled" keeps one graph of all steps
-            for gradients and single Hessian-vector products (the rest as "auto"), with memory for all of it;
-            "auto" chooses by the cost of the blocks, and makes that graph afterwards if it is cheaper.
-        checkpoint: keep states only, at most 3 sqrt(steps) of them, and recompute the stages of one segment at a
-            time; five numbers a step and the solution are kept in any case.
-
-    Returns:
-        The accepted steps, with the solution at the observation times.
-
-    Raises:
-        ValueError: unknown method; an option the method does not have; an observation time that is no grid point
-            of a fixed-step method; times that are not strictly monotonous.
-        TypeError: a state that is no floating-point tensor (a tuple, a complex tensor).
-        FloatingPointError: the step size underflows, as it does after a NaN.
-        RuntimeError: too many steps.
-    """
-    tableau = _tableau(method)
-    if not (isinstance(y0, Tensor) and y0.is_floating_point()):
-        raise TypeError("the state has to be one floating-point tensor: concatenate a tuple's parts first")
-    options = dict(options or {})
-    unknown = set(options) - (ADAPTIVE_OPTIONS if tableau.adaptive else FIXED_OPTIONS)
-    if unknown:
-        raise ValueError(f"method {method!r} has no options {sorted(unknown)}")
-    y0, t = y0.detach(), t.detach()
-    clock = clock_of(t)
-    ups = [clock * time for time in t.tolist()]
-    graph = route == "unrolled" and not checkpoint
-    stepper = Stepper(field, tableau, y0, clock, graph)
-    leaf = y0.clone().requires_grad_(graph)
-    recorder = _Recorder(stepper, ups, leaf, checkpoint)
-    with torch.set_grad_enabled(graph):
-        for step in steps_of(stepper, recorder.point, t, ups, Control.of(rtol, atol, options), options):
-            recorder.keep(step)
-    if parameters is None:
-        named = dict(field.named_parameters()) if isinstance(field, nn.Module) else {}
-        parameters = {name: value for name, value in named.items() if value.requires_grad}
-    return recorder.trajectory(t, dict(parameters), independent_rows, route)
-
-
-def _tableau(method: str) -> Tableau:
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: one of {', '.join(METHODS)}")
-    return METHODS[method]
-
-
-class _Recorder:
-    """Collects steps; with checkpoints it keeps the state of every stride-th step and doubles the stride."""
-
-    def __init__(self, stepper: Stepper, ups: list[float], y0: Tensor, checkpoint: bool) -> None:
-        self.stepper, self.ups, self.stride = stepper, ups, 1 if checkpoint else None
-        self.starts: list[float] = []
-        self.sizes: list[float] = []
-        self.times: list[tuple[float, ...]] = []
-        self.kept: list[tuple[Tensor, Tensor]] = []
-        self.slopes: list[Tensor] = []
-        self.leaf, self.point = y0, y0.reshape(-1)
-        self.solution, self.observed = [self.point], [0]
-
-    def keep(self, step: Step) -> None:
-        count = len(self.sizes)
-        if self.stride is None or count % self.stride == 0:
-            self.kept.append((step.y.detach(), (self.point if self.stepper.tableau.carries else step.y).detach()))
-        if self.stride is None:
-            self.slopes.append(step.k)
-        elif len(self.kept) > 4 * self.stride:
-            self.kept, self.stride = self.kept[::2], 2 * self.stride
-        self.starts.append(step.start)
-        self.sizes.append(step.size)
-        self.times.append(step.times)
-        self.point = step.last_point
-        if step.finish == self.ups[len(self.observed)]:
-            self.solution.append(step.end)
-            self.observed.append(count + 1)
-
-    def trajectory(
-        self, t: Tensor, parameters: dict[str, Tensor], independent_rows: bool | None, route: Route
-    ) -> Trajectory:
-        solution = torch.stack(self.solution).view(-1, *self.stepper.shape)
-        graph = (self.leaf, solution) if solution.requires_grad else None
-        return Trajectory(
-            self.stepper,
-            solution.detach(),
-            t,
-            tuple(self.observed),
-            parameters,
-            independent_rows,
-            route,
-            self.stride,
-            self.starts,
-            self.sizes,
-            self.times,
-            self.kept,
-            self.slopes,
-            _versions(parameters),
-            graph,
-        )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .stage_points import agree, pull
+from .pulls import agree, pull
 from .stepping import combine
 from .trajectory import Trajectory
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from odecheck.discrete import CoupledRows, Trajectory, record
-from odecheck.discrete.linearised import UNROLL_WORK, Linearised, block_work, unrolls
+from odecheck.discrete.linearised import Linearised, gradient_unrolls, unrolls, work_of
 from odecheck.discrete.recursion import Blocks
 from odecheck.discrete.sweep import Sweep
+from odecheck.discrete.trajectory import UNROLL_WORK
 from tests.discrete.oracle import Net, Norm, draw, solve, times
 
 
@@ -41,15 +42,16 @@ def test_the_work_of_a_stage_is_that_of_passes_over_all_rows() -> None:
     """Three rows of two numbers and 26 parameters: two passes in three blocks, six in one, 3 · (26 + 2) each."""
     trajectory = made()
     assert sum(p.numel() for p in trajectory.parameters.values()) == 26
-    assert block_work(trajectory, 3) == 2 * 3 * 28
-    assert block_work(trajectory, 1) == 6 * 3 * 28
+    assert work_of(trajectory, 3) == 2 * 3 * 28
+    assert work_of(trajectory, 1) == 6 * 3 * 28
 
 
 def test_a_wide_field_is_unrolled_and_a_checkpointed_one_never() -> None:
     y0, t = draw(4, 64), times(0.0, 1.0)
     wide = record(Net(64, 256), y0, t, method="euler")
-    assert block_work(wide, 4) > UNROLL_WORK > block_work(made(), 3)
+    assert work_of(wide, 4) > UNROLL_WORK > work_of(made(), 3)
     assert unrolls(wide) and not unrolls(made())
+    assert wide.graph is not None and made().graph is None and not gradient_unrolls(made())
     assert unrolls(made(route="unrolled")) and not unrolls(made(route="unrolled", checkpoint=True))
     assert not unrolls(record(Net(64, 256), y0, t, method="euler", route="blocks"))
 
