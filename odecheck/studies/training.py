@@ -26,15 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from odecheck.ledger.benchmark_claims import CLAIMS, EQUAL_TIME, final_loss
 from odecheck.ledger.training_claims import (
-    CLAIMS,
-    EQUAL_TIME,
     TUNING,
     Comparison,
     at_equal_time,
     best_rate,
     best_rates,
-    final_loss,
     judge_rows,
     verdict,
 )

@@ -90,7 +90,8 @@ class Training:
         self.parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         # first the meter: what is hooked on later sees the same evaluations
         self.meter = Meter(self.module)
-        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate)
+        self.end = trial.task.end_time(trial.model, self.module, trial.setting)
+        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end)
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
 
         self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
@@ -165,9 +166,10 @@ class Training:
         norm = torch.nn.utils.get_total_norm(gradients)
         if not bool(torch.isfinite(norm)):
             return f"the norm of the gradient is {float(norm)}"
+        self.stepper.measure()
         clip = self.trial.setting.clip
         if clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._trained(), clip, norm)
+            torch.nn.utils.clip_grad_norm_(self._trained(), clip)
         self.stepper.step()
         return ""
 
@@ -233,6 +235,7 @@ class Training:
             cpu_seconds=self.cpu,
             wall_seconds=self.wall,
             peak_bytes=peak,
+            end_time=NAN if self.end is None else self.end.value,
             message=message,
         )
 
