@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 EQUAL_TIME = "loss at equal CPU time"
+HELD_OUT = "held-out loss at equal CPU time"
+WHOLE_CURVE = "loss, mean over the CPU time"
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class BenchmarkClaim:
         rivals: than what.
         quantities: name → the number of one training, from its rows; less is better.
         tuned: each at its best learning rate, and at equal CPU time.
-        margins: quantity → the ratio, 1 or more, up to which it counts as no more: 1.02 where the claim is that it is not
-            higher by more than two per cent. 1 where none is given.
+        margins: quantity → the ratio, 1 or more, up to which it counts as no more, by default 1; 1.02 where the claim
+            is that it is not higher by more than two per cent.
     """
 
     id: str
@@ -84,6 +86,26 @@ def one_in(rows: Any) -> float:
     return 1 / right if right > 0 else math.nan
 
 
+def held_out_loss(rows: Any) -> float:
+    """The loss of the last evaluation on test rows; NaN for a training that was stopped, and without an evaluation."""
+    tests = rows[rows["split"] == "test"].sort_values("step")
+    if (rows["message"] != "").any() or not len(tests):
+        return math.nan
+    return float(tests["loss"].iloc[-1])
+
+
+def area_under_curve(rows: Any) -> float:
+    """The mean of the training loss over the CPU time, in its logarithm: one number for the whole curve.
+
+    From the first step on, by the trapezoidal rule. NaN for a training that was stopped.
+    """
+    steps = rows[rows["split"] == "train"].sort_values("step")
+    time, loss = steps["cpu_seconds"].to_numpy(float), np.log(np.maximum(steps["loss"].to_numpy(float), 1e-12))
+    if (steps["message"] != "").any() or len(steps) < 2:
+        return math.nan
+    return math.exp(float(np.trapezoid(loss, time)) / float(time[-1] - time[0]))
+
+
 HB9 = BenchmarkClaim(
     "HB-9",
     "Fewer function evaluations, forward and backward, than NODE, ANODE and SONODE at equal tolerance and parameter "
@@ -105,12 +127,13 @@ ADAM7 = BenchmarkClaim(
 )
 SNOPT13 = BenchmarkClaim(
     "SNOPT-13",
-    "Converges faster than SGD and Adam: a lower loss at equal CPU time, each at its best learning rate of a grid.",
+    "Converges faster than SGD and Adam: at equal CPU time a lower loss, a lower held-out loss and a lower curve up to "
+    "there, each optimizer with the best of equally many draws of its knobs, or of a grid of learning rates.",
     "arXiv:2109.14158: experiments",
     "optimizer",
     ("snopt",),
     ("sgd", "adam"),
-    {EQUAL_TIME: final_loss},
+    {EQUAL_TIME: final_loss, HELD_OUT: held_out_loss, WHOLE_CURVE: area_under_curve},
     tuned=True,
 )
 SNOPT14 = BenchmarkClaim(

@@ -132,14 +132,15 @@ def judge_rows(rows: Any) -> list[Comparison]:
         rows: a DataFrame; each task is judged by itself, models at one optimizer and rate, optimizers on one model.
 
     Returns:
-        The comparisons; of a claim none of whose subjects was trained there is none.
+        The comparisons; of a claim none of whose subjects or none of whose rivals was trained there is none.
     """
     found = list[Comparison]()
     for claim in CLAIMS:
         apart = ["task", "optimizer", "learning_rate"] if claim.kind == "model" else ["task", "model"]
         for _, part in rows.groupby(apart, sort=False):
             judging = part[part["seed"] < TUNING]
-            if set(claim.subjects) & set(judging[claim.kind]):
+            trained = set(judging[claim.kind])
+            if trained.intersection(claim.subjects) and trained.intersection(claim.rivals):
                 found += _judge(claim, part if claim.tuned else judging)
     return found
 
@@ -236,12 +237,11 @@ def best_rate(tried: Any) -> float | None:
 
 
 def at_equal_time(rows: Any) -> Any:
-    """The training rows up to the CPU time that every training of the same seed has reached."""
+    """The rows up to the CPU time that every training of the same seed has reached."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
-    trained = rows[rows["split"] == "train"]
     kept: list[Any] = []
-    for _, pair in trained.groupby("seed"):
+    for _, pair in rows.groupby("seed"):
         key = ["model", "optimizer", "learning_rate"]
         ends = [one["cpu_seconds"].max() for _, one in pair.groupby(key) if (one["message"] == "").all()]
         end = min(ends, default=math.inf)

@@ -10,9 +10,9 @@ from odecheck.optim.horizon import HorizonDescent, HorizonFeedback
 
 
 class EndTime:
-    """T, who moves it, and how often. In a training step:
+    """T, who moves it, and how often.
 
-        loss.backward(); end.measure(); optimizer.step(); end.step()
+    In a training step: `loss.backward(); end.measure(); optimizer.step(); end.step()`.
 
     Args:
         T: a parameter of shape (), to which the model solves; of those that the optimizer of θ has it is none.

@@ -12,23 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odecheck.errors import BadInput, CurvatureError
+from odecheck.errors import BadInput
 from odecheck.foreign import one_line
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.ode import SolveError
 
+from .failures import FAILURES, given_up
 from .meter import Meter
 from .optimizers import Stepper
 from .rows import NAN, Row, Unit
+from .search import told
 from .task import Batch, Data, Setting, Task
 
 # seconds of training between two checkpoints: what a killed process has to do again
 EVERY = 20.0
 # steps, at least, between two looks at the memory, which are slow
 LOOK = 50
-LinAlgError: type[RuntimeError] = vars(torch.linalg)["LinAlgError"]
-# what torchdiffeq says of a solution that it cannot follow
-GIVEN_UP = ("underflow in dt", "max_num_steps", "non-finite values in state")
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Trial:
         optimizer: one of `odecheck.training.optimizers.OPTIMIZERS`.
         seed: of parameters, batches and noise.
         rate: the learning rate; None for the setting's.
+        knobs: others of the optimizer than its default ones, by name. Trainings of a run that differ in them differ in
+            the rate as well.
     """
 
     task: Task
@@ -50,6 +51,7 @@ class Trial:
     optimizer: str
     seed: int
     rate: float | None = None
+    knobs: tuple[tuple[str, float], ...] = ()
 
     @property
     def learning_rate(self) -> float:
@@ -91,7 +93,7 @@ class Training:
         # first the meter: what is hooked on later sees the same evaluations
         self.meter = Meter(self.module)
         self.end = trial.task.end_time(trial.model, self.module, trial.setting)
-        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end)
+        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end, dict(trial.knobs))
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
 
         self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
@@ -151,7 +153,7 @@ class Training:
                 message = self._apply()
             else:
                 message = f"the loss is {loss}"
-        except (AssertionError, SolveError, ArithmeticError, LinAlgError, CurvatureError) as error:
+        except FAILURES as error:
             message = given_up(error)
         if cuda:
             torch.cuda.synchronize(self.device)
@@ -236,6 +238,7 @@ class Training:
             wall_seconds=self.wall,
             peak_bytes=peak,
             end_time=NAN if self.end is None else self.end.value,
+            knobs=told(t.knobs),
             message=message,
         )
 
@@ -266,14 +269,6 @@ class Training:
         self.module.load_state_dict(state["module"])
         self.stepper.load(state["stepper"])
         self._set_random(state["random"])
-
-
-def given_up(error: BaseException) -> str:
-    """What a row says of a solve or a factorisation that failed. Raises the error again if it is another one."""
-    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    if isinstance(error, AssertionError) and not any(reason in said for reason in GIVEN_UP):
-        raise error
-    return f"{type(error).__name__}: {said}"[:200]
 
 
 def _mean(values: list[float], weights: list[int]) -> float:

@@ -58,6 +58,7 @@ class Row:
         peak_bytes: of live tensors in the forward and backward pass, where that was looked at.
         message: what went wrong, empty where nothing did.
         end_time: at which the solve ends, after the step, where that is trained.
+        knobs: of the optimizer, in words, where they are others than its default ones.
     """
 
     task: str
@@ -82,10 +83,11 @@ class Row:
     peak_bytes: float = NAN
     message: str = ""
     end_time: float = NAN
+    knobs: str = ""
 
 
 COLUMNS = tuple(f.name for f in fields(Row))
-LATER = ("end_time",)  # columns that tables of former versions have not
+LATER = {"end_time": NAN, "knobs": ""}  # columns that tables of former versions have not, and what belongs there
 MEASURED = ("cpu_seconds", "wall_seconds", "peak_bytes")  # what differs between two equal runs
 
 
@@ -108,10 +110,11 @@ def read(folder: str | os.PathLike[str]) -> Any:
     whole = Path(folder) / "training.parquet"
     if not tables and os.path.lexists(whole):
         read = read_table(whole)
-        missing = [] if read.frame is None else [c for c in COLUMNS if c not in read.frame and c not in LATER]
-        if read.damaged or missing:
+        found = read.frame
+        missing = [] if found is None else [name for name in COLUMNS if name not in found and name not in LATER]
+        if found is None or read.damaged or missing:
             raise _unreadable(whole, "; ".join(read.damaged) or f"no column {missing[0]}", f"rm {whole}")
-        return read.frame.reindex(columns=list(dict.fromkeys((*read.frame.columns, *LATER))))
+        return found.assign(**{name: value for name, value in LATER.items() if name not in found})
     if not tables:
         raise BadInput(f"there are no training rows in {folder}", "another folder", "odecheck train TASK --run DIR")
     return pd.concat(tables, ignore_index=True)

@@ -47,7 +47,7 @@ def test_a_run_becomes_a_section_with_its_grid_its_figures_and_its_verdict(tmp_p
     run = folder_of_a_run(tmp_path / "one", "2026-01-01")
     study.main(f"--keep={run}", str(tmp_path / "reports"))
     text = (tmp_path / "reports" / "training.md").read_text()
-    assert "| SNOPT-13 | one | **holds** | 2 holds |" in text
+    assert "| SNOPT-13 | one | **holds** | 6 holds |" in text
     assert "`odecheck train made --tune 1`" in text and "/somewhere" not in text
     assert "gradients clipped at 1; seeds 0, 1, 2." in text
     # the grid: the best in bold, with the mean of its last five steps; one that stopped; one that was not tried
@@ -55,6 +55,7 @@ def test_a_run_becomes_a_section_with_its_grid_its_figures_and_its_verdict(tmp_p
     assert f"| 0.1 | **{best:.3g}** | – | – |" in text and "| 0.2 | – | stopped 1 of 1 | – |" in text
     # Adam's forty steps take 8 s, those of the others 4
     assert "Equal CPU time: 4.0 s" in text
-    for figure in ("loss", "nfe"):
+    assert "| snopt / adam | held-out |" in text and "ahead at 20 of 20 times" in text
+    for figure in ("loss", "nfe", "ratio"):
         assert f"training-one-{figure}.png" in text
         assert (tmp_path / "reports" / f"training-one-{figure}.png").read_bytes()[:4] == b"\x89PNG"

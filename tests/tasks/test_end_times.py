@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import torch
 from torch import Tensor
 
 from odecheck import tasks
@@ -71,7 +70,7 @@ def moved(policy: type[HorizonFeedback], monkeypatch: pytest.MonkeyPatch) -> tup
         curvature = q**2 if curvature is None else (curvature + q**2) / 2
         if training.step % 2 == 0:
             others = [(n, p) for n, p in twin.named_parameters() if not n.endswith("end")]
-            feedback = sum(float((p.grad * (theta[n] - p)).sum()) for n, p in others) * q
+            feedback = sum(float((p.grad * (theta[n] - p.detach())).sum()) for n, p in others) * q
             expected.append(-RATE * (slope + PENALTY * float(end) + feedback) / (curvature + PENALTY))
             seen.append(T - float(end))
     return seen, expected
