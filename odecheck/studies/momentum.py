@@ -31,7 +31,7 @@ from odecheck_reference.fields import Field, Fixed, GeneralisedHeavyBall, HeavyB
 from odecheck_reference.fields.assembly import Assembly, OwnRate
 from odecheck_reference.fields.field import AnyArray, Jet
 
-GAMMA, END, RTOL = 1.0, 40.0, 1e-6
+GAMMA, END, RTOL = 1.0, 20.0, 1e-6
 NEAR = 1e-3  # of V, which is 0 at the minimum: there a trajectory has arrived
 COLOURS = ("#d55e00", "#0072b2", "#009e73")
 

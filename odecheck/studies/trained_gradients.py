@@ -36,7 +36,7 @@ from odecheck.tasks.time_series import MODELS, Classifier
 from odecheck.training.loop import Training, Trial
 from odecheck.training.task import Batch
 
-BACK, SEEDS, EPOCHS = 14, 3, 20
+BACK, SEEDS, EPOCHS = 14, 3, 4
 MARKS = (2, 7, 14)
 STATES = ("before training", "trained")
 
