@@ -61,7 +61,8 @@ class Trial:
     @property
     def name(self) -> str:
         """Its name in a run's folder: different for trials of one task and setting that differ."""
-        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}-{self.seed}"
+        drawn = "-drawn" if self.knobs else ""
+        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}{drawn}-{self.seed}"
 
 
 def steps_of(setting: Setting, data: Data) -> int:

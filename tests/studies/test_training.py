@@ -13,6 +13,7 @@ from odecheck import tasks
 from odecheck.studies import training as study
 from odecheck.training.loop import Training, Trial
 from odecheck.training.rows import frame
+from odecheck.training.search import draws, told
 from tests.studies.kept_runs import folder_of_a_run
 
 REPORTS = Path(__file__).parents[2] / "reports" / "training"
@@ -33,7 +34,10 @@ def test_the_kept_trainings_are_those_of_todays_code(kept) -> None:
     mine = rows[(rows["model"] == model) & (rows["optimizer"] == optimizer) & (rows["seed"] == 0)]
     mine = mine[mine["split"] == "train"].sort_values("step").head(4)
     task = tasks.find(name)
-    trial = Trial(task, task.setting(), model, optimizer, 0, float(mine["learning_rate"].iloc[0]))
+    rate, drawn = float(mine["learning_rate"].iloc[0]), mine["knobs"].iloc[0] if "knobs" in mine else ""
+    knobs = next(one.knobs for one in draws(optimizer, 8) if one.rate == rate) if drawn else ()
+    assert told(knobs) == drawn
+    trial = Trial(task, task.setting(), model, optimizer, 0, rate, knobs)
     training = Training(trial, task.load(None, task.setting()))
     training._peak = lambda batch: math.nan  # is slow
     fresh = frame(list(islice((row for row in training.rows() if row.split == "train"), 4)))

@@ -16,17 +16,21 @@ def test_draws_are_the_same_and_in_their_ranges(optimizer: str) -> None:
     found = draws(optimizer, 40)
     assert found[:5] == draws(optimizer, 5) and len({one.rate for one in found}) == 40
     ranges = KNOBS[optimizer]
-    assert all(ranges["rate"].low <= one.rate <= ranges["rate"].high for one in found)
+    steps = [one.rate / (1 - dict(one.knobs).get("momentum", 0.0)) for one in found]
+    assert all(0.99 * ranges["rate"].low <= step <= 1.01 * ranges["rate"].high for step in steps)
     assert all([*ranges][1:] == [name for name, _ in one.knobs] == [*DEFAULT[optimizer]] for one in found)
     for place, one in enumerate([*ranges.values()][1:]):
         values = [1 - draw.knobs[place][1] if one.kept else draw.knobs[place][1] for draw in found]
         assert all(one.low - 1e-6 <= value <= one.high + 1e-6 for value in values) and len(set(values)) > 10
 
 
-def test_half_of_the_draws_are_below_the_middle_of_the_logarithms() -> None:
-    """The standard deviation of the share of 400 draws is 2.5 %; four of them are allowed."""
-    middle = (0.001 * 1.0) ** 0.5
-    assert abs(np.mean([one.rate < middle for one in draws("sgd", 400)]) - 0.5) < 0.1
+@pytest.mark.parametrize("optimizer", KNOBS)
+def test_a_few_draws_leave_no_wide_gap(optimizer: str) -> None:
+    """Of eight, no two neighbours are further apart than a quarter of the range in its logarithm."""
+    steps = [one.rate / (1 - dict(one.knobs).get("momentum", 0.0)) for one in draws(optimizer, 8)]
+    low, high = KNOBS[optimizer]["rate"].low, KNOBS[optimizer]["rate"].high
+    places = np.sort(np.log(np.array([low, *steps, high]) / low) / np.log(high / low))
+    assert np.diff(places).max() < 0.26
 
 
 def test_ends_of_a_range() -> None:
