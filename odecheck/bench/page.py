@@ -97,7 +97,7 @@ def write(
 
 
 def _cell(value: float, state: str) -> str:
-    return "failed" if state == "failed" else "–" if math.isnan(value) else f"{value:.5g}"
+    return state if state in ("failed", "time limit") else "–" if math.isnan(value) else f"{value:.5g}"
 
 
 def _draw(series: Sequence[Series], commits: Sequence[str], path: Path) -> None:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from odecheck.errors import BadInput
 from odecheck.foreign import first_line, literal, one_line
 from odecheck.records.journal import parsed, regular
 
+from .run import read_done
 from .suite import Suite
 
-State = Literal["measured", "failed", "missing"]
-Kind = Literal["count", "error", "time", "memory"]
+State = Literal["measured", "failed", "time limit", "missing"]
+Kind = Literal["count", "error", "time", "memory", "number"]
 # what asv calls a benchmark's type → what we make of it; a track_ benchmark says so by its unit
 TIMED = {"time": "time", "timeraw": "time", "peakmemory": "memory", "memory": "memory"}
 HIGHER = "higher is better"
+UNITS_OF_TIME = re.compile(r"(?i)(cpu )?(ns|[uµμ]s|ms|s|secs?|min|h|(nano|micro|milli)?seconds?|minutes?|hours?)")
+UNITS_OF_MEMORY = re.compile(r"(?i)([kmgt]i?)?b(ytes?)?")
+# how asv says that a benchmark took too long, and of which choice of parameters it speaks
+LATE = re.compile(r"asv: benchmark timed out \(timeout ([\d.]+)s\)")
+CHOICE = re.compile(r"^For parameters: (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,17 @@ class Point:
 
     Attributes:
         commit: its hash.
-        state: measured, failed, or missing where the commit does not have it.
+        state: measured, failed, time limit where asv ended it, or missing where the commit does not have it.
         value: in the series' unit; NaN unless measured.
         spread: half of asv's 99 % interval, NaN where there is none.
+        message: what asv said of one that failed, on one line.
     """
 
     commit: str
     state: State
     value: float = math.nan
     spread: float = math.nan
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class Series:
         benchmark: asv's name of it.
         params: the choice, as text; empty where the benchmark has no parameters.
         index: of the choice, as asv numbers them.
-        kind: count, error, time or memory.
+        kind: count, error, time, memory, or a number that is none of these.
         unit: as the benchmark says it.
         points: in the order of the commits that were asked for, one for each that was benchmarked.
     """
@@ -121,8 +130,27 @@ def read_series(suite: Suite, machine: str, commits: Sequence[str]) -> list[Seri
                 if commit in by_commit
             ]
             plain = tuple(str(x).strip("'") for x in choice)
-            found.append(Series(name, plain, index, _kind(about), about.get("unit") or "", tuple(points)))
-    return found
+            found.append(Series(name, plain, index, _kind(about, points), about.get("unit") or "", tuple(points)))
+    said = {done.commit: done.messages for done in read_done(suite, machine)}
+    return [replace(one, points=tuple(_told(one, point, said) for point in one.points)) for one in found]
+
+
+def _told(series: Series, point: Point, said: dict[str, dict[str, str]]) -> Point:
+    """A point that failed with what asv said of it: the part that is about this choice of parameters."""
+    message = said.get(point.commit, {}).get(series.benchmark, "")
+    if point.state != "failed" or not message:
+        return point
+    _, *parts = CHOICE.split(message)
+    mine = [text for choice, text in zip(parts[::2], parts[1::2], strict=True) if _same(choice, series.params)]
+    text = mine[-1] if mine else message
+    late = LATE.search(text)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    words = f"{float(late[1]):g} s" if late else one_line(lines[-1], 200) if lines else ""
+    return replace(point, state="time limit" if late else "failed", message=words)
+
+
+def _same(choice: str, params: tuple[str, ...]) -> bool:
+    return choice.replace("'", "") == ", ".join(params)
 
 
 def _benchmarks(suite: Suite) -> dict[str, dict[str, Any]]:
@@ -138,11 +166,19 @@ def _benchmarks(suite: Suite) -> dict[str, dict[str, Any]]:
         ) from error
 
 
-def _kind(about: dict[str, Any]) -> Kind:
+def _kind(about: dict[str, Any], points: Sequence[Point]) -> Kind:
+    """What is measured: by the unit, which a benchmark says; without one, what is no whole number is no count."""
     if about["type"] in TIMED:
         return TIMED[about["type"]]  # type: ignore[return-value]
-    unit = about.get("unit") or ""
-    return "time" if unit == "seconds" else "error" if "error" in unit else "count"
+    unit = (about.get("unit") or "").strip()
+    if UNITS_OF_TIME.fullmatch(unit):
+        return "time"
+    if UNITS_OF_MEMORY.fullmatch(unit):
+        return "memory"
+    if "error" in unit.lower():
+        return "error"
+    whole = all(point.value.is_integer() for point in points if math.isfinite(point.value))
+    return "count" if unit or whole else "number"
 
 
 def _point(commit: str, results: list[Any], name: str, choice: tuple[str, ...], version: str | None) -> Point:

@@ -13,8 +13,9 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from odecheck.records.run_folder import about
 
 from .suite import Suite, source_folders
 
+OWN = [str(Path(str(sys.modules[name].__file__)).parents[1]) for name in ("odecheck", "odecheck_reference")]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
@@ -47,6 +49,7 @@ class Done:
         load: of the machine before and after.
         versions: of Python and the libraries; None where one is not installed.
         output: the end of what asv said.
+        messages: name of a benchmark that failed, for some choice of parameters or all → what asv said of it.
     """
 
     commit: str
@@ -61,6 +64,7 @@ class Done:
     load: tuple[float, float]
     versions: dict[str, Any]
     output: str
+    messages: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def launch_method() -> str:
@@ -83,11 +87,11 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
         What was run, which bench.jsonl has as well.
     """
     begun, started, before = perf_counter(), datetime.now(UTC), os.getloadavg()[0]
-    with suite.checkout(commit) as checkout:
+    with suite.checkout(commit) as checkout, tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "messages.jsonl"
         command = [
             sys.executable,
-            "-m",
-            "asv",
+            str(Path(__file__).with_name("asv_with_messages.py")),
             "run",
             "--config",
             str(suite.config),
@@ -103,10 +107,13 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
             *(["--bench", bench] if bench else []),
         ]
         where = os.pathsep.join(source_folders(checkout))
-        environment = {**os.environ, **ONE_THREAD, "ASV_PYTHONPATH": where, "PYTHONPATH": where}
+        ours = os.pathsep.join([where, *OWN])  # a suite of somebody else's may ask odecheck, which is where it is here
+        paths = {"ASV_PYTHONPATH": where, "PYTHONPATH": ours, "ODECHECK_ASV_MESSAGES": str(kept)}
+        environment = {**os.environ, **ONE_THREAD, **paths}
         done = subprocess.run(
             command, cwd=suite.config.parent, env=environment, capture_output=True, text=True, check=False
         )
+        messages = _messages(kept)
     said = (done.stdout + done.stderr)[-4000:]
     made = Done(
         commit=commit,
@@ -120,6 +127,7 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
         device=_device(),
         load=(before, os.getloadavg()[0]),
         output=said,
+        messages=messages,
         versions={**about({}, seed=0)["versions"], "asv": version("asv")},
     )
     path = _journal(suite, machine)
@@ -127,6 +135,11 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
     with path.open("a") as journal:
         journal.write(json.dumps(asdict(made)) + "\n")
     return made
+
+
+def _messages(kept: Path) -> dict[str, str]:
+    lines = map(json.loads, kept.read_text(encoding="utf-8").splitlines() if kept.exists() else [])
+    return {line["benchmark"]: line["message"] for line in lines}
 
 
 def run_commits(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from odecheck.bench import Suite
 
 CONFIG = Path("asv_bench/asv.conf.json")
-QUICK = "Quick"
+QUICK, INIT = "Quick", "init"
 # what is of no use to the GPU suite
 OF_COMMITS = ("commits", "config", "machine", "select", "at_most", "again", "mode", "constraint")
 
@@ -32,7 +32,12 @@ class Mode(StrEnum):
 
 def bench(
     context: typer.Context,
-    commits: Annotated[str, typer.Argument(metavar="RANGE", help="A..B with A, or one commit.")] = "HEAD",
+    commits: Annotated[
+        str, typer.Argument(metavar="RANGE|init", help="A..B with A, or one commit; init: write a suite.")
+    ] = "HEAD",
+    target: Annotated[
+        str, typer.Argument(metavar="[TARGET]", help="With init: what verify takes, my_model.py:net.")
+    ] = "",
     config: Annotated[Path, typer.Option(metavar="FILE", help="asv.conf.json of the suite.")] = CONFIG,
     machine: Annotated[str, typer.Option(help="A fixed name for this machine.")] = platform.node() or "machine",
     select: Annotated[str, typer.Option(metavar="REGEX", help="Only benchmarks whose name matches.")] = "",
@@ -49,11 +54,15 @@ def bench(
 ) -> None:
     """Run asv's suite at every commit of a range. Type the same again to go on after an interruption.
 
+    `odecheck bench init TARGET` writes a small suite for a package of your own: the
+    evaluations of its solves and gradients, how far off they are, and their CPU time.
+
     The present environment is the way on a GPU machine: each commit's files are put
     before the installed ones. Results are asv's own; versions, device and load are
     kept beside them in bench.jsonl. odecheck regressions lists what changed.
 
     \b
+    odecheck bench init my_model.py:net
     odecheck bench                          the present commit
     odecheck bench v0.1.0..HEAD --quick
     odecheck bench HEAD~40..HEAD --at-most 10
@@ -63,6 +72,17 @@ def bench(
     """
     from odecheck.errors import BadInput
 
+    if commits == INIT:
+        try:
+            none_ignored(context, [*OF_COMMITS[2:], "quick", "gpu"], "init runs nothing", "odecheck bench init TARGET")
+            _write_suite(target, config)
+        except BadInput as refused:
+            refuse(refused)
+        return
+    if target:
+        refuse(
+            BadInput(f"{target} is behind a range of commits", "one range, A..B, has both ends", "odecheck bench A..B")
+        )
     if gpu is not None:
         try:
             none_ignored(context, OF_COMMITS, "the GPU suite is of this checkout", "--gpu DIR, perhaps with --quick")
@@ -101,17 +121,32 @@ def bench(
         say(f"{one.commit[:8]}  {one.seconds:6.0f} s  {state:12} {suite.subject(one.commit)[:70]}")
         if one.status == 2:
             for name in _failed(suite, machine, one.commit):
-                say(f"    failed: {name}")
+                say(f"    {name}")
         if one.status not in (0, 2):
             say("\n".join(f"    {line}" for line in one.output.splitlines()[-8:]))
     say(f"\nodecheck regressions {commits} --config {config} --machine {machine}")
     raise typer.Exit(int(any(one.status not in (0, 2) for one in done)))
 
 
+def _write_suite(target: str, config: Path) -> None:
+    """A suite for a package of the user's own, and what to type next. Raises BadInput as `write_suite` does."""
+    from odecheck.bench.solves import write_suite
+
+    made = write_suite(target, config)
+    for file in made.files:
+        say(f"wrote {file}")
+    at = ", ".join("its own tolerance" if rtol is None else f"{rtol:g}" for rtol in made.tolerances)
+    say(f"{', '.join(made.engines)}, each at {at}: evaluations, errors, CPU time.")
+    other = "" if config == CONFIG else f" --config {config}"
+    say(f"\nNext: odecheck bench HEAD~5..HEAD{other}, then odecheck regressions HEAD~5..HEAD{other}")
+
+
 def _failed(suite: Suite, machine: str, commit: str) -> list[str]:
     from odecheck.bench import read_series
 
-    return [s.name for s in read_series(suite, machine, [commit]) if any(p.state == "failed" for p in s.points)]
+    points = ((s.name, point) for s in read_series(suite, machine, [commit]) for point in s.points)
+    told = ((name, p.state, f" ({p.message})" if p.message else "") for name, p in points)
+    return [f"{state}: {name}{why}" for name, state, why in told if state in ("failed", "time limit")]
 
 
 def gpu_suite(folder: Path, quick: bool) -> None:

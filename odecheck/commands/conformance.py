@@ -14,7 +14,8 @@ from odecheck.runner.progress import Progress
 
 from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 from .look import console, following, verdict
-from .options import Badge, Claims
+from .options import Badge, Claims, none_ignored
+from .scheduler import Scheduler, cluster
 
 # of a run's facts those that are not about a machine or a folder
 FACTS = ("versions", "seed", "commit", "started", "finished", "conformance")
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def conformance(
+    context: typer.Context,
     libraries: Annotated[
         list[str] | None,
         typer.Argument(metavar="LIBRARY", help="NAME, NAME==VERSION, or a file or module of yours; none: all of them."),
@@ -44,6 +46,7 @@ def conformance(
     method: Annotated[str, typer.Option(metavar="TEXT", help="Only methods whose name contains this.")] = "",
     problem: Annotated[str, typer.Option(metavar="TEXT", help="Only problems whose name contains this.")] = "",
     workers: Workers = 0,
+    scheduler: Scheduler = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 120.0,
     memory: Annotated[float, typer.Option(metavar="GIB", help="What one process may take (Linux).")] = 6.0,
     cache: Annotated[
@@ -100,6 +103,8 @@ def conformance(
     asked["problem"] = problem
     try:
         limits = Limits(timeout, memory * GIB)
+        if scheduler is not None:
+            none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
         folder = run_folder(run, resume, "conformance")
         needs_to_write(write, "--write")
         needs_to_write(badge, "--badge", folder=False)
@@ -111,8 +116,9 @@ def conformance(
         if not whole.units and not whole.notices:
             raise BadInput("nothing is left to be run", "names that exclude each other", "fewer of the options")
         progress = Progress(sum(len(unit.claims) for unit in whole.units))
-        with progress:
+        with progress, cluster(scheduler) as executor:
             rows = whole.run(
+                executor=executor,
                 workers=workers or cores(),
                 limits=limits,
                 folder=folder,

@@ -169,11 +169,16 @@ def _folders() -> Iterator[str]:
         told = f"{data}: {_names(Path(data))}"
     yield f"\nODECHECK_DATA   {one_line(told)}"
     try:
+        from odecheck_reference.on_disk import default_folder as references
+
         from odecheck.engines.release import default_folder
     except (ImportError, OSError):  # with a torch that is broken
         return
     where = default_folder()
     yield f"ODECHECK_CACHE  {one_line(where)}: {_names(where) if where.exists() else 'no release is kept yet'}"
+    kept = references()
+    count = len(list(kept.glob("*.pickle"))) if kept else 0
+    yield f"ODECHECK_REFERENCES  {one_line(kept or 'no home')}: {count} answers of the reference are kept"
     runs = len(list(RUNS.glob("*/run.json")))
     yield f"{RUNS}/           {runs} kept in {one_line(RUNS.absolute())}"
 

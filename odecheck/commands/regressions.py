@@ -39,16 +39,19 @@ def regressions(
 ) -> None:
     """List what changed, when, by how much and how sure. Exit status 0: nothing became worse; 1: something did.
 
-    Counts and errors are compared exactly, from asv's results. With --paired every
-    timed benchmark is run at both commits of each neighbouring pair, in turn, by CPU
-    time, calibrated with null commits; only such times set the exit status.
+    Counts and errors are compared exactly, from asv's results, each commit with its
+    neighbour, and the newest with the best older level: what crept in. Times and
+    other numbers advise. With --paired every timed benchmark is run at both commits
+    of each neighbouring pair, in turn, by CPU time, calibrated with null commits;
+    such times set the exit status. Thresholds of your own, by regular expressions
+    of names, stand in pyproject.toml: [tool.odecheck.regressions.thresholds].
 
     \b
     odecheck regressions HEAD~5..HEAD
     odecheck regressions HEAD~1..HEAD --paired --timed time_gradient
     odecheck regressions v0.1.0..HEAD --all --table changes.parquet
     """
-    from odecheck.bench import Suite, changes, exit_status, read_series
+    from odecheck.bench import Suite, changes, exit_status, read_series, thresholds
     from odecheck.bench.changes import in_words, worst_first
     from odecheck.errors import BadInput, needs_tables
 
@@ -60,7 +63,10 @@ def regressions(
         suite = Suite.load(config)
         span = suite.commits(commits)
         series = [s for s in read_series(suite, machine, span) if select.lower() in s.name.lower()]
-        found = changes(series)
+        own = thresholds.read(suite.repo)
+        if not select:
+            own.check((one.name for one in series), str(suite.repo / "pyproject.toml"))
+        found = changes(series, own)
         said = ""
         if paired:
             slower, said = _paired(suite, [s for s in series if timed in s.name], newest)

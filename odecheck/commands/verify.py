@@ -17,8 +17,11 @@ from .common import Workers, cores, interrupted, named, needs_to_write, number, 
 from .look import console, records_of_a_run
 from .options import Badge, Claims, choice, given, none_ignored, split
 from .resumed import arguments, restored, typed_again
+from .scheduler import Scheduler, cluster
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from odecheck.claim import Claim
     from odecheck.record import Record
     from odecheck.runner.case import Unit
@@ -45,6 +48,7 @@ def verify(
     atol: Annotated[float | None, typer.Option(help="With --rtol; by default rtol / 100.")] = None,
     method: Annotated[str | None, typer.Option(metavar="NAME", help="With --rtol: an adaptive method.")] = None,
     workers: Workers = 0,
+    scheduler: Scheduler = None,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default a new one in runs/.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --run, or with the last one, as it was asked for.")
@@ -72,6 +76,9 @@ def verify(
     first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The verdict alone.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each record as well.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Work out every answer of the reference anew, and keep none.")
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
     ] = False,
@@ -102,8 +109,10 @@ def verify(
     odecheck verify --tier full --run runs/full --junit report.xml --summary "$GITHUB_STEP_SUMMARY"
     odecheck verify --tier full --run runs/full --resume
     odecheck verify --resume
+    odecheck verify --tier full --scheduler tcp://host:8786
     """
     from dataclasses import asdict
+    from functools import partial
 
     from odecheck.errors import BadInput
     from odecheck.records.badge import badge as made_badge
@@ -119,8 +128,10 @@ def verify(
             none_ignored(context, ["quiet"], "--verbose says more", "--quiet or --verbose")
         files = {"json": json, "junit": junit, "summary": summary, "badge": badge}
         if plan:
-            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict"]
+            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict", "no_cache", "scheduler"]
             none_ignored(context, unused, "--plan asks nothing and stops", "the same without it, or without --plan")
+        if scheduler is not None:
+            none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
         if resume:
             folder = run_folder(run, True, "verify")
             asked = restored(context, folder, read_facts(folder))
@@ -132,7 +143,9 @@ def verify(
         for option, file in files.items():
             needs_to_write(file or None, f"--{option}", folder=False)
         say(forecast.line(units, workers or cores()), err=True)
-        records = _run(units, asked, folder, workers or cores(), resume=resume, first=first, budget=budget, begun=begun)
+        run_on = partial(_run, resume=resume, first=first, budget=budget, begun=begun, no_cache=no_cache)
+        with cluster(scheduler) as executor:
+            records = run_on(units, asked, folder, workers or cores(), executor=executor)
     except (BadInput, ValueError) as refused:
         refuse(refused)
     except OutOfTime:
@@ -164,8 +177,12 @@ def _run(
     first: bool,
     budget: float | None,
     begun: float,
+    no_cache: bool,
+    executor: Executor | None,
 ) -> list[Record]:
     """Judge the units, with a bar that goes by what each case costs."""
+    from odecheck_reference.on_disk import default_folder
+
     from odecheck.records.run_folder import read_records
     from odecheck.records.summary import outcome
     from odecheck.runner.case import Key
@@ -185,6 +202,7 @@ def _run(
 
         return run_units(
             units,
+            executor=executor,
             workers=workers,
             folder=folder,
             resume=resume,
@@ -195,6 +213,7 @@ def _run(
             isolated=True,
             until=until,
             order=(lambda left: left) if budget is None else most_telling_first,
+            references=None if no_cache else default_folder(),
         )
 
 

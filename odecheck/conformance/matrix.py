@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ class Matrix:
         workers: int,
         limits: Limits,
         folder: Path,
+        executor: Executor | None = None,
         resume: bool = False,
         progress: Callable[[Record], None] | None = None,
         facts: dict[str, Any] | None = None,
@@ -111,6 +113,7 @@ class Matrix:
 
         Args:
             workers: processes.
+            executor: in their place, that of a cluster.
             limits: of time and memory, for each case.
             folder: of the run.
             resume: whether a run that is there may be gone on with.
@@ -125,6 +128,7 @@ class Matrix:
         """
         records = run_units(
             self.units,
+            executor=executor,
             workers=workers,
             limits=limits,
             folder=folder,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from odecheck_reference import Problem
+from odecheck_reference.on_disk import kept_in
 
 from odecheck.claim import Claim
 from odecheck.claims import ALL
@@ -29,6 +30,7 @@ from .estimate import costs
 from .limits import UNLIMITED, Limits
 from .progress import Progress, in_notebook
 from .records import Records
+from .spent import Clock, Spent
 from .units import Work, through_executor, through_pool
 
 CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
@@ -135,6 +137,7 @@ def run_units(
     isolated: bool = False,
     until: Callable[[], str] = lambda: "",
     order: Callable[[list[Unit]], Sequence[Unit]] = lambda units: units,
+    references: str | os.PathLike[str] | None = None,
 ) -> list[Record]:
     """Judge units of which each has claims of its own.
 
@@ -153,6 +156,7 @@ def run_units(
         until: Asked after each record why no other case is to be begun; from a reason on those left get records that
             say it. They are not kept in the folder: whoever resumes the run asks them.
         order: In which what is left to be done is done; it may cut units into parts.
+        references: A folder in which answers of the reference are kept from one run to the next; None for none.
 
     Returns:
         The records in the order of the cases, with those of subjects that are refused.
@@ -173,10 +177,14 @@ def run_units(
         warnings.warn(f"{folder}: its records have no checksums; what was changed since goes unseen", stacklevel=2)
     # what was refused was not judged: it may have been mended since
     done: dict[Key, Record] = {r.key: r for r in store.records if not is_refused(r)} if store else {}
-    why = ""
+    why, spent = "", Spent()
     left = [unit for unit in (u.without(done) for u in units) if unit.claims]
     try:
-        for record in _records(order(left), executor, workers, seed, validate, limits, isolated):
+        kept = None if references is None else os.fspath(references)
+        for record in _records(order(left), executor, workers, seed, validate, limits, isolated, kept):
+            if isinstance(record, Spent):
+                spent += record
+                continue
             if store:
                 store.add(record)
             done[record.key] = record
@@ -186,6 +194,7 @@ def run_units(
                 break
         ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
+            store.run.facts["spent"] = spent.facts(store.run.facts.get("spent", {}))
             store.finish(ordered)
     finally:
         if store:
@@ -237,12 +246,16 @@ def _records(
     validate: bool,
     limits: Limits | None,
     isolated: bool,
-) -> Iterator[Record]:
+    references: str | None,
+) -> Iterator[Record | Spent]:
     if not units:
         return
     if executor is None and limits is None and workers <= 1 and not isolated:
         for unit in units:
-            yield from unit.run(seed=seed, validate=validate)
+            with kept_in(references) as kept:
+                clock = Clock(kept)
+                yield from unit.run(seed=seed, validate=validate)
+                yield clock.spent()
         return
     workers = max(1, min(workers, len(units)))
     problems: dict[int, bytes] = {}
@@ -259,7 +272,8 @@ def _records(
                 yield from unit.refused(reason)
                 continue
             subject = b""  # one worker can be a copy of this process
-        work.append(Work(unit, subject, problems.get(id(unit.problem), b""), seed, validate, limits or UNLIMITED))
+        problem = problems.get(id(unit.problem), b"")
+        work.append(Work(unit, subject, problem, seed, validate, limits or UNLIMITED, references))
     yield from through_executor(executor, work) if executor else through_pool(work, workers)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from odecheck_reference import Problem
+from odecheck_reference.on_disk import kept_in
 
 from odecheck.errors import BadInput
 from odecheck.instruments.unit_of_work import unit_of_work
@@ -22,6 +23,7 @@ from .case import Unit
 from .limits import UNLIMITED, Limits, OutOfTime, Printed, within
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import Start
+from .spent import Clock, Spent
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Work:
         seed: Of random numbers.
         validate: Refuse bad input before the claims.
         limits: Of each claim.
+        references: The folder in which answers of the reference are kept, or None.
     """
 
     unit: Unit
@@ -43,6 +46,7 @@ class Work:
     seed: int
     validate: bool
     limits: Limits = UNLIMITED
+    references: str | None = None
 
     @property
     def forked(self) -> bool:
@@ -52,9 +56,10 @@ class Work:
     @property
     def arguments(self) -> tuple[Any, ...]:
         """What a worker gets, all of it small or pickled, but for a copy of this process."""
+        how = self.seed, self.validate, self.limits, self.references
         if self.forked:
-            return self.unit.subject, self.unit.problem, self.unit.claims, self.seed, self.validate, self.limits
-        return self.subject, self.problem, pickle.dumps(self.unit.claims), self.seed, self.validate, self.limits
+            return self.unit.subject, self.unit.problem, self.unit.claims, *how
+        return self.subject, self.problem, pickle.dumps(self.unit.claims), *how
 
     def job(self, key: Any = None) -> Job:
         """The same as a job of the pool.
@@ -63,7 +68,8 @@ class Work:
             key: Of the job.
 
         Returns:
-            A job whose parts are records, after None for a subject that is let in. Its key is `key`.
+            A job whose parts are records, after None for a subject that is let in, and last what all of it cost. Its
+            key is `key`.
         """
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
         seconds = self.limits.seconds
@@ -91,21 +97,24 @@ class Work:
 
 
 def _parts(
-    subject: Any, problem: Any, claims: Any, seed: int, validate: bool, limits: Limits
-) -> Iterator[Record | None]:
-    """The records one by one; before them None, where the subject was let in."""
+    subject: Any, problem: Any, claims: Any, seed: int, validate: bool, limits: Limits, references: str | None
+) -> Iterator[Record | Spent | None]:
+    """The records one by one, and what they cost; before them None, where the subject was let in."""
     if isinstance(subject, bytes):
         subject, problem, claims = pickle.loads(subject), _problem(problem), pickle.loads(claims)
     unit = Unit(subject, problem, claims)
-    with Printed() as printed, unit_of_work():
+    with Printed() as printed, unit_of_work(), kept_in(references) as kept:
+        clock = Clock(kept)
         trouble = _trouble(unit, seed, limits) if validate else []
+        clock.validated()
         if trouble:
             said = printed.take()
             yield from (_with_print(record, said) for record in trouble)
-            return
-        yield None
-        for part in unit.one_by_one():
-            yield _timed(part, seed, limits, printed)
+        else:
+            yield None
+            for part in unit.one_by_one():
+                yield _timed(part, seed, limits, printed)
+        yield clock.spent()
 
 
 def _trouble(unit: Unit, seed: int, limits: Limits) -> list[Record]:
@@ -151,24 +160,27 @@ def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]
 
 @dataclass(frozen=True)
 class _Answers:
-    """What came of a unit in a process of its own: its records, why not all came, whether the subject was let in."""
+    """What came of a unit in a process of its own: records, why not all came, whether it was let in, cost."""
 
     records: list[Record]
     failure: Failure | None
     let_in: bool
+    spent: Spent | None
 
 
 def _answers(job: Job, *, start: Start = "forkserver", keep: bool = False) -> _Answers:
     """What comes of a job whose work is `_parts`, in one process."""
-    records, failure, let_in = list[Record](), None, False
+    records, failure, let_in, spent = list[Record](), None, False, None
     for _, found in in_processes([job], 1, start=start, keep=keep):
         if isinstance(found, Failure):
             failure = found
         elif found is None:
             let_in = True
+        elif isinstance(found, Spent):
+            spent = found
         else:
             records.append(found)
-    return _Answers(records, failure, let_in)
+    return _Answers(records, failure, let_in, spent)
 
 
 def _on_a_worker(job: Job) -> _Answers:
@@ -185,13 +197,13 @@ def _elsewhere(piece: Work) -> Job:
     return replace(job, work=_parts_found, arguments=([p for p in sys.path if Path(p).is_absolute()], *job.arguments))
 
 
-def _parts_found(path: Sequence[str], *arguments: Any) -> Iterator[Record | None]:
+def _parts_found(path: Sequence[str], *arguments: Any) -> Iterator[Record | Spent | None]:
     """`_parts` of what is to be found in the folders where it was pickled too, after those of this process."""
     sys.path += [folder for folder in path if folder not in sys.path]
     return _parts(*arguments)
 
 
-def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record]:
+def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record | Spent]:
     """Work through anybody's executor: each unit in a process of its own on the worker that it comes to.
 
     What ends a unit's process is a record of the claim that was asked; those after it are asked there again. A unit
@@ -202,7 +214,7 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
         work: All of it.
 
     Yields:
-        Records as they come.
+        Records as they come, and what units cost.
     """
     running = {executor.submit(_on_a_worker, _elsewhere(piece)): piece for piece in work}
     try:
@@ -213,6 +225,8 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
                 continue
             found = future.result()
             yield from found.records
+            if found.spent is not None:
+                yield found.spent
             rest = piece.after(len(found.records))
             if found.failure is None:
                 continue
@@ -225,7 +239,7 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
             future.cancel()
 
 
-def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
+def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record | Spent]:
     """Work through the pool of processes. Each claim is answered once, whatever becomes of the others.
 
     A claim whose process died is asked again by itself: the memory that was missing may have been that of another
@@ -236,7 +250,7 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
         workers: How many processes.
 
     Yields:
-        Records as they come.
+        Records as they come, and what units cost.
     """
     suspects = list[Work]()
     for start in ("forkserver", "fork"):
@@ -245,6 +259,8 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record]:
         for piece, found in in_processes([piece.job(piece) for piece in pieces], workers, start=start):
             if found is None:
                 let_in.add(piece)
+            elif isinstance(found, Spent):
+                yield found
             elif not isinstance(found, Failure):
                 count[piece] = count.get(piece, 0) + 1
                 yield found

@@ -99,6 +99,7 @@ def adjoint(problem: Problem) -> Bounded:
     return carried(problem, lambda t, y, a: np.concatenate(_adjoint_rate(p, t, y, a), axis=-1), p.unit, backwards=True)
 
 
+@kept(64)
 def filters(problem: Problem) -> Bounded:
     """a_m and a_v as filters of what drives them: (times, batch, state, 2 d).
 
@@ -126,6 +127,7 @@ def filters(problem: Problem) -> Bounded:
     return carried(problem, rate, end, backwards=True, quantity=filtered)
 
 
+@kept(64)
 def one_driver(problem: Problem) -> Bounded:
     """(a_m, a_v) of an AdamNODE in reversed time, whose v averages the square of what its m averages.
 

@@ -92,6 +92,7 @@ def pieces(problem: Problem) -> Pieces:
     return Pieces(problem, problem.field)
 
 
+@kept(64)
 def by_integrating_factor(problem: Problem) -> Bounded:
     """(h, m) from h'' + γ h' = c f as h' = e^{−G} u, u' = e^G c f, G = ∫ γ dt: (times, batch, state).
 
@@ -124,6 +125,7 @@ def adjoint(problem: Problem) -> Bounded:
     return carried(problem, rate, p.unit, backwards=True)
 
 
+@kept(64)
 def momentum_adjoint(problem: Problem, *, with_rate_of_damping: bool) -> Bounded:
     """a_m'' − γ a_m' (− γ' a_m) = c Jᵀ a_m and a_h = c (γ a_m − a_m'): (times, batch, state, state)."""
     p = pieces(problem)
@@ -209,6 +211,7 @@ def magnus(problem: Problem) -> tuple[Bounded, ...]:
     return carried_parts(problem, rate, np.zeros((4, problem.batch, d, d)), [upto(1), upto(2), upto(4)])
 
 
+@kept(64)
 def ordered_exponential(problem: Problem, cells: int = 8) -> Bounded:
     """dy(T)/dy0 as a product of exponentials of short pieces, latest leftmost: (batch, state, state).
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from .bounded import Array, Bounded
 from .follow import Seen
+from .on_disk import answer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,8 +46,22 @@ def note(width: float | None) -> None:
         found.append(0.0 if width is None else float(width))
 
 
+def _noting(function: Callable[P, T]) -> Callable[P, tuple[T, tuple[float, ...]]]:
+    """The same, giving what was noted on the way beside its value."""
+
+    @wraps(function)
+    def noting(*args: P.args, **kwargs: P.kwargs) -> tuple[T, tuple[float, ...]]:
+        with widths() as found:
+            value = function(*args, **kwargs)
+        return value, tuple(found)
+
+    return noting
+
+
 def kept(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Like `functools.lru_cache`, with what was noted on the way noted again at every call.
+    """Like `functools.lru_cache`, with what was noted on the way noted again at every call; on disk too, if asked for.
+
+    On disk: within `on_disk.kept_in`, an answer that a former process has worked out is read.
 
     Args:
         maxsize: how many answers are kept.
@@ -58,9 +73,7 @@ def kept(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @lru_cache(maxsize=maxsize)
         def once(*args: P.args, **kwargs: P.kwargs) -> tuple[T, tuple[float, ...]]:
-            with widths() as found:
-                value = function(*args, **kwargs)
-            return value, tuple(found)
+            return answer(_noting(function), args, kwargs)
 
         @wraps(function)
         def again(*args: P.args, **kwargs: P.kwargs) -> T:

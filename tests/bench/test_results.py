@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from odecheck.bench import Suite, read_series
+from odecheck.bench import Done, Point, Suite, read_series
+from odecheck.bench.results import _kind
 from odecheck.errors import BadInput
 
 pytest.importorskip("asv")
@@ -97,3 +99,44 @@ def test_no_result_of_these_commits_is_bad_input(read, tmp_path):
     (tmp_path / "benchmarks.json").unlink()
     with pytest.raises(BadInput, match=r"there is no .*benchmarks\.json"):
         read(result("a", 1, {"solve.track_error": [1.0]}))
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "kind"),
+    [
+        ("us", [7.73, 10.1, 7.9, 7.75], "time"),
+        ("ms", [7.0], "time"),
+        ("µs", [1.0], "time"),
+        ("Seconds", [1.0], "time"),
+        ("CPU seconds", [1.0], "time"),
+        ("bytes", [1024.0], "memory"),
+        ("MiB", [1.5], "memory"),
+        ("count of bytes", [1024.0], "count"),
+        ("relative error", [1e-7], "error"),
+        ("", [7.73, 10.1], "number"),
+        ("", [7.0, 10.0], "count"),
+        ("steps", [7.0], "count"),
+        ("accuracy, higher is better", [0.5], "count"),
+    ],
+)
+def test_what_a_unit_measures(unit, values, kind):
+    points = [Point(str(i), "measured", value) for i, value in enumerate([*values, math.nan])]
+    assert _kind({"type": "track", "unit": unit}, points) == kind
+
+
+MESSAGES = {
+    "solve.track_nfe": "For parameters: 10\nTraceback\nValueError: broken\n\n\nFor parameters: 20\n\n\n"
+    "asv: benchmark timed out (timeout 60.0s)",
+    "solve.track_error": "Traceback (most recent call last):\n  here\nRuntimeError: no root",
+}
+
+
+def test_what_asv_said_of_a_failure_is_kept_and_a_time_limit_is_none(read, tmp_path):
+    done = Done("a", "", "", False, 2, 1.0, "", "m", "", (0.0, 0.0), {}, "", MESSAGES)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "bench.jsonl").write_text(json.dumps(asdict(done)) + "\n")
+    found = read(result("a", 1, {"solve.track_nfe": [None, None], "solve.track_error": None}))
+    points = {name: (one.points[0].state, one.points[0].message) for name, one in found.items()}
+    assert points["solve.track_nfe(10)"] == ("failed", "ValueError: broken")
+    assert points["solve.track_nfe(20)"] == ("time limit", "60 s")
+    assert points["solve.track_error"] == ("failed", "RuntimeError: no root")

@@ -57,7 +57,8 @@ def test_what_changed_and_nothing_else(history):
     by_series = {(c.series, c.direction): c for c in found}
     assert by_series["solve.Solve.track_nfe(10)", "worse"].ratio == 5 / 4
     assert by_series["solve.Solve.track_nfe(20)", "better"].ratio == 3 / 5
-    assert by_series["solve.Answer.track_answer", "failed"].ratio == nan
+    broken = by_series["solve.Answer.track_answer", "failed"]
+    assert broken.ratio == nan and broken.detail == "measured → failed: ValueError: broken since this commit"
 
 
 @pytest.mark.parametrize(

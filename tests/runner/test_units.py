@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from odecheck import Adaptive, Backprop, Subject, check, pairs, problems
 from odecheck.claims.find import found
-from odecheck.record import is_refused
+from odecheck.record import Record, is_refused
 from odecheck.runner.case import Unit
 from odecheck.runner.limits import Limits
+from odecheck.runner.spent import Spent
 from odecheck.runner.units import Work, _problem, through_executor
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Backprop())
@@ -55,7 +56,7 @@ def piece(limits: Limits = Limits(), **changes: bytes) -> Work:
 def test_a_job_has_the_memory_and_each_claim_the_seconds():
     work = piece(Limits(seconds=3.0, memory=2**33))
     assert work.job().limits == Limits(memory=2**33)
-    assert work.job(work).key is work and work.arguments[-1].seconds == 3.0
+    assert work.job(work).key is work and work.arguments[-2].seconds == 3.0
     assert [[c.id for c in part.unit.claims] for part in work.one_by_one()] == [["SOL-2"], ["SOL-9"]]
 
 
@@ -67,8 +68,14 @@ def test_equal_bytes_are_one_problem():
 def test_an_executors_failure_is_a_record_and_so_is_a_refusal():
     with ThreadPoolExecutor(1) as executor:
         broken = list(through_executor(executor, [piece(subject=b"torn")]))
-        assert [(r.claim, r.verdict) for r in broken] == [("SOL-2", "error"), ("SOL-9", "error")]
-        assert "UnpicklingError" in broken[0].message
+        records = [r for r in broken if isinstance(r, Record)]
+        assert [(r.claim, r.verdict) for r in records] == [
+            ("SOL-2", "error"),
+            ("SOL-9", "error"),
+        ]
+        assert "UnpicklingError" in records[0].message
         few = pickle.dumps(Subject(None, Adaptive("dopri5", rtol=1e-9, max_steps=2), Backprop()))
-        refused = list(through_executor(executor, [piece(subject=few)]))
-        assert all(map(is_refused, refused)) and "stopped at t" in refused[1].message
+        *refused, spent = through_executor(executor, [piece(subject=few)])
+        assert isinstance(spent, Spent) and spent.validation > 0
+        assert all(isinstance(one, Record) and is_refused(one) for one in refused) and len(refused) == 2
+        assert isinstance(refused[1], Record) and "stopped at t" in refused[1].message

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from .assembly import Assembly, Index, Map, OwnRate, span
+from .assembly import Assembly, Map, OwnRate, Pieces
 from .coefficients import EXAMPLES as OF_TIME
 from .coefficients import RATE, Coefficient, Fixed, Free
 from .field import AnyArray, Jet
@@ -57,21 +55,21 @@ class Adam(OwnRate):
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.state, order)
-        h, m, v = (span(part) for part in self.parts.values())
+        h, m, v = self.parts.values()
         self._velocity(out, h, m, v)
         n = self.inner.params
         f = self.inner.jet(out.t, out.y[:, h], out.theta[:n], order)
-        of_f = np.r_[0, out.of_state(h), out.of_theta(0, n)]
+        of_f = out.of_function(0, n, h)
         rate = self.alpha1.jet(out.t, out.theta[n : n + self.alpha1.params])
         square = self.alpha2.jet(out.t, out.theta[n + self.alpha1.params :])
-        of_rate = np.r_[0, out.of_theta(n, self.alpha1.params)]
-        of_square = np.r_[0, out.of_theta(n + self.alpha1.params, self.alpha2.params)]
+        of_rate = out.of_function(n, self.alpha1.params)
+        of_square = out.of_function(n + self.alpha1.params, self.alpha2.params)
         minus_f = Jet(-f.value, _times(-1, f.first), _times(-1, f.second))
         _filter(out, m, minus_f, of_f, rate, of_rate)
         _filter(out, v, _squared(f), of_f, square, of_square)
         return out.jet()
 
-    def _velocity(self, out: Assembly, h: Index, m: Index, v: Index) -> None:
+    def _velocity(self, out: Assembly, h: slice, m: slice, v: slice) -> None:
         """h' = -m R(v) with R = 1/D: -R, -m R', -R', -m R''."""
         momentum = out.y[:, m]
         r, slope, bend = self._reciprocal(out.y[:, v])
@@ -114,11 +112,11 @@ def _squared(f: Jet) -> Jet:
 
 def _filter(
     out: Assembly,
-    rows: Index,
+    rows: slice,
     source: Jet,
-    of_source: Index,
+    of_source: Pieces,
     rate: tuple[Any, AnyArray, AnyArray],
-    of_rate: Index,
+    of_rate: Pieces,
 ) -> None:
     """u' = c (source - u) for the part u at `rows`: an exponential filter with a rate c(t, theta)."""
     c, c_p, c_pq = rate

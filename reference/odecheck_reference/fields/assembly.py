@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from .field import AnyArray, Jet
 
 Index = NDArray[np.intp]
+# Components of z at even distances, or several such pieces, each with its place in the block: what is written through
+# slices is not copied, and a field is asked a hundred thousand times for one verdict.
+Pieces = tuple[tuple[slice, slice], ...]
+Part = slice | Pieces
+WHOLE, NOTHING = slice(None), slice(0, 0)
 Table = tuple[Sequence[Any], Mapping[tuple[int, int], Any], Mapping[tuple[int, int, int], Any]]
 
 
@@ -49,14 +54,8 @@ class OwnRate:
         return self.state
 
 
-def indices(count: int) -> Index:
-    """0, …, count − 1."""
-    return np.arange(count, dtype=np.intp)
-
-
-def span(part: slice) -> Index:
-    """The indices of a slice with both ends given."""
-    return np.arange(part.start, part.stop, dtype=np.intp)
+def _pieces(part: Part) -> Pieces:
+    return part if isinstance(part, tuple) else ((WHOLE, part),)
 
 
 class Assembly:
@@ -85,48 +84,64 @@ class Assembly:
             return np.zeros(shape, dtype=self.t.dtype)
         return np.full(shape, 0 * self.t.flat[0], dtype=object)
 
-    def of_state(self, component: Index) -> Index:
+    def of_state(self, part: slice) -> slice:
         """Components of y as components of z."""
-        return 1 + component
+        return slice(1 + part.start, 1 + part.stop)
 
-    def of_theta(self, start: int, params: int) -> Index:
+    def of_theta(self, start: int, params: int) -> slice:
         """theta[start : start + params] as components of z."""
-        return 1 + self.y.shape[1] + start + np.arange(params)
+        first = 1 + self.y.shape[1] + start
+        return slice(first, first + params)
 
-    def add(self, rows: Index, block: AnyArray) -> None:
+    def of_function(self, start: int, params: int, part: slice = NOTHING) -> Pieces:
+        """The components of a function of t, y[part] and theta[start : start + params] as components of z."""
+        inputs = part.stop - part.start
+        own = (slice(0, 1), slice(1, 1 + inputs), slice(1 + inputs, 1 + inputs + params))
+        return tuple(zip(own, (slice(0, 1), self.of_state(part), self.of_theta(start, params)), strict=True))
+
+    def add(self, rows: slice, block: AnyArray) -> None:
         """F[rows] += block: (batch, rows)."""
         self.value[:, rows] += block
 
-    def add_first(self, rows: Index, p: Index, block: AnyArray) -> None:
+    def add_first(self, rows: slice, p: Part, block: AnyArray) -> None:
         """dF[rows] / dz[p] += block: (batch, rows, p)."""
-        self.first[:, rows[:, None], p] += block
+        for own, place in _pieces(p):
+            self.first[:, rows, place] += block[..., own]
 
-    def add_first_diagonal(self, rows: Index, p: Index, block: Any) -> None:
+    def add_first_diagonal(self, rows: slice, p: slice, block: Any) -> None:
         """dF[rows[i]] / dz[p[i]] += block[i]: (batch, rows)."""
-        self.first[:, rows, p] += block
+        diagonal = np.einsum("bii->bi", self.first[:, rows, p])  # a view
+        diagonal += block
 
-    def add_second(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+    def add_second(self, rows: slice, p: Part, q: Part, block: AnyArray) -> None:
         """A block with itself: d2F[rows] / dz[p] dz[q] += block: (batch, rows, p, q)."""
-        self.second[:, rows[:, None, None], p[:, None], q] += block
+        for own_p, place_p in _pieces(p):
+            for own_q, place_q in _pieces(q):
+                self.second[:, rows, place_p, place_q] += block[..., own_p, own_q]
 
-    def add_mixed(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+    def add_mixed(self, rows: slice, p: Part, q: Part, block: AnyArray) -> None:
         """A block and its transpose: for both orders of p and q, block: (batch, rows, p, q)."""
         self.add_second(rows, p, q, block)
         self.add_second(rows, q, p, np.swapaxes(block, -1, -2))
 
-    def add_mixed_diagonal(self, rows: Index, p: Index, q: Index, block: Any) -> None:
+    def add_mixed_diagonal(self, rows: slice, p: slice, q: slice, block: Any) -> None:
         """For both orders, d2F[rows[i]] / dz[p[i]] dz[q[i]] += block[i]: (batch, rows)."""
-        self.second[:, rows, p, q] += block
-        self.second[:, rows, q, p] += block
+        for one, other in ((p, q), (q, p)):
+            diagonal = np.einsum("biii->bi", self.second[:, rows, one, other])
+            diagonal += block
 
-    def add_second_diagonal(self, rows: Index, p: Index, block: Any) -> None:
+    def add_second_diagonal(self, rows: slice, p: slice, block: Any) -> None:
         """d2F[rows[i]] / dz[p[i]]^2 += block[i]: (batch, rows)."""
-        self.second[:, rows, p, p] += block
+        diagonal = np.einsum("biii->bi", self.second[:, rows, p, p])
+        diagonal += block
 
-    def add_mixed_rowwise(self, rows: Index, p: Index, q: Index, block: AnyArray) -> None:
+    def add_mixed_rowwise(self, rows: slice, p: slice, q: Part, block: AnyArray) -> None:
         """For both orders, d2F[rows[i]] / dz[p[i]] dz[q] += block[i]: (batch, rows, q)."""
-        self.second[:, rows[:, None], p[:, None], q] += block
-        self.second[:, rows[:, None], q, p[:, None]] += block
+        for own, place in _pieces(q):
+            diagonals = np.einsum("biiq->biq", self.second[:, rows, p, place])
+            diagonals += block[..., own]
+            diagonals = np.einsum("biqi->biq", self.second[:, rows, place, p])
+            diagonals += block[..., own]
 
     def jet(self) -> Jet:
         return Jet(self.value, self.first if self.order > 0 else None, self.second if self.order > 1 else None)

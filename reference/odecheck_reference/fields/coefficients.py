@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,10 +69,21 @@ class Learnt:
         return 1
 
     def jet(self, t: AnyArray, theta: AnyArray) -> Scalars:
+        return _learnt(self, float(theta[0])) if theta.dtype == np.float64 else self._jet(theta)
+
+    def _jet(self, theta: AnyArray) -> Scalars:
         s = ACTIVATIONS[self.activation]
         nought = theta[0] * 0
         value, slope, bend = (self.scale * part(theta)[0] for part in (s.value, s.first, s.second))
         return value, np.array([nought, slope]), np.array([[nought, nought], [nought, bend]])
+
+
+@lru_cache(maxsize=256)
+def _learnt(coefficient: Learnt, number: float) -> Scalars:
+    """The jet of a coefficient that time does not move: it is asked for at every step of a solve."""
+    value, first, second = coefficient._jet(np.array([number]))  # pyright: ignore[reportPrivateUsage]
+    first.flags.writeable = second.flags.writeable = False
+    return value, first, second
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from .assembly import Assembly, Index, Map, OwnRate, span
+from .assembly import Assembly, Map, OwnRate
 from .coefficients import EXAMPLES as OF_TIME
 from .coefficients import NONE, RATE, WEIGHT, Coefficient, Fixed, Free, Learnt
 from .field import AnyArray, Jet
@@ -60,7 +58,7 @@ class HeavyBall(OwnRate):
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.state, order)
-        h, m = (span(part) for part in self.parts.values())
+        h, m = self.parts.values()
         sign = 1 if self.signs == "paper" else -1
         self._velocity(out, h, m, sign)
         self._force(out, h, m)
@@ -69,7 +67,7 @@ class HeavyBall(OwnRate):
         _spring(out, m, h, -sign, self.xi, start + self.gamma.params)
         return out.jet()
 
-    def _velocity(self, out: Assembly, h: Index, m: Index, sign: int) -> None:
+    def _velocity(self, out: Assembly, h: slice, m: slice, sign: int) -> None:
         """h' = s(sign m)"""
         s = ACTIVATIONS[self.activation]
         momentum = sign * out.y[:, m]
@@ -79,10 +77,10 @@ class HeavyBall(OwnRate):
         if out.order > 1:
             out.add_second_diagonal(h, out.of_state(m), s.second(momentum))
 
-    def _force(self, out: Assembly, h: Index, m: Index) -> None:
+    def _force(self, out: Assembly, h: slice, m: slice) -> None:
         """m' = f(t, h) + ..."""
         f = self.inner.jet(out.t, out.y[:, h], out.theta[: self.inner.params], out.order)
-        of_f = np.concatenate([[0], out.of_state(h), out.of_theta(0, self.inner.params)])
+        of_f = out.of_function(0, self.inner.params, h)
         out.add(m, f.value)
         if f.first is not None:
             out.add_first(m, of_f, f.first)
@@ -90,10 +88,12 @@ class HeavyBall(OwnRate):
             out.add_second(m, of_f, of_f, f.second)
 
 
-def _spring(out: Assembly, rows: Index, part: Index, sign: int, coefficient: Coefficient, start: int) -> None:
+def _spring(out: Assembly, rows: slice, part: slice, sign: int, coefficient: Coefficient, start: int) -> None:
     """rows += sign c(t, theta) y[part]: derivatives c and c_p y, then c_p (mixed) and c_pq y."""
+    if coefficient == NONE:
+        return
     c, c_p, c_pq = coefficient.jet(out.t, out.theta[start : start + coefficient.params])
-    of_c = np.concatenate([[0], out.of_theta(start, coefficient.params)])
+    of_c = out.of_function(start, coefficient.params)
     y = sign * out.y[:, part]
     out.add(rows, c * y)
     if out.order > 0:

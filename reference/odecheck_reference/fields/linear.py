@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .assembly import Assembly, indices
+from .assembly import Assembly
 from .field import AnyArray, Jet
 
 
@@ -39,7 +39,7 @@ class Linear:
         d = self.state
         out = Assembly(t, y, theta, d, order)
         t, y = out.t, out.y
-        rows = indices(d)
+        rows, of_t = slice(0, d), slice(0, 1)
         matrix = out.theta[: d * d].reshape(d, d)
         out.add(rows, y @ matrix.T + out.theta[d * d : d * d + d])
         slope = out.theta[d * d + d :]
@@ -55,15 +55,15 @@ class Linear:
         out.add_first(rows, of_y, matrix)
         out.add_first_diagonal(rows, of_b, 1)
         for i in range(d):
-            out.add_first(rows[i : i + 1], of_row[i], y[:, None, :])
+            out.add_first(slice(i, i + 1), of_row[i], y[:, None, :])
         if self.time:
-            out.add_first_diagonal(rows, 0 * rows, slope)
+            out.add_first(rows, of_t, slope[:, None])
             out.add_first_diagonal(rows, of_c, t)
         if order == 2:  # only A_ij y_j and c_i t are products
             for i in range(d):
-                out.add_mixed_diagonal(np.full(d, i), of_row[i], of_y, 1)
+                out.add_mixed(slice(i, i + 1), of_row[i], of_y, np.eye(d))
             if self.time:
-                out.add_mixed_diagonal(rows, 0 * rows, of_c, 1)
+                out.add_mixed_rowwise(rows, of_c, of_t, np.ones((d, 1)))
         return out.jet()
 
 

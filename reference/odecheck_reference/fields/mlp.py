@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .assembly import Assembly, Index, indices, span
+from .assembly import Assembly
 from .field import AnyArray, Jet
 from .functions import ACTIVATIONS
 from .pulled import Pulled
@@ -43,7 +43,7 @@ class Mlp:
 
     @property
     def params(self) -> int:
-        return sum((wide + 1) * out for wide, out in zip(self.widths, self.widths[1:], strict=False))
+        return _layers(self)[-1].bias.stop
 
     @property
     def state(self) -> int:
@@ -115,7 +115,7 @@ class Mlp:
         for layer in reversed(range(len(forward.u))):
             product = to_output[:, :, :, None, None] * forward.dx[layer][:, None, None]  # (batch, k, i, j, q)
             block = product.reshape(batch, outputs, -1, out.size)
-            of_weight = slice(forward.of_weight[layer][0], forward.of_weight[layer][-1] + 1)
+            of_weight = forward.at[layer].of_weight
             out.second[:, :, of_weight] += block
             out.second[:, :, :, of_weight] += np.swapaxes(block, -1, -2)
             if layer == 0:
@@ -128,22 +128,22 @@ class Mlp:
 
 
 class _Layer(NamedTuple):
-    """Where one layer sits: W_l and b_l in theta, its units, W_l (out, in) and b_l among the components of z."""
+    """Where one layer sits: W_l (out, in) and b_l in theta, and among the components of z."""
 
+    shape: tuple[int, int]
     weight: slice
     bias: slice
-    units: Index
-    columns: Index
-    of_bias: Index
+    of_weight: slice
+    of_bias: slice
 
 
 @lru_cache(maxsize=256)
 def _layers(net: Mlp) -> tuple[_Layer, ...]:
-    found = list[_Layer]()
+    found, before = list[_Layer](), 1 + net.inputs
     for weight, bias in net.layers():
-        units, before = indices(bias.stop - bias.start), 1 + net.inputs
-        columns = (before + span(weight)).reshape(len(units), -1)
-        found.append(_Layer(weight, bias, units, columns, before + span(bias)))
+        out = bias.stop - bias.start
+        places = (slice(before + part.start, before + part.stop) for part in (weight, bias))
+        found.append(_Layer((out, (weight.stop - weight.start) // out), weight, bias, *places))
     return tuple(found)
 
 
@@ -152,6 +152,7 @@ class _Forward:
 
     def __init__(self, net: Mlp, out: Assembly) -> None:
         s = ACTIVATIONS[net.activation]
+        self.at = _layers(net)
         self.x: list[AnyArray] = []
         self.u: list[AnyArray] = []
         self.dx: list[AnyArray] = []
@@ -159,19 +160,16 @@ class _Forward:
         self.slope: list[AnyArray] = []
         self.bend: list[AnyArray] = []
         self.weight: list[AnyArray] = []
-        self.of_weight: list[Index] = []
         x, dx = _inputs(net, out)
-        for layer, at in enumerate(_layers(net)):
-            weight = out.theta[at.weight].reshape(at.columns.shape)
+        for layer, at in enumerate(self.at):
+            weight = out.theta[at.weight].reshape(at.shape)
             u = x @ weight.T + out.theta[at.bias]
             self.x.append(x)
             self.u.append(u)
             self.weight.append(weight)
-            self.of_weight.append(at.columns.reshape(-1))
             if out.order > 0:
                 du: AnyArray = weight @ dx
-                du[:, at.units, at.of_bias] += 1
-                du[:, at.units[:, None], at.columns] += x[:, None, :]
+                _add_own(du, at, x)
                 self.dx.append(dx)
                 self.du.append(du)
             if layer == len(net.hidden):
@@ -184,18 +182,27 @@ class _Forward:
                 self.bend.append(s.second(u))
 
 
+def _add_own(du: AnyArray, at: _Layer, x: AnyArray) -> None:
+    """du += what a layer's own parameters do: x_j on W_ij, 1 on b_i; through views of diagonals."""
+    of_bias = np.einsum("bii->bi", du[:, :, at.of_bias])
+    of_bias += 1
+    of_weight = du[:, :, at.of_weight]
+    of_weight = np.einsum("biij->bij", of_weight.reshape(*of_weight.shape[:2], *at.shape))
+    of_weight += x[:, None, :]
+
+
 def _inputs(net: Mlp, out: Assembly) -> tuple[AnyArray, AnyArray]:
     """x_0 = (y, t) and its derivative in z, a selection of components."""
-    batch = len(out.y)
-    columns = [out.y, np.broadcast_to(out.t, (batch, 1))] if net.time else [out.y]
-    x = np.concatenate(columns, axis=1)
+    batch, inputs = len(out.y), net.inputs + int(net.time)
+    x = np.empty((batch, inputs), dtype=out.y.dtype)
+    x[:, : net.inputs] = out.y
+    x[:, net.inputs :] = out.t
     if out.order == 0:
         return x, x[:, :, None]  # nobody asks
-    dx = out.zeros(batch, x.shape[1], out.size)
-    components = indices(net.inputs)
-    dx[:, components, 1 + components] += 1
-    if net.time:
-        dx[:, net.inputs, 0] += 1
+    dx = out.zeros(batch, inputs, out.size)
+    of_y = np.einsum("bii->bi", dx[:, : net.inputs, 1 : 1 + net.inputs])
+    of_y += 1
+    dx[:, net.inputs :, 0] += 1
     return x, dx
 
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .assembly import Assembly, Map, OwnRate, indices, span
+from .assembly import Assembly, Map, OwnRate
 from .field import AnyArray, Jet
 from .mlp import Mlp
 
@@ -46,12 +44,12 @@ class SecondOrder(OwnRate):
 
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, self.state, order)
-        x, v = (span(part) for part in self.parts.values())
-        seen = indices(self.inner.inputs)
+        x, v = self.parts.values()
+        seen = slice(0, self.inner.inputs)
         f = self.inner.jet(out.t, out.y[:, seen], out.theta, order)
         out.add(x, out.y[:, v])
         out.add(v, f.value)
-        of_f = np.r_[0, out.of_state(seen), out.of_theta(0, self.params)]
+        of_f = out.of_function(0, self.params, seen)
         if f.first is not None:
             out.add_first_diagonal(x, out.of_state(v), 1)
             out.add_first(v, of_f, f.first)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..bounded import Array
-from .assembly import Assembly, OwnRate, indices
+from .assembly import Assembly, OwnRate
 from .field import AnyArray, Jet
 from .functions import positive
 
@@ -38,7 +38,7 @@ class Switched(OwnRate):
     def jet(self, t: Any, y: AnyArray, theta: AnyArray, order: int) -> Jet:
         out = Assembly(t, y, theta, 1, order)
         which = int(positive(np.asarray(out.t - self.at)))
-        rate, rows = out.theta[which], indices(1)
+        rate, rows = out.theta[which], slice(0, 1)
         out.add(rows, rate * out.y)
         if order == 0:
             return out.jet()
