@@ -71,8 +71,8 @@ def moved(policy: type[HorizonFeedback], monkeypatch: pytest.MonkeyPatch) -> tup
         if training.step % 2 == 0:
             others = [(n, p) for n, p in twin.named_parameters() if not n.endswith("end")]
             feedback = sum(float((p.grad * (theta[n] - p.detach())).sum()) for n, p in others) * q
-            expected.append(-RATE * (slope + PENALTY * float(end) + feedback) / (curvature + PENALTY))
-            seen.append(T - float(end))
+            expected.append(-RATE * (slope + PENALTY * float(end.detach()) + feedback) / (curvature + PENALTY))
+            seen.append(T - float(end.detach()))
     return seen, expected
 
 
