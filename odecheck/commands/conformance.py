@@ -14,7 +14,7 @@ from odecheck.runner.progress import Progress
 
 from .common import Workers, cores, interrupted, needs_to_write, number, refuse, run_folder, say
 from .look import console, following, verdict
-from .options import Badge, Claims, none_ignored
+from .options import Badge, Claims, NoCache, none_ignored
 from .scheduler import Scheduler, cluster
 
 # of a run's facts those that are not about a machine or a folder
@@ -60,6 +60,7 @@ def conformance(
         Path | None, typer.Option(metavar="DIR", help="Also write conformance.{md,json,parquet} into this folder.")
     ] = None,
     badge: Badge = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Judge solver libraries.
 
@@ -83,6 +84,8 @@ def conformance(
     odecheck conformance --run runs/all --resume
     """
     import os
+
+    from odecheck_reference.on_disk import default_folder as default_references
 
     from odecheck.conformance import libraries as known
     from odecheck.conformance.checkout import checkout as of_checkout
@@ -119,6 +122,7 @@ def conformance(
         with progress, cluster(scheduler) as executor:
             rows = whole.run(
                 executor=executor,
+                references=None if no_cache else default_references(),
                 workers=workers or cores(),
                 limits=limits,
                 folder=folder,

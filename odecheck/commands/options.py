@@ -73,6 +73,9 @@ Claims = Annotated[
         help="Only these: an id, 'NODE-*', a family (HB), a topic (derivatives), a title, all; commas, or repeated.",
     ),
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Work out every answer of the reference anew, and keep none.")
+]
 Badge = Annotated[
     Path | None,
     typer.Option("--badge", metavar="FILE", help="Write how many claims hold, as JSON that shields.io draws."),

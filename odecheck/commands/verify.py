@@ -15,7 +15,7 @@ from odecheck.runner.tiers import Tier
 from . import forecast
 from .common import Workers, cores, interrupted, named, needs_to_write, number, refuse, run_folder, say
 from .look import console, records_of_a_run
-from .options import Badge, Claims, choice, given, none_ignored, split
+from .options import Badge, Claims, NoCache, choice, given, none_ignored, split
 from .resumed import arguments, restored, typed_again
 from .scheduler import Scheduler, cluster
 
@@ -76,9 +76,7 @@ def verify(
     first: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The verdict alone.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each record as well.")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Work out every answer of the reference anew, and keep none.")
-    ] = False,
+    no_cache: NoCache = False,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Say what would be asked and what it costs, and stop.")
     ] = False,

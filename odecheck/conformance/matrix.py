@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -98,27 +97,14 @@ class Matrix:
     origin: dict[Key, tuple[Version, Asked]]
     notices: tuple[Row, ...]
 
-    def run(
-        self,
-        *,
-        workers: int,
-        limits: Limits,
-        folder: Path,
-        executor: Executor | None = None,
-        resume: bool = False,
-        progress: Callable[[Record], None] | None = None,
-        facts: dict[str, Any] | None = None,
-    ) -> list[Row]:
+    def run(self, *, workers: int, limits: Limits, folder: Path, **how: Any) -> list[Row]:
         """Run it. A library that crashes, hangs or takes all memory costs its own rows alone.
 
         Args:
             workers: processes.
-            executor: in their place, that of a cluster.
             limits: of time and memory, for each case.
             folder: of the run.
-            resume: whether a run that is there may be gone on with.
-            progress: is told of each record.
-            facts: more of them for run.json.
+            how: more of what `run_units` takes: executor, references, resume, progress, facts.
 
         Returns:
             All rows, by library, the notices first.
@@ -126,17 +112,7 @@ class Matrix:
         Raises:
             BadInput: a folder that is taken, or of another run.
         """
-        records = run_units(
-            self.units,
-            executor=executor,
-            workers=workers,
-            limits=limits,
-            folder=folder,
-            resume=resume,
-            progress=progress,
-            validate=False,
-            facts=facts,
-        )
+        records = run_units(self.units, workers=workers, limits=limits, folder=folder, validate=False, **how)
         asked = {key: (claim, unit) for unit in self.units for claim, key in zip(unit.claims, unit.keys, strict=True)}
         rows = (with_script(row_of(record, *self.origin[record.key]), *asked[record.key]) for record in records)
         return [*self.notices, *rows]
