@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Field, Fixed, GeneralisedHeavyBall, HeavyBall
-from odecheck_reference.fields.assembly import Assembly, OwnRate, indices
+from odecheck_reference.fields.assembly import Assembly, OwnRate
 from odecheck_reference.fields.field import AnyArray, Jet
 
 GAMMA, END, RTOL = 1.0, 20.0, 1e-6
@@ -98,7 +98,7 @@ class Downhill(OwnRate):
         if order > 0:
             raise ValueError("this field has no derivatives: nothing here differentiates it")
         out = Assembly(t, y, theta, self.state, order)
-        out.add(indices(2), -np.stack(self.valley.slope(out.y[:, 0], out.y[:, 1]), axis=1))
+        out.add(slice(0, 2), -np.stack(self.valley.slope(out.y[:, 0], out.y[:, 1]), axis=1))
         return out.jet()
 
 
