@@ -42,7 +42,19 @@ def train(
     tune: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, max=MOST_SEEDS, help="First N seeds more, from 100 on, choose each optimizer's --rate."
+            metavar="N",
+            min=0,
+            max=MOST_SEEDS,
+            help="First N seeds more, from 100 on, choose each optimizer's --rate or draw.",
+        ),
+    ] = 0,
+    search: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=MOST_SEEDS,
+            help="With --tune: choose among N draws of all knobs of each optimizer, in place of a grid of --rate.",
         ),
     ] = 0,
     setting: Annotated[str | None, typer.Option(metavar="NAME", help="default, published, …")] = None,
@@ -76,6 +88,8 @@ def train(
     odecheck train digits --model HBNODE
     odecheck train spheres --model NODE,HBNODE,AdamNODE --seeds 5
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --rate 0.003,0.01,0.03,0.1 --seeds 5
+    odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --search 8 --seeds 5
+    odecheck train digits-end-time --optimizer snopt --seeds 5
     odecheck train mnist --setting published --data ~/data --device cuda
     odecheck train vibration --setting published --run runs/vibration --resume
     """
@@ -104,7 +118,7 @@ def train(
         names = found.models if split(model) in ([], ["all"]) else split(model)
         by, of = split(optimizer) or ["adam"], _seeds(",".join(seeds or ["1"]))
         rates = _rates(",".join(rate) if rate else None)
-        tried = runs.tuning(found, chosen, names, by, tune, rates) if tune else []
+        tried = runs.tuning(found, chosen, names, by, tune, rates, search) if tune or search else []
         todo = runs.trials(found, chosen, names, by, of, [] if tried else rates)  # those of the best rates: as many
         rows = found.load(directory(data), chosen)
         bar = Progress((len(tried) + len(todo)) * steps_of(chosen, rows))
@@ -177,15 +191,16 @@ def _numbers(option: str, given: str) -> list[float]:
 def _report(folder: Path) -> None:
     """The last rows of each model with each optimizer: medians over the seeds."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from odecheck.foreign import one_line
     from odecheck.training.rows import last, read
 
     rows = read(folder)
+    ends = bool(rows["end_time"].notna().any())
     table = Table(
-        "model",
+        Column("model", min_width=max(len(one_line(name)) for name in rows["model"])),
         "optimizer",
         "rate",
         "seeds",
@@ -196,6 +211,7 @@ def _report(folder: Path) -> None:
         "NFE",
         "backward",
         "CPU s",
+        *(["end time"] if ends else []),
         "stopped",
         title=Text(one_line(rows["task"].iloc[0])),
     )
@@ -213,6 +229,7 @@ def _report(folder: Path) -> None:
             f"{middle.nfe_forward:.4g}",
             f"{middle.nfe_backward:.4g}",
             f"{middle.cpu_seconds:.3g}",
+            *([f"{middle.end_time:.3g}"] if ends else []),
             str(int((end.message != "").sum())),
         )
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -60,7 +60,11 @@ class Eigenbasis:
             gradient: of (W, b) as one matrix.
             damping: > 0, in the units of the spectrum.
         """
-        return self.outputs @ (self.rotated(gradient) / (self.spectrum + damping)) @ self.columns.T
+        return self.divided(self.rotated(gradient), damping)
+
+    def divided(self, rotated: Float[Tensor, "outputs columns"], damping: float) -> Float[Tensor, "outputs columns"]:
+        """U_B [R ⊘ (s + damping)] U_Aᵀ, of a gradient R that is in the basis already."""
+        return self.outputs @ (rotated / (self.spectrum + damping)) @ self.columns.T
 
     def reestimated(self, gradients: Float[Tensor, "rank samples outputs columns"]) -> Eigenbasis:
         """The same basis with s = E Σ_i (U_Bᵀ G_i U_A)², for gradients of single samples."""

@@ -33,6 +33,9 @@ class NODELayer(nn.Module):
         solver: how it is solved.
         odeint: how it is differentiated: torchdiffeq's `odeint_adjoint` or `odeint`, or `odecheck.odeint`.
 
+    Attributes:
+        end: a parameter of shape () in the place of t1, where that is to be trained; None without one.
+
     Raises:
         FieldError: parts that the field does not have or that do not fit.
     """
@@ -59,12 +62,15 @@ class NODELayer(nn.Module):
         self.field = field
         self.initial = nn.ModuleDict(named)
         self.span, self.part, self.solver, self.odeint = span, part, solver, odeint
+        self.end: nn.Parameter | None = None
 
     def forward(self, x: Float[Tensor, " batch *features"]) -> Float[Tensor, " batch *out"]:
         """The state, or its part, at t1 for a start built from x."""
         begin = {name: net(x) for name, net in self.initial.items()}
         y0 = self.field.start(x, **begin) if isinstance(self.field, PartedField) else x
         times = torch.tensor(self.span, dtype=y0.dtype, device=y0.device)
+        if self.end is not None:
+            times = torch.stack([times[0], self.end.to(times)])
         y = self.solver.solve(self.odeint, self.field, y0, times)[-1]
         return pick(self.field, self.part, y)
 

@@ -29,6 +29,8 @@ from odecheck.runner.run import check
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
+from .benchmark_claims import CLAIMS
+
 CONDITIONAL = "holds under a condition"
 JUDGED = (Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE)
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8, land=True), Backprop())
@@ -52,11 +54,7 @@ def papers() -> dict[str, str]:
 
 
 # statements of the papers that trainings judge, and no claim: rows that say so where none were kept
-BENCHMARKS: Mapping[str, str] = {
-    "SNOPT-13": "Converges faster than SGD and Adam in wall-clock time.",
-    "HB-9": "Fewer function evaluations than NODE, ANODE and SONODE at equal tolerance and parameter count.",
-    "ADAM-7": "Lower training loss and more stable training than NODE, ANODE, SONODE, HBNODE and GHBNODE.",
-}
+BENCHMARKS: Mapping[str, str] = {one.id: one.statement for one in CLAIMS}
 HEAD = """Made by `odecheck claims --verify --write reports`. Every verdict is worked out on drawn problems. The
 bodies of the papers are not quoted: a refuted statement is one that was read literally. *Could hide*: the largest
 relative defect that would have gone unseen. A counter-example is the smallest problem drawn, its numbers made plain."""
@@ -254,7 +252,7 @@ def write(rows: Sequence[Row], folder: Path) -> None:
 
 
 def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
-    from .training_claims import CLAIMS, judge_rows, ledger_row
+    from .training_claims import judge_rows, ledger_row
 
     places = sorted((folder / "training").glob("*.parquet"))
     if not places:
@@ -263,7 +261,10 @@ def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
     kept = [pd.read_parquet(path) for path in places]
     found = [one for table in kept for one in judge_rows(table)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
-    return [Row(**judged[r.claim]) if r.claim in judged else r for r in rows]
+    asked = {paper(r.claim) for r in rows}
+    there = {r.claim for r in rows}
+    whole = [*rows, *(Row(**row) for id, row in judged.items() if id not in there and paper(id) in asked)]
+    return [Row(**judged[r.claim]) if r.claim in judged else r for r in whole]
 
 
 def to_line(r: Row) -> str:

@@ -18,7 +18,7 @@ Rows of models whose parameter counts differ by more than a tenth are not compar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,11 @@ from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
 
 from odecheck.judge import Verdict
 
+from .benchmark_claims import CLAIMS, BenchmarkClaim, final_loss
+
 ALPHA = 0.05
 FEWEST = 3  # pairs
 SPREAD = 1.1  # largest ratio of parameter counts
-EQUAL_TIME = "loss at equal CPU time"
 TUNING = 100  # seeds from here on choose learning rates, and judge nothing
 
 
@@ -69,92 +70,6 @@ class Comparison:
     rival: str = ""
 
 
-@dataclass(frozen=True)
-class BenchmarkClaim:
-    """A statement about trainings: each subject has less of each quantity than each rival.
-
-    Attributes:
-        id: of the claim.
-        statement: its sentence.
-        source: where it stands.
-        kind: the column, model or optimizer, of which subjects and rivals are values.
-        subjects: what is said to have less.
-        rivals: than what.
-        quantities: name → the number of one training, from its rows; less is better.
-        tuned: each at its best learning rate, and at equal CPU time.
-    """
-
-    id: str
-    statement: str
-    source: str
-    kind: str
-    subjects: tuple[str, ...]
-    rivals: tuple[str, ...]
-    quantities: Mapping[str, Callable[[Any], float]]
-    tuned: bool = False
-
-
-def of_steps(column: str) -> Callable[[Any], float]:
-    """The mean of a column over the training steps."""
-
-    def value(rows: Any) -> float:
-        return float(rows.loc[rows["split"] == "train", column].mean())
-
-    return value
-
-
-def final_loss(rows: Any) -> float:
-    """The mean training loss of the last tenth of the steps, five at least; NaN for a training that was stopped."""
-    steps = rows[rows["split"] == "train"].sort_values("step")
-    if (steps["message"] != "").any():
-        return math.nan
-    return float(steps["loss"].tail(max(5, len(steps) // 10)).mean())
-
-
-def instability(rows: Any) -> float:
-    """How far the loss jumps up: the mean rise of log loss over the steps where it rises (0 elsewhere), plus 1e-6.
-
-    A loss that falls at every step has none. NaN for a training that was stopped.
-    """
-    steps = rows[rows["split"] == "train"].sort_values("step")
-    if (steps["message"] != "").any():
-        return math.nan
-    rises = np.diff(np.log(np.maximum(steps["loss"].to_numpy(float), 1e-12)))
-    return float(np.maximum(rises, 0).mean() + 1e-6)
-
-
-HB9 = BenchmarkClaim(
-    "HB-9",
-    "Fewer function evaluations, forward and backward, than NODE, ANODE and SONODE at equal tolerance and parameter "
-    "count.",
-    "arXiv:2110.04840: experiments",
-    "model",
-    ("HBNODE", "GHBNODE"),
-    ("NODE", "ANODE", "SONODE"),
-    {"forward NFE": of_steps("nfe_forward"), "backward NFE": of_steps("nfe_backward")},
-)
-ADAM7 = BenchmarkClaim(
-    "ADAM-7",
-    "Lower training loss and more stable training than NODE, ANODE, SONODE, HBNODE and GHBNODE.",
-    "arXiv:2207.06066: experiments",
-    "model",
-    ("AdamNODE",),
-    ("NODE", "ANODE", "SONODE", "HBNODE", "GHBNODE"),
-    {"training loss": final_loss, "rises of the loss": instability},
-)
-SNOPT13 = BenchmarkClaim(
-    "SNOPT-13",
-    "Converges faster than SGD and Adam: a lower loss at equal CPU time, each at its best learning rate of a grid.",
-    "arXiv:2109.14158: experiments",
-    "optimizer",
-    ("snopt",),
-    ("sgd", "adam"),
-    {EQUAL_TIME: final_loss},
-    tuned=True,
-)
-CLAIMS = (SNOPT13, HB9, ADAM7)
-
-
 def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = ALPHA) -> tuple[float, float, float]:
     """Mean and both ends of its interval; each end is wrong with probability alpha / comparisons at most."""
     r = np.asarray(log_ratios, float)
@@ -173,7 +88,9 @@ def decide(low: float, high: float, n: int) -> Verdict:
     return Verdict.REFUTED if low >= 0 else Verdict.INCONCLUSIVE
 
 
-def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons: int = 1) -> Comparison:
+def compared(
+    mine: Mapping[int, float], theirs: Mapping[int, float], comparisons: int = 1, margin: float = 1.0
+) -> Comparison:
     """Compare the numbers of each seed.
 
     A training without a number has lost its pair: it counts as twice the largest ratio that was seen, in favour of the
@@ -183,6 +100,7 @@ def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons
         mine: of each seed the subject's number.
         theirs: of each seed the rival's.
         comparisons: among which this is one, for the width of the interval.
+        margin: the ratio, 1 or more, up to which the subject's counts as no more than the rival's.
 
     Returns:
         The comparison, without names.
@@ -200,7 +118,7 @@ def compared(mine: Mapping[int, float], theirs: Mapping[int, float], comparisons
         ratio=math.exp(mean),
         low=math.exp(low),
         high=math.exp(min(high, 700.0)),
-        verdict=decide(low, high, n),
+        verdict=decide(low - math.log(margin), high - math.log(margin), n),
         lost=len(lost),
         rival_lost=len(rival_lost),
         note="" if n >= FEWEST else f"{n} pairs, fewer than {FEWEST}",
@@ -214,14 +132,15 @@ def judge_rows(rows: Any) -> list[Comparison]:
         rows: a DataFrame; each task is judged by itself, models at one optimizer and rate, optimizers on one model.
 
     Returns:
-        The comparisons; of a claim none of whose subjects was trained there is none.
+        The comparisons; of a claim none of whose subjects or none of whose rivals was trained there is none.
     """
     found = list[Comparison]()
     for claim in CLAIMS:
         apart = ["task", "optimizer", "learning_rate"] if claim.kind == "model" else ["task", "model"]
         for _, part in rows.groupby(apart, sort=False):
             judging = part[part["seed"] < TUNING]
-            if set(claim.subjects) & set(judging[claim.kind]):
+            trained = set(judging[claim.kind])
+            if trained.intersection(claim.subjects) and trained.intersection(claim.rivals):
                 found += _judge(claim, part if claim.tuned else judging)
     return found
 
@@ -240,7 +159,8 @@ def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
         }
         for subject in claim.subjects:
             for rival in claim.rivals:
-                one = compared(numbers[subject], numbers[rival], len(claim.rivals) * len(claim.quantities))
+                margin = claim.margins.get(quantity, 1.0)
+                one = compared(numbers[subject], numbers[rival], len(claim.rivals) * len(claim.quantities), margin)
                 if unequal:
                     one = replace(one, verdict=Verdict.INCONCLUSIVE, note=unequal)
                 found.append(
@@ -317,12 +237,11 @@ def best_rate(tried: Any) -> float | None:
 
 
 def at_equal_time(rows: Any) -> Any:
-    """The training rows up to the CPU time that every training of the same seed has reached."""
+    """The rows up to the CPU time that every training of the same seed has reached."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
-    trained = rows[rows["split"] == "train"]
     kept: list[Any] = []
-    for _, pair in trained.groupby("seed"):
+    for _, pair in rows.groupby("seed"):
         key = ["model", "optimizer", "learning_rate"]
         ends = [one["cpu_seconds"].max() for _, one in pair.groupby(key) if (one["message"] == "").all()]
         end = min(ends, default=math.inf)

@@ -180,9 +180,10 @@ class SNOpt(torch.optim.Optimizer):
             slope = bias.grad if shape.bias and bias is not None and bias.requires_grad else None
             frozen = shape.bias and slope is None
             gradient = shape.matrix(weight.grad, weight.new_zeros(len(weight)) if frozen else slope)
+            rotated = basis.rotated(gradient)
             if group["spectrum"] == "running":
-                self._average(basis, gradient, samples or state["samples"], group)
-            preconditioned = basis.precondition(gradient, group["damping"])
+                self._average(basis, rotated, samples or state["samples"], group)
+            preconditioned = basis.divided(rotated, group["damping"])
             if group["radius"] is not None:
                 products.append((preconditioned * gradient).sum())
             of_weight, of_bias = shape.parts(preconditioned, weight)
@@ -199,10 +200,10 @@ class SNOpt(torch.optim.Optimizer):
         return loss
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
         """The spectrum, in place, after one more gradient of a batch; that of a sum is `samples` times too large."""
         by = samples if group["reduction"] == "mean" else 1 / samples
-        basis.spectrum.lerp_(by * basis.rotated(gradient).square(), 1 - group["average"])
+        basis.spectrum.mul_(group["average"]).addcmul_(rotated, rotated, value=by * (1 - group["average"]))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state.

@@ -10,9 +10,8 @@ CPU time is that of training alone, without evaluations, of one thread on a mach
 Seeds of 100 and more chose the learning rates and judge nothing.
 A verdict is about the run that is named, its task, epochs and rate: what is refuted in one epoch may hold after many.
 
-SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping, radius
-and period of `odecheck.training.optimizers.SNOPT`, which were chosen by hand on seed 100 of digits-conv. The radius
-bounds its step; that of the others is bounded where gradients are clipped.
+SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping and period
+of the paper, unless its knobs were drawn.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ from typing import Any
 
 import numpy as np
 
+from odecheck.ledger.benchmark_claims import CLAIMS, EQUAL_TIME, final_loss
+from odecheck.ledger.curves import ahead, ratios
 from odecheck.ledger.training_claims import (
-    CLAIMS,
-    EQUAL_TIME,
     TUNING,
     Comparison,
     at_equal_time,
     best_rate,
     best_rates,
-    final_loss,
     judge_rows,
     verdict,
 )
 from odecheck.training.rows import last
 
 from .kept_trainings import FOLDER, Kept, geometric, keep, shareable, tables, who
-from .training_pictures import pictures
+from .training_pictures import has_end_time, pictures
 
+SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 # tables of asv_bench/ beside the runs: their file, title, and columns
 MEASURED: dict[str, tuple[str, dict[str, str]]] = {
     "snopt_step": (
@@ -127,6 +126,7 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
         "",
         f"![{run.name}: evaluations](training-{run.name}-nfe.png)",
         "",
+        *([f"![{run.name}: end time](training-{run.name}-end-time.png)", ""] if has_end_time(rows) else []),
         *_ends(judged, kind),
         "Losses: geometric means over the seeds at the last step; evaluations and steps: means over all steps.",
         "",
@@ -139,6 +139,9 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
         lines += [
             f"Equal CPU time: {end.median():.1f} s, {about}. Its loss: the mean of the last tenth of the steps.",
             "",
+            f"![{run.name}: along the CPU time](training-{run.name}-ratio.png)",
+            "",
+            *_curves(rows, kind, found),
         ]
     if found:
         header = ("claim", "quantity", "", "against", "n", "ratio", "interval", "verdict", "")
@@ -150,6 +153,23 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
             ),
         )
     return lines
+
+
+def _curves(rows: Any, kind: str, found: Sequence[Comparison]) -> list[str]:
+    """For whom the whole way speaks: at how many of the times the interval is on one side of 1, and at five of them."""
+    best = best_rates(rows, kind)
+    pairs = dict.fromkeys((one.subject, one.rival) for one in found if one.quantity == EQUAL_TIME)
+    lines: list[tuple[str, ...]] = []
+    for subject, rival in pairs:
+        for split in ("train", "test"):
+            points = ratios(best, subject, rival, split=split, kind=kind)
+            few = {round(p.share, 2): f"{p.ratio:.2f} ({p.low:.2f} … {p.high:.2f})" for p in points}
+            cells = (few.get(share, "–") for share in SHARES)
+            lines.append(
+                (f"{subject} / {rival}", "training" if split == "train" else "held-out", *cells, ahead(points))
+            )
+    told = "The ratio of losses at equal CPU time along the way, with an interval at each time by itself (95 %):"
+    return [told, "", *_table(("", "loss", *(f"{s:.0%} of the time" for s in SHARES), ""), lines)]
 
 
 def _ends(rows: Any, kind: str) -> list[str]:
@@ -168,6 +188,7 @@ def _ends(rows: Any, kind: str) -> list[str]:
         "rejected",
         "CPU s",
         "peak kB",
+        *(["end time"] if has_end_time(rows) else []),
         "stopped",
     )
     lines: list[Any] = []
@@ -189,6 +210,7 @@ def _ends(rows: Any, kind: str) -> list[str]:
                 f"{m.rejected_forward + m.rejected_backward:.1f}",
                 f"{m.cpu_seconds:.1f}",
                 f"{peak / 1e3:.0f}",
+                *([f"{m.end_time:.3f}"] if has_end_time(rows) else []),
                 int((mine["message"] != "").sum()),
             )
         )
@@ -207,9 +229,14 @@ def _grid(rows: Any, kind: str) -> list[str]:
         return f"**{mean}**" if rate == best[name] else mean
 
     best = {name: best_rate(rows[rows[kind] == name]) for name in names}
+    chosen = f"the seeds {' and '.join(map(str, seeds))}, which chose"
+    if "knobs" in rows and (rows["knobs"] != "").any():
+        lines = [f"Mean final loss on {chosen} among equally many draws of all knobs of each:", ""]
+        drawn = rows.drop_duplicates([kind, "learning_rate"])[[kind, "learning_rate", "knobs"]].to_numpy()
+        shown = ((name, f"{rate:g}", knobs, cell(name, rate)) for name, rate, knobs in drawn)
+        return [*lines, *_table([kind, "rate", "other knobs", "loss"], shown)]
     table = ([f"{rate:g}", *(cell(name, rate) for name in names)] for rate in sorted(set(rows["learning_rate"])))
-    told = f"Mean final loss on the seeds {' and '.join(map(str, seeds))}, which chose the learning rates:"
-    return [told, "", *_table(["rate", *names], table)]
+    return [f"Mean final loss on {chosen} the learning rates:", "", *_table(["rate", *names], table)]
 
 
 def _interval(one: Comparison) -> str:

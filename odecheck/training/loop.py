@@ -12,23 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odecheck.errors import BadInput, CurvatureError
+from odecheck.errors import BadInput
 from odecheck.foreign import one_line
 from odecheck.instruments.live_bytes import LiveBytes
 from odecheck.ode import SolveError
 
+from .failures import FAILURES, given_up
 from .meter import Meter
 from .optimizers import Stepper
 from .rows import NAN, Row, Unit
+from .search import told
 from .task import Batch, Data, Setting, Task
 
 # seconds of training between two checkpoints: what a killed process has to do again
 EVERY = 20.0
 # steps, at least, between two looks at the memory, which are slow
 LOOK = 50
-LinAlgError: type[RuntimeError] = vars(torch.linalg)["LinAlgError"]
-# what torchdiffeq says of a solution that it cannot follow
-GIVEN_UP = ("underflow in dt", "max_num_steps", "non-finite values in state")
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Trial:
         optimizer: one of `odecheck.training.optimizers.OPTIMIZERS`.
         seed: of parameters, batches and noise.
         rate: the learning rate; None for the setting's.
+        knobs: others of the optimizer than its default ones, by name. Trainings of a run that differ in them differ in
+            the rate as well.
     """
 
     task: Task
@@ -50,6 +51,7 @@ class Trial:
     optimizer: str
     seed: int
     rate: float | None = None
+    knobs: tuple[tuple[str, float], ...] = ()
 
     @property
     def learning_rate(self) -> float:
@@ -59,7 +61,8 @@ class Trial:
     @property
     def name(self) -> str:
         """Its name in a run's folder: different for trials of one task and setting that differ."""
-        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}-{self.seed}"
+        drawn = "-drawn" if self.knobs else ""
+        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}{drawn}-{self.seed}"
 
 
 def steps_of(setting: Setting, data: Data) -> int:
@@ -90,7 +93,8 @@ class Training:
         self.parameters = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         # first the meter: what is hooked on later sees the same evaluations
         self.meter = Meter(self.module)
-        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate)
+        self.end = trial.task.end_time(trial.model, self.module, trial.setting)
+        self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end, dict(trial.knobs))
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
 
         self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
@@ -150,7 +154,7 @@ class Training:
                 message = self._apply()
             else:
                 message = f"the loss is {loss}"
-        except (AssertionError, SolveError, ArithmeticError, LinAlgError, CurvatureError) as error:
+        except FAILURES as error:
             message = given_up(error)
         if cuda:
             torch.cuda.synchronize(self.device)
@@ -165,9 +169,10 @@ class Training:
         norm = torch.nn.utils.get_total_norm(gradients)
         if not bool(torch.isfinite(norm)):
             return f"the norm of the gradient is {float(norm)}"
+        self.stepper.measure()
         clip = self.trial.setting.clip
         if clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._trained(), clip, norm)
+            torch.nn.utils.clip_grad_norm_(self._trained(), clip)
         self.stepper.step()
         return ""
 
@@ -233,6 +238,8 @@ class Training:
             cpu_seconds=self.cpu,
             wall_seconds=self.wall,
             peak_bytes=peak,
+            end_time=NAN if self.end is None else self.end.value,
+            knobs=told(t.knobs),
             message=message,
         )
 
@@ -263,14 +270,6 @@ class Training:
         self.module.load_state_dict(state["module"])
         self.stepper.load(state["stepper"])
         self._set_random(state["random"])
-
-
-def given_up(error: BaseException) -> str:
-    """What a row says of a solve or a factorisation that failed. Raises the error again if it is another one."""
-    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    if isinstance(error, AssertionError) and not any(reason in said for reason in GIVEN_UP):
-        raise error
-    return f"{type(error).__name__}: {said}"[:200]
 
 
 def _mean(values: list[float], weights: list[int]) -> float:

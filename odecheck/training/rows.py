@@ -57,6 +57,8 @@ class Row:
         wall_seconds: the same on the clock.
         peak_bytes: of live tensors in the forward and backward pass, where that was looked at.
         message: what went wrong, empty where nothing did.
+        end_time: at which the solve ends, after the step, where that is trained.
+        knobs: of the optimizer, in words, where they are others than its default ones.
     """
 
     task: str
@@ -80,9 +82,12 @@ class Row:
     wall_seconds: float = NAN
     peak_bytes: float = NAN
     message: str = ""
+    end_time: float = NAN
+    knobs: str = ""
 
 
 COLUMNS = tuple(f.name for f in fields(Row))
+LATER = {"end_time": NAN, "knobs": ""}  # columns that tables of former versions have not, and what belongs there
 MEASURED = ("cpu_seconds", "wall_seconds", "peak_bytes")  # what differs between two equal runs
 
 
@@ -105,10 +110,11 @@ def read(folder: str | os.PathLike[str]) -> Any:
     whole = Path(folder) / "training.parquet"
     if not tables and os.path.lexists(whole):
         read = read_table(whole)
-        missing = [] if read.frame is None else [name for name in COLUMNS if name not in read.frame]
-        if read.damaged or missing:
+        found = read.frame
+        missing = [] if found is None else [name for name in COLUMNS if name not in found and name not in LATER]
+        if found is None or read.damaged or missing:
             raise _unreadable(whole, "; ".join(read.damaged) or f"no column {missing[0]}", f"rm {whole}")
-        return read.frame
+        return found.assign(**{name: value for name, value in LATER.items() if name not in found})
     if not tables:
         raise BadInput(f"there are no training rows in {folder}", "another folder", "odecheck train TASK --run DIR")
     return pd.concat(tables, ignore_index=True)
@@ -210,7 +216,7 @@ class Unit:
     def _ended_rows(self) -> list[Row]:
         path = self.folder / "rows.parquet"
         read = read_table(path)
-        if not read.damaged and set(read.frame.columns) == set(COLUMNS):
+        if not read.damaged and set(COLUMNS) - set(LATER) <= set(read.frame.columns) <= set(COLUMNS):
             return [Row(**row) for row in read.frame.to_dict("records")]
         said = "; ".join(read.damaged) or "other columns than a training has"
         raise _unreadable(path, said, f"rm -r {self.folder} to train this one again")

@@ -17,6 +17,7 @@ from odecheck.records.table import write_table
 
 from .loop import EVERY, Trial, train
 from .rows import Row, Unit, frame, read
+from .search import draws
 from .task import Data, Setting, Task
 
 # of run.json: what its trainings have in common
@@ -74,12 +75,37 @@ def tuning(
     optimizers: Sequence[str],
     count: int,
     rates: Sequence[float],
+    search: int = 0,
 ) -> list[Trial]:
     """Every model with every optimizer at every learning rate, on `count` seeds that choose among the rates.
+
+    Args:
+        task: as for `trials`.
+        setting: as for `trials`.
+        models: as for `trials`.
+        optimizers: as for `trials`.
+        count: of seeds.
+        rates: the grid of learning rates.
+        search: in place of the grid so many draws of all knobs of each optimizer (`odecheck.training.search`).
 
     Raises:
         BadInput: as `trials`, and where there is nothing to choose from.
     """
+    if search:
+        if count < 1 or search < 2 or rates:
+            raise BadInput(
+                f"{count} seeds choose among {search} draws and the learning rates {list(rates)}",
+                "a search without seeds, of one draw, or beside a grid of rates",
+                "--tune 2 --search 8, without --rate",
+            )
+        trials(task, setting, models, optimizers, [])  # refuses unknown names
+        return [
+            Trial(task, setting, model, optimizer, seed, drawn.rate, drawn.knobs)
+            for seed in range(TUNING, TUNING + count)
+            for model in models
+            for optimizer in optimizers
+            for drawn in draws(optimizer, search)
+        ]
     if count < 1 or len(rates) < 2:
         raise BadInput(
             f"{count} seeds choose among the learning rates {list(rates)}",
@@ -90,7 +116,7 @@ def tuning(
 
 
 def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) -> list[Trial]:
-    """The models and optimizers that were tried, each at its best learning rate, on other seeds; the seed outermost.
+    """The models and optimizers that were tried, each at its best rate or draw, on other seeds; the seed outermost.
 
     Args:
         tried: the trials of `tuning`, which are finished.
@@ -100,12 +126,14 @@ def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) ->
     Raises:
         BadInput: a model and an optimizer were stopped at every rate.
     """
-    rows, best = read(folder), dict[tuple[str, str], float]()
+    rows, best = read(folder), dict[tuple[str, str], Trial]()
     rows = rows[rows["seed"] >= TUNING]
     for trial in tried:
         pair = trial.model, trial.optimizer
         mine = rows[(rows["model"] == pair[0]) & (rows["optimizer"] == pair[1])]
-        rate = best.get(pair) or best_rate(mine)
+        if pair in best:
+            continue
+        rate = best_rate(mine)
         if rate is None:
             said = next((message for message in mine["message"] if message), "")
             raise BadInput(
@@ -113,13 +141,8 @@ def at_best_rates(tried: Sequence[Trial], folder: Path, seeds: Sequence[int]) ->
                 "learning rates that are all too large",
                 "--rate with smaller ones",
             )
-        best[pair] = rate
-    first = tried[0]
-    return [
-        Trial(first.task, first.setting, model, optimizer, seed, rate)
-        for seed in seeds
-        for (model, optimizer), rate in best.items()
-    ]
+        best[pair] = next(one for one in tried if (one.model, one.optimizer, one.learning_rate) == (*pair, rate))
+    return [replace(chosen, seed=seed) for seed in seeds for chosen in best.values()]
 
 
 def run(

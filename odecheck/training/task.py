@@ -18,6 +18,8 @@ from odecheck.errors import BadInput
 from odecheck.fields.layer import ADJOINT
 from odecheck.solvers import Adaptive, OdeInt
 
+from .end_time import EndTime
+
 Batch = tuple[Tensor, ...]
 # the models of the three papers, in the order of their tables
 MODELS = ("NODE", "ANODE", "SONODE", "HBNODE", "GHBNODE", "AdamNODE")
@@ -148,6 +150,16 @@ class Task(ABC):
         Returns:
             The loss, with noise of torch's random numbers where there is any, and the share of right answers.
         """
+
+    def end_time(self, model: str, module: nn.Module, setting: Setting) -> EndTime | None:
+        """The time at which the solve ends, where that is trained or looked at; None for most tasks.
+
+        Args:
+            model: one of `models`.
+            module: what `build` made of it.
+            setting: says how it is moved.
+        """
+        return None
 
     def setting(self, name: str | None = None) -> Setting:
         """A setting by its name; the default without one.

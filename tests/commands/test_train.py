@@ -24,6 +24,7 @@ def test_the_commands_refuse_what_they_do_not_know(tmp_path) -> None:
         (("train", "spheres", "--rate", "-1"), "--rate has -1"),
         (("train", "spheres", "--rate", ","), "--rate is ','"),
         (("train", "spheres", "--clip", "-1"), "--clip has -1"),
+        (("train", "spheres", "--search", "4"), "0 seeds choose among 4 draws"),
         (("train", "spheres", "--seeds", "0"), "--seeds is '0'"),
         (("train", "spheres", "--seeds", "1.5"), "--seeds is '1.5'"),
         (("train", "spheres", "--device", "tpu"), "no device 'tpu'"),
@@ -49,3 +50,26 @@ def test_a_run_that_is_damaged_or_of_another_command_is_not_gone_on_with(tmp_pat
     (tmp_path / "run.json").write_text(json.dumps(facts))
     other = said("train", "spheres", "--run", str(tmp_path), "--resume")
     assert other.exit_code == 2 and "of odecheck verify, not of train" in other.output
+
+
+def test_an_end_time_is_trained_from_the_command_to_its_page(tmp_path, monkeypatch) -> None:
+    """Of 32 images; interrupted by an error after the first model, and gone on with."""
+    from odecheck import tasks
+    from odecheck.report.reader import read_all
+    from odecheck.report.sections.training import section
+    from odecheck.training.rows import read
+
+    task = tasks.find("digits-end-time")
+    whole = task.load(None, task.setting())
+    few = type(whole)(*(tuple(part[:32] for part in split) for split in whole))
+    monkeypatch.setattr(type(task), "load", lambda *_: few)
+    command = ("train", "digits-end-time", "--epochs", "10", "--optimizer", "sgd", "--run", str(tmp_path))
+    first = said(*command, "--model", "ConvNODE")
+    assert first.exit_code == 0 and "ConvNODE" in first.output, first.output
+    rest = said(*command, "--resume")
+    assert rest.exit_code == 0 and "ConvNODE-feedback" in rest.output and "end" in rest.output, rest.output
+    rows = read(tmp_path)
+    ends = rows[(rows["split"] == "train") & (rows["step"] == 10)].set_index("model")["end_time"]
+    assert ends["ConvNODE"] == 1.0 > max(ends["ConvNODE-descent"], ends["ConvNODE-feedback"])
+    page = section(read_all([tmp_path]))
+    assert page is not None and any("end time as training goes on" in getattr(b, "title", "") for b in page.blocks)

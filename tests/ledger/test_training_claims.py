@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -29,16 +30,13 @@ def training(
     steps=20,
     seconds=1.0,
 ):
-    """A training whose loss falls from 10 × loss to loss in steps that take `seconds`."""
+    """A training whose loss falls from 10 × loss to loss in steps that take `seconds`, on test rows to twice that."""
     fall = np.geomspace(10 * loss, loss, steps)
-    return [
+    about = ("made", model, optimizer, rate, seed, parameters)
+    tests = [Row(*about, i + 1, 1, "test", 2 * float(fall[i]), cpu_seconds=seconds * (i + 1)) for i in range(steps)]
+    return tests + [
         Row(
-            "made",
-            model,
-            optimizer,
-            rate,
-            seed,
-            parameters,
+            *about,
             i + 1,
             1,
             "train",
@@ -141,6 +139,11 @@ def test_a_training_that_diverges_has_lost(who, expected) -> None:
     assert (found[0].lost, found[0].rival_lost) == ((5, 0) if who == "AdamNODE" else (0, 5))
 
 
+def test_a_claim_of_which_no_rival_was_trained_is_not_asked() -> None:
+    rows = frame([row for row in models(0.5, 0.01) if "HB" in row.model])
+    assert not [one for one in claims.judge_rows(rows) if one.claim == "HB-9"]
+
+
 def optimizers(snopt_loss, *, seconds=1.0):
     """SNOpt at three rates of which 0.1 is best and 0.3 diverges, SGD and Adam at one; seed 100 is for the choice."""
     rows = []
@@ -170,6 +173,16 @@ def test_a_step_that_takes_five_times_as_long_counts_for_less() -> None:
     """At equal steps SNOpt's loss is 0.2 of the others'; at equal CPU time it has come a fifth of the way."""
     assert judged(optimizers(0.2), "SNOPT-13")[0] == HOLDS
     assert judged(optimizers(0.2, seconds=5.0), "SNOPT-13")[0] == REFUTED
+
+
+def test_a_loss_that_is_lower_only_where_it_was_trained_is_no_proof() -> None:
+    rows = [
+        replace(row, loss=5.0 * row.loss) if (row.optimizer, row.split) == ("snopt", "test") else row
+        for row in optimizers(0.3)
+    ]
+    verdict, found = judged(rows, "SNOPT-13")
+    assert verdict == REFUTED
+    assert {one.quantity for one in found if one.verdict == REFUTED} == {"held-out loss at equal CPU time"}
 
 
 def test_trainings_that_choose_a_rate_do_not_judge_it() -> None:

@@ -10,7 +10,7 @@ from odecheck.training.rows import Row, frame
 
 
 def made(optimizer: str, rate: float, seed: int, end: float, seconds: float, message: str = "") -> list[Row]:
-    """Forty steps whose loss falls from 2 to `end`, with an evaluation after the last."""
+    """Forty steps whose loss falls from 2 to `end`, with an evaluation after every fourth."""
     losses = [2 * (end / 2) ** (i / 39) for i in range(40)]
     about = ("made", "M", optimizer, rate, seed, 100)
     rows = [
@@ -27,7 +27,10 @@ def made(optimizer: str, rate: float, seed: int, end: float, seconds: float, mes
         )
         for i, x in enumerate(losses)
     ]
-    return [*rows, Row(*about, 40, 10, "test", end, nfe_forward=20)]
+    tests = [
+        Row(*about, i, i // 4, "test", losses[i - 1], nfe_forward=20, cpu_seconds=seconds * i) for i in range(4, 41, 4)
+    ]
+    return [*rows, *tests]
 
 
 def folder_of_a_run(folder: Path, finished: str | None) -> Path:

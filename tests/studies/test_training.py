@@ -13,6 +13,7 @@ from odecheck import tasks
 from odecheck.studies import training as study
 from odecheck.training.loop import Training, Trial
 from odecheck.training.rows import frame
+from odecheck.training.search import draws, told
 from tests.studies.kept_runs import folder_of_a_run
 
 REPORTS = Path(__file__).parents[2] / "reports" / "training"
@@ -33,7 +34,10 @@ def test_the_kept_trainings_are_those_of_todays_code(kept) -> None:
     mine = rows[(rows["model"] == model) & (rows["optimizer"] == optimizer) & (rows["seed"] == 0)]
     mine = mine[mine["split"] == "train"].sort_values("step").head(4)
     task = tasks.find(name)
-    trial = Trial(task, task.setting(), model, optimizer, 0, float(mine["learning_rate"].iloc[0]))
+    rate, drawn = float(mine["learning_rate"].iloc[0]), mine["knobs"].iloc[0] if "knobs" in mine else ""
+    knobs = next(one.knobs for one in draws(optimizer, 8) if one.rate == rate) if drawn else ()
+    assert told(knobs) == drawn
+    trial = Trial(task, task.setting(), model, optimizer, 0, rate, knobs)
     training = Training(trial, task.load(None, task.setting()))
     training._peak = lambda batch: math.nan  # is slow
     fresh = frame(list(islice((row for row in training.rows() if row.split == "train"), 4)))
@@ -47,7 +51,7 @@ def test_a_run_becomes_a_section_with_its_grid_its_figures_and_its_verdict(tmp_p
     run = folder_of_a_run(tmp_path / "one", "2026-01-01")
     study.main(f"--keep={run}", str(tmp_path / "reports"))
     text = (tmp_path / "reports" / "training.md").read_text()
-    assert "| SNOPT-13 | one | **holds** | 2 holds |" in text
+    assert "| SNOPT-13 | one | **holds** | 6 holds |" in text
     assert "`odecheck train made --tune 1`" in text and "/somewhere" not in text
     assert "gradients clipped at 1; seeds 0, 1, 2." in text
     # the grid: the best in bold, with the mean of its last five steps; one that stopped; one that was not tried
@@ -55,6 +59,7 @@ def test_a_run_becomes_a_section_with_its_grid_its_figures_and_its_verdict(tmp_p
     assert f"| 0.1 | **{best:.3g}** | – | – |" in text and "| 0.2 | – | stopped 1 of 1 | – |" in text
     # Adam's forty steps take 8 s, those of the others 4
     assert "Equal CPU time: 4.0 s" in text
-    for figure in ("loss", "nfe"):
+    assert "| snopt / adam | held-out |" in text and "ahead at 20 of 20 times" in text
+    for figure in ("loss", "nfe", "ratio"):
         assert f"training-one-{figure}.png" in text
         assert (tmp_path / "reports" / f"training-one-{figure}.png").read_bytes()[:4] == b"\x89PNG"

@@ -10,7 +10,7 @@ import torch
 
 from odecheck import tasks
 from odecheck.errors import BadInput
-from odecheck.tasks.flows import WIDTH, gaussians, moons
+from odecheck.tasks.flows import RADIUS, WIDTH, circle, gaussians, moons
 from odecheck.training.loop import Training, Trial
 from odecheck.training.task import Data
 
@@ -77,3 +77,13 @@ def test_without_a_data_directory_the_answer_says_what_to_type() -> None:
             task.load(None, task.setting())
     with pytest.raises(BadInput, match="no model 'NODE'"):
         tasks.find("moons").build("NODE", tasks.find("moons").setting(), Data((torch.zeros(1, 2),), ()))
+
+
+def test_a_circle_is_as_wide_as_it_says() -> None:
+    """20,000 points: radius and noise to five standard errors, in every quarter as many."""
+    x = circle(20_000, torch.Generator().manual_seed(0)).double()
+    radius = x.norm(dim=1)
+    assert float(radius.mean()) == pytest.approx(RADIUS + 0.01 / (2 * RADIUS), abs=5 * 0.1 / math.sqrt(20_000))
+    assert float(radius.std()) == pytest.approx(0.1, rel=5 / math.sqrt(40_000))
+    quarters = torch.stack([(x[:, 0] > 0) & (x[:, 1] > 0), (x[:, 0] < 0) & (x[:, 1] < 0)]).double().mean(dim=1)
+    assert quarters.tolist() == pytest.approx([0.25, 0.25], abs=5 * math.sqrt(0.1875 / 20_000))

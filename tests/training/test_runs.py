@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from odecheck.errors import BadInput
+from odecheck.ledger.training_claims import best_rate
 from odecheck.training import runs
 from odecheck.training.rows import COLUMNS, MEASURED, read
 from odecheck.training.runs import run, trials
+from odecheck.training.search import draws, told
 from tests.training.spheres import DATA, SHORT, SPHERES, trial
 
 
@@ -108,3 +110,25 @@ def test_rates_that_are_all_too_large_are_refused(tmp_path) -> None:
 def test_nothing_to_choose_from_is_refused(count, rates) -> None:
     with pytest.raises(BadInput, match="--tune 2 --rate"):
         runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd"], count, rates)
+
+
+def test_the_best_draw_goes_on_with_its_knobs(tmp_path) -> None:
+    """As many draws of each; rows say what was drawn, and judging seeds have what was best on the tuning one."""
+    trials = runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd", "adam"], 1, [], search=2)
+    assert [(t.optimizer, t.rate, t.knobs) for t in trials] == [
+        (name, one.rate, one.knobs) for name in ("sgd", "adam") for one in draws(name, 2)
+    ]
+    list(runs.run(trials, DATA, tmp_path))
+    rows = pd.read_parquet(tmp_path / "training.parquet")
+    assert set(rows["knobs"]) == {told(t.knobs) for t in trials} and "" not in set(rows["knobs"])
+    chosen = runs.at_best_rates(trials, tmp_path, [0, 1])
+    for one in chosen:
+        mine = rows[(rows["optimizer"] == one.optimizer)]
+        assert one.rate == best_rate(mine) and one.knobs == next(t.knobs for t in trials if t.rate == one.rate)
+    assert len({t.name for t in [*trials, replace(trials[0], knobs=())]}) == 5
+
+
+@pytest.mark.parametrize(("count", "rates", "search"), [(0, [], 4), (1, [], 1), (1, [0.1], 4)])
+def test_a_search_without_a_choice_is_refused(count, rates, search) -> None:
+    with pytest.raises(BadInput, match="--tune 2 --search 8"):
+        runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd"], count, rates, search)

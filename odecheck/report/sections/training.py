@@ -24,6 +24,7 @@ COLUMNS = (
     Column("cpu_seconds", "CPU seconds", "number"),
     Column("wall_seconds", "seconds", "number"),
     Column("peak_bytes", "peak bytes", "count"),
+    Column("end_time", "end time", "number"),
 )
 
 
@@ -67,6 +68,16 @@ def _of_task(name: str, task: str, rows: Any) -> list[Chart]:
             again,
         )
         charts.append(Chart(f"nfe-{name}", f"{task}: evaluations as training goes on", caption, tuple(panels)))
+    if "end_time" in rows and rows["end_time"].notna().any():
+        caption = Caption(
+            "Where the solve ends, as training moves it: a shorter solve takes fewer evaluations. Compare with the "
+            "accuracy above.",
+            "the time of the model's ODE",
+            number,
+            again,
+        )
+        panels = tuple(_panel(rows[rows["split"] == split], x, "end_time", split) for x in ("step", "cpu_seconds"))
+        charts.append(Chart(f"end-time-{name}", f"{task}: the end time as training goes on", caption, panels))
     return charts
 
 
@@ -74,7 +85,12 @@ def _abscissa(rows: Any) -> str:
     return "epoch" if rows["epoch"].notna().any() else "step"
 
 
-TITLES = {"nfe_forward": "forward NFE", "nfe_backward": "backward NFE", "cpu_seconds": "CPU seconds"}
+TITLES = {
+    "nfe_forward": "forward NFE",
+    "nfe_backward": "backward NFE",
+    "cpu_seconds": "CPU seconds",
+    "end_time": "end time",
+}
 
 
 def _panel(rows: Any, x: str, y: str, split: str) -> Panel:

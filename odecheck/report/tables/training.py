@@ -4,7 +4,7 @@ from odecheck.report.schemas import STEPS, Parquet
 
 KIND = Parquet(
     "training",
-    text=("task", "model", "optimizer", "split"),
+    text=("task", "model", "optimizer", "split", "knobs"),
     numbers=(
         "learning_rate",
         "seed",
@@ -19,6 +19,7 @@ KIND = Parquet(
         "cpu_seconds",
         "wall_seconds",
         "peak_bytes",
+        "end_time",
     ),
     needed=("task", "model", "step", "loss"),
 )
