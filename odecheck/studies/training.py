@@ -72,8 +72,14 @@ MEASURED: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any]) -> str:
-    """measured: tables that are no trainings, by their name: what the scripts of asv_bench/ wrote."""
+def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
+    """The page.
+
+    Args:
+        kept: the runs.
+        measured: tables that are no trainings, by their name: what the scripts of asv_bench/ wrote.
+        notes: how a run came about, where that matters for its verdict, by its name: FOLDER/training/notes.json.
+    """
     lines = ["# Training: the papers' comparisons", "", EXPLANATION, "", "## Verdicts", ""]
     lines += ["| claim | run | verdict | comparisons |", "|---|---|---|---|"]
     judged = {run.name: judge_rows(run.rows) for run in kept}
@@ -84,7 +90,7 @@ def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any]) -> str:
                 lines.append(f"| {claim.id} | {name} | **{verdict(mine)}** | {counted(mine)} |")
     lines.append("")
     for run in kept:
-        lines += _section(run, judged[run.name])
+        lines += _section(run, judged[run.name], (notes or {}).get(run.name, ""))
     for name, (title, columns) in MEASURED.items():
         if name in measured:
             lines += [f"## {title}", "", f"`{measured[name]['command']}`: {measured[name]['note']}", ""]
@@ -108,7 +114,7 @@ def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
+def _section(run: Kept, found: Sequence[Comparison], note: str) -> list[str]:
     rows, facts = run.rows, run.facts
     kind, setting = who(rows), facts["cases"]["setting"]
     judged = rows[rows["seed"] < TUNING]
@@ -122,6 +128,7 @@ def _section(run: Kept, found: Sequence[Comparison]) -> list[str]:
         f"{setting['tolerance']:g}{clip}; seeds {', '.join(map(str, sorted(set(judged['seed']))))}. "
         f"torch {facts['versions']['torch']}, {facts.get('threads', 1)} thread.",
         "",
+        *([f"**How this run came about.** {note}", ""] if note else []),
         f"![{run.name}: loss](training-{run.name}-loss.png)",
         "",
         f"![{run.name}: evaluations](training-{run.name}-nfe.png)",
@@ -262,7 +269,9 @@ def main(*arguments: str) -> None:
         pictures(run, folder)
     paths = {name: folder / FOLDER / f"{name}.json" for name in MEASURED}
     measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-    (folder / "training.md").write_text(to_markdown(kept, measured), encoding="utf-8")
+    told = folder / FOLDER / "notes.json"
+    notes = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+    (folder / "training.md").write_text(to_markdown(kept, measured, notes), encoding="utf-8")
     if (folder / "ledger.json").exists():
         from odecheck.ledger import build as ledger
 

@@ -63,3 +63,11 @@ def test_a_run_becomes_a_section_with_its_grid_its_figures_and_its_verdict(tmp_p
     for figure in ("loss", "nfe", "ratio"):
         assert f"training-one-{figure}.png" in text
         assert (tmp_path / "reports" / f"training-one-{figure}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_how_a_run_came_about_is_told_beside_its_verdict(tmp_path):
+    notes = {"digits-conv": "It was chosen after a look.", "gone": "never shown"}
+    (kept,) = (run for run in study.tables(REPORTS.parent) if run.name == "digits-conv")
+    page = study.to_markdown([kept], {}, notes)
+    assert "**How this run came about.** It was chosen after a look." in page and "never shown" not in page
+    assert "How this run came about" not in study.to_markdown([kept], {})
