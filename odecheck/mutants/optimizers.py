@@ -118,7 +118,7 @@ class Unaveraged(SNOpt):
     """The spectrum stays that of the factors."""
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
         pass
 
 
@@ -126,7 +126,8 @@ class Unrotated(SNOpt):
     """The squares that are averaged are of the gradient as it is, and not in the basis."""
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
+        gradient = basis.outputs @ rotated @ basis.columns.T
         basis.spectrum.lerp_(samples * gradient.square(), 1 - group["average"])
 
 
@@ -134,16 +135,16 @@ class Uncounted(SNOpt):
     """The number of samples is left out of the average."""
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
-        SNOpt._average(basis, gradient, 1, group)  # pyright: ignore[reportPrivateUsage]
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
+        SNOpt._average(basis, rotated, 1, group)  # pyright: ignore[reportPrivateUsage]
 
 
 class OfTheStep(SNOpt):
     """What is averaged are squares of the preconditioned gradient."""
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
-        step = basis.precondition(gradient, group["damping"])
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
+        step = rotated / (basis.spectrum + group["damping"])
         SNOpt._average(basis, step, samples, group)  # pyright: ignore[reportPrivateUsage]
 
 
@@ -151,9 +152,9 @@ class Swapped(SNOpt):
     """The former average counts 1 − a and the new gradient a."""
 
     @staticmethod
-    def _average(basis: Eigenbasis, gradient: Tensor, samples: int, group: dict[str, Any]) -> None:
+    def _average(basis: Eigenbasis, rotated: Tensor, samples: int, group: dict[str, Any]) -> None:
         other = {**group, "average": 1 - group["average"]}
-        SNOpt._average(basis, gradient, samples, other)  # pyright: ignore[reportPrivateUsage]
+        SNOpt._average(basis, rotated, samples, other)  # pyright: ignore[reportPrivateUsage]
 
 
 class Halved(SampleIntegrals):

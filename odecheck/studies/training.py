@@ -270,7 +270,7 @@ def main(*arguments: str) -> None:
     paths = {name: folder / FOLDER / f"{name}.json" for name in MEASURED}
     measured = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
     told = folder / FOLDER / "notes.json"
-    notes = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+    notes: dict[str, str] = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     (folder / "training.md").write_text(to_markdown(kept, measured, notes), encoding="utf-8")
     if (folder / "ledger.json").exists():
         from odecheck.ledger import build as ledger
