@@ -207,7 +207,7 @@ def _run(
             progress=judged,
             seed=asked["seed"],
             facts={"source": _source(asked), "arguments": asked},
-            limits=_limits(asked),
+            limits=_limits(asked, None if budget is None else budget - (time.monotonic() - begun)),
             isolated=True,
             until=until,
             order=(lambda left: left) if budget is None else most_telling_first,
@@ -215,10 +215,11 @@ def _run(
         )
 
 
-def _limits(asked: dict[str, Any]) -> Limits:
+def _limits(asked: dict[str, Any], left: float | None = None) -> Limits:
     from odecheck.runner.limits import GIB, Limits
 
-    return Limits(asked["timeout"], None if asked["memory"] is None else asked["memory"] * GIB)
+    until = None if left is None else time.time() + left
+    return Limits(asked["timeout"], None if asked["memory"] is None else asked["memory"] * GIB, until=until)
 
 
 def _source(asked: dict[str, Any]) -> dict[str, Any]:
@@ -280,6 +281,7 @@ def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
 def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Callable[[], str]:
     """Why no other case is begun, if so. Raises BadInput for a time that is none."""
     from odecheck.errors import BadInput
+    from odecheck.runner.limits import TIME_IS_UP
 
     if budget is not None and not budget > 0:
         raise BadInput(
@@ -291,7 +293,7 @@ def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Ca
     def why() -> str:
         if failed():
             return "something had failed, and --exitfirst stops there"
-        return "the time that was given was up" if budget is not None and time.monotonic() - begun > budget else ""
+        return TIME_IS_UP if budget is not None and time.monotonic() - begun > budget else ""
 
     return why
 

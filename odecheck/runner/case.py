@@ -17,7 +17,7 @@ from odecheck.foreign import said, words
 from odecheck.instruments.surroundings import Surroundings
 from odecheck.instruments.surroundings import seed as seeded
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
-from odecheck.record import Record, crashed, evaluate, refused, where
+from odecheck.record import Record, crashed, evaluate, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
@@ -127,6 +127,17 @@ class Unit:
                 yield record
         finally:
             before.restore()
+
+    def not_asked(self, why: str) -> list[Record]:
+        """The records of its claims where there was no time for them.
+
+        Args:
+            why: In words.
+
+        Returns:
+            One for each claim.
+        """
+        return [not_asked(claim, self.subject, self.problem, why) for claim in self.claims]
 
     def trouble(self, seed: int = 0) -> list[Record]:
         """Validate, and say what came of it.

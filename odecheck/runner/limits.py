@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ GIB = 2**30
 SHOWN = 300
 # a century and an exabyte: what the system's own limits can be told
 LONGEST, LARGEST = 3.2e9, 2.0**60
+# a timer of 0 is none
+SHORTEST = 1e-3
+TIME_IS_UP = "the time that was given was up"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Limits:
         memory: Bytes of a whole worker; enforced where the system can (`RLIMIT_DATA`, Linux), elsewhere not.
         grace: Seconds more, in which Python is interrupted again and again, before the process is ended.
         cpu: Seconds of processor time, at the end of which the process is ended.
+        until: When the time for all cases together is up, as `time.time()` says it: what has no answer by then was not
+            asked.
 
     Raises:
         BadInput: A limit that is not positive, or larger than any system takes.
@@ -40,6 +46,7 @@ class Limits:
     memory: float | None = None
     grace: float = 5.0
     cpu: float | None = None
+    until: float | None = None
 
     def __post_init__(self) -> None:
         for name, most in (("seconds", LONGEST), ("memory", LARGEST), ("cpu", LONGEST)):
@@ -55,6 +62,17 @@ class Limits:
             )
         if self.memory is not None:
             object.__setattr__(self, "memory", int(self.memory))
+
+    @property
+    def over(self) -> bool:
+        """Whether the time for all cases is up."""
+        return self.until is not None and time.time() >= self.until
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the next case may take, of its own limit and of the time for all; None: without limit."""
+        rest = None if self.until is None else max(self.until - time.time(), SHORTEST)
+        return min((x for x in (self.seconds, rest) if x is not None), default=None)
 
 
 UNLIMITED = Limits()

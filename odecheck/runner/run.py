@@ -21,6 +21,7 @@ from odecheck.claims import ALL
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField
 from odecheck.foreign import said
+from odecheck.judge import Verdict
 from odecheck.record import REFUSED, Record, is_refused, not_asked
 from odecheck.records.run_folder import Store, about, without_checksums
 
@@ -185,12 +186,16 @@ def run_units(
             if isinstance(record, Spent):
                 spent += record
                 continue
+            if record.verdict is Verdict.NOT_ASKED:
+                why = why or record.message
+                continue
             if store:
                 store.add(record)
             done[record.key] = record
             if progress:
                 progress(record)
-            if why := until():
+            if stop := until():
+                why = stop
                 break
         ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:

@@ -20,7 +20,7 @@ from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
-from .limits import UNLIMITED, Limits, OutOfTime, Printed, within
+from .limits import TIME_IS_UP, UNLIMITED, Limits, OutOfTime, Printed, within
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import Start
 from .spent import Clock, Spent
@@ -72,7 +72,7 @@ class Work:
             key is `key`.
         """
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
-        seconds = self.limits.seconds
+        seconds = self.limits.left
         patience = None if seconds is None else seconds + self.limits.grace + SLACK
         return Job(key, _parts, self.arguments, Limits(memory=self.limits.memory), patience, self.problem or None)
 
@@ -118,22 +118,26 @@ def _parts(
 
 
 def _trouble(unit: Unit, seed: int, limits: Limits) -> list[Record]:
+    if limits.over:
+        return unit.not_asked(TIME_IS_UP)
     try:
-        with within(limits.seconds, limits.grace):
+        with within(limits.left, limits.grace):
             return unit.trouble(seed)
     except OutOfTime:
-        return unit.crashed(f"before any claim: {_late(limits.seconds)}")
+        return unit.not_asked(TIME_IS_UP) if limits.over else unit.crashed(f"before any claim: {_late(limits.seconds)}")
     except KeyboardInterrupt:  # a worker ignores Ctrl-C: it is the subject's own
         return unit.crashed("before any claim: KeyboardInterrupt")
 
 
 def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
     """The record of a unit of one claim, which says as well that time was up, and what was printed."""
+    if limits.over:
+        return part.not_asked(TIME_IS_UP)[0]
     try:
-        with within(limits.seconds, limits.grace):
+        with within(limits.left, limits.grace):
             record = part.cases[0].run(seed)
     except OutOfTime:
-        (record,) = part.crashed(_late(limits.seconds))
+        (record,) = part.not_asked(TIME_IS_UP) if limits.over else part.crashed(_late(limits.seconds))
     except KeyboardInterrupt:
         (record,) = part.crashed("KeyboardInterrupt")
     return _with_print(record, printed.take())
@@ -280,7 +284,7 @@ def _alone(piece: Work, ask: Callable[[Work], _Answers]) -> Iterator[Record]:
         records, failure = found.records, found.failure
         if failure is not None and not records:
             let_in = found.let_in or not piece.validate
-            records = _ended(one.unit if let_in else piece.unit, failure, piece.limits.seconds)
+            records = _ended(one.unit if let_in else piece.unit, failure, piece.limits)
         yield from records
         piece = piece.after(len(records))
         if not piece.unit.claims:
@@ -297,8 +301,11 @@ def _here(piece: Work) -> _Answers:
     return _answers(piece.job(), start="fork" if piece.forked else "forkserver")
 
 
-def _ended(unit: Unit, failure: Failure, seconds: float | None) -> list[Record]:
+def _ended(unit: Unit, failure: Failure, limits: Limits) -> list[Record]:
     if failure.why == "raised":
         return _failed(unit, failure.error, failure.message)
+    if limits.over:
+        return unit.not_asked(TIME_IS_UP)
+    seconds = limits.seconds
     late = seconds is not None and failure.seconds > seconds
     return unit.crashed(f"{_late(seconds)}; its process was ended" if late else failure.message)
