@@ -24,7 +24,7 @@ def told(folder: Path) -> dict[str, float]:
 def test_a_second_run_reads_what_the_first_worked_out(tmp_path: Path):
     references = tmp_path / "references"
     first = run_units(units(), isolated=True, folder=tmp_path / "first", references=references)
-    again = run_units(units(), folder=tmp_path / "again", references=references)
+    again = run_units(units(), isolated=True, folder=tmp_path / "again", references=references)
     without = run_units(units(), isolated=True, folder=tmp_path / "without")
     assert [r.observed for r in first] == [r.observed for r in again] == [r.observed for r in without]
     assert [r.verdict for r in first] == ["holds", "holds"]
