@@ -19,6 +19,9 @@ from .options import Badge, Claims, NoCache, choice, given, none_ignored, split
 from .resumed import arguments, restored, typed_again
 from .scheduler import Scheduler, cluster
 
+# seconds after the end of a budget, in which a case that has been begun may come to its end
+LEEWAY = 30.0
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
@@ -218,7 +221,7 @@ def _run(
 def _limits(asked: dict[str, Any], left: float | None = None) -> Limits:
     from odecheck.runner.limits import GIB, Limits
 
-    until = None if left is None else time.time() + left
+    until = None if left is None else time.time() + left + LEEWAY
     return Limits(asked["timeout"], None if asked["memory"] is None else asked["memory"] * GIB, until=until)
 
 
