@@ -21,6 +21,14 @@ def pytest_configure(config):
         load_profile("ci")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _references_of_their_own(tmp_path_factory):
+    """Answers of a reference that a test has changed are never those of the user, nor the user's those of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ODECHECK_REFERENCES", str(tmp_path_factory.getbasetemp() / "references"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _places_of_modules_are_left_as_they_were():
     """A target that is a file puts its folder first on sys.path, and a test's may hold a random.py of its own."""

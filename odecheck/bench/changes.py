@@ -141,7 +141,8 @@ def _differs(series: Series, old: Point, new: Point, own: float | None) -> bool:
 
 def _crept(series: Series, measured: list[Point], moved: list[Change], own: float | None) -> Change | None:
     """The newest value beside the best older level, where the changes between the two do not explain it."""
-    if len(measured) < 3 or not all(point.value > 0 for point in measured):
+    each = own == 0 or (own is None and series.kind == "count")  # then every change counts by itself: nothing creeps
+    if each or len(measured) < 3 or not all(point.value > 0 for point in measured):
         return None
     levels = [_level(series, measured, i) for i in range(len(measured))]
     newest, older = levels[-1], levels[:-1]

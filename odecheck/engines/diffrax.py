@@ -21,6 +21,7 @@ from .base import Derivatives, LossFn, on_host
 from .diffrax_program import (
     CLASSES,
     EVALUATED,
+    NO_TIMES,
     SLOTS,
     Adjoints,
     How,
@@ -117,7 +118,7 @@ class DiffraxEngine:
             lambda opened: closed()(opened[2], cotangent),
         )
         flat = [tensor_of(g).reshape(-1) for g in of_params]
-        none = "" if of_ts else "diffrax's BacksolveAdjoint refuses derivatives in times"
+        none = "" if of_ts else NO_TIMES
         times = tensor_of(of_ts[0]) if of_ts else torch.zeros(len(given[2]), dtype=torch.float64)
         last = times[len(ts) - 1 :].sum()[None]  # the times that were filled up are all the last one
         return Derivatives(

@@ -15,6 +15,8 @@ from odecheck.fields.from_jax import jax_double
 
 from .jax_field import JaxField
 
+NO_TIMES = "diffrax's BacksolveAdjoint refuses derivatives in times"
+
 Adjoints = Literal["RecursiveCheckpointAdjoint", "DirectAdjoint", "BacksolveAdjoint", "ForwardMode"]
 CLASSES = {
     "dopri5": "Dopri5",

@@ -18,16 +18,14 @@ from odecheck.errors import BadInput, Unsupported
 from odecheck.fields.callback import Flattened
 from odecheck.fields.from_jax import FromJax, jax_double, pickled
 from odecheck.fields.jax_state import Layout
-from odecheck.foreign import first_line, said, words
+from odecheck.foreign import words
 from odecheck.instruments.metering import Meter, charge
 from odecheck.instruments.told import listener
 from odecheck.solvers import Solver
 
 from .base import Derivatives, LossFn
 from .diffrax_call import Call, OwnStep, OwnTolerance, calls_read
-from .diffrax_program import arrays, tensor_of
-
-NO_TIMES = "diffrax's BacksolveAdjoint refuses derivatives in times"
+from .diffrax_program import NO_TIMES, arrays, tensor_of
 
 
 def given_to(solve: Callable[..., Any], everything: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +175,8 @@ class OwnSolve:
                     f"at {how} the solve used up its max_steps={self.call.max_steps}. What to type: "
                     "diffeqsolve(..., max_steps=100_000), or a larger tolerance"
                 ) from error
-            raise Unsupported(f"at {how} the solve's `{name}` raised {first_line(said(error))}") from error
+            error.add_note(f"in `{name}` of the user's own solve, at {how}")
+            raise
 
     def _solved(self, given: Any) -> Tensor:
         leaves, rows, ts, how = given

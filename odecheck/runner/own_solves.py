@@ -235,3 +235,7 @@ def _goes(engine: OwnSolve, subject: Subject, problem: Problem) -> None:
             "a stiff field, times that are too long, or too few steps",
             "diffeqsolve(..., max_steps=100_000), a larger rtol, shorter ts, or diffrax.Kvaerno5() for a stiff field",
         ) from reason
+    except Exception as error:
+        raise BadInput(
+            f"solve raised {first_line(said(error))}", "a field that fails where it is computed, and not traced", HOW
+        ) from error

@@ -199,7 +199,7 @@ def run_units(
                 break
         ordered = [done[key] for unit in units for key in unit.keys if key in done]
         if store:
-            store.run.facts["spent"] = spent.facts(store.run.facts.get("spent", {}))
+            store.run.facts["spent"] = spent.facts(store.run.facts.get("spent"))
             store.finish(ordered)
     finally:
         if store:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass
 from time import process_time
-from typing import Any
+from typing import Any, cast
 
 from odecheck_reference.on_disk import Kept
 
@@ -31,16 +30,18 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
-    def facts(self, before: Mapping[str, Any]) -> dict[str, Any]:
+    def facts(self, before: object) -> dict[str, Any]:
         """What a run folder says of it.
 
         Args:
-            before: What it said before the run was resumed.
+            before: What it said before the run was resumed; data of whoever wrote it: what is no number counts as 0.
 
         Returns:
             The sum, in tenths of seconds.
         """
-        total = self + Spent(**{name: before.get(name, 0) for name in asdict(self)})
+        known = cast("dict[str, object]", before) if isinstance(before, dict) else {}
+        numbers = {name: x for name in asdict(self) if isinstance(x := known.get(name), int | float)}
+        total = self + Spent(**numbers)  # type: ignore[arg-type]
         return {name: round(number, 1) for name, number in asdict(total).items()}
 
 

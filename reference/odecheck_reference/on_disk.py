@@ -16,6 +16,7 @@ import io
 import os
 import pickle
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -40,6 +41,8 @@ NUMPY = {
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "scalar"),
 }
+# names of answers, and of those that are being written
+OURS = re.compile(r"[0-9a-f]{40}\.pickle|odecheck-\w+\.part")
 # of a folder that holds more, what was not used for the longest time is removed
 MOST_BYTES = 2**29
 
@@ -190,7 +193,7 @@ def _write(file: Path, value: object) -> None:
     with suppress(OSError, pickle.PicklingError, TypeError, AttributeError):
         content = pickle.dumps(value, protocol=4)
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix="odecheck-", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as opened:
                 opened.write(hashlib.sha256(content).digest() + content)
@@ -202,7 +205,9 @@ def _write(file: Path, value: object) -> None:
 
 
 def _make_room(folder: Path) -> None:
-    known = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.pickle"))
+    """Remove what was not used for the longest time, and nothing but what is written here, also half of it."""
+    mine = [file for file in folder.iterdir() if OURS.fullmatch(file.name)]
+    known = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in mine)
     total = sum(size for _, size, _ in known)
     for _, size, file in known:
         if total <= MOST_BYTES:

@@ -64,6 +64,15 @@ def test_what_came_with_one_commit_has_not_crept():
     assert [(c.direction, c.crept, c.after) for c in mended] == [("better", False, "0"), ("worse", True, "1")]
 
 
+@pytest.mark.parametrize("own", [None, 0.0])
+def test_a_count_never_creeps_whatever_its_ratios_are_rounded_to(own):
+    """37 / (18/6 · 37/18) is above 6 by rounding."""
+    thresholds = Thresholds({} if own is None else {"b": own})
+    for values in ((6.0, 18.0, 37.0, 37.0), (3.0, 7.0, 7.0), (10.0, 49.0, 7.0, 49.0, 50.0)):
+        found = changes([series(*values)], thresholds)
+        assert found and not any(change.crept for change in found)
+
+
 def test_an_accuracy_creeps_downwards():
     (crept,) = changes([series(*grown(0.995, 40), kind="error", unit="error rate, higher is better")])
     assert crept.crept and crept.direction == "worse"

@@ -53,6 +53,16 @@ def test_what_was_not_asked_is_a_row_and_nobodys_fault_and_can_be_resumed(tmp_pa
     assert [row["verdict"] for row in json.loads((tmp_path / "second.json").read_text())["records"]] == ["holds"] * 2
 
 
+def test_answers_of_the_reference_are_kept_unless_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODECHECK_REFERENCES", str(tmp_path / "references"))
+    assert run(*FEW, "--no-cache", "--run", "without").exit_code == 0
+    assert not (tmp_path / "references").exists()
+    for name in ("first", "again"):
+        assert run(*FEW, "--run", name).exit_code == 0
+    spent = [json.loads((tmp_path / name / "run.json").read_text())["spent"] for name in ("without", "first", "again")]
+    assert [one["read"] > 0 for one in spent] == [False, False, True] and spent[0]["made"] == spent[1]["made"] > 0
+
+
 def test_a_budget_of_nothing_is_refused():
     done = run(*FEW, "--budget", "0")
     assert done.exit_code == 2 and "the budget is 0" in done.output

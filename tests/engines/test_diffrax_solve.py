@@ -53,3 +53,22 @@ def test_steps_of_one_length_and_a_copy_in_another_process():
     assert (there.name, there.solver.stepping, there.solver.order) == (subject.name, "fixed", 2)
     np.testing.assert_array_equal(there.solution(problem), subject.solution(problem))
     assert float(subject.solution(problem)[1, 0, 0]) == pytest.approx((1 + 0.1 + 0.005) ** 10, rel=1e-12)
+
+
+def test_a_derivative_that_raises_is_an_error_of_the_subject_and_not_unsupported():
+    @jax.custom_vjp
+    def slope(y):
+        return -y
+
+    def broken(_, g):
+        raise ValueError("no such derivative")
+
+    slope.defvjp(lambda y: (-y, None), broken)
+
+    def own(field, y0, ts, *, dt0):
+        term, at = diffrax.ODETerm(field), diffrax.SaveAt(ts=ts)
+        return diffrax.diffeqsolve(term, diffrax.Euler(), ts[0], ts[-1], dt0, y0, saveat=at)
+
+    subject, problem = odecheck.diffrax_pairs(own, lambda t, y, args: slope(y), np.ones(1), [0.0, 1.0], dt0=0.5)[0]
+    with pytest.raises(ValueError, match="no such derivative"):
+        subject.gradient(problem)

@@ -143,6 +143,20 @@ def test_what_was_not_used_for_the_longest_time_goes_first(tmp_path: Path, monke
     assert [asked(tmp_path, problem(end))[0].read for end in (1.75, 1.0, 1.5, 1.25)] == [1, 1, 1, 0]
 
 
+def test_what_is_not_ours_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder that somebody keeps other things in, and a write that was killed halfway."""
+    foreign = [tmp_path / name for name in ("model.pickle", "notes.txt", "x.part")]
+    for file in (*foreign, tmp_path / "odecheck-1a_2.part"):
+        file.write_bytes(b"0" * 9999)
+        os.utime(file, (0, 0))
+    monkeypatch.setattr(on_disk, "MOST_BYTES", 5000)
+    asked(tmp_path, problem())
+    assert sorted(file for file in tmp_path.iterdir() if file.name[:2] != "od" and len(file.name) < 40) == sorted(
+        foreign
+    )
+    assert not (tmp_path / "odecheck-1a_2.part").exists()
+
+
 def test_without_a_folder_nothing_is_kept_and_all_is_counted():
     with kept_in(None) as counted:
         flow.trajectories(problem(), 0)

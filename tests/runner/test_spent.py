@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from odecheck.claims.find import found
 from odecheck.runner import presets
 from odecheck.runner.case import Unit
@@ -38,3 +40,8 @@ def test_parts_add_up_also_over_a_resumed_run():
     assert one == Spent(0.75, 3.0, 1.5, 4, 4)
     before = one.facts({})  # in tenths: 0.8, 3.0, 1.5
     assert one.facts(before) == {"validation": 1.6, "claims": 6.0, "references": 3.0, "made": 8, "read": 8}
+
+
+@pytest.mark.parametrize("before", [None, [], "much", {"made": "many", "validation": None, "unknown": 3}])
+def test_what_a_folder_said_that_is_no_number_is_nothing(before: object):
+    assert Spent(1.0, 2.0, 0.5, 3, 4).facts(before) == Spent(1.0, 2.0, 0.5, 3, 4).facts({})
