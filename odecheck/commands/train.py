@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,8 @@ MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
 
 if TYPE_CHECKING:
     from odecheck.errors import BadInput
+    from odecheck.ledger.design import Design
+    from odecheck.training.rows import Row
     from odecheck.training.task import Setting, Task
 
 
@@ -37,7 +40,23 @@ def train(
     ] = None,
     seeds: Annotated[
         list[str] | None,
-        typer.Option(metavar="N", help="5 for 0 to 4; or seeds by commas, or repeated: 0,3,7.", show_default="1"),
+        typer.Option(
+            metavar="N", help="5 for 0 to 4; or seeds by commas, or repeated: 0,3,7; or 10-27.", show_default="1"
+        ),
+    ] = None,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="Go on seed by seed, at most to the last of --seeds, until every comparison is decided.",
+        ),
+    ] = False,
+    looks: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="With --sequential: after how many seeds is looked; commas. None: 5, 8, 12, … to all.",
+        ),
     ] = None,
     tune: Annotated[
         int,
@@ -87,6 +106,7 @@ def train(
     \b
     odecheck train digits --model HBNODE
     odecheck train spheres --model NODE,HBNODE,AdamNODE --seeds 5
+    odecheck train spheres --sequential --seeds 10-27
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --rate 0.003,0.01,0.03,0.1 --seeds 5
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --search 8 --seeds 5
     odecheck train digits-end-time --optimizer snopt --seeds 5
@@ -102,7 +122,8 @@ def train(
     from odecheck.errors import BadInput
     from odecheck.tasks.files import directory
     from odecheck.training import runs
-    from odecheck.training.loop import Trial, steps_of
+    from odecheck.training.loop import steps_of
+    from odecheck.training.sequential import run_design
 
     torch.set_num_threads(threads)
     folder = run
@@ -118,26 +139,66 @@ def train(
         names = found.models if split(model) in ([], ["all"]) else split(model)
         by, of = split(optimizer) or ["adam"], _seeds(",".join(seeds or ["1"]))
         rates = _rates(",".join(rate) if rate else None)
+        design = _design(names, by, rates, of, looks, tune or search) if sequential or looks else None
         tried = runs.tuning(found, chosen, names, by, tune, rates, search) if tune or search else []
         todo = runs.trials(found, chosen, names, by, of, [] if tried else rates)  # those of the best rates: as many
         rows = found.load(directory(data), chosen)
         bar = Progress((len(tried) + len(todo)) * steps_of(chosen, rows))
 
-        def go(trials: list[Trial], resume: bool) -> None:
-            for row in runs.run(trials, rows, folder, resume=resume, device=device, every=checkpoint):
+        how: Any = {"device": device, "every": checkpoint}
+
+        def go(rows: Iterator[Row]) -> None:
+            for row in rows:
                 if row.split == "train":
                     bar.step(f"{row.model} {row.optimizer} {row.learning_rate:g}, seed {row.seed}: {row.loss:.4g}")
 
         with bar:
-            if tried:
-                go(tried, resume)
-                todo = runs.at_best_rates(tried, folder, of)
-            go(todo, resume or bool(tried))
+            if design is not None:
+                go(run_design(found, chosen, names, by[0], rates, design, rows, folder, resume=resume, **how))
+            else:
+                if tried:
+                    go(runs.run(tried, rows, folder, resume=resume, **how))
+                    todo = runs.at_best_rates(tried, folder, of)
+                go(runs.run(todo, rows, folder, resume=resume or bool(tried), **how))
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
         interrupted(folder)
     _report(folder)
+    if design is not None:
+        _verdicts(folder)
+
+
+def _design(
+    models: Sequence[str],
+    optimizers: Sequence[str],
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    looks: list[str] | None,
+    tuned: int,
+) -> Design:
+    from odecheck.errors import BadInput
+    from odecheck.training.sequential import design_for
+
+    if tuned:
+        raise BadInput(
+            "--sequential with --tune",
+            "optimizers, which are compared at equal CPU time",
+            "--tune without --sequential",
+        )
+    at = _whole("--looks", ",".join(looks)) if looks else []
+    return design_for(models, optimizers, rates, seeds, at)
+
+
+def _verdicts(folder: Path) -> None:
+    """The comparisons of a run with a design, each at the look that decided it."""
+    from odecheck.ledger.training_claims import judge_rows
+    from odecheck.records.run_folder import read_facts
+    from odecheck.training.rows import read
+
+    for one in judge_rows(read(folder), read_facts(folder)):
+        interval = f"{one.ratio:.3g} ({one.low:.3g} … {one.high:.3g})"
+        typer.echo(f"{one.claim} {one.quantity}, {one.subject} / {one.rival}: {interval}, {one.verdict}, {one.note}")
 
 
 def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:
@@ -154,15 +215,33 @@ def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:
 def _seeds(given: str) -> list[int]:
     from odecheck.errors import BadInput
 
-    numbers = _numbers("--seeds", given)
-    most = MOST_SEED if "," in given else MOST_SEEDS
+    numbers = _span(given) or _numbers("--seeds", given)
+    several = "," in given or "-" in given.strip("-")
+    most = MOST_SEED if several else MOST_SEEDS
     if not all(0 <= n <= most and n == int(n) for n in numbers) or numbers == [0.0]:
         raise BadInput(
             f"--seeds is {literal(given)}",
             f"no seed, or one that is no whole number, or above {most:,}",
-            "--seeds 5, or --seeds 0,3,7",
+            "--seeds 5, or --seeds 0,3,7, or --seeds 10-27",
         )
-    return [int(n) for n in numbers] if "," in given else list(range(int(numbers[0])))
+    return [int(n) for n in numbers] if several else list(range(int(numbers[0])))
+
+
+def _span(given: str) -> list[float]:
+    """The seeds of 10-27; nothing where it is none."""
+    first, _, last = given.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(last) - int(first) < MOST_SEEDS):
+        return []
+    return [float(n) for n in range(int(first), int(last) + 1)]
+
+
+def _whole(option: str, given: str) -> list[int]:
+    from odecheck.errors import BadInput
+
+    numbers = _numbers(option, given)
+    if not all(n == int(n) for n in numbers):
+        raise BadInput(f"{option} is {literal(given)}", "a number that is not whole", f"{option} 5,8,12,18")
+    return [int(n) for n in numbers]
 
 
 def _rates(given: str | None) -> list[float]:

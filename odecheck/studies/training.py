@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from odecheck.ledger.benchmark_claims import CLAIMS, EQUAL_TIME, final_loss
+from odecheck.ledger.benchmark_rows import verdict
 from odecheck.ledger.curves import ahead, ratios
 from odecheck.ledger.training_claims import (
     TUNING,
@@ -34,7 +35,6 @@ from odecheck.ledger.training_claims import (
     best_rate,
     best_rates,
     judge_rows,
-    verdict,
 )
 from odecheck.training.rows import last
 

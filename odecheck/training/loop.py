@@ -20,6 +20,7 @@ from odecheck.ode import SolveError
 from .failures import FAILURES, given_up
 from .meter import Meter
 from .optimizers import Stepper
+from .overshoot import overshoot
 from .rows import NAN, Row, Unit
 from .search import told
 from .task import Batch, Data, Setting, Task
@@ -96,9 +97,8 @@ class Training:
         self.end = trial.task.end_time(trial.model, self.module, trial.setting)
         self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end, dict(trial.knobs))
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
-
-        self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
         self.steps = steps_of(trial.setting, data)
+        self.steps_per_epoch = self.steps // trial.setting.epochs
 
     @property
     def evaluate_every(self) -> int:
@@ -182,17 +182,18 @@ class Training:
     @torch.no_grad()
     def _test(self, epoch: int) -> Row:
         self.module.eval()
-        kept = self._random()
-        losses, rights, message = list[float](), list[float](), ""
-        sizes, batch = list[int](), self.trial.setting.test_batch
+        kept, far = self._random(), NAN
+        losses, rights, sizes, message = list[float](), list[float](), list[int](), ""
         try:
-            for begin in range(0, len(self.data.test[0]), batch):
+            for begin in range(0, len(self.data.test[0]), batch := self.trial.setting.test_batch):
                 part = tuple(x[begin : begin + batch] for x in self.data.test)
                 with self.meter.phase("forward"):
                     outcome = self.trial.task.loss(self.module, part)
                 sizes.append(len(part[0]))
                 losses.append(float(outcome.loss))
                 rights.append(NAN if outcome.right is None else float(outcome.right))
+            self.twin.load_state_dict(self.module.state_dict())
+            far = overshoot(self.trial.task, self.twin.eval(), self.data.test)
         except (AssertionError, SolveError, ArithmeticError) as error:
             message = given_up(error)
         counts = self.meter.taken()
@@ -200,7 +201,7 @@ class Training:
         if message:
             return self._row("test", epoch, NAN, NAN, NAN, message, {})
         mean = {name: value / len(sizes) for name, value in counts.items() if name.endswith("forward")}
-        return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", mean)
+        return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", {**mean, "overshoot": far})
 
     def _peak(self, batch: Batch) -> float:
         """Bytes of live tensors of one forward and backward pass, of a twin of the model: nothing of it stays."""
@@ -208,6 +209,7 @@ class Training:
             return NAN
         kept = self._random()
         self.twin.load_state_dict(self.module.state_dict())
+        self.twin.train()
         try:
             with LiveBytes() as live:
                 self.trial.task.loss(self.twin, batch).loss.backward()  # pyright: ignore[reportUnknownMemberType]

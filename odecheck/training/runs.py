@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 
 from odecheck.errors import BadInput
+from odecheck.ledger.design import Design
 from odecheck.ledger.training_claims import TUNING, best_rate
 from odecheck.records.run_folder import RunFolder, about
 from odecheck.records.table import write_table
@@ -153,6 +154,7 @@ def run(
     resume: bool = False,
     device: str = "cpu",
     every: float = EVERY,
+    design: Design | None = None,
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
@@ -165,15 +167,18 @@ def run(
         resume: whether to go on with the run that the folder holds.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
+        design: by which the run is judged, if it has one.
 
     Yields:
         The rows of the trials, as they come.
 
     Raises:
-        BadInput: a folder that holds a run when resume is False, or one of another task, setting, device or versions.
+        BadInput: a folder that holds a run when resume is False, or one of another task, setting, design, device or
+            versions.
     """
     first = todo[0]
-    facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
+    fixed = {} if design is None else {"design": design.facts()}
+    facts = about({"task": first.task.name, "setting": _plain(first.setting), **fixed}, seed=first.seed)
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     try:

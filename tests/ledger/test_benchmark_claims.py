@@ -8,8 +8,9 @@ import pytest
 
 from odecheck.judge import Verdict
 from odecheck.ledger.benchmark_claims import CLAIMS, SNOPT14, one_in, seconds
+from odecheck.ledger.benchmark_rows import verdict
 from odecheck.ledger.build import BENCHMARKS
-from odecheck.ledger.training_claims import judge_rows, verdict
+from odecheck.ledger.training_claims import judge_rows
 from odecheck.training.rows import Row, frame
 
 MODELS = (*SNOPT14.subjects, *SNOPT14.rivals)
