@@ -139,7 +139,7 @@ def train(
         names = found.models if split(model) in ([], ["all"]) else split(model)
         by, of = split(optimizer) or ["adam"], _seeds(",".join(seeds or ["1"]))
         rates = _rates(",".join(rate) if rate else None)
-        design = _design(names, by, rates, of, looks, tune or search) if sequential or looks else None
+        design = _design(names, by, rates, of, looks, tune or search, sequential) if sequential or looks else None
         tried = runs.tuning(found, chosen, names, by, tune, rates, search) if tune or search else []
         todo = runs.trials(found, chosen, names, by, of, [] if tried else rates)  # those of the best rates: as many
         rows = found.load(directory(data), chosen)
@@ -176,15 +176,16 @@ def _design(
     seeds: Sequence[int],
     looks: list[str] | None,
     tuned: int,
+    sequential: bool,
 ) -> Design:
     from odecheck.errors import BadInput
     from odecheck.training.sequential import design_for
 
-    if tuned:
+    if tuned or not sequential:
         raise BadInput(
-            "--sequential with --tune",
-            "optimizers, which are compared at equal CPU time",
-            "--tune without --sequential",
+            "--sequential is given with --tune" if sequential else "--looks is given without --sequential",
+            "optimizers, which are compared at equal CPU time, or an option that was forgotten",
+            "--sequential --seeds 18 --looks 5,8,12,18, without --tune and --search",
         )
     at = _whole("--looks", ",".join(looks)) if looks else []
     return design_for(models, optimizers, rates, seeds, at)
