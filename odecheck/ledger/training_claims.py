@@ -212,7 +212,7 @@ def judge_rows(rows: Any, facts: Mapping[str, Any] | None = None) -> list[Compar
             judging = part[part["seed"] < TUNING]
             trained = set(judging[claim.kind])
             if trained.intersection(claim.subjects) and trained.intersection(claim.rivals):
-                here = claim.at_its_place(str(part["task"].iloc[0]), facts, set(judging["learning_rate"]))
+                here = claim.at_its_place(judging, facts)
                 judged = _judge(claim, part if claim.tuned else judging, design)
                 found += [replace(one, of_paper=here) for one in judged]
     return found
