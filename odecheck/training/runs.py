@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,6 @@ from typing import Any, cast
 import torch
 
 from odecheck.errors import BadInput
-from odecheck.ledger.design import Design
 from odecheck.ledger.training_claims import TUNING, best_rate
 from odecheck.records.run_folder import RunFolder, about
 from odecheck.records.table import write_table
@@ -154,7 +154,9 @@ def run(
     resume: bool = False,
     device: str = "cpu",
     every: float = EVERY,
-    design: Design | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    cap: float = math.inf,
+    most: float = math.inf,
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
@@ -167,27 +169,49 @@ def run(
         resume: whether to go on with the run that the folder holds.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
-        design: by which the run is judged, if it has one.
+        fixed: what else was fixed before the run began, by name, as its design: run.json has it, and a run that goes on
+            has to have the same.
+        cap: CPU seconds after which one of the trials is stopped.
+        most: CPU seconds of all trainings of the run together, evaluations aside, after which it is interrupted.
 
     Yields:
         The rows of the trials, as they come.
 
     Raises:
         BadInput: a folder that holds a run when resume is False, or one of another task, setting, design, device or
-            versions.
+            versions; a run that has taken `most`.
     """
     first = todo[0]
-    fixed = {} if design is None else {"design": design.facts()}
-    facts = about({"task": first.task.name, "setting": _plain(first.setting), **fixed}, seed=first.seed)
+    facts = about({"task": first.task.name, "setting": _plain(first.setting), **(fixed or {})}, seed=first.seed)
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     try:
         for trial in todo:
-            yield from train(trial, data, folder / "units" / trial.name, device, every)
+            unit, others = folder / "units" / trial.name, _spent(folder, but=trial.name, most=most)
+            for row in train(trial, data, unit, device, every, cap):
+                yield row
+                if others + row.cpu_seconds > most:
+                    raise _over(most, others + row.cpu_seconds)
             write(folder)
         opened.finish()
     finally:
         opened.close()
+
+
+def _spent(folder: Path, but: str, most: float) -> float:
+    """CPU seconds of the other trainings of a run, as far as their rows go; 0 where nobody asks."""
+    if math.isinf(most):
+        return 0.0
+    units = (Unit(path) for path in sorted((folder / "units").glob("*")) if path.name != but)
+    return sum(max((row.cpu_seconds for row in unit.rows), default=0.0) for unit in units)
+
+
+def _over(most: float, spent: float) -> BadInput:
+    return BadInput(
+        f"the trainings of this run have taken {spent:.0f} CPU s, and its cap is {most:g}",
+        "more trainings than that is enough for, or a machine that is slower than the one they were counted on",
+        "the command with a larger --run-cap and --resume: nothing that has ended is trained again",
+    )
 
 
 def write(folder: Path) -> None:

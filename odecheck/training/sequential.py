@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from odecheck.errors import BadInput
 from odecheck.ledger.benchmark_claims import CLAIMS, BenchmarkClaim
-from odecheck.ledger.design import Design, looks_of
+from odecheck.ledger.design import FEWEST, Design, looks_of
 from odecheck.ledger.training_claims import TUNING, ended, judge_rows
 
 from .loop import EVERY, Trial
@@ -47,8 +48,30 @@ def design_for(
             f"--sequential has the seed {max(seeds)}", f"seeds of {TUNING} and more judge nothing", "--seeds 10-27"
         )
     claims.sort(key=lambda one: len({*one.subjects, *one.rivals} & set(models)))
+    return _design_of(claims, seeds, tuple(looks) or looks_of(len(seeds)))
+
+
+def design_of_tuning(optimizers: Sequence[str], seeds: Sequence[int]) -> Design | None:
+    """The design of a run that compares optimizers, each at its best knobs: one look, when all seeds are trained.
+
+    They are compared at equal CPU time, which no repetition gives again: so there is no look before the end.
+
+    Args:
+        optimizers: those to be trained.
+        seeds: those that judge.
+
+    Returns:
+        None where no claim compares them, or there are fewer seeds than anything can be said by.
+    """
+    claims = [one for one in CLAIMS if one.kind == "optimizer" and _trained(one, optimizers)]
+    if not claims or len(seeds) < FEWEST:
+        return None
+    return _design_of(claims, seeds, (len(seeds),))
+
+
+def _design_of(claims: Sequence[BenchmarkClaim], seeds: Sequence[int], looks: tuple[int, ...]) -> Design:
     alike = {f"{one.id}: {name}": one.alike.get(name, 1.0) for one in claims for name in one.quantities}
-    return Design(tuple(one.id for one in claims), tuple(seeds), tuple(looks) or looks_of(len(seeds)), alike)
+    return Design(tuple(one.id for one in claims), tuple(seeds), looks, alike)
 
 
 def _trained(claim: BenchmarkClaim, models: Sequence[str]) -> bool:
@@ -68,6 +91,7 @@ def run_design(
     resume: bool = False,
     device: str = "cpu",
     every: float = EVERY,
+    most: float = math.inf,
 ) -> Iterator[Row]:
     """Train seed by seed, look as the design says, and go on with the models of which a comparison is undecided.
 
@@ -86,20 +110,21 @@ def run_design(
         resume: whether to go on with the run that the folder holds.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
+        most: CPU seconds of all trainings together, after which the run is interrupted.
 
     Yields:
         The rows, as they come; of a run that goes on, those of its last training too.
 
     Raises:
-        BadInput: as `run`, also for a folder of another design.
+        BadInput: as `run`, also for a folder of another design and a run that has taken `most`.
     """
-    begun = resume
+    begun, fixed = resume, {"design": design.facts()}
 
     def go(todo: Sequence[Trial]) -> Iterator[Row]:
         nonlocal begun
         left = [one for one in todo if not _has(folder, one)] if begun else todo
         # the first one again where all have ended: run.json is asked whether this is the same run
-        yield from run(left or todo[:1], data, folder, resume=begun, device=device, every=every, design=design)
+        yield from run(left or todo[:1], data, folder, resume=begun, device=device, every=every, fixed=fixed, most=most)
         begun = True
 
     for claim in design.claims:

@@ -33,6 +33,7 @@ def test_the_commands_refuse_what_they_do_not_know(tmp_path) -> None:
         (("train", "spheres", "--sequential", "--seeds", "5", "--looks", "2.5,5"), "--looks is '2.5,5'"),
         (("train", "spheres", "--sequential", "--seeds", "5", "--looks", "3,4"), "--looks 5,8,12,18"),
         (("train", "spheres", "--sequential", "--seeds", "98-102"), "the seed 102"),
+        (("train", "spheres", "--draw-cap", "5"), "--draw-cap is given without --tune"),
         (("train", "spheres", "--device", "tpu"), "no device 'tpu'"),
         (("train", "spheres", "--resume"), "there is no run in"),
         (("train", "vibration", "--data", str(tmp_path)), "--setting light --data"),

@@ -12,7 +12,7 @@ from odecheck.ledger.training_claims import judge_rows
 from odecheck.records.run_folder import read_facts
 from odecheck.training import sequential
 from odecheck.training.rows import COLUMNS, MEASURED, frame, read
-from odecheck.training.sequential import design_for, run_design, undecided
+from odecheck.training.sequential import design_for, design_of_tuning, run_design, undecided
 from tests.ledger.test_training_claims import MODELS, training
 from tests.training.spheres import DATA, SHORT, SPHERES
 
@@ -74,6 +74,12 @@ def test_the_claim_of_fewer_models_comes_first_and_margins_are_in_the_design() -
     design = design_for(MODELS, ["adam"], [], range(10, 28), [])
     assert design.claims == ("HB-9", "ADAM-7") and design.looks == (5, 8, 12, 18)
     assert design.alike["HB-9: forward NFE"] == 1.1 and design.alike["ADAM-7: training loss"] == 2.0
+
+
+def test_optimizers_are_looked_at_once_when_all_seeds_are_trained() -> None:
+    design = design_of_tuning(["sgd", "adam", "snopt"], range(5))
+    assert design is not None and design.claims == ("SNOPT-13",) and design.looks == (5,) and len(design.alike) == 3
+    assert design_of_tuning(["sgd", "adam"], range(5)) is None and design_of_tuning(["adam", "snopt"], [0]) is None
 
 
 @pytest.mark.parametrize(
