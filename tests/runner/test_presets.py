@@ -6,7 +6,7 @@ import pytest
 from odecheck_reference import catalogue
 
 from odecheck.claims import ALL
-from odecheck.runner.presets import TIERS, for_modules, problems, subjects
+from odecheck.runner.presets import TIERS, for_modules, pairs, problems, subjects
 from odecheck.solvers import ADAPTIVE, FIXED_STEP
 
 
@@ -34,3 +34,26 @@ def test_the_full_tier_has_every_method_with_both_derivatives():
 
 def test_a_plain_module_is_verified_by_both_derivatives():
     assert [engine.target for _, engine in for_modules()] == ["steps", "flow"]
+
+
+def test_the_quick_tier_asks_every_subject_about_every_problem():
+    assert len(pairs("quick")) == len(subjects("quick")) * len(problems("quick"))
+
+
+def test_the_full_tier_leaves_out_no_subject_no_problem_and_no_derivative():
+    """Every subject is asked about the quick problems, and every problem with every derivative that is shipped."""
+    found = {(s.name, p.name) for s, p in pairs("full")}
+    quick, engines = {p.name for p in problems("quick")}, {s.engine.name for s in subjects("full")}
+    for subject in subjects("full"):
+        assert {(subject.name, name) for name in quick} <= found
+    for problem in problems("full"):
+        asked = [s for s, p in pairs("full") if p.name == problem.name]
+        assert {s.engine.name for s in asked} == engines
+        assert {s.solver.stepping for s in asked} == {"adaptive", "fixed"}
+    assert len(found) == len(pairs("full")) < 200
+
+
+def test_what_is_known_to_fail_is_met_among_the_cases_of_the_full_tier():
+    """Each subject with a reason has a quick problem beside it, where the reason is met or the run fails."""
+    with_reasons = {s.name for s in subjects("full") if s.expected_failures}
+    assert with_reasons == {s.name for s, p in pairs("full") if s.expected_failures and p.name == "linear with time"}
