@@ -13,7 +13,8 @@ from odecheck.foreign import literal
 from odecheck.runner.progress import Progress
 
 from .common import MOST_WORKERS, check_device, interrupted, needs, refuse, run_folder
-from .options import Device, split
+from .options import Device, none_ignored, split
+from .scheduler import Scheduler, cluster
 
 MOST_SEEDS, MOST_SEED = 10_000, 2**31 - 1
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="One of `odecheck tasks`.")],
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAMES", help="Models; commas, or repeated. None, or all: every one.")
@@ -79,10 +81,16 @@ def train(
         int,
         typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Of torch. Numbers repeat bit for bit at the same N."),
     ] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Trainings at a time, each in a process.")
+    ] = 1,
+    scheduler: Scheduler = None,
 ) -> None:
     """Train models on a task. Every step is a row of training.parquet in the run folder, written as it comes.
 
     A run that was interrupted, or killed, goes on where it was, and gives what it would have given.
+    Losses do not depend on --workers or --scheduler; seconds do, where trainings share a computer.
+    A training on a cluster comes back when it has ended: one that is given up begins anew.
 
     \b
     odecheck train digits --model HBNODE
@@ -90,6 +98,7 @@ def train(
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --rate 0.003,0.01,0.03,0.1 --seeds 5
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --search 8 --seeds 5
     odecheck train digits-end-time --optimizer snopt --seeds 5
+    odecheck train spheres --seeds 20 --workers 4
     odecheck train mnist --setting published --data ~/data --device cuda
     odecheck train vibration --setting published --run runs/vibration --resume
     """
@@ -102,12 +111,15 @@ def train(
     from odecheck.errors import BadInput
     from odecheck.tasks.files import directory
     from odecheck.training import runs
+    from odecheck.training.at_once import Crew
     from odecheck.training.loop import Trial, steps_of
 
     torch.set_num_threads(threads)
     folder = run
     try:
         check_device(device)
+        if scheduler is not None:
+            none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
         folder = run_folder(run, resume, "train")
         found = tasks.find(task)
         chosen = found.setting(setting)
@@ -123,16 +135,17 @@ def train(
         rows = found.load(directory(data), chosen)
         bar = Progress((len(tried) + len(todo)) * steps_of(chosen, rows))
 
-        def go(trials: list[Trial], resume: bool) -> None:
-            for row in runs.run(trials, rows, folder, resume=resume, device=device, every=checkpoint):
+        def go(trials: list[Trial], resume: bool, crew: Crew) -> None:
+            for row in runs.run(trials, rows, folder, resume=resume, device=device, every=checkpoint, crew=crew):
                 if row.split == "train":
                     bar.step(f"{row.model} {row.optimizer} {row.learning_rate:g}, seed {row.seed}: {row.loss:.4g}")
 
-        with bar:
+        with bar, cluster(scheduler) as executor:
+            crew = Crew(workers, executor)
             if tried:
-                go(tried, resume)
+                go(tried, resume, crew)
                 todo = runs.at_best_rates(tried, folder, of)
-            go(todo, resume or bool(tried))
+            go(todo, resume or bool(tried), crew)
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:

@@ -15,7 +15,8 @@ from odecheck.ledger.training_claims import TUNING, best_rate
 from odecheck.records.run_folder import RunFolder, about
 from odecheck.records.table import write_table
 
-from .loop import EVERY, Trial, train
+from .at_once import ALONE, Crew
+from .loop import EVERY, Trial
 from .rows import Row, Unit, frame, read
 from .search import draws
 from .task import Data, Setting, Task
@@ -153,6 +154,7 @@ def run(
     resume: bool = False,
     device: str = "cpu",
     every: float = EVERY,
+    crew: Crew = ALONE,
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
@@ -165,6 +167,7 @@ def run(
         resume: whether to go on with the run that the folder holds.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
+        crew: who trains: this process, several, or a cluster.
 
     Yields:
         The rows of the trials, as they come.
@@ -177,9 +180,11 @@ def run(
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     try:
-        for trial in todo:
-            yield from train(trial, data, folder / "units" / trial.name, device, every)
-            write(folder)
+        for _, row in crew.train(todo, data, folder / "units", device, every):
+            if row is None:
+                write(folder)
+            else:
+                yield row
         opened.finish()
     finally:
         opened.close()
