@@ -17,7 +17,8 @@ from .common import MOST_WORKERS, check_device, interrupted, needs, refuse, run_
 from .numbers import MOST_SEEDS, positive, whole
 from .numbers import rates as rates_of
 from .numbers import seeds as seeds_of
-from .options import Device, split
+from .options import Device, none_ignored, split
+from .scheduler import Scheduler, cluster
 
 if TYPE_CHECKING:
     from odecheck.errors import BadInput
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="One of `odecheck tasks`.")],
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAMES", help="Models; commas, or repeated. None, or all: every one.")
@@ -109,10 +111,16 @@ def train(
         int,
         typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Of torch. Numbers repeat bit for bit at the same N."),
     ] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Trainings at a time, each in a process.")
+    ] = 1,
+    scheduler: Scheduler = None,
 ) -> None:
     """Train models on a task. Every step is a row of training.parquet in the run folder, written as it comes.
 
     A run that was interrupted, or killed, goes on where it was, and gives what it would have given.
+    Losses do not depend on --workers or --scheduler; seconds do, where trainings share a computer.
+    A training on a cluster comes back when it has ended: one that is given up begins anew.
 
     \b
     odecheck train digits --model HBNODE
@@ -121,6 +129,7 @@ def train(
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 2 --rate 0.003,0.01,0.03,0.1 --seeds 5
     odecheck train digits-conv --optimizer sgd,adam,snopt --tune 1 --search 8 --draw-cap 30 --run-cap 900 --seeds 5
     odecheck train digits-end-time --optimizer snopt --seeds 5
+    odecheck train spheres --seeds 20 --workers 4
     odecheck train mnist --setting published --data ~/data --device cuda
     odecheck train vibration --setting published --run runs/vibration --resume
     """
@@ -133,6 +142,7 @@ def train(
     from odecheck.errors import BadInput
     from odecheck.tasks.files import directory
     from odecheck.training import runs
+    from odecheck.training.at_once import Crew
     from odecheck.training.loop import steps_of
     from odecheck.training.sequential import run_design
 
@@ -140,6 +150,8 @@ def train(
     folder = run
     try:
         check_device(device)
+        if scheduler is not None:
+            none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
         folder = run_folder(run, resume, "train")
         found = tasks.find(task)
         chosen = found.setting(setting)
@@ -169,7 +181,8 @@ def train(
                 if row.split == "train":
                     bar.step(f"{row.model} {row.optimizer} {row.learning_rate:g}, seed {row.seed}: {row.loss:.4g}")
 
-        with bar:
+        with bar, cluster(scheduler) as executor:
+            how["crew"] = Crew(workers, executor)
             if design is not None:
                 go(run_design(found, chosen, names, by[0], rates, design, rows, folder, resume=resume, **how))
             else:

@@ -16,7 +16,8 @@ from odecheck.ledger.training_claims import TUNING, best_rate
 from odecheck.records.run_folder import RunFolder, about
 from odecheck.records.table import write_table
 
-from .loop import EVERY, Trial, train
+from .at_once import ALONE, Crew
+from .loop import EVERY, Trial
 from .rows import Row, Unit, frame, read
 from .search import draws
 from .task import Data, Setting, Task
@@ -157,6 +158,7 @@ def run(
     fixed: Mapping[str, Any] | None = None,
     cap: float = math.inf,
     most: float = math.inf,
+    crew: Crew = ALONE,
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
@@ -173,6 +175,7 @@ def run(
             has to have the same.
         cap: CPU seconds after which one of the trials is stopped.
         most: CPU seconds of all trainings of the run together, evaluations aside, after which it is interrupted.
+        crew: who trains: this process, several, or a cluster.
 
     Yields:
         The rows of the trials, as they come.
@@ -186,24 +189,26 @@ def run(
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     try:
-        for trial in todo:
-            unit, others = folder / "units" / trial.name, _spent(folder, but=trial.name, most=most)
-            for row in train(trial, data, unit, device, every, cap):
-                yield row
-                if others + row.cpu_seconds > most:
-                    raise _over(most, others + row.cpu_seconds)
-            write(folder)
+        spent = _spent(folder, most)
+        for trial, row in crew.train(todo, data, folder / "units", device, every, cap):
+            if row is None:
+                write(folder)
+                continue
+            yield row
+            spent[trial.name] = max(spent.get(trial.name, 0.0), row.cpu_seconds)
+            if sum(spent.values()) > most:
+                raise _over(most, sum(spent.values()))
         opened.finish()
     finally:
         opened.close()
 
 
-def _spent(folder: Path, but: str, most: float) -> float:
-    """CPU seconds of the other trainings of a run, as far as their rows go; 0 where nobody asks."""
+def _spent(folder: Path, most: float) -> dict[str, float]:
+    """CPU seconds of each training of a run, as far as their rows go; none where nobody asks."""
     if math.isinf(most):
-        return 0.0
-    units = (Unit(path) for path in sorted((folder / "units").glob("*")) if path.name != but)
-    return sum(max((row.cpu_seconds for row in unit.rows), default=0.0) for unit in units)
+        return {}
+    units = (Unit(path) for path in sorted((folder / "units").glob("*")))
+    return {unit.folder.name: max((row.cpu_seconds for row in unit.rows), default=0.0) for unit in units}
 
 
 def _over(most: float, spent: float) -> BadInput:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from odecheck.errors import BadInput
 from odecheck.ledger.benchmark_claims import CLAIMS, BenchmarkClaim
 from odecheck.ledger.design import FEWEST, Design, looks_of
 from odecheck.ledger.training_claims import TUNING, ended, judge_rows
 
+from .at_once import ALONE, Crew
 from .loop import EVERY, Trial
 from .rows import Row, Unit, read
 from .runs import run, trials
@@ -92,6 +94,7 @@ def run_design(
     device: str = "cpu",
     every: float = EVERY,
     most: float = math.inf,
+    crew: Crew = ALONE,
 ) -> Iterator[Row]:
     """Train seed by seed, look as the design says, and go on with the models of which a comparison is undecided.
 
@@ -111,6 +114,7 @@ def run_design(
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
         most: CPU seconds of all trainings together, after which the run is interrupted.
+        crew: who trains.
 
     Yields:
         The rows, as they come; of a run that goes on, those of its last training too.
@@ -124,7 +128,8 @@ def run_design(
         nonlocal begun
         left = [one for one in todo if not _has(folder, one)] if begun else todo
         # the first one again where all have ended: run.json is asked whether this is the same run
-        yield from run(left or todo[:1], data, folder, resume=begun, device=device, every=every, fixed=fixed, most=most)
+        how: Any = {"device": device, "every": every, "fixed": fixed, "most": most, "crew": crew}
+        yield from run(left or todo[:1], data, folder, resume=begun, **how)
         begun = True
 
     for claim in design.claims:
