@@ -113,9 +113,9 @@ _OF_PROBLEMS = ("dopri5", "rk4")
 def pairs(tier: str = "quick") -> tuple[tuple[Subject, Problem], ...]:
     """The shipped cases of a tier: what decides something, and no product of lists where that is long.
 
-    What a method or a derivative gets wrong does not wait for a certain problem: in the full tier every subject is asked
-    about three. What a problem asks (its twin, its stiffness, its chaos, its parts) is asked with every derivative by
-    one adaptive and one fixed-step method. These are 165 cases in the place of 465.
+    What a method or a derivative gets wrong does not wait for a certain problem: in the full tier every subject is
+    asked about three. What a problem asks (its twin, its stiffness, its chaos, its parts) is asked with every
+    derivative by one adaptive and one fixed-step method. These are 165 cases in the place of 465.
 
     Args:
         tier: "quick" or "full".
