@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,10 @@ import torch
 from odecheck.runner.elsewhere import in_executor, result_of
 from odecheck.runner.pool import Job, in_processes
 
-from .loop import Trial, train
+from .loop import train
 from .rows import Row, Unit
 from .task import Data
+from .trial import Trial
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Crew:
     executor: Executor | None = None
 
     def train(
-        self, todo: Sequence[Trial], data: Data, units: Path, device: str, every: float
+        self, todo: Sequence[Trial], data: Data, units: Path, device: str, every: float, cap: float = math.inf
     ) -> Iterator[tuple[Trial, Row | None]]:
         """Train, each in a process of its own but for one worker, and no two in one.
 
@@ -43,6 +45,7 @@ class Crew:
             units: the folder with a folder for each training.
             device: torch's name of the device that computes.
             every: seconds of training between two checkpoints.
+            cap: CPU seconds after which one is stopped.
 
         Yields:
             (trial, row) as they come, and (trial, None) when a trial has ended.
@@ -50,10 +53,10 @@ class Crew:
         Raises:
             BadInput: as `odecheck.training.loop.train`; a process that died.
         """
-        how = data, device, every, torch.get_num_threads()
+        how = data, device, every, cap, torch.get_num_threads()
         if self.executor is None and self.workers <= 1:
             for trial in todo:
-                for row in train(trial, data, units / trial.name, device, every):
+                for row in train(trial, data, units / trial.name, device, every, cap):
                     yield trial, row
                 yield trial, None
         elif self.executor is None:
@@ -67,10 +70,12 @@ class Crew:
 ALONE = Crew()
 
 
-def _here(trial: Trial, folder: Path, data: Data, device: str, every: float, threads: int) -> Iterator[Row | None]:
+def _here(
+    trial: Trial, folder: Path, data: Data, device: str, every: float, cap: float, threads: int
+) -> Iterator[Row | None]:
     """In a process of its own: the rows of a training as they come, and None at its end."""
     torch.set_num_threads(threads)
-    yield from train(trial, data, folder, device, every)
+    yield from train(trial, data, folder, device, every, cap)
     yield None
 
 
@@ -91,11 +96,11 @@ def _on_a_cluster(
         yield trial, None
 
 
-def _there(trial: Trial, data: Data, device: str, every: float, threads: int) -> dict[str, bytes]:
+def _there(trial: Trial, data: Data, device: str, every: float, cap: float, threads: int) -> dict[str, bytes]:
     """In a process of its own on some computer: the files that a training leaves, by name."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="odecheck") as place:
-        for _ in train(trial, data, Path(place) / trial.name, device, every):
+        for _ in train(trial, data, Path(place) / trial.name, device, every, cap):
             pass
         return {file.name: file.read_bytes() for file in (Path(place) / trial.name).iterdir()}
 
