@@ -16,7 +16,7 @@ from odecheck import compat
 from .capturable import Doubt
 from .one_step import Compile, Graphs, OneStep, Values, saying
 from .pulls import agree, pull
-from .stepping import Field, Step, Stepper
+from .stepping import Field, Step, Stepper, on_device
 from .tableau import Tableau
 
 Span = tuple[float, float, float]
@@ -49,7 +49,7 @@ class CompiledStepper(Stepper):
             Doubt: the graphs cannot be made, or do not give the field's slopes.
         """
         clocked = times if self.clock > 0 else tuple(-time for time in times)
-        at = torch.tensor((span[2], *clocked), dtype=self.dtype, device=self.device)
+        at = on_device((span[2], *clocked), self.dtype, self.device)
         x = torch.stack([y, self.stale]) if self.tableau.carries else y
         x = x.view(-1, *self.shape)
         if self.graphs is not None:

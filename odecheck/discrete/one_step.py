@@ -19,10 +19,11 @@ from odecheck import compat
 
 from .capturable import Doubt, attributes, named, no_noise, repeatable
 from .captured import Part, Run, capture, split
+from .replayed import Replayed
 from .stepping import Stepper
 from .tableau import Tableau
 
-Compile = Literal[False, True, "graphs"]
+Compile = Literal[False, True, "graphs", "CUDA graphs"]
 Values = dict[str, Tensor]
 
 _made: WeakKeyDictionary[nn.Module, dict[Any, Graphs]] = WeakKeyDictionary()
@@ -144,6 +145,8 @@ class OneStep:
         known, key = _made.setdefault(self.field, {}), self.key(x, count, compile)
         made = known.get(key)
         if made is None:
+            if compile == "CUDA graphs" and x.device.type != "cuda":
+                raise Doubt(f"CUDA graphs are a GPU's, and the state is on {x.device}")
             repeatable(self.field, x.new_full((), 0.5), x[0])
             made = known[key] = self._make(x, count, compile)
             return made, True
@@ -178,11 +181,15 @@ def _moved(y: Tensor, size: Tensor, weights: tuple[float, ...], k: list[Tensor])
 
 
 def _compiler(compile: Compile) -> Callable[[fx.GraphModule, list[Tensor]], Run]:
-    return _as_it_is if compile == "graphs" else compat.compiled_graph
+    return {True: compat.compiled_graph, "CUDA graphs": _replayed}.get(compile, _as_it_is)
 
 
 def _as_it_is(graph: fx.GraphModule, _: list[Tensor]) -> Run:
     return lambda values: graph(*values)
+
+
+def _replayed(graph: fx.GraphModule, examples: list[Tensor]) -> Run:
+    return Replayed(_as_it_is(graph, examples))
 
 
 class saying:
