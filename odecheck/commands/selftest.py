@@ -192,7 +192,8 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
 
 def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted, source
+    from odecheck.records.commit import own_text
+    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted
 
     facts = {"part": name, "seed": seed}
     if name == "mutants":
@@ -207,7 +208,7 @@ def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: b
         work = by_kinds if name == "kinds" else discernment
         pieces = work.pieces()
     if name == "kinds":
-        facts |= {"source": source.digest()}
+        facts |= {"source": own_text()}
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work.judged, path, facts, workers=workers, resume=resume, progress=bar.step)
@@ -237,10 +238,11 @@ def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, fact
 
 def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
-    from odecheck.selftest import battery, journal, mutation, named, rooms, source
+    from odecheck.records.commit import own_text
+    from odecheck.selftest import battery, journal, mutation, named, rooms
 
     named.check(battery.CLAIMS)
-    facts |= {"source": source.digest()}
+    facts |= {"source": own_text()}
     problems = battery.problems()
     right = path.parent / "right"
     with journal.Journal(path, facts, resume=resume) as kept:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from odecheck import compat
 
-WARM = 3  # runs before a capture, as torch asks for: what allocates once, or looks for the quickest kernel, does it there
+# runs before a capture, as torch asks for: what allocates once, or looks for the quickest kernel, does it there
+# runs before a capture, as torch asks for: what allocates once, or looks for the quickest kernel, does it there
+WARM = 3
 T = TypeVar("T")
 
 
@@ -59,20 +61,20 @@ class Replayed:
         self._function = function
         self._inputs: list[Tensor] = []
         self._results: list[Tensor] = []
-        self._graph: Any = None
+        self._replay: Callable[[], None] | None = None
 
     @torch.no_grad()
     def __call__(self, values: list[Tensor]) -> list[Tensor]:
         """The function of values shaped like those of the first call."""
-        if self._graph is None:
-            self._capture(values)
+        replay = self._replay or self._captured(values)
         compat.copy_all(self._inputs, values)
-        self._graph.replay()
+        replay()
         found = [torch.empty_like(x) for x in self._results]
         compat.copy_all(found, self._results)
         return found
 
-    def _capture(self, values: Sequence[Tensor]) -> None:
+    def _captured(self, values: Sequence[Tensor]) -> Callable[[], None]:
         self._inputs = [torch.empty_like(x).copy_(x) for x in values]
-        graph, found = captured(lambda: list(self._function(list(self._inputs))), values[0].device)
-        self._results, self._graph = found, graph
+        graph, self._results = captured(lambda: list(self._function(list(self._inputs))), values[0].device)
+        self._replay = replay = graph.replay
+        return replay

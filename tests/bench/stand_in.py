@@ -9,7 +9,7 @@ does on a GPU. What it cannot show is time, and what a driver refuses.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 from odecheck import compat
 
@@ -77,9 +76,23 @@ class Gpu:
 
 def _storage(x: Tensor) -> int | None:
     try:
-        return compat.physical(x).untyped_storage()._cdata
+        return (compat.physical(x) if compat.is_wrapped(x) else x).untyped_storage()._cdata
     except Exception:  # a tensor without one
         return None
+
+
+names: dict[Any, str] = {}
+
+
+def tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Those among values, and in lists among them."""
+    found = list[Tensor]()
+    for x in values:
+        if isinstance(x, Tensor):
+            found.append(x)
+        elif isinstance(x, list | tuple):
+            found += [one for one in x if isinstance(one, Tensor)]
+    return found
 
 
 def _is_cuda(device: Any) -> bool:
@@ -156,9 +169,9 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         gpu, kwargs = self.gpu, kwargs or {}
-        inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        on = [gpu.on(x) for x in inputs]
-        name = str(operation).split(".")[1]
+        inputs = tensors([*args, *kwargs.values()])
+        on = [_storage(x) in gpu.storages for x in inputs]
+        name = names.get(operation) or names.setdefault(operation, str(operation).split(".")[1])
         if not gpu.quiet and any(on) and name in ("_local_scalar_dense", "equal", "nonzero", "unique", "masked_select"):
             gpu.waited(name)
         if made := _is_cuda(kwargs.get("device")):  # a captured one
@@ -169,11 +182,13 @@ class Operations(TorchDispatchMode):
         if gpu.quiet:
             return found
         if made or (not inputs and _of_torch(compat.autograd_node())):
-            tree_map(gpu.take, found)
+            for x in tensors([found]):
+                gpu.take(x)
         if any(on):
             if any(not b and x.ndim > 0 for b, x in zip(on, inputs, strict=True)) and name not in MIXED:
                 gpu.mixed.append(f"{operation} {[(b, tuple(x.shape)) for b, x in zip(on, inputs, strict=True)]}")
-            tree_map(gpu.take, found)
+            for x in tensors([found]):
+                gpu.take(x)
         if gpu.tape is not None:
             gpu.tape.append((operation, args, kwargs, found))
         return found
@@ -192,8 +207,8 @@ class Graph:
         with self.gpu.unseen(), torch.no_grad():
             for operation, args, kwargs, kept in self.tape:
                 found = operation(*args, **kwargs)
-                for old, new in zip(tree_leaves(kept), tree_leaves(found), strict=True):
-                    if isinstance(old, Tensor) and _storage(old) != _storage(new):
+                for old, new in zip(tensors([kept]), tensors([found]), strict=True):
+                    if _storage(old) != _storage(new):
                         old.detach().copy_(new)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from odecheck.bench import gpu
+from odecheck.bench import gpu, gpu_plan
 from odecheck.bench.gpu_report import Report
 from odecheck.cli import app
 from tests.bench.computations import ITEM, row
@@ -21,15 +21,21 @@ def expected():
 
 
 def test_the_report_has_every_row_as_it_comes(tmp_path, expected):
-    report = Report(tmp_path, expected=2)
-    report.add(replace(row(expected), message="a | b"))
+    first, second = row(expected), replace(row(1.1 * expected), dtype="float32")
+    report = Report(tmp_path, [first.key, second.key])
+    report.add(replace(first, message="a | b"))
     assert len(pd.read_parquet(tmp_path / "gpu.parquet")) == 1
     page = (tmp_path / "gpu.md").read_text()
     assert "Incomplete: 1 of 2 rows" in page and page.count("\n| M×64") == 1 and "a   b" in page
-    report.add(row(1.1 * expected))
+    report.add(second)
     page = (tmp_path / "gpu.md").read_text()
     assert "Incomplete" not in page and page.count("\n| M×64") == len(pd.read_parquet(tmp_path / "gpu.parquet")) == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu.md", "gpu.parquet"]
+
+
+def in_this_one(jobs, workers):
+    """In place of the pool: what is asked of a worker is done here."""
+    return ((job.key, part) for job in jobs for part in job.work(*job.arguments))
 
 
 @pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (RuntimeError, 1)])
@@ -41,9 +47,10 @@ def test_an_abort_keeps_what_was_measured(tmp_path, monkeypatch, stop, status):
     def third_fails(item, *how, counts):
         if next(count) == 2:
             raise stop("pulled out")
-        return item.row(how[0], how[1], how[2])
+        return gpu.row_of(item, *how[:3])
 
     monkeypatch.setattr(gpu, "measured", third_fails)
+    monkeypatch.setattr(gpu, "in_processes", in_this_one)
     done = CliRunner().invoke(app, ["bench", "--gpu", str(tmp_path), "--quick"])
     assert done.exit_code == status, done.output
     assert (
