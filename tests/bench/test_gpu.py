@@ -83,7 +83,7 @@ def test_time_is_looked_at_before_anything_is_computed(monkeypatch):
 
 
 def test_the_time_of_a_phase_is_its_share(monkeypatch):
-    """At 0.6 of the time no row of the small size is begun on the GPU any more, and those of the large one still are."""
+    """At 0.6 of the time no row of the small size is begun on the GPU any more, those of the large one still are."""
     clock = iter([0.0] + [60.0] * 1000)
     monkeypatch.setattr(gpu, "time", SimpleNamespace(time=lambda: next(clock)))
     monkeypatch.setattr(gpu, "measured", lambda item, *how, counts: gpu.row_of(item, *how[:3]))
@@ -95,7 +95,9 @@ def test_the_time_of_a_phase_is_its_share(monkeypatch):
 def test_the_cpu_is_measured_briefly(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        gpu, "measured", lambda *how, counts: (seen.append((how[2], how[5], counts)), gpu.row_of(ITEM, "", "", how[3]))[1]
+        gpu,
+        "measured",
+        lambda *how, counts: (seen.append((how[2], how[5], counts)), gpu.row_of(ITEM, "", "", how[3]))[1],
     )
     gpu.suite(gpu.jobs(quick=True), repeat=5)
     assert set(seen) == {("cuda", 5, True), ("cpu", gpu.CPU_REPEAT, False)}
