@@ -276,7 +276,7 @@ def a_gpu(monkeypatch: Any, captures: dict[Any, Any] | None = None) -> Iterator[
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     monkeypatch.setattr(compat, "capture", capture)
-    functions, engine = Functions(gpu), torch.autograd._engine_run_backward
+    functions, engine = Functions(gpu), torch.autograd._engine_run_backward  # pyright: ignore[reportPrivateImportUsage]
 
     def backward(*arguments: Any, **options: Any) -> Any:
         with functions:  # torch takes a mode off while it asks it what grad() is
