@@ -192,9 +192,17 @@ class CompiledSteps:
 
     @torch.no_grad()
     def tangents(self, start: Tensor, along: Sequence[Tensor]) -> Tensor:
-        """One direction (*state) and a list of (*parameter) → tangents of the solution (times, *state)."""
+        """Directions (D, *state) and a list of (D, *parameter) → tangents of the solution (D, times, *state).
+
+        Raises:
+            Doubt: graphs for so many directions cannot be made.
+        """
         self.unchanged()
-        return self._forwards(self.graphs, self._steps(self.graphs, self._along(self.graphs, along)), start)
+        if len(start) == 1:
+            graphs, steps = self._for(0, [u[0] for u in along])
+            return self._forwards(graphs, steps, start[0]).unsqueeze(0)
+        graphs, steps = self._for(len(start), along)
+        return self._forwards(graphs, steps, start)
 
     def products(
         self, loss: tuple[Tensor, Tensor, Tensor], start: Tensor, along: Sequence[Tensor]
