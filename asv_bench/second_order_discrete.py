@@ -39,6 +39,7 @@ from odecheck.discrete import (
 )
 
 RTOL, ATOL = 1e-6, 1e-9
+COMPILED = ", compiled"
 FIRST_ORDER = "own gradient", "backprop"
 SIZES = {"S": (2, 32), "M": (8, 64), "L": (32, 128)}
 Subject = Callable[[], Tensor]
@@ -148,7 +149,7 @@ def product_case(
     return Case(label, len(at.record().sizes), subjects, of(at.precisely()), bounds)
 
 
-def hessian_y0_case(device: str) -> Case:
+def hessian_y0_case(device: str, compile: bool = False) -> Case:
     at = problem(SIZES["L"], 1, device)
     unit = torch.eye(32, dtype=torch.float64, device=device).view(32, 1, 32)
 
@@ -171,17 +172,24 @@ def hessian_y0_case(device: str) -> Case:
         return found.view(32, 32)
 
     subjects: dict[str, Subject | None] = {
-        "discrete": lambda: hessian_y0(at.record(), loss),
+        "discrete": lambda: hessian_y0(at.record(compile=compile), loss),
         "torch vectorised": vectorised,
         "torch batched": batched_double_backward,
         "torch vmap": vmapped_double_backward,
         "diffrax jit": by_diffrax.hessian_y0(at.field.net, at.y0),
     }
     bounds = {"torch vectorised": 0.35, "torch batched": 0.35, "diffrax jit": 0.5}
-    return Case("Hessian y0, L×1", len(at.record().sizes), subjects, hessian_y0(at.precisely(), loss), bounds)
+    bounds |= {"torch vmap": 0.4} if compile else {}
+    return Case(
+        "Hessian y0, L×1" + COMPILED * compile,
+        len(at.record().sizes),
+        subjects,
+        hessian_y0(at.precisely(), loss),
+        bounds,
+    )
 
 
-def hessian_theta_case(device: str, until: float) -> Case:
+def hessian_theta_case(device: str, until: float, compile: bool = False) -> Case:
     at = problem((2, 16), 1, device, timed=True, until=until)
     shapes = [p.shape for p in at.parameters]
     unit = torch.eye(370, dtype=torch.float64, device=device).split([shape.numel() for shape in shapes], dim=1)
@@ -202,16 +210,19 @@ def hessian_theta_case(device: str, until: float) -> Case:
         return torch.cat([part.flatten(1) for part in rows], dim=1)
 
     subjects: dict[str, Subject | None] = {
-        "discrete": lambda: hessian_theta(at.record(), loss),
+        "discrete": lambda: hessian_theta(at.record(compile=compile), loss),
         "torch batched": batched_double_backward,
         "torch vmap": vmapped_double_backward,
         "diffrax jit": by_diffrax.hessian_theta(at.field.net, at.y0, until),
     }
     expected = hessian_theta(at.precisely(), loss)
-    return Case(f"Hessian theta, T = {until:g}", len(at.record().sizes), subjects, expected, {"torch batched": 0.1})
+    bounds = {"torch batched": 0.1, **({"torch vmap": 0.22} if compile else {})}
+    return Case(
+        f"Hessian theta, T = {until:g}" + COMPILED * compile, len(at.record().sizes), subjects, expected, bounds
+    )
 
 
-def factors_case(device: str) -> Case:
+def factors_case(device: str, compile: bool = False) -> Case:
     at = problem(SIZES["M"], 16, device)
     theta = {key: value.detach() for key, value in at.field.named_parameters()}
     names = list(theta)
@@ -239,8 +250,12 @@ def factors_case(device: str) -> Case:
         rows = vmap(jacrev(solution), in_dims=(None, 0))(theta, at.y0)
         return torch.cat([rows[name].flatten(2) for name in names], dim=2)
 
-    subjects: dict[str, Subject | None] = {"discrete": lambda: of(at.record()), "vmap(jacrev)": per_sample}
-    return Case("GN rows, M×16", len(at.record().sizes), subjects, of(at.precisely()), {"vmap(jacrev)": 0.7})
+    subjects: dict[str, Subject | None] = {
+        "discrete": lambda: of(at.record(compile=compile)),
+        "vmap(jacrev)": per_sample,
+    }
+    bounds = {"vmap(jacrev)": 0.3 if compile else 0.7}
+    return Case("GN rows, M×16" + COMPILED * compile, len(at.record().sizes), subjects, of(at.precisely()), bounds)
 
 
 def clock(device: str) -> float:
@@ -301,6 +316,10 @@ def main() -> None:
         lambda: hessian_theta_case(how.device, 2.0),
         lambda: hessian_theta_case(how.device, 8.0),
         lambda: factors_case(how.device),
+        lambda: hessian_y0_case(how.device, compile=True),
+        lambda: hessian_theta_case(how.device, 2.0, compile=True),
+        lambda: hessian_theta_case(how.device, 8.0, compile=True),
+        lambda: factors_case(how.device, compile=True),
     ]
     print(
         f"torch {torch.__version__}, {how.device}, float64, dopri5, rtol {RTOL:g}, atol {ATOL:g}; ratio = ours / theirs"

@@ -1,8 +1,8 @@
-"""The field at the stage points of one step, as captured and compiled functions: Jacobians and second derivatives.
+"""The field at the stage points of a few steps, as captured and compiled functions: Jacobians, second derivatives.
 
-Of all points of one step at once, so that a graph serves solves of any number of steps. Graphs are kept like those of a
-step, are compared with automatic differentiation of the eager field when they are made, and give the slopes at the
-points along with their results: these are compared with the recorded ones at every use.
+Of all points of GROUP steps at once, the last group filled up, so that one graph serves solves of any number of steps.
+Graphs are kept like those of a step, are compared with automatic differentiation of the eager field when they are made,
+and give the slopes at the points along with their results: these are compared with the recorded ones at every use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, jvp, vjp, vmap
 
+from odecheck import compat
+
 from .capturable import Doubt, NotCompiled, attributes, no_noise
 from .captured import capture
 from .compiled import CompiledSteps
@@ -24,15 +26,17 @@ from .stage_points import Points, blocks_of, one_by_one, row_weights
 from .trajectory import Segment, Trajectory
 
 Found = list[Tensor]
+GROUP = 4  # steps: their points fill a cache, and a solve has few of them more than it needs
 STALE = "its compiled derivatives at the stage points do not belong to the field as it is"
 
 
 class PointGraphs:
-    """Functions of (times (s,), points (s, *state), …) of one step; each gives the slopes (s, *state) first."""
+    """Functions of (times (p,), points (p, *state), …) of a group; each gives the slopes (p, *state) first."""
 
     def __init__(self, steps: CompiledSteps) -> None:
         self.one, self.how = steps.one, steps.how
         self.n = len(self.one.names)
+        self._of = self.how, self.one.stepper.clock, tuple(self.one.names), attributes(self.one.field)
 
     def _tensors(self) -> Found:
         return [*(p.detach() for p in self.one.tensors), *self.one.rest]
@@ -43,7 +47,7 @@ class PointGraphs:
         return found
 
     def pulls(self, t: Tensor, y: Tensor, weights: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Weights (W, s, *state) → F_yᵀ weight at every point."""
+        """Weights (W, p, *state) → F_yᵀ weight at every point."""
         made: Any = vjp(lambda y: self._slopes(t, y, tensors), y)
         k, back = made
         found: Any = vmap(lambda w: back(w)[0])(weights)
@@ -52,7 +56,7 @@ class PointGraphs:
     def second_pulls(
         self, t: Tensor, y: Tensor, weight: Tensor, weights: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        """The weight contracted with F_yy, times weights (W, s, *state)."""
+        """The weight contracted with F_yy, times weights (W, p, *state)."""
 
         def weighed(y: Tensor) -> tuple[Tensor, Tensor]:
             k = self._slopes(t, y, tensors)
@@ -67,7 +71,7 @@ class PointGraphs:
         """The weight contracted with the derivative of (F_y, F_θ) along D directions of θ, the first tensors.
 
         Returns:
-            The slopes, (D, s, *state), and for every parameter (D, *parameter), summed over the points.
+            The slopes, (D, p, *state), and for every parameter (D, *parameter), summed over the points.
         """
         along, own = tensors[: self.n], tensors[self.n :]
 
@@ -96,7 +100,7 @@ class PointGraphs:
         """
         arguments = [*given, *self._tensors()]
         shapes = tuple((x.shape, x.stride(), x.dtype, x.device) for x in arguments)
-        key = name, self.how, self.one.stepper.clock, tuple(self.one.names), shapes, attributes(self.one.field)
+        key = name, shapes, *self._of
         known = kept_of(self.one.field)
         made = known.get(key)
         fresh = made is None
@@ -123,22 +127,31 @@ class CompiledPoints(Points):
         self.graphs = PointGraphs(steps)
         self.believed = True
 
-    def _each(self, x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-        """(…, points, …) → a contiguous (…, s, …) of every step."""
-        s = self.segment.times.shape[1]
-        return tuple(part.contiguous() for part in x.detach().split(s, dim=axis))
+    def _each(self, x: Tensor, axis: int = 0, *, last: bool = False) -> tuple[Tensor, ...]:
+        """(…, points, …) → a contiguous (…, p, …) of every group, filled up with zeros, or with the last point."""
+        size, count = self.segment.times.shape[1] * GROUP, x.shape[axis]
+        missing = -count % size
+        if missing:
+            shape = [missing if i == axis else n for i, n in enumerate(x.shape)]
+            x = torch.cat([x, x.narrow(axis, count - 1, 1).expand(shape) if last else x.new_zeros(shape)], dim=axis)
+        return tuple(part.contiguous() for part in x.detach().split(size, dim=axis))
 
-    def _by_step(
+    def _whole(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+        """The groups side by side, without what the last one was filled up with."""
+        return torch.cat(list(parts), dim=axis).narrow(axis, 0, self.segment.times.numel())
+
+    def _by_group(
         self,
         name: str,
         given: Sequence[tuple[Tensor, ...]],
         check: Callable[[int, Tensor, Tensor], Found],
         along: Sequence[Tensor] = (),
     ) -> list[Found] | None:
-        """The results of all steps without their slopes; None where they are not to be believed, which is said."""
+        """The results of all groups without their slopes; None where they are not to be believed, which is said."""
         if not self.believed:
             return None
-        times, points = self._each(self.segment.times.reshape(-1)), self._each(self._all(self.segment.points))
+        times = self._each(self.segment.times.reshape(-1), last=True)
+        points = self._each(self._all(self.segment.points), last=True)
         slopes, found = list[Tensor](), list[Found]()
         try:
             for i, own in enumerate(zip(times, points, *given, strict=True)):
@@ -149,7 +162,7 @@ class CompiledPoints(Points):
                 k, *results = self.graphs.run(name, [*own, *along], checked)
                 slopes.append(k)
                 found.append(results)
-            if not agree(torch.cat(slopes), self._all(self.segment.slopes)):
+            if not agree(self._whole(slopes, 0), self._all(self.segment.slopes)):
                 self.graphs.one.forget()
                 raise Doubt(STALE)
         except Doubt as why:
@@ -175,10 +188,10 @@ class CompiledPoints(Points):
                 leaf, k = self._eager(t, y)
             return pull([k], [leaf], [each[i]])
 
-        found = self._by_step("pulls", [each], check)
+        found = self._by_group("pulls", [each], check)
         if found is None:
             return super().blocks(rows)
-        return blocks_of(torch.cat([one[0] for one in found], dim=1), weights, rows)
+        return blocks_of(self._whole([one[0] for one in found], 1), weights, rows)
 
     def second_blocks(self, rows: int) -> Tensor | None:
         """As `Points.second_blocks`."""
@@ -191,10 +204,10 @@ class CompiledPoints(Points):
                 slope = pull([k], [leaf], [own[i].unsqueeze(0)], graph=True)[0][0]
             return pull([slope], [leaf], [each[i]])
 
-        found = self._by_step("second_pulls", [own, each], check)
+        found = self._by_group("second_pulls", [own, each], check)
         if found is None:
             return super().second_blocks(rows)
-        return blocks_of(torch.cat([one[0] for one in found], dim=1), weights, rows)
+        return blocks_of(self._whole([one[0] for one in found], 1), weights, rows)
 
     def second(
         self, tangents: Tensor | None, directions: Sequence[Tensor] | None, parameters: bool = True
@@ -210,11 +223,13 @@ class CompiledPoints(Points):
                 slopes = pull([k], self.parameters, [own[i].unsqueeze(0)], graph=True)
             return pull([g[0] for g in slopes], [leaf, *self.parameters], list(directions))
 
-        found = self._by_step("bends", [own], check, [u.contiguous() for u in directions])
+        found = self._by_group("bends", [own], check, [u.contiguous() for u in directions])
         if found is None:
             return super().second(tangents, directions, parameters)
-        states, *gains = zip(*found, strict=True)
-        return torch.cat(states, dim=1), [torch.stack(parts).sum(0) for parts in gains]
+        total = list(found[0][1:])
+        for one in found[1:]:
+            total = compat.added(total, one[1:])
+        return self._whole([one[0] for one in found], 1), total
 
     def _weights(self) -> tuple[Tensor, ...]:
         weights = [chunk.weight for chunk in self.chunks if chunk.weight is not None]
