@@ -16,6 +16,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from odecheck.bench import PairServer, Suite, paired, read_series, run_commits
@@ -93,7 +94,7 @@ def compared(budget: float) -> list[Row]:
     whole = [suite.git("rev-parse", one).strip() for one in COMMITS]
     counts, rows = evaluations(suite, whole), list[Row]()
     with PairServer() as server:
-        for old, new in [*zip(whole[:-1], whole[1:], strict=True), (whole[-1], whole[-1])]:
+        for old, new in [*pairwise(whole), (whole[-1], whole[-1])]:
             with suite.checkout(old) as a, suite.checkout(new) as b:
                 sides = source_folders(a), source_folders(b)
                 for name, (_, choices) in SERIES.items():
@@ -125,9 +126,8 @@ def page(rows: Sequence[Row], load: Sequence[float], cores: int) -> str:
     return f"""# Commits side by side
 
 Made by `make -C reports pairs` on {cores} cores with a load of {load[0]:.1f} at the start and {load[1]:.1f} at the end.
-Evaluations of the field are exact. Times are CPU time in turn, {PROCESSES} processes of each side; what lies between the
-ends of the interval cannot be told from no change at the 1 % level if 1 lies there too. The last rows compare a commit
-with itself: what they show is the machine's.
+Evaluations of the field are exact. Times are CPU time in turn, {PROCESSES} processes of each side. Where 1 lies in the
+interval, no change was seen. The last rows compare a commit with itself: what they show is the machine's.
 
 {commits}
 

@@ -1,8 +1,9 @@
 """The field at the stage points of a few steps, as captured and compiled functions: Jacobians, second derivatives.
 
-Of all points of GROUP steps at once, the last group filled up, so that one graph serves solves of any number of steps.
-Graphs are kept like those of a step, are compared with automatic differentiation of the eager field when they are made,
-and give the slopes at the points along with their results: these are compared with the recorded ones at every use.
+Of all points of a group of steps at once, the last group filled up, so that one graph serves solves of any number of
+steps. Graphs are kept like those of a step, are compared with automatic differentiation of the eager field when they
+are made, and give the slopes at the points along with their results: these are compared with the recorded ones at
+every use.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from odecheck import compat
 from .capturable import Doubt, NotCompiled, attributes, no_noise
 from .captured import capture
 from .compiled import CompiledSteps
-from .one_step import compiler, kept_of, saying
+from .one_step import Compile, compiler, kept_of, saying
 from .pulls import agree, pull
 from .stage_points import Points, blocks_of, one_by_one, row_weights
 from .trajectory import Segment, Trajectory
 
 Found = list[Tensor]
-GROUP = 4  # steps: their points fill a cache, and a solve has few of them more than it needs
+# steps: groups of few leave little to be filled up, and groups of many add the derivatives in θ up less often
+GROUPS = {"pulls": 2, "second_pulls": 2, "bends": 4}
 STALE = "its compiled derivatives at the stage points do not belong to the field as it is"
 
 
@@ -34,12 +36,12 @@ class PointGraphs:
     """Functions of (times (p,), points (p, *state), …) of a group; each gives the slopes (p, *state) first."""
 
     def __init__(self, steps: CompiledSteps) -> None:
-        self.one, self.how = steps.one, steps.how
+        self.one = steps.one
+        self.how: Compile = steps.how
         self.n = len(self.one.names)
-        self._of = self.how, self.one.stepper.clock, tuple(self.one.names), attributes(self.one.field)
-
-    def _tensors(self) -> Found:
-        return [*(p.detach() for p in self.one.tensors), *self.one.rest]
+        self._own: Found = [*(p.detach() for p in self.one.tensors), *self.one.rest]
+        names = tuple(self.one.names), attributes(self.one.field)
+        self._of = self.how, self.one.stepper.clock, names, _shapes(self._own)
 
     def _slopes(self, t: Tensor, y: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         theta, rest = list(tensors[: self.n]), list(tensors[self.n :])
@@ -98,9 +100,8 @@ class PointGraphs:
         Raises:
             Doubt: the graph cannot be made, does not run, or gives something else.
         """
-        arguments = [*given, *self._tensors()]
-        shapes = tuple((x.shape, x.stride(), x.dtype, x.device) for x in arguments)
-        key = name, shapes, *self._of
+        arguments = [*given, *self._own]
+        key = name, _shapes(given), *self._of
         known = kept_of(self.one.field)
         made = known.get(key)
         fresh = made is None
@@ -119,6 +120,10 @@ class PointGraphs:
         return found
 
 
+def _shapes(tensors: Sequence[Tensor]) -> tuple[object, ...]:
+    return tuple((x.shape, x.stride(), x.dtype, x.device) for x in tensors)
+
+
 class CompiledPoints(Points):
     """`Points` whose Jacobians and second derivatives in θ come from graphs, where these can be believed."""
 
@@ -127,9 +132,12 @@ class CompiledPoints(Points):
         self.graphs = PointGraphs(steps)
         self.believed = True
 
-    def _each(self, x: Tensor, axis: int = 0, *, last: bool = False) -> tuple[Tensor, ...]:
-        """(…, points, …) → a contiguous (…, p, …) of every group, filled up with zeros, or with the last point."""
-        size, count = self.segment.times.shape[1] * GROUP, x.shape[axis]
+    def _each(self, name: str, x: Tensor, axis: int = 0, *, last: bool = False) -> tuple[Tensor, ...]:
+        """(…, points, …) → a contiguous (…, p, …) of every group, filled up with zeros, or with the last point.
+
+        name: of the function that they are for.
+        """
+        size, count = self.segment.times.shape[1] * GROUPS[name], x.shape[axis]
         missing = -count % size
         if missing:
             shape = [missing if i == axis else n for i, n in enumerate(x.shape)]
@@ -150,8 +158,8 @@ class CompiledPoints(Points):
         """The results of all groups without their slopes; None where they are not to be believed, which is said."""
         if not self.believed:
             return None
-        times = self._each(self.segment.times.reshape(-1), last=True)
-        points = self._each(self._all(self.segment.points), last=True)
+        times = self._each(name, self.segment.times.reshape(-1), last=True)
+        points = self._each(name, self._all(self.segment.points), last=True)
         slopes, found = list[Tensor](), list[Found]()
         try:
             for i, own in enumerate(zip(times, points, *given, strict=True)):
@@ -181,7 +189,7 @@ class CompiledPoints(Points):
     def blocks(self, rows: int) -> Tensor | None:
         """As `Points.blocks`."""
         weights = row_weights(self._all(self.segment.points), rows)
-        each = self._each(weights, 1)
+        each = self._each("pulls", weights, 1)
 
         def check(i: int, t: Tensor, y: Tensor) -> Found:
             with torch.enable_grad():
@@ -196,7 +204,7 @@ class CompiledPoints(Points):
     def second_blocks(self, rows: int) -> Tensor | None:
         """As `Points.second_blocks`."""
         weights = row_weights(self._all(self.segment.points), rows)
-        each, own = self._each(weights, 1), self._weights()
+        each, own = self._each("second_pulls", weights, 1), self._weights("second_pulls")
 
         def check(i: int, t: Tensor, y: Tensor) -> Found:
             with torch.enable_grad():
@@ -215,7 +223,7 @@ class CompiledPoints(Points):
         """As `Points.second`."""
         if tangents is not None or directions is None or not parameters:
             return super().second(tangents, directions, parameters)
-        own = self._weights()
+        own = self._weights("bends")
 
         def check(i: int, t: Tensor, y: Tensor) -> Found:
             with torch.enable_grad():
@@ -231,6 +239,6 @@ class CompiledPoints(Points):
             total = compat.added(total, one[1:])
         return self._whole([one[0] for one in found], 1), total
 
-    def _weights(self) -> tuple[Tensor, ...]:
+    def _weights(self, name: str) -> tuple[Tensor, ...]:
         weights = [chunk.weight for chunk in self.chunks if chunk.weight is not None]
-        return self._each(torch.cat(weights))
+        return self._each(name, torch.cat(weights))

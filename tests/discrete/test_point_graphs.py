@@ -1,4 +1,4 @@
-"""Derivatives at the stage points by captured graphs: equal to eager ones, and refused in words where they would lie."""
+"""Derivatives at the stage points by graphs: equal to eager ones, and refused in words where they would lie."""
 
 from __future__ import annotations
 
