@@ -17,10 +17,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import by_diffrax
+import by_torchode
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
@@ -39,8 +41,8 @@ from odecheck.discrete import (
 )
 
 RTOL, ATOL = 1e-6, 1e-9
-COMPILED = ", compiled"
-FIRST_ORDER = "own gradient", "backprop"
+COMPILED, COMPILED_GOALS = ", compiled", {"S": 0.36, "M": 0.47, "L": 0.65}
+FIRST_ORDER = "own gradient", "backprop", "torchode backprop"
 SIZES = {"S": (2, 32), "M": (8, 64), "L": (32, 128)}
 Subject = Callable[[], Tensor]
 
@@ -128,21 +130,23 @@ def product_case(
         found = gradient(at.record(route, compile), loss)
         return flat([found.y0, *found.theta.values()])
 
-    def reverse_over_reverse() -> Tensor:
-        inputs = [at.y0.clone().requires_grad_(), *at.parameters]
-        slopes = torch.autograd.grad(loss(at.odeint(inputs[0])), inputs, create_graph=True)
-        return flat(list(torch.autograd.grad(slopes, inputs, [v, *u.values()])))
+    def reversed_through(solve: Any, twice: bool) -> Subject | None:
+        def run() -> Tensor:
+            inputs = [at.y0.clone().requires_grad_(), *at.parameters]
+            slopes = torch.autograd.grad(loss(solve(inputs[0])), inputs, create_graph=twice)
+            return flat(list(torch.autograd.grad(slopes, inputs, [v, *u.values()]) if twice else slopes))
 
-    def backprop() -> Tensor:
-        inputs = [at.y0.clone().requires_grad_(), *at.parameters]
-        return flat(list(torch.autograd.grad(loss(at.odeint(inputs[0])), inputs)))
+        return None if solve is None else run
 
+    rows = by_torchode.solver(at.field, at.t)
     subjects: dict[str, Subject | None] = {
         "discrete": lambda: of(at.record(route, compile)),
-        "torchdiffeq": reverse_over_reverse,
+        "torchdiffeq": reversed_through(at.odeint, twice=True),
+        "torchode": reversed_through(rows, twice=True),
         "diffrax jit": by_diffrax.product(at.field.net, at.y0, v, list(u.values())),
         "own gradient": first_order,
-        "backprop": backprop,
+        "backprop": reversed_through(at.odeint, twice=False),
+        "torchode backprop": reversed_through(rows, twice=False),
     }
     bounds = {"own gradient": 3.0} | ({} if bound is None else {"torchdiffeq": bound})
     label = f"HVP {name}×{batch}" + ("" if route == "auto" else f", {route}") + ", compiled" * compile
@@ -180,13 +184,8 @@ def hessian_y0_case(device: str, compile: bool = False) -> Case:
     }
     bounds = {"torch vectorised": 0.35, "torch batched": 0.35, "diffrax jit": 0.5}
     bounds |= {"torch vmap": 0.4} if compile else {}
-    return Case(
-        "Hessian y0, L×1" + COMPILED * compile,
-        len(at.record().sizes),
-        subjects,
-        hessian_y0(at.precisely(), loss),
-        bounds,
-    )
+    name, expected = "Hessian y0, L×1" + COMPILED * compile, hessian_y0(at.precisely(), loss)
+    return Case(name, len(at.record().sizes), subjects, expected, bounds)
 
 
 def hessian_theta_case(device: str, until: float, compile: bool = False) -> Case:
@@ -217,9 +216,8 @@ def hessian_theta_case(device: str, until: float, compile: bool = False) -> Case
     }
     expected = hessian_theta(at.precisely(), loss)
     bounds = {"torch batched": 0.1, **({"torch vmap": 0.22} if compile else {})}
-    return Case(
-        f"Hessian theta, T = {until:g}" + COMPILED * compile, len(at.record().sizes), subjects, expected, bounds
-    )
+    name = f"Hessian theta, T = {until:g}" + COMPILED * compile
+    return Case(name, len(at.record().sizes), subjects, expected, bounds)
 
 
 def factors_case(device: str, compile: bool = False) -> Case:
@@ -250,12 +248,12 @@ def factors_case(device: str, compile: bool = False) -> Case:
         rows = vmap(jacrev(solution), in_dims=(None, 0))(theta, at.y0)
         return torch.cat([rows[name].flatten(2) for name in names], dim=2)
 
-    subjects: dict[str, Subject | None] = {
-        "discrete": lambda: of(at.record(compile=compile)),
-        "vmap(jacrev)": per_sample,
-    }
-    bounds = {"vmap(jacrev)": 0.3 if compile else 0.7}
-    return Case("GN rows, M×16" + COMPILED * compile, len(at.record().sizes), subjects, of(at.precisely()), bounds)
+    def ours() -> Tensor:
+        return of(at.record(compile=compile))
+
+    subjects: dict[str, Subject | None] = {"discrete": ours, "vmap(jacrev)": per_sample}
+    bounds, name = {"vmap(jacrev)": 0.3 if compile else 0.7}, "GN rows, M×16" + COMPILED * compile
+    return Case(name, len(at.record().sizes), subjects, of(at.precisely()), bounds)
 
 
 def clock(device: str) -> float:
@@ -309,9 +307,7 @@ def main() -> None:
         lambda: product_case("S", 64, how.device, 0.45),
         lambda: product_case("M", 64, how.device, 0.7),
         lambda: product_case("L", 64, how.device, None),
-        lambda: product_case("S", 64, how.device, 0.36, compile=True),
-        lambda: product_case("M", 64, how.device, 0.47, compile=True),
-        lambda: product_case("L", 64, how.device, 0.65, compile=True),
+        *(partial(product_case, name, 64, how.device, bound, compile=True) for name, bound in COMPILED_GOALS.items()),
         lambda: hessian_y0_case(how.device),
         lambda: hessian_theta_case(how.device, 2.0),
         lambda: hessian_theta_case(how.device, 8.0),
