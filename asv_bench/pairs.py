@@ -27,7 +27,7 @@ CONFIG = Path(__file__).with_name("asv.conf.json")
 COMMITS = {
     "243e4c29": "before steps could be compiled",
     "85294f56": "gradients by the graph of the solve, where that is cheaper",
-    "59ed4447": "the main line of today",
+    "59ed4447": "the main line when this was made",
 }
 # asv's name of a class of benchmarks → what counts evaluations there, and which choices of its parameters are timed
 SERIES = {
