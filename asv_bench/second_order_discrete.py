@@ -168,11 +168,7 @@ def hessian_y0_case(device: str, compile: bool = False) -> Case:
     def vmapped_double_backward() -> Tensor:
         y = at.y0.clone().requires_grad_()
         (slope,) = torch.autograd.grad(loss(at.odeint(y)), y, create_graph=True)
-
-        def row(w: Tensor) -> Tensor:
-            return torch.autograd.grad(slope, y, w, retain_graph=True)[0]
-
-        found: Any = vmap(row)(unit)
+        found: Any = vmap(lambda w: torch.autograd.grad(slope, y, w, retain_graph=True)[0])(unit)
         return found.view(32, 32)
 
     subjects: dict[str, Subject | None] = {
@@ -201,11 +197,7 @@ def hessian_theta_case(device: str, until: float, compile: bool = False) -> Case
 
     def vmapped_double_backward() -> Tensor:
         slopes = torch.autograd.grad(loss(at.odeint(at.y0)), at.parameters, create_graph=True)
-
-        def row(*w: Tensor) -> tuple[Tensor, ...]:
-            return torch.autograd.grad(slopes, at.parameters, w, retain_graph=True)
-
-        rows: Any = vmap(row)(*units)
+        rows: Any = vmap(lambda *w: torch.autograd.grad(slopes, at.parameters, w, retain_graph=True))(*units)
         return torch.cat([part.flatten(1) for part in rows], dim=1)
 
     subjects: dict[str, Subject | None] = {
@@ -266,13 +258,14 @@ def clock(device: str) -> float:
 def report(case: Case, repeat: int, device: str) -> None:
     subjects = {name: subject for name, subject in case.subjects.items() if subject is not None}
     scale, errors = case.expected.abs().max(), {}
-    for name, subject in subjects.items():
+    for name, subject in list(subjects.items()):
         found = subject().to(case.expected)
-        if name in FIRST_ORDER:
-            continue
-        errors[name] = float((found - case.expected).abs().max() / scale) if found.shape == case.expected.shape else 1.0
-        if not errors[name] < 1e-3:
-            raise AssertionError(f"{case.name}: {name} is wrong by {errors[name]:.1e}")
+        if "torchode" in name and not found.isfinite().all():
+            del subjects[name]  # its double backward has NaN for some fields
+        elif name not in FIRST_ORDER:
+            errors[name] = float((found - case.expected).abs().max() / scale)
+            if not errors[name] < 1e-3:
+                raise AssertionError(f"{case.name}: {name} is wrong by {errors[name]:.1e}")
     taken: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(repeat):
         for name, subject in subjects.items():
@@ -281,7 +274,8 @@ def report(case: Case, repeat: int, device: str) -> None:
             taken[name].append(1e3 * (clock(device) - start))
     for name in case.subjects:
         if name not in subjects:
-            print(f"{case.name:20} {case.steps:5d} {name:17} {'not installed':>10}")
+            why = "not finite" if case.subjects[name] else "not installed"
+            print(f"{case.name:20} {case.steps:5d} {name:17} {why:>10}")
             continue
         ratios = statistics.median([a / b for a, b in zip(taken["discrete"], taken[name], strict=True)])
         bound, error = case.bounds.get(name), "-" if name in FIRST_ORDER else f"{errors[name]:.1e}"
