@@ -15,7 +15,6 @@ from torch import Tensor
 from odecheck import compat
 
 # runs before a capture, as torch asks for: what allocates once, or looks for the quickest kernel, does it there
-# runs before a capture, as torch asks for: what allocates once, or looks for the quickest kernel, does it there
 WARM = 3
 T = TypeVar("T")
 
