@@ -3,7 +3,7 @@
 The name of an answer is a digest of all that it depends on: the text of this package and of the one that the function
 is from, the versions of Python, numpy and scipy, the function, and every number of its arguments. An argument that is
 not wholly made of numbers, words and this package's own classes has no digest, and nothing about it is kept: what a
-field of somebody else's computes cannot be told from outside, but for what tells it itself (`Told`).
+field of somebody else's computes cannot be told from outside.
 
 A file is a pickle that may name numpy's arrays and the classes of this package, and nothing else. One that is damaged,
 that names more or that cannot be written is as good as none.
@@ -19,7 +19,6 @@ import platform
 import re
 import sys
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -46,14 +45,6 @@ NUMPY = {
 OURS = re.compile(r"[0-9a-f]{40}\.pickle|odecheck-\w+\.part")
 # of a folder that holds more, what was not used for the longest time is removed
 MOST_BYTES = 2**29
-
-
-class Told(ABC):
-    """Something of somebody else's of which all is known that an answer depends on, beside the text of its package."""
-
-    @abstractmethod
-    def told(self) -> object:
-        """Numbers and words that say all of it; what has no digest for something that nobody can say."""
 
 
 class _NoDigest(Exception):
@@ -180,8 +171,6 @@ def _told(thing: Any) -> Iterator[bytes]:
             yield from _told(part)
     elif kind is dict:
         yield from _told(sorted(thing.items()))
-    elif isinstance(thing, Told):
-        yield from _told(thing.told())
     elif is_dataclass(thing) and kind.__module__.partition(".")[0] == OWN:
         for one in fields(thing):
             yield one.name.encode()

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.looked import kept
-from odecheck_reference.on_disk import Told
 
 from odecheck.claim import claim
 from odecheck.errors import Unsupported
@@ -23,7 +21,6 @@ from odecheck.field_values.function import ask_function
 from odecheck.field_values.look import path_of
 from odecheck.field_values.points import Path
 from odecheck.field_values.seen import DerivativesSeen
-from odecheck.fields.from_reference import build
 from odecheck.mutants import derivatives as wrong
 from odecheck.mutants import values
 from odecheck.subject import SHIPPED, Subject
@@ -143,20 +140,14 @@ def _seen(subject: Subject, problem: Problem) -> DerivativesSeen:
 
 
 @dataclass(frozen=True)
-class OfField(Told):
-    """A subject with a shipped field as far as that goes: whatever its solver and engine are."""
+class OfField:
+    """A subject as far as its field goes: whatever its solver and engine are."""
 
     subject: Subject = field(compare=False)
     around: tuple[Callable[..., object], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "around", self.subject.around)
-
-    def told(self) -> object:
-        """Which torch computes it; nobody can tell from outside what wrappers or somebody else's twins compute."""
-        others = [made for made in build.registry.values() if made.__module__.partition(".")[0] != "odecheck"]
-        of_torch = str(torch.__version__), str(torch.version.git_version)
-        return [*self.around, *others] or of_torch
 
 
 @kept(64)

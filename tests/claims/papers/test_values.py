@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from odecheck_reference import catalogue
-from odecheck_reference.on_disk import digest_of
 
-from odecheck import HOLDS, REFUTED, SHIPPED, Adaptive, Adjoint, Backprop, FixedStep, Subject, module_pairs
+from odecheck import HOLDS, REFUTED, SHIPPED, Adaptive, Adjoint, Subject, module_pairs
 from odecheck.claims.papers import values
-from odecheck.fields.from_reference import build
 from odecheck.judge import Verdict
-from odecheck.mutants.derivatives import SCALED_FIELD
 from odecheck.record import evaluate
 
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-8), Adjoint())
@@ -82,19 +76,3 @@ def test_a_module_that_was_changed_is_asked_anew():
     inner = subject.field.module.inner  # type: ignore[union-attr]
     inner.begin, inner.end = 0.1, 0.3
     assert evaluate(claim, subject, problem).verdict is REFUTED
-
-
-def test_what_is_kept_on_disk_of_a_shipped_field_is_of_this_torch_and_of_no_wrapper(monkeypatch):
-    shipped = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Adjoint())
-    known = digest_of(values.OfField(shipped))
-    assert known is not None
-    assert known == digest_of(values.OfField(replace(shipped, solver=FixedStep("rk4", step=0.1), engine=Backprop())))
-    assert digest_of(values.OfField(SCALED_FIELD(shipped))) is None
-    monkeypatch.setattr(torch, "__version__", "0.0")
-    assert digest_of(values.OfField(shipped)) != known
-
-
-def test_nothing_is_kept_on_disk_where_somebody_has_a_twin_of_their_own(monkeypatch):
-    registry = {**build.registry, values.OfField: lambda field: torch.nn.Identity()}
-    monkeypatch.setattr("odecheck.claims.papers.values.build", SimpleNamespace(registry=registry))
-    assert digest_of(values.OfField(Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Adjoint()))) is None
