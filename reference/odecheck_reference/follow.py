@@ -56,6 +56,9 @@ class Followed:
 
 class _Follower(Scout):
     def follow(self) -> Followed:
+        # by segment and place what all runs may be off by in the short piece with a kink, (n,): there they end at the
+        # same places, and the change of the rates times its length is below what makes a step of theirs shorter
+        self.stepped_over: dict[tuple[int, float, float], Array] = {}
         if not self.scanned:
             return self._unseen()
         self.scout()
@@ -112,13 +115,14 @@ class _Follower(Scout):
         for one in samples:
             if one.slopes is not None:
                 continue
-            along_the_way = self._along(sharp, one.k)
+            along_the_way, unit = self._along(sharp, one.k), self.sizes.unit
 
             def rate(x: float, of: Callable[[float, float], Array] = along_the_way) -> Array:
                 return of(x, x)
 
             defect = np.max(np.abs(one.slope - one.rate), axis=1)
             for before, after in kinks(sharp.steps[one.k], one.x, defect, self.hows[0][1], rate):
+                self.stepped_over[one.k, before, after] = (after - before) * np.abs(rate(after) - rate(before)) * unit
                 met = met or not any(before <= cut <= after for cut in self.mesh.cuts[one.k])
                 self.mesh.cut(one.k, (before, after))
         return met
@@ -200,9 +204,10 @@ class _Follower(Scout):
         jumps = np.max(np.stack([one.jumps for one in runs]), axis=0)
         # all runs end at the same cuts, and all of them step over what lies beside a cut and is below their tolerance
         beside = BESIDE * self.hows[0][1] if any(self.mesh.zoomed) else 0.0
+        over = sum(np.minimum(most, BESIDE * self.hows[0][1] * unit) for most in self.stepped_over.values())
         seen = Seen(
             integrals.grain * unit,
-            (integrals.defect + beside) * unit,
+            (integrals.defect + beside) * unit + over,
             jumps,
             2 * window / self.strata,
             self.mesh.count,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odecheck_reference import catalogue, kinks
-from odecheck_reference.flow import trajectories
+from odecheck_reference import catalogue, follow, hard_in_state, kinks
+from odecheck_reference.flow import solution, trajectories
+from odecheck_reference.sensitivity import gradient
+from odecheck_reference.separable import Kink
 
 PLACES = np.linspace(0.0, 1.0, 9)
 
@@ -46,3 +48,16 @@ def test_derivatives_of_a_smooth_field_end_at_few_cuts():
     mesh = trajectories(heavy_ball, 1)[0].mesh
     assert mesh is not None
     assert mesh.count <= 4
+
+
+@pytest.mark.parametrize(
+    ("place", "slope"),
+    [(0.14314456190532515, 0.00048259427490715355), (0.5026911724429316, 0.0011393820290040845)],
+)
+def test_what_all_runs_step_over_at_a_weak_kink_is_in_the_bar(place, slope, monkeypatch):
+    """They end at the same places beside it, and none of them makes its step in between shorter."""
+    h = hard_in_state.separable("relu", hard_in_state.ONE, Kink(place, slope), y0=0.0)
+    assert h.outside(solution(h.problem), gradient(h.problem)) == []
+    monkeypatch.setattr(follow, "BESIDE", 0)
+    again = hard_in_state.separable("relu ", hard_in_state.ONE, Kink(place, slope), y0=0.0)
+    assert h.outside(solution(again.problem), gradient(again.problem)) == ["gradient in theta"]
