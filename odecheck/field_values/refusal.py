@@ -118,5 +118,6 @@ def _coarse(worst: Defect) -> Words:
         f"at t = {worst.sample.t:.6g} the values of the field do not change when {(worst.along or ('everything',))[0]} "
         "changes in its tenth digit",
         "float32 inside, t.float() or y.float() with a cast back, or rounding",
-        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() or round() inside it",
+        "t.to(y.dtype) and constants of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand("
+        "len(y), 1)), and no .float() or round() inside it",
     )

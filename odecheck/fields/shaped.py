@@ -6,10 +6,12 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from odecheck.compat import uncompiled
 
 from .callback import StandIn
 from .from_jax import FromJax, is_of_jax
@@ -112,7 +114,7 @@ def _is_state(value: Any) -> bool:
 
 
 def as_module(field: Any) -> nn.Module:
-    """A field as a module: itself, what a compiled one compiles, or a module of a plain function.
+    """A field as a module: itself, what a compiled or a data-parallel one is made of, or a module of a plain function.
 
     Args:
         field: Called as field(t, y).
@@ -124,8 +126,10 @@ def as_module(field: Any) -> nn.Module:
         TypeError: It cannot be called.
     """
     if isinstance(field, nn.Module):
-        inner = getattr(field, "_orig_mod", None)
-        return inner if isinstance(inner, nn.Module) else field
+        around = isinstance(field, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = getattr(cast(object, field), "module" if around else "_orig_mod", None)
+        return as_module(inner) if isinstance(inner, nn.Module) else field
+    field = uncompiled(field)
     if is_of_jax(field):
         return FromJax(field)
     if not callable(field):

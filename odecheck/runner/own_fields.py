@@ -60,11 +60,18 @@ def module_pairs(
         BadInput: A state or times that are no numbers, or times that are not monotone.
     """
     try:
-        double = copy.deepcopy(as_module(module)).double().cpu()
+        taken = as_module(module)
     except TypeError as error:
         raise BadInput(
             str(error), "the result of a field in place of the field", "the module or function itself"
         ) from None
+    if any(isinstance(part, torch.jit.ScriptModule) for part in taken.modules()):
+        raise BadInput(
+            f"{called(module)} is of TorchScript",
+            "torch.jit.script or torch.jit.trace, whose parameters cannot be lent for a call",
+            "the module that was given to it; a solve of the compiled one is judged by odecheck.watch",
+        )
+    double = copy.deepcopy(taken).double().cpu()
     if found := [name for name, p in double.named_parameters() if p.is_complex()]:
         raise BadInput(
             f"the parameter {found[0]} is complex",
@@ -139,8 +146,8 @@ def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Modu
             "a complex part beside others",
             "torch.view_as_real of that part, and torch.complex(y[..., 0], y[..., 1]) of it inside the field",
         )
-    rows = {part.shape[0] if part.ndim > 1 else 0 for part in parts}
-    if len(rows) > 1 or 0 in rows:
+    rows = {part.shape[0] if part.ndim else 0 for part in parts}
+    if len(rows) > 1 or 0 in rows or max(part.ndim for part in parts) < 2:
         raise BadInput(
             f"the parts of the example state have shapes {[tuple(part.shape) for part in parts]}",
             "a part without a batch axis, or with another batch",
@@ -178,7 +185,7 @@ def _distance(shape: tuple[int, ...]) -> SquaredError:
 
 def _numbers(what: str, x: Any) -> Array:
     try:
-        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
+        array = x.detach().cpu().double().numpy() if isinstance(x, torch.Tensor) else x
         return np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadInput(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class _Work:
     call: Call
     row: Row
     repeat: Repeat | None = None
+    iterated: list[str] = field(default_factory=list[str])  # weights whose autograd is known to be approximate
     alone: bool = True  # the first of its place and field: the ones that follow are not asked for their field again
 
 
@@ -134,6 +135,9 @@ def _pose_again(work: _Work, deadline: float) -> None:
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
         return
+    if len(call.times) < 2 and not call.posed.event and not call.raised:
+        row.state, row.reason = State.NOT_JUDGED, "one time alone, where the solution is y0: t = [start, end] is solved"
+        return
     findings.of_the_call(call, row)
     if call.raised:
         row.state, row.reason = State.NOT_JUDGED, "it raised"
@@ -144,6 +148,7 @@ def _pose_again(work: _Work, deadline: float) -> None:
     if work.alone:
         found = circumstances(call, deadline=deadline)
         row.said += [f for f in found.said if f.kind not in {x.kind for x in row.said}]
+        work.iterated = found.iterated
         if not found.deterministic:
             row.state, row.reason = State.NOT_JUDGED, "the field is no function of time and state: there is no truth"
     work.repeat = repeat = again(call, deadline=deadline)
@@ -203,7 +208,7 @@ def _around(work: _Work, f: Field64, truth: Truth, got: dict[str, Array]) -> Non
             theta = {k: v for k, v in truth.parts().items() if k in f.leaves and k not in lost}
             findings.of_the_parameters(call, row, repeat, theta, f, along)
         if call.cotangent is not None:
-            findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
+            findings.of_the_values(row, lies(f, along, in_time=call.times_ask), work.iterated)
 
 
 def _wide(work: _Work, error: float, exact: dict[str, Array], deadline: float) -> None:

@@ -75,6 +75,7 @@ KINDS: Mapping[str, tuple[Weight, str]] = MappingProxyType(
         "loose tolerance": (Weight.ADVICE, ""),
         "tolerance below rounding": (Weight.ADVICE, ""),
         "batch norm in training mode": (Weight.ADVICE, ""),
+        "spectral norm in training mode": (Weight.EITHER, "where its power iteration has not converged"),
         "constant": (Weight.ADVICE, ""),
         "raised": (Weight.ADVICE, ""),
     }

@@ -30,6 +30,17 @@ class Parts(nn.Module):
         return rate, rate.sum(1, keepdim=True)
 
 
+class Numbers(Parts):
+    def forward(self, t, state):
+        rate = torch.tanh(self.net(state[0]))
+        return rate, rate.sum(1)
+
+
+class Plain(Parts):
+    def forward(self, t: torch.Tensor, y: torch.Tensor):
+        return self.net(y)
+
+
 class Counting(Parts):
     def __init__(self):
         super().__init__()
@@ -100,6 +111,29 @@ class ComplexWeight(nn.Module):
         return (self.w * y).real
 
 
+class Neuron(nn.Module):
+    """The gradient of a network, turned: its last bias is of no influence."""
+
+    def __init__(self, read=lambda bias: bias):
+        super().__init__()
+        self.inner, self.outer, self.read = nn.Linear(2, 4), nn.Linear(4, 1), read
+
+    def forward(self, t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.requires_grad_()
+            energy = torch.tanh(self.inner(y)) @ self.outer.weight.T + self.read(self.outer.bias)
+            (slope,) = torch.autograd.grad(energy.sum(), y, create_graph=True)
+        return torch.stack([slope[:, 1], -slope[:, 0]], 1) + 0.1 * self.outer.weight[:, :2] * self.more()
+
+    def more(self):
+        return 1.0
+
+
+class Leaking(Neuron):
+    def more(self):
+        return self.outer.bias.detach()
+
+
 DECIDED = {
     "a tuple": (Parts(), (Y0, torch.zeros(2, 1))),
     "a counter in a buffer": (Counting(), Y0),
@@ -121,6 +155,31 @@ def test_a_right_field_of_any_shape_is_decided(name):
     assert record.verdict is HOLDS, record
 
 
+TAKEN = {
+    "a compiled function": (torch.compile(plain, backend="eager"), Y0, 6),
+    "bfloat16": (Counting().bfloat16(), Y0.bfloat16(), 6),
+    "data-parallel": (nn.DataParallel(Counting()), Y0, 6),
+    "a part of one number": (Numbers(), (Y0, torch.zeros(2)), 6),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_around_a_field_is_taken_off(name):
+    field, y0, count = TAKEN[name]
+    _, (subject, problem) = module_pairs(field, y0)
+    value = subject.module(problem)(torch.tensor(0.0), torch.tensor(problem.y0))
+    told = field(torch.tensor(0.0), y0)
+    told = torch.cat([part.reshape(2, -1) for part in told], 1) if isinstance(told, tuple) else told
+    assert problem.field.params == count
+    assert value.dtype == torch.float64
+    assert torch.allclose(value, told.double(), rtol=0.05 if name == "bfloat16" else 1e-5)
+
+
+def test_the_constant_of_an_energy_may_be_a_parameter():
+    _, (subject, problem) = module_pairs(Neuron(), Y0)
+    validate(subject, problem)
+
+
 class Bare(Energy):
     def forward(self, t, y):
         (slope,) = torch.autograd.grad((y**2).sum() * self.stiffness, y, create_graph=True)
@@ -133,7 +192,11 @@ REFUSED = {
     "without these": (Turning(wrong=True), np.array([[1 + 0.5j]])),
     "functools.partial": (with_more, Y0),
     "torch.enable_grad": (Bare(), Y0),
-    "parts \\(batch": (Parts(), (Y0, torch.zeros(2))),
+    "parts \\(batch": (Parts(), (Y0, torch.zeros(3))),
+    "the module that was given to it": (torch.jit.script(Plain()), Y0),
+    "FILE.py:block.field": (nn.Linear(2, 2), Y0),
+    "outer.bias": (Neuron(read=lambda bias: 0.0), Y0),
+    "detach": (Leaking(), Y0),
     "module or function itself": (3, Y0),
 }
 

@@ -128,3 +128,41 @@ def a_tolerance_that_is_too_loose_for_the_loss():
     for p in field.parameters():
         p.data.mul_(2)
     return trained(field, torch.randn(4, 3), rtol=0.1, atol=0.1, times=(0.0, 5.0), solve=odeint)
+
+
+class Cut(nn.Module):
+    """y' = net(y) − ½ sin y, with a detach in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor):
+        return self.net(y) - 0.5 * torch.sin(y).detach()
+
+
+@wrong("cut off")
+def a_detach_in_a_module_of_torchscript():
+    return trained(torch.jit.script(Cut()), torch.randn(4, 3))
+
+
+@wrong("cut off")
+def a_detach_beside_a_layer_that_begins_at_zero():
+    field = Cut()
+    for p in field.net[0].parameters():
+        nn.init.zeros_(p)
+    return trained(field, torch.randn(4, 3), solve=odeint)
+
+
+@wrong("cut off")
+def a_detach_beside_a_spectral_norm():
+    field = Cut()
+    nn.utils.parametrizations.spectral_norm(field.net[0])
+    return trained(field, torch.randn(4, 3), solve=odeint)
+
+
+@wrong("spectral norm in training mode")
+def a_power_iteration_that_has_just_begun():
+    field = Dense()
+    nn.utils.spectral_norm(field.net[0])
+    return trained(field, torch.randn(4, 3), solve=odeint)

@@ -12,10 +12,10 @@ import odecheck
 from odecheck.watching.held import Held
 from odecheck.watching.step import watch
 
-from . import more_right_models, right_blocks
+from . import more_right_models, right_blocks, right_modules
 from .right_models import MODELS
 
-assert more_right_models.__doc__ and right_blocks.__doc__
+assert more_right_models.__doc__ and right_blocks.__doc__ and right_modules.__doc__
 
 
 def gradients(step):
