@@ -273,7 +273,11 @@ def without_influence(
                 kept = {k: q.detach().clone() for k, q in named.items()}
                 if others:
                     for q in named.values():
-                        q += 0.5 * to_torch(rng.standard_normal(tuple(q.shape))) * (float(q.abs().max()) or 1.0)
+                        q += (
+                            0.5
+                            * to_torch(rng.standard_normal(tuple(q.shape)))
+                            * (float(q.abs().amax() if q.numel() else 0.0) or 1.0)
+                        )
                 here = [_value(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))

@@ -80,6 +80,7 @@ def look(
     again = ask_again(make, asked.restored(), path, features, seed=seed)
     t, y = torch.tensor(path.times[0]), torch.tensor(path.states[0]).reshape(len(path.states[0]), *features)
     kept = set(constants(make(), t, y)) if derivatives.untouched else set[str]()
+    kept |= {name for name, p in make().named_parameters() if not p.numel()}
     untouched = [name for name in derivatives.untouched if name not in kept][:MOST]
     unread = without_influence(make(), path, features, untouched, seed=seed)
     return FieldSeen(derivatives, (*answers, again), unread)

@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 from odecheck_reference import Problem, ProblemError
 from odecheck_reference.losses import SquaredError
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
 from odecheck.fields.declared import Parts, declared
-from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module
-from odecheck.foreign import first_line, literal
+from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module, copied
+from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
@@ -71,7 +72,20 @@ def module_pairs(
             "torch.jit.script or torch.jit.trace, whose parameters cannot be lent for a call",
             "the module that was given to it; a solve of the compiled one is judged by odecheck.watch",
         )
-    double = copy.deepcopy(taken).double().cpu()
+    if lazy := [name for name, p in taken.named_parameters() if is_lazy(p)]:
+        raise BadInput(
+            f"the parameter {lazy[0]} has no shape yet",
+            "a lazy module, which takes its shapes from its first call",
+            "field(t, y0), once, before it is verified",
+        )
+    try:
+        double = copied(taken).double().cpu()
+    except Exception as error:
+        raise BadInput(
+            f"{called(module)} cannot be copied: {first_line(said(error))}",
+            "a lock, an open file, a generator or the like that the module holds",
+            "the same outside of the module, in a global or an argument; or def __deepcopy__(self, memo) in its class",
+        ) from error
     if found := [name for name, p in double.named_parameters() if p.is_complex()]:
         raise BadInput(
             f"the parameter {found[0]} is complex",
@@ -86,6 +100,8 @@ def module_pairs(
         whole = torch.as_tensor(y0).detach().to(torch.complex128)
         double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
     start = _numbers("the example state", y0)
+    if start.ndim < 2 and start.size and parts is None:
+        double, start = AllRows(double, start.shape), start.reshape(1, -1)
     if start.ndim < 2 or start.size == 0:
         raise BadInput(
             f"the example state has shape {start.shape}",
@@ -101,7 +117,7 @@ def module_pairs(
                 "odecheck.HeavyBallParts(force='net', damping='sigmoid(gamma)'), or odecheck.AdamParts(…)",
             )
         field, double = declared(double, parts, torch.tensor(start))
-    elif (asked or takes_this_batch_alone)(double, start):
+    elif not isinstance(double, AllRows) and (asked or takes_this_batch_alone)(double, start):
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
     field = field or CallbackField(double, features)
@@ -146,8 +162,11 @@ def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Modu
             "a complex part beside others",
             "torch.view_as_real of that part, and torch.complex(y[..., 0], y[..., 1]) of it inside the field",
         )
+    if max(part.ndim for part in parts) < 2:
+        flat = torch.cat([part.detach().reshape(-1).double() for part in parts])
+        return Beside(module, tuple(part.shape for part in parts), alone=True), flat[None]
     rows = {part.shape[0] if part.ndim else 0 for part in parts}
-    if len(rows) > 1 or 0 in rows or max(part.ndim for part in parts) < 2:
+    if len(rows) > 1 or 0 in rows:
         raise BadInput(
             f"the parts of the example state have shapes {[tuple(part.shape) for part in parts]}",
             "a part without a batch axis, or with another batch",

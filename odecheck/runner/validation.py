@@ -157,8 +157,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
         gap = float((before - again).detach().abs().max())
         raise BadInput(
             f"the same call of the field gave two values, up to {gap:.2g} apart",
-            "dropout or noise inside the field, or a field that counts or remembers its calls",
-            "module.eval() for dropout; draw noise once in __init__; keep no state between calls",
+            "dropout, noise or a power iteration inside the field, or a field that counts or remembers its calls",
+            "module.eval() for dropout or spectral norm; draw noise once in __init__; keep no state between calls",
         )
     moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
     if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -155,10 +157,53 @@ def test_a_right_field_of_any_shape_is_decided(name):
     assert record.verdict is HOLDS, record
 
 
+def weight_normed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        field = Counting()
+        nn.utils.weight_norm(field.net, dim=None)
+        nn.utils.weight_norm(field.net, "bias", dim=None)
+    return field
+
+
+class Callable:
+    def __init__(self):
+        self.net = nn.Linear(2, 2)
+
+    def __call__(self, t, y):
+        return torch.tanh(self.net(y))
+
+
+class Decay(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rate = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, t, y):
+        return -self.rate * y
+
+
+class Decaying(Decay):
+    def forward(self, t, state):
+        assert [part.shape for part in state] == [(), (2,)]
+        return tuple(-self.rate * part for part in state)
+
+
+class Locked(Decay):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
 TAKEN = {
     "a compiled function": (torch.compile(plain, backend="eager"), Y0, 6),
     "bfloat16": (Counting().bfloat16(), Y0.bfloat16(), 6),
     "data-parallel": (nn.DataParallel(Counting()), Y0, 6),
+    "weight norm of the old kind": (weight_normed(), Y0, 8),
+    "an object that can be called": (Callable(), Y0, 6),
+    "a single state": (nn.DataParallel(Counting()), Y0[0], 6),
+    "one number": (Decay(), torch.tensor(2.0), 1),
+    "parts that are single states": (Decaying(), (torch.tensor(2.0), torch.ones(2)), 1),
     "a part of one number": (Numbers(), (Y0, torch.zeros(2)), 6),
 }
 
@@ -169,10 +214,11 @@ def test_what_is_around_a_field_is_taken_off(name):
     _, (subject, problem) = module_pairs(field, y0)
     value = subject.module(problem)(torch.tensor(0.0), torch.tensor(problem.y0))
     told = field(torch.tensor(0.0), y0)
-    told = torch.cat([part.reshape(2, -1) for part in told], 1) if isinstance(told, tuple) else told
+    if isinstance(told, tuple):
+        told = torch.cat([part.reshape(len(problem.y0), -1) for part in told], 1)
     assert problem.field.params == count
     assert value.dtype == torch.float64
-    assert torch.allclose(value, told.double(), rtol=0.05 if name == "bfloat16" else 1e-5)
+    assert torch.allclose(value, told.double().reshape(value.shape), rtol=0.05 if name == "bfloat16" else 1e-5)
 
 
 def test_the_constant_of_an_energy_may_be_a_parameter():
@@ -194,6 +240,8 @@ REFUSED = {
     "torch.enable_grad": (Bare(), Y0),
     "parts \\(batch": (Parts(), (Y0, torch.zeros(3))),
     "the module that was given to it": (torch.jit.script(Plain()), Y0),
+    "the same outside of the module": (Locked(), Y0),
+    "once, before it is verified": (nn.LazyLinear(2), Y0),
     "FILE.py:block.field": (nn.Linear(2, 2), Y0),
     "outer.bias": (Neuron(read=lambda bias: 0.0), Y0),
     "detach": (Leaking(), Y0),
