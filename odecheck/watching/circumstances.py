@@ -79,11 +79,13 @@ def _far(a: Tensor, b: Tensor) -> float:
 
 
 def _random(call: Call, f: Any, t: Tensor, iterated: list[str]) -> Finding | None:
-    _ask(call, f, t)
+    _ask(call, f, call.times[0])
     before = drawn_so_far()
-    values = [_ask(call, f, t) for _ in range(3)]
-    far = max(_far(v, values[0]) for v in values[1:])
-    if far <= ROUNDING.get(values[0].dtype, 1e-2):
+    values = [
+        [_ask(call, f, at) for _ in range(3)] for at in (call.times[0], t)
+    ]  # noise may be drawn at the start alone
+    far = max(_far(v, of[0]) for of in values for v in of[1:])
+    if far <= ROUNDING.get(values[0][0].dtype, 1e-2):
         return None
     if before == drawn_so_far() and iterated:
         return _spectral_norm(iterated, far)

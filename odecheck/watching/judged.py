@@ -19,12 +19,13 @@ from .circumstances import circumstances
 from .compared import aims, direction_off, keep_promises, observed, quantities, relative
 from .event_findings import of_its_function, of_no_event, of_the_event
 from .field64 import Along, Array, Field64, NoField, in_double
+from .gradient_findings import of_a_broken_gradient
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, promise
 from .random_state import untouched
 from .repeat import Repeat, again
 from .row import Row, State
-from .settle import Truth, settle
+from .settle import Truth, has_kinks, settle
 from .values import lies
 
 # of the time that is left, what the truth may take: the rest is for what is asked of it
@@ -203,6 +204,8 @@ def _around(work: _Work, f: Field64, truth: Truth, got: dict[str, Array]) -> Non
     if row.adaptive:
         _on_promises(work, f, along, truth, got)
     lost = of_the_event(row, f, truth, got, repeat) if call.posed.event else set()
+    if row.adaptive and repeat.has_gradients:
+        of_a_broken_gradient(call, row, kinks=has_kinks(f))
     if work.alone:
         if repeat.has_gradients:
             theta = {k: v for k, v in truth.parts().items() if k in f.leaves and k not in lost}

@@ -71,6 +71,8 @@ KINDS: Mapping[str, tuple[Weight, str]] = MappingProxyType(
         "loss sees one time": (Weight.ADVICE, ""),
         "gradient below atol": (Weight.ADVICE, ""),
         "coarse steps": (Weight.ADVICE, ""),
+        "loose adjoint": (Weight.ADVICE, ""),
+        "steps over kinks": (Weight.ADVICE, ""),
         "no gradient": (Weight.ADVICE, ""),
         "loose tolerance": (Weight.ADVICE, ""),
         "tolerance below rounding": (Weight.ADVICE, ""),

@@ -48,3 +48,44 @@ def spectral_norm_in_training_mode():
     f = net(3, 8, 3)
     nn.utils.parametrizations.spectral_norm(f[0])
     return trained(Autonomous(f), torch.randn(4, 3), solve=odeint)
+
+
+@right
+def a_graph_with_a_sparse_buffer():
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 4)
+            self.register_buffer("edges", torch.softmax(torch.randn(6, 6), 1).to_sparse())
+
+        def forward(self, t, x):
+            return torch.tanh(self.net(torch.sparse.mm(self.edges, x))) - x
+
+    return trained(Field(), torch.randn(6, 4))
+
+
+@right
+def complex_weights_of_a_spectrum():
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = nn.Parameter(0.3 * torch.randn(9, dtype=torch.cfloat))
+
+        def forward(self, t, x):
+            return torch.fft.irfft(torch.fft.rfft(x) * self.weights, n=16) - 0.1 * x**3
+
+    return trained(Field(), torch.randn(2, 16), solve=odeint)
+
+
+@right
+def a_frozen_network_with_a_small_one_that_begins_at_zero():
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(3, 8, 3).requires_grad_(False)
+            self.down, self.up = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.zeros(2, 3))
+
+        def forward(self, t, y):
+            return self.net(y) + y @ self.down @ self.up
+
+    return trained(Field(), torch.randn(4, 3))
