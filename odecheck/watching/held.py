@@ -287,9 +287,11 @@ def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
+        if (a.shape, a.dtype, a.device, a.layout) != (b.shape, b.dtype, b.device, b.layout):
             return False
         with torch.no_grad():
+            if torch.strided not in (a.layout, b.layout):
+                a, b = a.to_dense(), b.to_dense()
             return torch.equal(a, b) or (
                 a.is_floating_point()
                 and torch.equal(a.isnan(), b.isnan())
