@@ -81,9 +81,8 @@ def _far(a: Tensor, b: Tensor) -> float:
 def _random(call: Call, f: Any, t: Tensor, iterated: list[str]) -> Finding | None:
     _ask(call, f, call.times[0])
     before = drawn_so_far()
-    values = [
-        [_ask(call, f, at) for _ in range(3)] for at in (call.times[0], t)
-    ]  # noise may be drawn at the start alone
+    # noise may be drawn at the start alone
+    values = [[_ask(call, f, at) for _ in range(3)] for at in (call.times[0], t)]
     far = max(_far(v, of[0]) for of in values for v in of[1:])
     if far <= ROUNDING.get(values[0][0].dtype, 1e-2):
         return None
@@ -246,7 +245,7 @@ def _rounds(call: Call, t: Tensor) -> Finding | None:
     with posed_again(call) as (f, _, _):
         _ask(call, f, call.times[0])
         own, rounded = _ask(call, f, t), _ask(call, f, short)
-    with posed_again(call) as (f, _, _), InDouble():
+    with posed_again(call) as (f, _, _), InDouble(call.start[0].dtype):
         _ask(call, f, call.times[0])
         whole, moved = _ask(call, f, t), _ask(call, f, short)
     far = _far(own, whole)
@@ -274,7 +273,10 @@ def _moves_in_float32_steps(call: Call) -> bool:
             # the middle of what is rounded to one number of float32
             middle = float(np.float32(start + share * length))
             grain = float(np.spacing(np.float32(abs(middle))))
-            at = [torch.tensor(middle + k * grain, dtype=call.times.dtype) for k in (-0.25, 0.25, 8.0)]
+            at = [
+                torch.tensor(middle + k * grain, dtype=call.times.dtype, device=call.times.device)
+                for k in (-0.25, 0.25, 8.0)
+            ]
             here, within, beyond = (_ask(call, f, t) for t in at)
             if not torch.equal(here, within) or _far(beyond, here) <= 1e-11:
                 return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
@@ -64,6 +65,11 @@ class _Around(nn.Module):
 
     def forward(self, *args: Any) -> Any:
         return self.inner(*args)
+
+
+def array(x: Tensor) -> NDArray[Any]:
+    """A tensor's numbers, from whatever device it is on."""
+    return x.detach().cpu().numpy()
 
 
 class _Counter:
@@ -177,7 +183,7 @@ def _again(call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: 
 
 def _autocast(call: Call, wanted: bool) -> torch.autocast:
     """What stood around the solve in the step. Its cache would keep weights that are lent."""
-    return torch.autocast("cpu", call.autocast, wanted and call.autocast is not None, cache_enabled=False)
+    return torch.autocast(call.device.type, call.autocast, wanted and call.autocast is not None, cache_enabled=False)
 
 
 def _leaf(x: Tensor, dtype: torch.dtype | None, ask: bool) -> Tensor:
