@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
 from odecheck.fields.declared import Parts, declared
+from odecheck.fields.from_jax import FromJax
 from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module, copied
 from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
@@ -45,9 +46,9 @@ def module_pairs(
     Args:
         module: Called as module(t, y): a module, a plain function, a `functools.partial`; a float64 copy is made of it.
             Of a compiled module, what it compiles.
-        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts. Complex numbers
-            are followed as pairs of real ones. A field that
-            takes no other batch than this one, as with a control for each row, has it as one state.
+        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts; one tensor
+            without a batch, (numbers,) or (), is taken as it is. Complex numbers are followed as pairs of real ones. A
+            field that takes no other batch than this one, as with a control for each row, has it as one state.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         name: Of the problem, by default with the name of the module's class.
         parts: Where the module is an HBNODE, a GHBNODE or an AdamNODE: what of it is what, so that the claims of that
@@ -100,7 +101,8 @@ def module_pairs(
         whole = torch.as_tensor(y0).detach().to(torch.complex128)
         double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
     start = _numbers("the example state", y0)
-    if start.ndim < 2 and start.size and parts is None:
+    own = isinstance(y0, torch.Tensor) and not isinstance(double, FromJax)  # not typed by hand, and no field of rows
+    if start.ndim < 2 and start.size and parts is None and own:
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     if start.ndim < 2 or start.size == 0:
         raise BadInput(

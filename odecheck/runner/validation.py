@@ -58,7 +58,7 @@ def validate(subject: Subject, problem: Problem) -> None:
     value = _called(module, t[0], y)
     _looks_like_the_state(value, y)
     _repeats(module, t, y, value)
-    _reaches_all_parameters(module, t, y, alone=problem.independent)
+    _reaches_all_parameters(module, t, y, formula=problem.independent)
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
     _arrives(subject, problem)
@@ -169,8 +169,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
         )
 
 
-def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor, *, alone: bool) -> None:
-    """Whether each parameter is in the graph. alone: also those of which a field without a formula may do without."""
+def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor, *, formula: bool) -> None:
+    """Whether each parameter is in the graph. formula: the problem has one, in which no parameter falls out."""
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not named:
         return
@@ -181,7 +181,7 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor, *, alone: b
         # torch's types do not know that allow_unused gives None
         got = cast(Sequence[Tensor | None], torch.autograd.grad(value.sum(), list(named.values()), allow_unused=True))
         missed = [name for name, g in zip(named, got, strict=True) if g is None]
-    if missed and value.requires_grad and not alone:
+    if missed and value.requires_grad and not formula:
         missed = [name for name in missed if name not in constants(module, t[0], y)]
     if missed:
         if isinstance(module, Flattened):

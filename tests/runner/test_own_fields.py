@@ -14,6 +14,7 @@ from torch import nn
 from odecheck import HOLDS
 from odecheck.claims.papers.node import parameter_gradient
 from odecheck.errors import BadInput
+from odecheck.fields.from_jax import FromJax
 from odecheck.record import evaluate
 from odecheck.runner.own_fields import module_pairs
 from odecheck.runner.validation import validate
@@ -224,6 +225,12 @@ def test_what_is_around_a_field_is_taken_off(name):
 def test_the_constant_of_an_energy_may_be_a_parameter():
     _, (subject, problem) = module_pairs(Neuron(), Y0)
     validate(subject, problem)
+
+
+def test_a_field_of_jax_takes_rows():
+    pytest.importorskip("jax")
+    with pytest.raises(BadInput, match="batch axis"):
+        module_pairs(FromJax(lambda t, y, args: -y), Y0[0])
 
 
 class Bare(Energy):
