@@ -28,6 +28,8 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `torch._functorch.compile_utils.fx_graph_cse` | a graph without repetitions | `capture` |
 | `torch._inductor.decomposition.select_decomp_table` | which operations a compiler wants split | `capture` |
 | `torch._inductor.compile_fx.compile_fx_inner` | to compile such a graph, cached on disk | `compiled_graph` |
+| `_forward_pre_hooks` of a module | what is called before it: spectral norm of the old kind | `hooks_before` |
+| `_torchdynamo_orig_callable` of a function | what a compiled function compiles | `uncompiled` |
 | `torch._foreach_add` | to add two lists of tensors in one call | `added` |
 | `torch._foreach_copy_` | to copy a list of tensors in one call | `copy_all` |
 | `_parameters` of a module | those of its own, to look at or to swap, without a copy | `own_parameters` |
@@ -68,6 +70,7 @@ __all__ = [
     "compiling",
     "copy_all",
     "forward_mode",
+    "hooks_before",
     "interpreter",
     "is_batched",
     "is_forward_mode",
@@ -82,6 +85,7 @@ __all__ = [
     "pushed_modes",
     "tree_leaves",
     "tree_map",
+    "uncompiled",
     "unwrapped",
 ]
 
@@ -166,6 +170,31 @@ def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
         Name → parameter: what the module looks into, not a copy.
     """
     return module._parameters
+
+
+def uncompiled(function: Any) -> Any:
+    """What `torch.compile` has made a function of.
+
+    Args:
+        function: Anything.
+
+    Returns:
+        The function that was compiled; anything else as it came.
+    """
+    return function._torchdynamo_orig_callable if hasattr(function, "_torchdynamo_orig_callable") else function
+
+
+def hooks_before(module: nn.Module) -> list[Any]:
+    """The hooks that are called before a module.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The hooks, in their order.
+    """
+    hooks: Any = module._forward_pre_hooks
+    return list(hooks.values())
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:

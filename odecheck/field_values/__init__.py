@@ -4,6 +4,7 @@ A model without a second formula is believed by everything that comes later: its
 What it cannot fake are its values, so these are asked, at random times in equal strata, and beside the trajectory too.
 """
 
+from .constants import constants
 from .derivatives import ask_derivatives
 from .function import Answer, ask_function, without_influence
 from .jets import ask_jets
@@ -24,6 +25,7 @@ __all__ = [
     "ask_derivatives",
     "ask_function",
     "ask_jets",
+    "constants",
     "look",
     "refusal",
     "refusal_of",

@@ -56,9 +56,11 @@ class Answer:
         return not self.gap <= self.bar
 
 
+DRAWN = "in the first call of another copy"
 # each question with what usually makes its answer another one; the first that is off names the mistake
 CAUSES = {
     "of the same point at once": "dropout or noise inside forward, or a count of calls that enters the value",
+    DRAWN: "noise that is drawn in the first call and kept, as flows with a Hutchinson trace do",
     "its input afterwards": "an operation in place (y.mul_, y[...] = ...) on the state that was given",
     "its output afterwards": "an output written into a tensor that the next call writes into as well",
     "after other points": "a value kept from an earlier call: a time frozen at the first call, a cached weight",
@@ -96,6 +98,7 @@ def ask_function(
     places = list(_places(path, features, rng))
     compare = _Compared()
     fresh = [_value(make(), p) for p in places]
+    compare(DRAWN, places[0], _value(make(), places[0]), fresh[0])
     module = make()
     for place, true in zip(places, fresh, strict=True):
         compare("after other points", place, _value(module, place), true)
@@ -226,7 +229,9 @@ def _changed_parameters(
 
         true = [_value(anew(make()), place) for place in places]
         for place, expected in zip(places, true, strict=True):
-            called = functional_call(module, new, (place[0].clone(), place[1].clone()))
+            asked = make()  # a module under two names is left with the new numbers by functional_call
+            _value(asked, place)
+            called = functional_call(asked, new, (place[0].clone(), place[1].clone()))
             compare("by functional_call", place, called.detach().clone(), expected)
         anew(module)
         for place, expected in zip(places, true, strict=True):
@@ -271,7 +276,11 @@ def without_influence(
                 kept = {k: q.detach().clone() for k, q in named.items()}
                 if others:
                     for q in named.values():
-                        q += 0.5 * to_torch(rng.standard_normal(tuple(q.shape))) * (float(q.abs().max()) or 1.0)
+                        q += (
+                            0.5
+                            * to_torch(rng.standard_normal(tuple(q.shape)))
+                            * (float(q.abs().amax() if q.numel() else 0.0) or 1.0)
+                        )
                 here = [_value(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))

@@ -10,6 +10,7 @@ import torch
 from odecheck_reference.bounded import Array
 from torch import nn
 
+from .constants import constants
 from .derivatives import COSTLY, ask_derivatives
 from .function import Answer, ask_again, ask_function, without_influence
 from .line import Asked
@@ -77,7 +78,11 @@ def look(
     samples = samples or (SAMPLES if len(asked.theta) <= COSTLY else SAMPLES // 2)
     derivatives = ask_derivatives(asked, path, features, samples=samples, seed=seed, forward=forward, second=second)
     again = ask_again(make, asked.restored(), path, features, seed=seed)
-    unread = without_influence(make(), path, features, derivatives.untouched[:MOST], seed=seed)
+    t, y = torch.tensor(path.times[0]), torch.tensor(path.states[0]).reshape(len(path.states[0]), *features)
+    kept = set(constants(make(), t, y)) if derivatives.untouched else set[str]()
+    kept |= {name for name, p in make().named_parameters() if not p.numel()}
+    untouched = [name for name in derivatives.untouched if name not in kept][:MOST]
+    unread = without_influence(make(), path, features, untouched, seed=seed)
     return FieldSeen(derivatives, (*answers, again), unread)
 
 

@@ -10,7 +10,7 @@ from odecheck_reference.fields import Field
 
 from odecheck.fields.callback import CallbackField
 
-from .function import CAUSES, Answer
+from .function import CAUSES, DRAWN, Answer
 from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
@@ -81,12 +81,20 @@ def _of_jets(field: Field, theta: Array, ts: Array, knots: Array) -> Words | Non
 
 def _not_a_function(answer: Answer, questions: list[str]) -> Words:
     others = f" (and {', '.join(questions)})" if questions else ""
+    fix = (
+        "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "
+        "self.weight in forward, and write into new tensors"
+    )
+    if answer.question == DRAWN:
+        fix = (
+            "field.register_buffer('noise', torch.randn_like(y0)) once, before it is verified, and no draw in forward; "
+            "a solve of a training, with noise of its own, is judged by odecheck.watch"
+        )
     return (
         f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its answer "
         f"{answer.question}{others} is another one, by {answer.gap:.2g} of its size",
         CAUSES[answer.question],
-        "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "
-        "self.weight in forward, and write into new tensors",
+        fix,
     )
 
 
@@ -118,5 +126,6 @@ def _coarse(worst: Defect) -> Words:
         f"at t = {worst.sample.t:.6g} the values of the field do not change when {(worst.along or ('everything',))[0]} "
         "changes in its tenth digit",
         "float32 inside, t.float() or y.float() with a cast back, or rounding",
-        "t.to(y.dtype) and constants of y.dtype in forward, and no .float() or round() inside it",
+        "t.to(y.dtype) and constants of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand("
+        "len(y), 1)), and no .float() or round() inside it",
     )

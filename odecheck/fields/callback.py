@@ -45,12 +45,13 @@ class Flattened(nn.Module):
 
 
 class StandIn(nn.Module):
-    """A module that stands for another field, and bears its name."""
+    """A module that stands for another field, by default the module `inner`, and bears its name."""
 
     @property
     def called(self) -> str:
         """The name of that field, or of its class."""
-        raise NotImplementedError("a stand-in says whose name it bears")
+        inner = self.inner
+        return inner.called if isinstance(inner, StandIn) else type(inner).__name__
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,18 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from odecheck.compat import uncompiled
 
 from .callback import StandIn
 from .from_jax import FromJax, is_of_jax
 
 
-class OfFunction(nn.Module):
+class OfFunction(StandIn):
     """A plain function or a partial, with the modules and parameters that it reaches as its own.
 
     Reached are closures, globals that the code names, arguments of a `functools.partial`, defaults, and the object of a
@@ -33,6 +35,15 @@ class OfFunction(nn.Module):
                 self.add_module(f"module_{i}", held)
             else:
                 self.register_parameter(f"parameter_{i}", held)
+
+    @property
+    def called(self) -> str:
+        """The name of the function, or of the class of the object that is called."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        name = getattr(function, "__name__", type(function).__name__)
+        return type(getattr(function, "__self__", None)).__name__ if name == "__call__" else name
 
     def forward(self, t: Tensor, y: Any) -> Any:
         """The function's value."""
@@ -73,6 +84,9 @@ def _held(value: Any, seen: set[int]) -> Iterator[nn.Module | nn.Parameter]:
     elif isinstance(value, types.FunctionType) and not _is_library(value):
         for part in (*_cells(value), *_reached(value).values(), *(value.__defaults__ or ())):
             yield from _held(part, seen)
+    elif _carries(value):
+        for part in vars(value).values():
+            yield from _held(part, seen)
     elif isinstance(value, tuple | list):
         for part in value:  # pyright: ignore[reportUnknownVariableType]
             yield from _held(part, seen)
@@ -107,12 +121,22 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     return made
 
 
+def _carries(value: Any) -> bool:
+    """Whether a plain object holds a module or a parameter."""
+    attributes: Any = getattr(value, "__dict__", None)
+    if not isinstance(attributes, dict) or isinstance(value, type | types.ModuleType | types.FunctionType):
+        return False
+    held: list[Any] = list(attributes.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return any(isinstance(x, nn.Module | nn.Parameter) for x in held)
+
+
 def _is_state(value: Any) -> bool:
-    return isinstance(value, nn.Module | Tensor | types.FunctionType | functools.partial | types.MethodType)
+    plain = isinstance(value, nn.Module | Tensor | types.FunctionType | functools.partial | types.MethodType)
+    return plain or _carries(value)
 
 
 def as_module(field: Any) -> nn.Module:
-    """A field as a module: itself, what a compiled one compiles, or a module of a plain function.
+    """A field as a module: itself, what a compiled or a data-parallel one is made of, or a module of a plain function.
 
     Args:
         field: Called as field(t, y).
@@ -124,32 +148,67 @@ def as_module(field: Any) -> nn.Module:
         TypeError: It cannot be called.
     """
     if isinstance(field, nn.Module):
-        inner = getattr(field, "_orig_mod", None)
-        return inner if isinstance(inner, nn.Module) else field
+        around = isinstance(field, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = getattr(cast(object, field), "module" if around else "_orig_mod", None)
+        return as_module(inner) if isinstance(inner, nn.Module) else field
+    field = uncompiled(field)
     if is_of_jax(field):
         return FromJax(field)
     if not callable(field):
         raise TypeError(f"{type(field).__name__} cannot be called as field(t, y)")
-    return OfFunction(field)
+    plain = isinstance(field, (types.FunctionType, types.MethodType, functools.partial))
+    return OfFunction(cast(Callable[..., Any], field if plain else field.__call__))
 
 
-class Beside(nn.Module):
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy of a module, also of one that holds results of the last call, as weight norm does.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The copy; in place of what has a graph there are its numbers.
+    """
+    results = (x for part in module.modules() for x in _results(list(vars(part).values())))
+    return copy.deepcopy(module, {id(x): x.detach().clone() for x in results})
+
+
+def _results(values: Any) -> Iterator[Tensor]:
+    """The tensors with a graph among values, in lists, tuples and dictionaries too."""
+    for value in values:
+        if isinstance(value, Tensor) and not value.is_leaf:
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _results(value)
+        elif isinstance(value, dict):
+            yield from _results(value.values())
+
+
+class Beside(StandIn):
     """A field on a tuple of parts, seen as one on rows (batch, numbers): the parts of a row side by side.
 
     Args:
         inner: Called as inner(t, (part, …)).
         shapes: The axes of each part behind the batch.
+        alone: The parts have no batch: the field is called for each row.
     """
 
-    def __init__(self, inner: nn.Module, shapes: tuple[torch.Size, ...]) -> None:
+    def __init__(self, inner: nn.Module, shapes: tuple[torch.Size, ...], alone: bool = False) -> None:
         super().__init__()
-        self.inner, self.shapes = inner, shapes
+        self.inner, self.shapes, self.alone = inner, shapes, alone
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The slopes of all parts, side by side in each row."""
+        if self.alone:
+            return torch.stack([self._row(t, row) for row in y])
         pieces = torch.split(y, [shape.numel() for shape in self.shapes], dim=1)
         parts = tuple(p.reshape(len(y), *shape) for p, shape in zip(pieces, self.shapes, strict=True))
         return torch.cat([part.reshape(len(y), -1) for part in self.inner(t, parts)], dim=1)
+
+    def _row(self, t: Tensor, row: Tensor) -> Tensor:
+        pieces = torch.split(row, [shape.numel() for shape in self.shapes])
+        parts = tuple(p.reshape(shape) for p, shape in zip(pieces, self.shapes, strict=True))
+        return torch.cat([part.reshape(-1) for part in self.inner(t, parts)])
 
 
 class AsPairs(StandIn):
@@ -166,18 +225,13 @@ class AsPairs(StandIn):
             if buffer.is_complex():
                 buffer.data = buffer.data.to(torch.complex128)
 
-    @property
-    def called(self) -> str:
-        """The name of the field's class."""
-        return type(self.inner).__name__
-
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The slopes (batch, *features, 2)."""
         value = self.inner(t, torch.complex(y[..., 0], y[..., 1]))  # a view would ask for an even place in memory
         return torch.view_as_real(value) if value.is_complex() else value
 
 
-class AllRows(nn.Module):
+class AllRows(StandIn):
     """A field that takes its batch as a whole, a control for each row for instance, seen as one on a single row.
 
     Args:

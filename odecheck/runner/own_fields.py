@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 from odecheck_reference import Problem, ProblemError
 from odecheck_reference.losses import SquaredError
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
 from odecheck.fields.declared import Parts, declared
-from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module
-from odecheck.foreign import first_line, literal
+from odecheck.fields.from_jax import FromJax
+from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module, copied
+from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
@@ -44,9 +46,9 @@ def module_pairs(
     Args:
         module: Called as module(t, y): a module, a plain function, a `functools.partial`; a float64 copy is made of it.
             Of a compiled module, what it compiles.
-        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts. Complex numbers
-            are followed as pairs of real ones. A field that
-            takes no other batch than this one, as with a control for each row, has it as one state.
+        y0: An example state (batch, *features), each row a separate problem, or a tuple of such parts; one tensor
+            without a batch, (numbers,) or (), is taken as it is. Complex numbers are followed as pairs of real ones. A
+            field that takes no other batch than this one, as with a control for each row, has it as one state.
         ts: Times (times,), monotone; by default 0, 0.5 and 1.
         name: Of the problem, by default with the name of the module's class.
         parts: Where the module is an HBNODE, a GHBNODE or an AdamNODE: what of it is what, so that the claims of that
@@ -60,11 +62,31 @@ def module_pairs(
         BadInput: A state or times that are no numbers, or times that are not monotone.
     """
     try:
-        double = copy.deepcopy(as_module(module)).double().cpu()
+        taken = as_module(module)
     except TypeError as error:
         raise BadInput(
             str(error), "the result of a field in place of the field", "the module or function itself"
         ) from None
+    if any(isinstance(part, torch.jit.ScriptModule) for part in taken.modules()):
+        raise BadInput(
+            f"{called(module)} is of TorchScript",
+            "torch.jit.script or torch.jit.trace, whose parameters cannot be lent for a call",
+            "the module that was given to it; a solve of the compiled one is judged by odecheck.watch",
+        )
+    if lazy := [name for name, p in taken.named_parameters() if is_lazy(p)]:
+        raise BadInput(
+            f"the parameter {lazy[0]} has no shape yet",
+            "a lazy module, which takes its shapes from its first call",
+            "field(t, y0), once, before it is verified",
+        )
+    try:
+        double = copied(taken).double().cpu()
+    except Exception as error:
+        raise BadInput(
+            f"{called(module)} cannot be copied: {first_line(said(error))}",
+            "a lock, an open file, a generator or the like that the module holds",
+            "the same outside of the module, in a global or an argument; or def __deepcopy__(self, memo) in its class",
+        ) from error
     if found := [name for name, p in double.named_parameters() if p.is_complex()]:
         raise BadInput(
             f"the parameter {found[0]} is complex",
@@ -79,6 +101,9 @@ def module_pairs(
         whole = torch.as_tensor(y0).detach().to(torch.complex128)
         double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
     start = _numbers("the example state", y0)
+    own = isinstance(y0, torch.Tensor) and not isinstance(double, FromJax)  # not typed by hand, and no field of rows
+    if start.ndim < 2 and start.size and parts is None and own:
+        double, start = AllRows(double, start.shape), start.reshape(1, -1)
     if start.ndim < 2 or start.size == 0:
         raise BadInput(
             f"the example state has shape {start.shape}",
@@ -94,7 +119,7 @@ def module_pairs(
                 "odecheck.HeavyBallParts(force='net', damping='sigmoid(gamma)'), or odecheck.AdamParts(…)",
             )
         field, double = declared(double, parts, torch.tensor(start))
-    elif (asked or takes_this_batch_alone)(double, start):
+    elif not isinstance(double, AllRows) and (asked or takes_this_batch_alone)(double, start):
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
     field = field or CallbackField(double, features)
@@ -139,7 +164,10 @@ def _beside(module: nn.Module, parts: tuple[torch.Tensor, ...]) -> tuple[nn.Modu
             "a complex part beside others",
             "torch.view_as_real of that part, and torch.complex(y[..., 0], y[..., 1]) of it inside the field",
         )
-    rows = {part.shape[0] if part.ndim > 1 else 0 for part in parts}
+    if max(part.ndim for part in parts) < 2:
+        flat = torch.cat([part.detach().reshape(-1).double() for part in parts])
+        return Beside(module, tuple(part.shape for part in parts), alone=True), flat[None]
+    rows = {part.shape[0] if part.ndim else 0 for part in parts}
     if len(rows) > 1 or 0 in rows:
         raise BadInput(
             f"the parts of the example state have shapes {[tuple(part.shape) for part in parts]}",
@@ -178,7 +206,7 @@ def _distance(shape: tuple[int, ...]) -> SquaredError:
 
 def _numbers(what: str, x: Any) -> Array:
     try:
-        array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
+        array = x.detach().cpu().double().numpy() if isinstance(x, torch.Tensor) else x
         return np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadInput(

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
-from odecheck.field_values import refusal_of
+from odecheck.field_values import constants, refusal_of
 from odecheck.fields.callback import Flattened
 from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
+
+from .raised import cause_and_fix
 
 # layers whose statistics move with every call while they train
 _Statistics = (
@@ -56,7 +58,7 @@ def validate(subject: Subject, problem: Problem) -> None:
     value = _called(module, t[0], y)
     _looks_like_the_state(value, y)
     _repeats(module, t, y, value)
-    _reaches_all_parameters(module, t, y)
+    _reaches_all_parameters(module, t, y, formula=problem.independent)
     if not problem.independent:
         _rows_are_separate(module, t[0], y, value)
     _arrives(subject, problem)
@@ -107,41 +109,11 @@ def _called(module: nn.Module, t: Tensor, y: Tensor) -> Tensor:
     try:
         value = module(t, y)
     except Exception as error:
-        told = words(error)
         seen = (
             f"module(t, y) with t = {float(t):.6g} of shape () and y of shape {tuple(y.shape)}, both float64, raised "
             f"{_said(error)}"
         )
-        if "dtype" in told:
-            raise BadInput(
-                seen,
-                "a tensor inside the module is float32, and is no parameter or buffer of it",
-                "self.register_buffer('name', value), or value.to(y.dtype) inside forward",
-            ) from error
-        if "device" in told:
-            raise BadInput(
-                seen,
-                "a tensor inside the module is on another device",
-                "self.register_buffer('name', value), or value.to(y.device) inside forward",
-            ) from error
-        if "does not require grad" in told or "does not have a grad_fn" in told:
-            raise BadInput(
-                seen,
-                "a field that differentiates inside, called where no graph is recorded, as solvers call it",
-                "with torch.enable_grad(): y = y.requires_grad_() if y.is_leaf else y; ... before torch.autograd.grad",
-            ) from error
-        if "argument" in told and isinstance(error, TypeError):
-            raise BadInput(
-                seen,
-                "forward takes more arguments than t and y",
-                "functools.partial(field, u=...) in the place of the field, with the further arguments by name",
-            ) from error
-        raise BadInput(
-            seen,
-            "forward takes other arguments, or a state of another shape",
-            "def forward(self, t, y): ... with y of shape (batch, *features), and an example state of "
-            "that shape: --state '[[1.0, 0.5]]'",
-        ) from error
+        raise BadInput(seen, *cause_and_fix(error)) from error
     if not isinstance(value, Tensor):
         raise BadInput(
             f"module(t, y) returned {type(value).__name__} and not a tensor",
@@ -185,8 +157,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
         gap = float((before - again).detach().abs().max())
         raise BadInput(
             f"the same call of the field gave two values, up to {gap:.2g} apart",
-            "dropout or noise inside the field, or a field that counts or remembers its calls",
-            "module.eval() for dropout; draw noise once in __init__; keep no state between calls",
+            "dropout, noise or a power iteration inside the field, or a field that counts or remembers its calls",
+            "module.eval() for dropout or spectral norm; draw noise once in __init__; keep no state between calls",
         )
     moved = any(not torch.equal(a, b) for a, b in zip(kept, module.buffers(), strict=True))
     if moved and any(isinstance(m, _Statistics) and m.training for m in module.modules()):  # a counter may count
@@ -197,7 +169,8 @@ def _repeats(module: nn.Module, t: Tensor, y: Tensor, before: Tensor) -> None:
         )
 
 
-def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
+def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor, *, formula: bool) -> None:
+    """Whether each parameter is in the graph. formula: the problem has one, in which no parameter falls out."""
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not named:
         return
@@ -208,6 +181,8 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor) -> None:
         # torch's types do not know that allow_unused gives None
         got = cast(Sequence[Tensor | None], torch.autograd.grad(value.sum(), list(named.values()), allow_unused=True))
         missed = [name for name, g in zip(named, got, strict=True) if g is None]
+    if missed and value.requires_grad and not formula:
+        missed = [name for name in missed if name not in constants(module, t[0], y)]
     if missed:
         if isinstance(module, Flattened):
             missed = [name.removeprefix("inner.") for name in missed]

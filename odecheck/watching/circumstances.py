@@ -11,6 +11,8 @@ import torch
 from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
+from odecheck.compat import hooks_before
+
 from .call import Call
 from .kinds import Finding, finding
 from .precision import InDouble
@@ -23,9 +25,13 @@ ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 @dataclass
 class Circumstances:
-    """What was found. deterministic: whether the field gives one value, so that there is an ODE to compare with."""
+    """What was found. deterministic: whether the field gives one value, so that there is an ODE to compare with.
+
+    iterated: names of weights that a power iteration normalises, of which autograd is the derivative in the limit.
+    """
 
     deterministic: bool = True
+    iterated: list[str] = field(default_factory=list)
     said: list[Finding] = field(default_factory=list)
 
 
@@ -35,11 +41,11 @@ def circumstances(call: Call, *, deadline: float = float("inf")) -> Circumstance
     Each question begins with the field in the state that it had before the solve, and with the same random numbers.
     Raises whatever the field raises, and OutOfBudget between two questions. deadline: process time, in seconds.
     """
-    out = Circumstances()
+    out = Circumstances(iterated=_iterated(call))
     t0, t1 = call.window[0], call.window[-1]
     inside = t0 + 0.3717 * (t1 - t0)
     with posed_again(call) as (f, _, _):
-        random = _random(call, f, inside)
+        random = _random(call, f, inside, out.iterated)
     if random:
         out.deterministic = False
         out.said.append(random)
@@ -49,6 +55,7 @@ def circumstances(call: Call, *, deadline: float = float("inf")) -> Circumstance
         if time.process_time() > deadline:
             raise OutOfBudget("before the field was asked for all its circumstances")
         out.said += [found] if (found := ask(call, inside)) else []
+    out.said += [_spectral_norm(out.iterated)] if out.iterated else []
     out.deterministic = not any(x.kind == "remembers its first call" for x in out.said)
     if call.start[0].dtype == torch.float64:
         rounded = _rounds(call, inside)
@@ -71,13 +78,16 @@ def _far(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max() / (b.abs().max() + 1e-300)) if not torch.equal(a, b) else 0.0
 
 
-def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
-    _ask(call, f, t)
+def _random(call: Call, f: Any, t: Tensor, iterated: list[str]) -> Finding | None:
+    _ask(call, f, call.times[0])
     before = drawn_so_far()
-    values = [_ask(call, f, t) for _ in range(3)]
-    far = max(_far(v, values[0]) for v in values[1:])
-    if far <= ROUNDING.get(values[0].dtype, 1e-2):
+    # noise may be drawn at the start alone
+    values = [[_ask(call, f, at) for _ in range(3)] for at in (call.times[0], t)]
+    far = max(_far(v, of[0]) for of in values for v in of[1:])
+    if far <= ROUNDING.get(values[0][0].dtype, 1e-2):
         return None
+    if before == drawn_so_far() and iterated:
+        return _spectral_norm(iterated, far)
     if before == drawn_so_far():
         return finding(
             "depends on the number of calls",
@@ -143,6 +153,30 @@ def _batch_norm(call: Call, t: Tensor) -> Finding | None:
         "the running statistics are a mean over the solver's evaluations, so in eval() another ODE is solved; "
         "GroupNorm or LayerNorm have none of this, or put it outside the field",
     )
+
+
+def _spectral_norm(names: list[str], far: float = 0.0) -> Finding:
+    moves = f", and values of the same call differ by {far:.1e}: there is no ODE to solve" if far else ""
+    return finding(
+        "spectral norm in training mode",
+        f"spectral normalisation is in training mode inside the field ({', '.join(names[:3])}): every evaluation "
+        "goes on with its power iteration, and autograd takes the vectors of that for constants, so gradients in these "
+        f"weights are those of the values only where it has converged{moves}; field.eval() around the solve",
+        wrong=bool(far),
+    )
+
+
+def _iterated(call: Call) -> list[str]:
+    """The names of the weights that are divided by a norm which every evaluation goes on to find."""
+    found: list[Tensor] = []
+    for m in call.held.modules() if call.held else []:
+        parts = getattr(m, "parametrizations", None)
+        for part in parts.values() if isinstance(parts, nn.ModuleDict) else []:
+            if any("SpectralNorm" in type(x).__name__ and x.training for x in part.children()):
+                found += part.parameters(recurse=False)
+        hooks = [h for h in hooks_before(m) if "SpectralNorm" in type(h).__name__]
+        found += [getattr(m, f"{h.name}_orig") for h in hooks if m.training]
+    return [kept.name for x in found if call.held and (kept := call.held.tensors.get(id(x)))]
 
 
 def _changes_its_input(call: Call, t: Tensor) -> Finding | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -205,9 +207,11 @@ def _reached(f: Field64, along: Along) -> set[str]:
     return found
 
 
-def of_the_values(row: Row, found: list[Lie]) -> None:
-    """Derivatives that autograd gets wrong."""
+def of_the_values(row: Row, found: list[Lie], known: Collection[str] = ()) -> None:
+    """Derivatives that autograd gets wrong. known: names of which that is said already."""
     for lie in found:
+        if lie.name in known:
+            continue
         said = (
             f"differences of the field's values in {lie.name} give {lie.measured:.5g}, its autograd says {lie.said:.5g}"
         )

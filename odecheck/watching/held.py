@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 # objects of these packages hold no state of a user's field; an nn.Module of any package does
 _PACKAGES = """
@@ -150,6 +151,11 @@ class Held:
 
     def _visit(self, x: Any, name: str) -> None:
         if isinstance(x, Tensor):
+            if is_lazy(x):
+                raise NotKept(
+                    f"the parameter {name} has no shape before the first call of the field (a lazy module): call the "
+                    "field once before the step, field(t[0], y0)"
+                )
             if id(x) not in self.tensors:
                 self.tensors[id(x)] = Kept(self._unused(name or "tensor"), x, self._keep(x))
             return
@@ -193,6 +199,12 @@ class Held:
 
     def _visit_object(self, x: Any, name: str) -> None:
         if not isinstance(x, nn.Module) and _foreign(type(x)):
+            return
+        if isinstance(x, torch.jit.ScriptModule):  # its tensors lie in C++, and its attributes are code
+            own = dict([*x.named_parameters(recurse=False), *x.named_buffers(recurse=False)])
+            self._slot(x, own, name, whole=False)
+            for part, child in x.named_children():
+                self._visit(child, _joined(name, part))
             return
         try:
             attributes = object.__getattribute__(x, "__dict__")
@@ -275,9 +287,11 @@ def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
+        if (a.shape, a.dtype, a.device, a.layout) != (b.shape, b.dtype, b.device, b.layout):
             return False
         with torch.no_grad():
+            if torch.strided not in (a.layout, b.layout):
+                a, b = a.to_dense(), b.to_dense()
             return torch.equal(a, b) or (
                 a.is_floating_point()
                 and torch.equal(a.isnan(), b.isnan())

@@ -18,6 +18,8 @@ from typing import Any
 from .more_libraries import MORE
 from .solver_calls import ADAPTERS, Adapter
 
+# wrappers around one function, of which each says what it wraps
+DEEPEST = 8
 # (adapter, the function as it was, the function, args, kwargs) → its result
 Listener = Callable[[Adapter, types.FunctionType, types.FunctionType, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -118,8 +120,20 @@ class _Imports:
         return spec
 
 
+def _unwrapped(value: Any) -> Any:
+    """What a wrapper of a function says that it wraps, through a few of them; whatever has no such word, as it is."""
+    for _ in range(DEEPEST):
+        with suppress(Exception):  # of somebody's __getattr__
+            if hasattr(type(value), "__wrapped__") or "__wrapped__" in vars(value):
+                value = value.__wrapped__
+                continue
+        break
+    return value
+
+
 def _functions_of(module: types.ModuleType) -> list[types.FunctionType]:
-    """The functions of a module, and the methods of its classes."""
-    found = [x for x in vars(module).values() if isinstance(x, types.FunctionType)]
+    """The functions of a module, also inside of wrappers (equinox.filter_jit), and the methods of its classes."""
+    inside = [x for value in vars(module).values() if (x := _unwrapped(value)) is not value]
+    found = [x for x in [*vars(module).values(), *inside] if isinstance(x, types.FunctionType)]
     classes = [x for x in vars(module).values() if isinstance(x, type) and x.__module__ == module.__name__]
     return found + [x for c in classes for x in vars(c).values() if isinstance(x, types.FunctionType)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,12 +20,13 @@ from .circumstances import circumstances
 from .compared import aims, direction_off, keep_promises, observed, quantities, relative
 from .event_findings import of_its_function, of_no_event, of_the_event
 from .field64 import Along, Array, Field64, NoField, in_double
+from .gradient_findings import of_a_broken_gradient
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, promise
 from .random_state import untouched
 from .repeat import Repeat, again, array
 from .row import Row, State
-from .settle import Truth, settle
+from .settle import Truth, has_kinks, settle
 from .values import lies
 
 # of the time that is left, what the truth may take: the rest is for what is asked of it
@@ -45,6 +46,7 @@ class _Work:
     call: Call
     row: Row
     repeat: Repeat | None = None
+    iterated: list[str] = field(default_factory=list[str])  # weights whose autograd is known to be approximate
     alone: bool = True  # the first of its place and field: the ones that follow are not asked for their field again
 
 
@@ -143,6 +145,9 @@ def _pose_again(work: _Work, deadline: float) -> None:
     if "StopRecomputation" in call.raised:
         row.state, row.reason = State.NOT_JUDGED, "the second run of a checkpoint, which ends where it has seen enough"
         return
+    if len(call.times) < 2 and not call.posed.event and not call.raised:
+        row.state, row.reason = State.NOT_JUDGED, "one time alone, where the solution is y0: t = [start, end] is solved"
+        return
     findings.of_the_call(call, row)
     if call.raised:
         row.state, row.reason = State.NOT_JUDGED, "it raised"
@@ -153,6 +158,7 @@ def _pose_again(work: _Work, deadline: float) -> None:
     if work.alone:
         found = circumstances(call, deadline=deadline)
         row.said += [f for f in found.said if f.kind not in {x.kind for x in row.said}]
+        work.iterated = found.iterated
         if not found.deterministic:
             row.state, row.reason = State.NOT_JUDGED, "the field is no function of time and state: there is no truth"
     work.repeat = repeat = again(call, deadline=deadline)
@@ -207,12 +213,14 @@ def _around(work: _Work, f: Field64, truth: Truth, got: dict[str, Array]) -> Non
     if row.adaptive:
         _on_promises(work, f, along, truth, got)
     lost = of_the_event(row, f, truth, got, repeat) if call.posed.event else set()
+    if row.adaptive and repeat.has_gradients:
+        of_a_broken_gradient(call, row, kinks=has_kinks(f))
     if work.alone:
         if repeat.has_gradients:
             theta = {k: v for k, v in truth.parts().items() if k in f.leaves and k not in lost}
             findings.of_the_parameters(call, row, repeat, theta, f, along)
         if call.cotangent is not None:
-            findings.of_the_values(row, lies(f, along, in_time=call.times_ask))
+            findings.of_the_values(row, lies(f, along, in_time=call.times_ask), work.iterated)
 
 
 def _wide(work: _Work, error: float, exact: dict[str, Array], deadline: float) -> None:

@@ -71,10 +71,13 @@ KINDS: Mapping[str, tuple[Weight, str]] = MappingProxyType(
         "loss sees one time": (Weight.ADVICE, ""),
         "gradient below atol": (Weight.ADVICE, ""),
         "coarse steps": (Weight.ADVICE, ""),
+        "loose adjoint": (Weight.ADVICE, ""),
+        "steps over kinks": (Weight.ADVICE, ""),
         "no gradient": (Weight.ADVICE, ""),
         "loose tolerance": (Weight.ADVICE, ""),
         "tolerance below rounding": (Weight.ADVICE, ""),
         "batch norm in training mode": (Weight.ADVICE, ""),
+        "spectral norm in training mode": (Weight.EITHER, "where its power iteration has not converged"),
         "constant": (Weight.ADVICE, ""),
         "raised": (Weight.ADVICE, ""),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
-from odecheck.foreign import said
+from odecheck.foreign import said, words
 
 from .call import Call
 from .random_state import untouched
@@ -26,9 +26,9 @@ class Repeat:
 
     solution: float64, by part of the state. y0, t: gradients of ⟨cotangent, y(ts)⟩, float64; theta: by name of the
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
-    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass. lengths: of
-    the steps that were tried in the forward solve, where the solver tells; accepted: of those that were not rejected.
-    raised: by the backward solve.
+    in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass; None where
+    nobody may count. lengths: of the steps that were tried in the forward solve, where the solver tells; accepted: of
+    those that were not rejected. raised: by the backward solve.
     """
 
     solution: list[Tensor]
@@ -39,7 +39,7 @@ class Repeat:
     backward: int = 0
     steps: int | None = None
     rejected: int | None = None
-    saved_bytes: int = 0
+    saved_bytes: int | None = 0
     backward_seconds: float = float("nan")
     raised: str = ""
     lengths: list[float] = field(default_factory=list)
@@ -54,6 +54,17 @@ class Repeat:
 def real(x: Tensor) -> Tensor:
     """A tensor in float64; of a complex one its real and imaginary parts, (..., 2)."""
     return torch.view_as_real(x.resolve_conj()).double() if x.is_complex() else x.double()
+
+
+class _Around(nn.Module):
+    """A module around another one, with the same parameters."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args: Any) -> Any:
+        return self.inner(*args)
 
 
 def array(x: Tensor) -> NDArray[Any]:
@@ -72,6 +83,8 @@ class _Counter:
 
     def on(self, f: Any) -> Any:
         """The field, counted: the same module with a hook, or a function around a function."""
+        if isinstance(f, torch.jit.ScriptModule):  # it takes no hook
+            f = _Around(f)
         if isinstance(f, nn.Module):
             f.register_forward_pre_hook(self._called)
             self._listen(f)
@@ -131,6 +144,16 @@ def again(
 
     deadline: process time, in seconds.
     """
+    try:
+        return _again(call, dtype, gradients=gradients, deadline=deadline, noting=True)
+    except RuntimeError as error:
+        if "saved tensor hooks" not in words(error):
+            raise
+    return _again(call, dtype, gradients=gradients, deadline=deadline, noting=False)
+
+
+def _again(call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: float, noting: bool) -> Repeat:
+    """As `again`. noting: what is kept for the backward pass, which torch.func does not bear in a field."""
     posed, counter = call.posed, _Counter(deadline)
     own = dtype is None
     with posed_again(call, dtype) as (f, others, leaves), torch.set_grad_enabled(call.grad_mode):
@@ -140,10 +163,11 @@ def again(
         if posed.function == "odeint_event":
             t = t[0]
         saved: dict[int, int] = {}
-        noting = torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x)
-        with noting, _autocast(call, own):
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x)
+        with hooks if noting else nullcontext(), _autocast(call, own):
             got = posed.again(counter.on(f), posed.packed([y.view_as(y) for y in y0]), t, others)
-        out = Repeat([y.detach().double() for y in got], forward=counter.calls, saved_bytes=sum(saved.values()))
+        out = Repeat([y.detach().double() for y in got], forward=counter.calls)
+        out.saved_bytes = sum(saved.values()) if noting else None
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
             out.lengths, out.accepted = counter.lengths, counter.accepted[: out.steps]

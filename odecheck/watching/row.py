@@ -83,7 +83,7 @@ class Row:
         steps: Accepted steps forwards; None where the solver does not tell.
         rejected: Rejected ones.
         seconds: Forwards and backwards, of the process.
-        saved_bytes: Kept for the backward pass.
+        saved_bytes: Kept for the backward pass; None where nobody may count, as in a field that calls torch.func.
         truth_seconds: What the truth took, of the process.
         quantities: Name of a result → how far off it is.
         said: Findings and notes.
@@ -110,7 +110,7 @@ class Row:
     steps: int | None = None
     rejected: int | None = None
     seconds: tuple[float, float] = (NAN, NAN)
-    saved_bytes: int = 0
+    saved_bytes: int | None = 0
     truth_seconds: float = 0.0
     quantities: dict[str, Quantity] = made(default_factory=dict)
     said: list[Finding] = made(default_factory=list)

@@ -111,7 +111,7 @@ def _cells(row: Row) -> dict[str, str]:
         f"{row.nfe[0]} → {row.nfe[1]}",
         steps,
         " → ".join("?" if math.isnan(s) else f"{s:.2g}" for s in row.seconds),
-        _bytes(row.saved_bytes),
+        "?" if row.saved_bytes is None else _bytes(row.saved_bytes),
     )
     return dict(zip(COLUMNS, texts, strict=True))
 
@@ -126,11 +126,11 @@ def _quantity(q: Quantity | None) -> str:
     return "-" if q is None else f"{q.error:.1e} ± {q.bar:.0e}"
 
 
-def _bytes(n: int) -> str:
+def _bytes(n: float) -> str:
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.3g} {unit}"
-        n = round(n / 1000, 1) if n >= 10_000 else n / 1000  # pyright: ignore[reportAssignmentType]
+        n = round(n / 1000, 1) if n >= 10_000 else n / 1000
     return f"{n:.3g} GB"
 
 

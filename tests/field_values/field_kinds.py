@@ -292,6 +292,12 @@ def dropout(self, t, y, value):
     return nn.functional.dropout(value, 0.5)
 
 
+def noise_of_the_first_call(self, t, y, value):
+    if not hasattr(self, "noise"):
+        self.noise = torch.randn(y.shape[1], dtype=y.dtype)
+    return value * self.noise
+
+
 # each with the question that names it
 MEMORIES: dict[str, tuple[Callable[..., torch.Tensor], str]] = {
     "frozen time": (frozen_time, "after other points"),
@@ -306,6 +312,7 @@ MEMORIES: dict[str, tuple[Callable[..., torch.Tensor], str]] = {
     "in place": (in_place, "its input afterwards"),
     "own output": (own_output, "its output afterwards"),
     "mixed rows": (mixed_rows, "a row by itself"),
+    "noise of the first call": (noise_of_the_first_call, "in the first call of another copy"),
     "dropout": (dropout, "of the same point at once"),
 }
 

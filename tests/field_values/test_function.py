@@ -30,6 +30,24 @@ def test_a_field_that_remembers_is_named(name, seed):
     assert question in words[0]
 
 
+class Tied(torch.nn.Module):
+    """One weight under three names."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(2, 2).double()
+        self.again, self.weight = self.net, self.net.weight
+
+    def forward(self, t, y):
+        return self.again(torch.tanh(self.net(y))) @ self.weight
+
+
+def test_a_weight_under_three_names_is_no_memory():
+    module = Tied()
+    answers = ask_function(lambda: copy.deepcopy(module), kinds.path(module, [[1.0, 0.5]]), (2,), seed=1)
+    assert not [a for a in answers if a.off]
+
+
 @pytest.mark.parametrize("name", kinds.RIGHT)
 def test_a_right_field_answers_alike(name):
     make, y0 = kinds.RIGHT[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 from odecheck import HOLDS
 from odecheck.claims.papers.node import parameter_gradient
 from odecheck.errors import BadInput
+from odecheck.fields.from_jax import FromJax
 from odecheck.record import evaluate
 from odecheck.runner.own_fields import module_pairs
 from odecheck.runner.validation import validate
@@ -28,6 +31,17 @@ class Parts(nn.Module):
     def forward(self, t, state):
         rate = torch.tanh(self.net(state[0]))
         return rate, rate.sum(1, keepdim=True)
+
+
+class Numbers(Parts):
+    def forward(self, t, state):
+        rate = torch.tanh(self.net(state[0]))
+        return rate, rate.sum(1)
+
+
+class Plain(Parts):
+    def forward(self, t: torch.Tensor, y: torch.Tensor):
+        return self.net(y)
 
 
 class Counting(Parts):
@@ -100,6 +114,29 @@ class ComplexWeight(nn.Module):
         return (self.w * y).real
 
 
+class Neuron(nn.Module):
+    """The gradient of a network, turned: its last bias is of no influence."""
+
+    def __init__(self, read=lambda bias: bias):
+        super().__init__()
+        self.inner, self.outer, self.read = nn.Linear(2, 4), nn.Linear(4, 1), read
+
+    def forward(self, t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.requires_grad_()
+            energy = torch.tanh(self.inner(y)) @ self.outer.weight.T + self.read(self.outer.bias)
+            (slope,) = torch.autograd.grad(energy.sum(), y, create_graph=True)
+        return torch.stack([slope[:, 1], -slope[:, 0]], 1) + 0.1 * self.outer.weight[:, :2] * self.more()
+
+    def more(self):
+        return 1.0
+
+
+class Leaking(Neuron):
+    def more(self):
+        return self.outer.bias.detach()
+
+
 DECIDED = {
     "a tuple": (Parts(), (Y0, torch.zeros(2, 1))),
     "a counter in a buffer": (Counting(), Y0),
@@ -121,6 +158,81 @@ def test_a_right_field_of_any_shape_is_decided(name):
     assert record.verdict is HOLDS, record
 
 
+def weight_normed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        field = Counting()
+        nn.utils.weight_norm(field.net, dim=None)
+        nn.utils.weight_norm(field.net, "bias", dim=None)
+    return field
+
+
+class Callable:
+    def __init__(self):
+        self.net = nn.Linear(2, 2)
+
+    def __call__(self, t, y):
+        return torch.tanh(self.net(y))
+
+
+class Decay(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rate = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, t, y):
+        return -self.rate * y
+
+
+class Decaying(Decay):
+    def forward(self, t, state):
+        assert [part.shape for part in state] == [(), (2,)]
+        return tuple(-self.rate * part for part in state)
+
+
+class Locked(Decay):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+TAKEN = {
+    "a compiled function": (torch.compile(plain, backend="eager"), Y0, 6),
+    "bfloat16": (Counting().bfloat16(), Y0.bfloat16(), 6),
+    "data-parallel": (nn.DataParallel(Counting()), Y0, 6),
+    "weight norm of the old kind": (weight_normed(), Y0, 8),
+    "an object that can be called": (Callable(), Y0, 6),
+    "a single state": (nn.DataParallel(Counting()), Y0[0], 6),
+    "one number": (Decay(), torch.tensor(2.0), 1),
+    "parts that are single states": (Decaying(), (torch.tensor(2.0), torch.ones(2)), 1),
+    "a part of one number": (Numbers(), (Y0, torch.zeros(2)), 6),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_around_a_field_is_taken_off(name):
+    field, y0, count = TAKEN[name]
+    _, (subject, problem) = module_pairs(field, y0)
+    value = subject.module(problem)(torch.tensor(0.0), torch.tensor(problem.y0))
+    told = field(torch.tensor(0.0), y0)
+    if isinstance(told, tuple):
+        told = torch.cat([part.reshape(len(problem.y0), -1) for part in told], 1)
+    assert problem.field.params == count
+    assert value.dtype == torch.float64
+    assert torch.allclose(value, told.double().reshape(value.shape), rtol=0.05 if name == "bfloat16" else 1e-5)
+
+
+def test_the_constant_of_an_energy_may_be_a_parameter():
+    _, (subject, problem) = module_pairs(Neuron(), Y0)
+    validate(subject, problem)
+
+
+def test_a_field_of_jax_takes_rows():
+    pytest.importorskip("jax")
+    with pytest.raises(BadInput, match="batch axis"):
+        module_pairs(FromJax(lambda t, y, args: -y), Y0[0])
+
+
 class Bare(Energy):
     def forward(self, t, y):
         (slope,) = torch.autograd.grad((y**2).sum() * self.stiffness, y, create_graph=True)
@@ -133,7 +245,13 @@ REFUSED = {
     "without these": (Turning(wrong=True), np.array([[1 + 0.5j]])),
     "functools.partial": (with_more, Y0),
     "torch.enable_grad": (Bare(), Y0),
-    "parts \\(batch": (Parts(), (Y0, torch.zeros(2))),
+    "parts \\(batch": (Parts(), (Y0, torch.zeros(3))),
+    "the module that was given to it": (torch.jit.script(Plain()), Y0),
+    "the same outside of the module": (Locked(), Y0),
+    "once, before it is verified": (nn.LazyLinear(2), Y0),
+    "FILE.py:block.field": (nn.Linear(2, 2), Y0),
+    "outer.bias": (Neuron(read=lambda bias: 0.0), Y0),
+    "detach": (Leaking(), Y0),
     "module or function itself": (3, Y0),
 }
 

@@ -128,3 +128,102 @@ def a_tolerance_that_is_too_loose_for_the_loss():
     for p in field.parameters():
         p.data.mul_(2)
     return trained(field, torch.randn(4, 3), rtol=0.1, atol=0.1, times=(0.0, 5.0), solve=odeint)
+
+
+class Cut(nn.Module):
+    """y' = net(y) − ½ sin y, with a detach in it."""
+
+    def __init__(self, cut: bool = True):
+        super().__init__()
+        self.cut, self.net = cut, nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor):
+        more = torch.sin(y)
+        return self.net(y) - 0.5 * (more.detach() if self.cut else more)
+
+
+@wrong("cut off")
+def a_detach_in_a_module_of_torchscript():
+    return trained(torch.jit.script(Cut()), torch.randn(4, 3))
+
+
+@wrong("cut off")
+def a_detach_beside_a_layer_that_begins_at_zero():
+    field = Cut()
+    for p in field.net[0].parameters():
+        nn.init.zeros_(p)
+    return trained(field, torch.randn(4, 3), solve=odeint)
+
+
+@wrong("cut off")
+def a_detach_beside_a_spectral_norm():
+    field = Cut()
+    nn.utils.parametrizations.spectral_norm(field.net[0])
+    return trained(field, torch.randn(4, 3), solve=odeint)
+
+
+@wrong("spectral norm in training mode")
+def a_power_iteration_that_has_just_begun():
+    field = Dense()
+    nn.utils.spectral_norm(field.net[0])
+    return trained(field, torch.randn(4, 3), solve=odeint)
+
+
+@wrong("noise in every evaluation")
+def noise_drawn_at_the_start_of_each_solve_twice():
+    class Field(Dense):
+        def forward(self, t, y):
+            if t == 0.0:
+                self.noise = torch.randn_like(y)
+            return self.net(y) + 0.1 * self.noise
+
+    return trained(Field(), torch.randn(4, 3), **RK4)
+
+
+@wrong("loose adjoint")
+def an_adjoint_of_another_tolerance():
+    field = Dense(width=40)
+    for p in field.parameters():
+        p.data.mul_(3)
+    return trained(field, 3 * torch.randn(4, 3), times=(0.0, 3.0), adjoint_rtol=0.1, adjoint_atol=0.1)
+
+
+@wrong("steps over kinks")
+def backpropagation_through_few_steps_over_kinks():
+    torch.manual_seed(1)
+    return trained(Cut(cut=False), torch.randn(4, 3), solve=odeint, rtol=1e-7, atol=1e-8)
+
+
+@wrong("cut off")
+def a_gradient_straight_through():
+    class Field(Dense):
+        def forward(self, t, y):
+            return self.net(y + (torch.tanh(3 * y) - y).detach())
+
+    return trained(Field(), torch.randn(4, 3), solve=odeint)
+
+
+@wrong("cut off")
+def a_hook_that_scales_gradients():
+    class Field(Dense):
+        def forward(self, t, y):
+            out = self.net(y)
+            if out.requires_grad:
+                out.register_hook(lambda g: 0.5 * g)
+            return out
+
+    return trained(Field(), torch.randn(4, 3), solve=odeint)
+
+
+@wrong("depends on the number of calls")
+def a_running_mean_of_the_state():
+    class Field(Dense):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(3))
+
+        def forward(self, t, y):
+            self.mean = 0.9 * self.mean + 0.1 * y.detach().mean(0)
+            return self.net(y - self.mean)
+
+    return trained(Field(), torch.randn(4, 3), **RK4)

@@ -70,8 +70,29 @@ def test_afterwards_the_functions_are_what_they_were():
     assert not any(type(finder).__module__.startswith("odecheck.watching") for finder in sys.meta_path)
 
 
-def test_a_copy_of_the_library_imported_later_is_seen(tmp_path, monkeypatch):
+WRAPPED = """
+
+class Compiled:
+    def __init__(self, function):
+        self.function = function
+
+    @property
+    def __wrapped__(self):
+        return self.function
+
+    def __call__(self, *args, **kwargs):
+        return self.function(*args, **kwargs)
+
+
+odeint = Compiled(odeint)
+"""
+
+
+@pytest.mark.parametrize("more", ["", WRAPPED])
+def test_a_copy_of_the_library_imported_later_is_seen(tmp_path, monkeypatch, more):
     shutil.copytree(Path(torchdiffeq.__file__).parent, tmp_path / "copied_solver")
+    with (tmp_path / "copied_solver/_impl/odeint.py").open("a", encoding="utf-8") as file:
+        file.write(more)
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
         with watch() as step:

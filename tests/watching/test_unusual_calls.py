@@ -18,6 +18,17 @@ from .steps import stepped
 T = torch.tensor(UNIT)
 
 
+class Second(nn.Module):
+    """A module of y, called as one of t and y."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, t, y):
+        return self.inner(y)
+
+
 @pytest.mark.parametrize("solve", [odeint, odeint_adjoint])
 def test_under_autocast_the_solve_is_posed_again_as_it_was(solve):
     """The step's own gradients are in bfloat16's precision, and the row's are these; the rounding is said as a note."""
@@ -144,6 +155,17 @@ def test_coarse_numbers_are_not_called_coarse_steps(dtype):
 
     row = stepped(make).rows[0]
     assert [f.kind for f in row.said] == ["half precision"] and not row.findings
+
+
+def test_what_a_lazy_module_and_a_single_time_need_is_said():
+    def lazy():
+        return trained(
+            nn.Sequential(nn.LazyLinear(3)), torch.ones(4, 3), solve=lambda f, *a, **k: odeint(Second(f), *a, **k)
+        )
+
+    assert "call the field once before the step" in stepped(lazy).rows[0].reason
+    row = stepped(lambda: trained(Dense(), torch.ones(4, 3, requires_grad=True), times=(0.0,))).rows[0]
+    assert "t = [start, end]" in row.reason and row.verdict == "inconclusive"
 
 
 def test_a_call_that_is_not_understood_is_a_row():

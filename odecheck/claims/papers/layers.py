@@ -128,6 +128,8 @@ def only_in_layers(module: nn.Module, layers: list[nn.Linear], problem: Problem)
     finally:
         for handle in handles:
             handle.remove()
+    if any(z.ndim < 2 for _, z, _ in calls):
+        raise NotApplicable("a linear layer is called without a batch axis, of which curvature is a mean")
     weights = [layer.weight for layer in layers]
     whole = torch.autograd.grad(pulled, [*weights, *(h for _, _, h in calls)], allow_unused=True)
     parts = {id(layer): torch.zeros_like(layer.weight) for layer in layers}

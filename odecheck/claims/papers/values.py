@@ -76,9 +76,10 @@ def reverse_mode_is_of_the_values(subject: Subject, problem: Problem) -> tuple[B
 def field_is_a_function(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     """The field is a function of time, state and parameters: the same question has the same answer at any time.
 
-    Observed: for each question (after other points, in another order, at the same time or state, with gradients, with
-    changed or replaced parameters, by functional_call, a row by itself; its input and its output afterwards) the
-    largest relative distance from the answer of an object that was never asked before. Expected: zero. Bar: rounding.
+    Observed: for each question (in the first call of another copy, after other points, in another order, at the same
+    time or state, with gradients, with changed or replaced parameters, by functional_call, a row by itself; its input
+    and its output afterwards) the largest relative distance from the answer of an object that was never asked before.
+    Expected: zero. Bar: rounding.
     """
     found = ask_function(lambda: subject.module(problem), _path(subject, problem), (problem.field.state,))
     bars = np.array([answer.bar for answer in found])

@@ -95,6 +95,9 @@ def _kept_factors(subject: Subject, method: Method, posed: Posed) -> tuple[list[
     layers, cost = to_be_kept(lambda: gather(subject, ended, sums))
     rank = factor_rows(ended.loss, solution(ended).value[-1]).shape[1]
     found = sums.factors(along=set(layers), reduction="sum", rank=rank)
+    if not set(layers) <= set(found):  # its output may go another way than into the field's value, as in an energy
+        module = replace(subject, around=()).module(ended)
+        only_in_layers(module, layers_of(module), ended)
     return [method.factors(found[layer], ended.batch) for layer in layers if layer in found], cost
 
 

@@ -11,8 +11,9 @@ from odecheck_reference.losses import SquaredError
 from torch import nn
 
 from odecheck.claim import Mutant
-from odecheck.claims.papers.layers import LayerIntegrals, layer_factors
+from odecheck.claims.papers.layers import LayerIntegrals, layer_factors, only_in_layers
 from odecheck.engines.torchdiffeq import Backprop
+from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
 from odecheck.solvers import FixedStep
@@ -77,3 +78,30 @@ def test_the_slopes_of_one_layer_by_hand() -> None:
     torch.testing.assert_close(slopes[:, :2], y @ w.T)
     torch.testing.assert_close(slopes[:, 2:4], -q @ w)
     torch.testing.assert_close(slopes[:, 4:].reshape(2, 2, 2), -torch.einsum("bi,bj->bij", q, y))
+
+
+class Energy(nn.Module):
+    """The gradient of an energy: the last layer's output goes into a gradient, and not into the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(2, 3).double(), nn.Linear(3, 1).double()
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        energy = self.outer(torch.tanh(self.inner(y)))
+        return torch.autograd.grad(energy.sum(), y, create_graph=True)[0]
+
+
+class RowByRow(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 2).double()
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.inner(row) for row in y])
+
+
+@pytest.mark.parametrize(("module", "words"), [(Energy(), "another way"), (RowByRow(), "without a batch axis")])
+def test_layers_that_have_no_such_blocks_are_not_asked(module: nn.Module, words: str) -> None:
+    with pytest.raises(NotApplicable, match=words):
+        only_in_layers(module, [m for m in module.modules() if isinstance(m, nn.Linear)], NETWORK)

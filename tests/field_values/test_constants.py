@@ -1,0 +1,60 @@
+"""A parameter that takes part and falls out is told from one that is cut off, never used, or read once and kept."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from odecheck.field_values import constants
+
+
+class Turned(nn.Module):
+    """The gradient of an energy, whose last bias falls out of it."""
+
+    def __init__(self, more=lambda self: 0.0):
+        super().__init__()
+        self.inner, self.outer, self.more = nn.Linear(2, 4).double(), nn.Linear(4, 1).double(), more
+
+    def forward(self, t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.requires_grad_()
+            (slope,) = torch.autograd.grad(self.energy(y).sum(), y, create_graph=True)
+        return slope + self.more(self)
+
+    def energy(self, y):
+        return self.outer(torch.tanh(self.inner(y)))
+
+
+class WithoutBias(Turned):
+    def energy(self, y):
+        return torch.tanh(self.inner(y)) @ self.outer.weight.T
+
+
+class Kept(WithoutBias):
+    """Its bias was read once."""
+
+    kept = None
+
+    def energy(self, y):
+        if Kept.kept is None:
+            Kept.kept = self.outer.bias.detach().clone()
+        return super().energy(y) + (Kept.kept * y).sum()
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (Turned(), ("outer.bias",)),
+        (Turned(lambda self: self.outer.bias.detach()), ()),
+        (Turned(lambda self: self.outer.bias), ()),
+        (WithoutBias(), ()),
+        (Kept(), ()),
+    ],
+)
+def test_which_parameters_fall_out(module, names):
+    t, y = torch.tensor(0.3, dtype=torch.float64), torch.tensor([[1.0, 0.5]], dtype=torch.float64)
+    module(t, y.clone())
+    before = [p.detach().clone() for p in module.parameters()]
+    assert constants(module, t, y) == names
+    assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
