@@ -47,11 +47,12 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """The values at all times, one (times, n) for each way of following, what was seen, and where the ways ended."""
+    """The values at all times, one (times, n) for each way of following, what was seen, where the ways ended, and whether by implicit steps."""
 
     values: tuple[Array, ...]
     seen: Seen
     mesh: Mesh
+    stiff: bool = False
 
 
 class _Follower(Scout):
@@ -208,7 +209,7 @@ class _Follower(Scout):
             self.mesh.count,
             self.spent,
         )
-        return Followed(tuple(one.w for one in runs), seen, self.mesh)
+        return Followed(tuple(one.w for one in runs), seen, self.mesh, self.stiff)
 
     def _unseen(self) -> Followed:
         """A system too large for a scan: followed as it is, and it says that nothing was looked at."""
@@ -237,6 +238,7 @@ def follow(
     seconds: float = 0.0,
     shared: Shared | None = None,
     before: Mesh | None = None,
+    stiff: bool = False,
 ) -> Followed:
     """Follow an equation in each of several ways, with whatever is narrow looked at, or refuse.
 
@@ -249,6 +251,7 @@ def follow(
         places: where to look closer than anywhere, see `Places`.
         seconds: CPU time of one evaluation, where they cannot be had together; 0 where they can.
         shared: which components share one size; None for none.
+        stiff: whether it is known to be stiff.
         before: where a part of the equation was found to need an end; it was scanned, the rest is in fewer strata.
 
     Returns:
@@ -267,6 +270,7 @@ def follow(
         strata_for(len(starts[0]), seconds, FEWEST_AGAIN if before else FEWEST_STRATA),
         shared or Shared(None),
     )
+    follower.stiff = stiff
     return follower.follow()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from .bounded import Array
 from .dense import Run, Squeezed
 from .mesh import Mesh
+from .radau13 import LARGEST_ROW
 from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
@@ -19,7 +20,18 @@ STIFF: dict[How, How] = {
     ("DOP853", 1e-12): ("Radau", 1e-10),
     ("DOP853", 1e-11): ("Radau", 1e-9),
 }
+# the same of a system whose layers are known
+STIFF_LAYERED: dict[How, How] = {
+    ("DOP853", 1e-13): ("Radau13", 1e-11),
+    ("DOP853", 1e-12): ("Radau13", 1e-10),
+    ("DOP853", 1e-11): ("Radau13", 1e-9),
+    ("LSODA", 1e-11): ("BDF", 1e-9),
+    ("LSODA", 1e-10): ("BDF", 1e-7),
+}
 SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
+LAYERED_SCOUT = ("Radau13", 1e-6)
+# explicit steps that take more evaluations than this, and twice as many as implicit ones, are short of breath
+MANY = 600
 # evaluations of all runs together
 TOTAL = 300_000
 # of larger systems the multistep family is one without n² numbers, which has no dense output: no scan
@@ -29,6 +41,9 @@ MULTISTEP: dict[How, How] = {("LSODA", 1e-11): ("VODE", 1e-11), ("LSODA", 1e-10)
 GROUPS = 128
 # a component is followed anew in other units if its size is less than this share of what it was taken for
 SCOUTED, HELD = 1e-5, 1 / 16
+# a stiff system is followed to digits of this share of the largest size of each component, not to those of what is left
+# where it has decayed: to e^-1000 of itself within a thousandth of the window
+FORGOTTEN = 1e-4
 # a start and slopes below this are the far end of something that is elsewhere, and no size
 SMALLEST = 1e-300
 # how many components, each made of the one before, pass their natural sizes on
@@ -106,6 +121,8 @@ class Scout:
         size = np.max(np.stack([p.max(axis=0) for p in profiles]), axis=0)
         if most is not None:
             size = np.maximum(size, self.shared.largest(most))
+        if self.stiff and self.layered:  # what has decayed is not followed to its own last digit
+            profiles = [np.maximum(p, FORGOTTEN * size) for p in profiles]
         factor = np.where(size > 0, power_of_two(size), 1.0)
         self.sizes = Sizes(unit * factor, self.sizes.at_zero, grids, [p / factor for p in profiles])
         for k in range(self.equation.segments):
@@ -141,9 +158,11 @@ class Scout:
         """Find out the sizes, and whether the system is stiff."""
         self.guess()
         for attempt in range(4):
-            how = STIFF_SCOUT if self.stiff else SCOUT
+            how = self._stiff_how() if self.stiff else SCOUT
             try:
                 first = self.go(0, how, SCOUT_BUDGET)
+                if not self.stiff and self.layered and first.evaluations > MANY:
+                    first = self._stiff_scout(first.evaluations // 2) or first
             except FlowError:
                 first = self._stiff_scout() if not self.stiff else None
                 if first is None:
@@ -151,11 +170,21 @@ class Scout:
             if self.measure(first, SCOUTED) or attempt == 3:
                 break
         if self.stiff:
-            self.hows = [STIFF.get(how, how) for how in self.hows]
+            others = STIFF_LAYERED if self.layered else STIFF
+            self.hows = [others.get(how, how) for how in self.hows]
 
-    def _stiff_scout(self) -> Run | None:
+    @property
+    def layered(self) -> bool:
+        """Whether a stiff system can be followed by implicit steps of high order."""
+        known = self.equation.layered
+        return known is not None and known.rows[1] <= LARGEST_ROW
+
+    def _stiff_how(self) -> How:
+        return LAYERED_SCOUT if self.layered else STIFF_SCOUT
+
+    def _stiff_scout(self, budget: int = SCOUT_BUDGET) -> Run | None:
         try:
-            found = self.go(0, STIFF_SCOUT, SCOUT_BUDGET)
+            found = self.go(0, self._stiff_how(), budget)
         except FlowError:
             return None
         self.stiff = True

@@ -19,11 +19,15 @@ import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 from .bounded import Array
 from .dense import Run, Steps
 from .mesh import Interval, Mesh
+from .radau13 import Layered, Radau13, jacobian_of
 from .sizes import Sizes
 from .vode import Vode
 
 _solvers: Any = scipy.integrate
-METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")} | {"VODE": Vode}
+METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau", "BDF")} | {
+    "VODE": Vode,
+    "Radau13": Radau13,
+}
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
 MAX_JUMPS = 200
@@ -42,7 +46,7 @@ class Equation:
 
     many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
     moves by itself; what follows depends on it. leading: the last of the components are derivatives of so many first
-    ones, wrong if the rates of these jump along the way.
+    ones, wrong if the rates of these jump along the way. layered: how w is made of layers; Radau13 and BDF ask for it.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Equation:
     many: Callable[[Array, Array], Array]
     state: int
     leading: int
+    layered: Layered | None = None
 
     @property
     def segments(self) -> int:
@@ -168,8 +173,9 @@ class _Walk:
         limits: dict[str, Any] = {"max_step": np.inf}
         if interval.short:
             limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
-        if self.method in ("LSODA", "VODE"):
+        if self.method in ("LSODA", "VODE", "BDF"):
             limits["max_step"] = min(limits["max_step"], self._longest(k))
+        limits |= self._implicit(k)
         solver = METHODS[self.method](
             rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits
         )
@@ -195,6 +201,15 @@ class _Walk:
             if self.shown is not None:
                 self.steps.add(solver.t_old, solver.t, solver.dense_output(), partial(self.shown, local))
         return interval.hi, solver.y
+
+    def _implicit(self, k: int) -> dict[str, Any]:
+        """What the implicit methods are told of the system."""
+        system, start, length = self.equation.layered, float(self.equation.ts[k]), self.equation.length(k)
+        if system is None or self.method not in ("Radau13", "BDF"):
+            return {}
+        if self.method == "BDF":
+            return {"jac": partial(jacobian_of, system, start, length, self.sizes.unit)}
+        return {"system": system, "start": start, "length": length, "unit": self.sizes.unit}
 
     def _longest(self, k: int) -> float:
         """The longest step of the multistep family: it may not grow where nothing happens, as the other one does."""
