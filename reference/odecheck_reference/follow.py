@@ -111,7 +111,7 @@ class _Follower(Scout):
         """Whether steps went over kinks that the integrations did not end at; now they do."""
         met = False
         for one in samples:
-            if one.slopes is not None:
+            if one.forget is not None:
                 continue
             along_the_way = self._along(sharp, one.k)
 

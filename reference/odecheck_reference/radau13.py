@@ -96,6 +96,32 @@ def jacobian_of(system: Layered, start: float, length: float, unit: Array, x: fl
     return _sparse.csc_matrix(_sparse.diags(1 / unit) @ matrix.tocsc() @ _sparse.diags(unit))
 
 
+def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:
+    """(1 − h F_y)⁻¹ change, in layers: what a stiff system leaves of a change within an implicit step of length h.
+
+    Args:
+        system: the layers.
+        t: times (m,).
+        w: (m, n).
+        h: lengths (m,), with the sign of the way.
+        change: (m, n).
+    """
+    (batch, d), out = system.rows, np.empty_like(change)
+    first = system.sloped(t, w[:, : batch * d].reshape(-1, batch, d)).first
+    assert first is not None
+    matrix = np.eye(d) - h[:, None, None, None] * first[..., 1 : 1 + d]
+    for where, columns in [(slice(0, batch * d), 1), *system.layers]:
+        part = np.nan_to_num(change[:, where], posinf=1e300, neginf=-1e300).reshape(-1, batch, d, columns)
+        out[:, where] = np.linalg.solve(matrix, part).reshape(len(t), -1)
+    return out
+
+
+def reach(system: Layered, t: Array, w: Array, h: Array) -> Array:
+    """(1 − h F_y)⁻¹ h w' (m, n): how far one implicit step leads from each w; the arguments are those of `forgotten`."""
+    y = w[:, : system.rows[0] * system.rows[1]].reshape(-1, *system.rows)
+    return forgotten(system, t, w, h, h[:, None] * system.rates(system.sloped(t, y), w))
+
+
 def _tableau() -> tuple[Array, Array]:
     """The nodes c and the matrix a."""
     s = STAGES

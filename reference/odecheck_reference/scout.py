@@ -9,7 +9,7 @@ import numpy as np
 from .bounded import Array
 from .dense import Run, Squeezed
 from .mesh import Mesh
-from .radau13 import LARGEST_ROW
+from .radau13 import LARGEST_ROW, forgotten, reach
 from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
@@ -32,6 +32,8 @@ SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 LAYERED_SCOUT = ("Radau13", 1e-6)
 # explicit steps that take more evaluations than this, and twice as many as implicit ones, are short of breath
 MANY = 600
+# an implicit run that has come so many times as far within the same budget goes on
+FARTHER = 4.0
 # evaluations of all runs together
 TOTAL = 300_000
 # of larger systems the multistep family is one without n² numbers, which has no dense output: no scan
@@ -39,6 +41,8 @@ LARGEST = 4_000
 MULTISTEP: dict[How, How] = {("LSODA", 1e-11): ("VODE", 1e-11), ("LSODA", 1e-10): ("VODE", 1e-10)}
 # of more components than this, sums are looked at in all runs but the sharpest
 GROUPS = 128
+# a layered system may be stiff, and what it forgets is told of all of its components
+MOST_SHOWN = 1_500
 # a component is followed anew in other units if its size is less than this share of what it was taken for
 SCOUTED, HELD = 1e-5, 1 / 16
 # a stiff system is followed to digits of this share of the largest size of each component, not to those of what is left
@@ -72,7 +76,8 @@ class Scout:
         self.scanned = self.n <= LARGEST
         if not self.scanned:
             self.hows = [MULTISTEP.get(how, how) for how in self.hows]
-        self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
+        squeezed = self.n > (MOST_SHOWN if self.layered else GROUPS)
+        self.shown = Squeezed(self.n, GROUPS) if squeezed else everything
         self.strata = strata
         self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
 
@@ -108,6 +113,17 @@ class Scout:
         self.sizes = Sizes(
             power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)), self.sizes.at_zero
         )
+
+    def _guess_stiff(self) -> None:
+        """Units from the start and from where implicit steps of several lengths lead: slopes at the start lead too far."""
+        w, ts, system = self.starts[0], self.equation.ts, self.equation.layered
+        assert system is not None
+        with np.errstate(all="ignore"):
+            h = np.array([1.0, 1e-3, 1e-6]) * float(ts[-1] - ts[0])
+            led = np.abs(reach(system, np.repeat(ts[:1], 3), np.stack([w] * 3), h))
+        size = self.shared.largest(np.maximum(np.abs(w), np.nan_to_num(led, posinf=0.0).max(axis=0)))
+        top = float(np.max(size, initial=0.0)) or 1.0
+        self.sizes = Sizes(power_of_two(np.maximum(size, 1e-6 * top)), self.sizes.at_zero)
 
     def measure(self, scout: Run, least: float, most: Array | None = None) -> bool:
         """Sizes from a run; whether none is below this share of what it was taken for, or above its inverse."""
@@ -151,7 +167,10 @@ class Scout:
             w = u * self.sizes.unit
             beside = w + signs * size * self.sizes.unit
             change = np.abs(self.equation.many(moved, beside) - self.equation.many(t, w)) / 1e-8
-            share = NATURAL * change * (abs(self.equation.length(k)) / self.sizes.unit) * h[:, None]
+            length, system = self.equation.length(k), self.equation.layered
+            if self.stiff and system is not None and self.layered:
+                change = np.abs(forgotten(system, t, w, h * length, change))
+            share = NATURAL * change * (abs(length) / self.sizes.unit) * h[:, None]
         return np.nan_to_num(share, posinf=0.0)
 
     def scout(self) -> None:
@@ -163,8 +182,8 @@ class Scout:
                 first = self.go(0, how, SCOUT_BUDGET)
                 if not self.stiff and self.layered and first.evaluations > MANY:
                     first = self._stiff_scout(first.evaluations // 2) or first
-            except FlowError:
-                first = self._stiff_scout() if not self.stiff else None
+            except FlowError as short:
+                first = self._stiff_scout(reached=short.reached) if not self.stiff else None
                 if first is None:
                     first = self.go(0, how, TOTAL)
             if self.measure(first, SCOUTED) or attempt == 3:
@@ -182,11 +201,19 @@ class Scout:
     def _stiff_how(self) -> How:
         return LAYERED_SCOUT if self.layered else STIFF_SCOUT
 
-    def _stiff_scout(self, budget: int = SCOUT_BUDGET) -> Run | None:
+    def _stiff_scout(self, budget: int = SCOUT_BUDGET, reached: float = 1.0) -> Run | None:
+        """A run by implicit steps, or None; longer than its budget where it gets much farther than the explicit one."""
+        if self.layered:
+            self._guess_stiff()
         try:
             found = self.go(0, self._stiff_how(), budget)
-        except FlowError:
-            return None
+        except FlowError as short:
+            if short.reached < FARTHER * reached:
+                return None
+            try:
+                found = self.go(0, self._stiff_how(), TOTAL // 8)
+            except FlowError:
+                return None
         self.stiff = True
         return found
 

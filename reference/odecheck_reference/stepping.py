@@ -37,7 +37,13 @@ LONGEST_INSIDE = 1 / 16
 
 
 class FlowError(ArithmeticError):
-    """The flow does not exist up to the last time, or cannot be followed within the budget."""
+    """The flow does not exist up to the last time, or cannot be followed within the budget.
+
+    Attributes:
+        reached: the share of the way that was gone; none where that is not known.
+    """
+
+    reached: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +246,10 @@ class _Walk:
 
     def refused(self, k: int, x: float, seen: str, cause: str) -> FlowError:
         t = float(self.equation.ts[k]) + float(x) * self.equation.length(k)
-        return FlowError(
+        ts = self.equation.ts
+        found = FlowError(
             f"problem {self.equation.name!r}: {seen} at t = {t:.8g}, on the way from "
             f"{self.equation.ts[0]:g} to {self.equation.ts[-1]:g}; {cause}"
         )
+        found.reached = (t - float(ts[0])) / float(ts[-1] - ts[0])
+        return found
