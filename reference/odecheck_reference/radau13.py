@@ -167,7 +167,7 @@ class Radau13:
     """In the way of scipy's solvers, for a system of layers; x is its time, in which t = start + x · length.
 
     Args:
-        fun: counts an evaluation; its value is not asked for.
+        fun: not asked for: the layers are.
         t0: where it begins, as x.
         y0: v there, (n,), in units of `unit`.
         t_bound: where it ends, as x.
@@ -194,13 +194,14 @@ class Radau13:
         start: float,
         length: float,
         unit: Array,
+        count: Callable[[int, float], None],
         max_step: float = np.inf,
         first_step: float | None = None,
     ) -> None:
         self.t, self.y, self.t_bound, self.status = t0, y0, t_bound, "running"
         self.t_old: float = t0
         self.rtol, self.atol, self.max_step = rtol, atol, max_step
-        self.system, self.start, self.length, self.unit, self._fun = system, start, length, unit, fun
+        self.system, self.start, self.length, self.unit, self._count = system, start, length, unit, count
         self.batch, self.d = system.rows
         self.size = self.batch * self.d
         self._jet = self._jets(np.array([t0]), y0[None, : self.size] * unit[: self.size])
@@ -264,10 +265,6 @@ class Radau13:
     def _jets(self, x: Array, y: Array) -> Jet:
         self._count(len(x), float(x[0]))
         return self.system.sloped(self.start + x * self.length, y.reshape(len(x), self.batch, self.d))
-
-    def _count(self, evaluations: int, x: float) -> None:
-        for _ in range(evaluations):
-            self._fun(x, self.y)
 
     def _of_state(self, jet: Jet) -> Array:
         """∂F/∂y, (m, batch, state, state)."""

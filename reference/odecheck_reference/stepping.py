@@ -139,17 +139,17 @@ class _Walk:
         factor, rate = length / unit, self.equation.rate
 
         def counted(x: float, v: Array) -> Array:
-            self.calls += 1
-            if self.calls > self.budget:
-                raise self.refused(
-                    k,
-                    x,
-                    f"more than {self.budget} evaluations",
-                    "the problem is very stiff or oscillates too often. Shorten the times.",
-                )
+            self.count(k, 1, x)
             return rate(start + x * length, v * unit) * factor
 
         return counted
+
+    def count(self, k: int, evaluations: int, x: float) -> None:
+        """Evaluations at a time. Raises FlowError when they are too many."""
+        self.calls += evaluations
+        if self.calls > self.budget:
+            cause = "the problem is very stiff or oscillates too often. Shorten the times."
+            raise self.refused(k, x, f"more than {self.budget} evaluations", cause)
 
     def across(self, k: int, interval: Interval, v: Array) -> Array:
         """From one cut to the next; where a solver cannot make its step short enough, over the jump that is there."""
@@ -215,7 +215,13 @@ class _Walk:
             return {}
         if self.method == "BDF":
             return {"jac": partial(jacobian_of, system, start, length, self.sizes.unit)}
-        return {"system": system, "start": start, "length": length, "unit": self.sizes.unit}
+        return {
+            "system": system,
+            "start": start,
+            "length": length,
+            "unit": self.sizes.unit,
+            "count": partial(self.count, k),
+        }
 
     def _longest(self, k: int) -> float:
         """The longest step of the multistep family: it may not grow where nothing happens, as the other one does."""
