@@ -43,8 +43,8 @@ from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
-from .sizes import Shared
 from .radau13 import Layered
+from .sizes import Shared
 from .stepping import Equation, FlowError, Restart
 from .variational import Variational
 

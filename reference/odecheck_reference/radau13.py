@@ -15,7 +15,7 @@ J. Comput. Appl. Math. 111 (1999).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import scipy.sparse  # pyright: ignore[reportMissingTypeStubs]
@@ -24,7 +24,6 @@ from .bounded import Array
 from .fields.field import Jet
 
 _sparse: Any = scipy.sparse
-STAGES = 7
 # Newton iterations with one matrix, and the share of the tolerance at which they end
 ITERATIONS, ENOUGH = 12, 1e-3
 # a step is made longer or shorter at most so much at once, and aims at this share of the tolerance
@@ -122,45 +121,38 @@ def reach(system: Layered, t: Array, w: Array, h: Array) -> Array:
     return forgotten(system, t, w, h, h[:, None] * system.rates(system.sloped(t, y), w))
 
 
-def _tableau() -> tuple[Array, Array]:
-    """The nodes c and the matrix a."""
-    s = STAGES
-    legendre: Any = np.polynomial.legendre
-    # c are the roots of P_s − P_{s−1} on [0, 1]
-    row = np.zeros(s + 1)
-    row[s], row[s - 1] = 1.0, -1.0
-    c = (np.sort(legendre.legroots(row).real) + 1) / 2
-    c[-1] = 1.0
-    x, w = legendre.leggauss(s)
-    points = (x + 1) / 2
-    a = np.empty((s, s))
-    for j in range(s):
-        others = np.delete(c, j)
-        for i in range(s):
-            at = points * c[i]
-            a[i, j] = c[i] * float(np.sum(w / 2 * np.prod((at[:, None] - others) / (c[j] - others), axis=1)))
-    return c, a
+class Tableau:
+    """The coefficients of Radau IIA with an odd number of stages, and of its estimate.
 
+    Args:
+        stages: how many.
+    """
 
-C, A = _tableau()
-INVERSE = np.linalg.inv(A)
-_values, _vectors = np.linalg.eig(INVERSE)
-EIGENVALUES, TO, BACK = _values, _vectors, np.linalg.inv(_vectors)
-GAMMA = 1 / float(EIGENVALUES[np.argmin(np.abs(EIGENVALUES.imag))].real)
-
-
-def _estimate() -> Array:
-    """e with (embedded formula) − (step) = γ h F(start) + Σ e_i Z_i."""
-    powers = np.arange(STAGES)
-    right = 1 / (powers + 1.0)
-    right[0] -= GAMMA
-    embedded = np.linalg.solve(C[None, :] ** powers[:, None], right)
-    return (embedded - A[-1]) @ INVERSE
-
-
-ERRORS = _estimate()
-_OFFSETS = np.concatenate([[0.0], C])
-_WEIGHTS = np.array([1 / np.prod(np.delete(x - _OFFSETS, i)) for i, x in enumerate(_OFFSETS)])
+    def __init__(self, stages: int) -> None:
+        legendre: Any = np.polynomial.legendre
+        # c are the roots of P_s − P_{s−1} on [0, 1]
+        row = np.zeros(stages + 1)
+        row[stages], row[stages - 1] = 1.0, -1.0
+        c = (np.sort(legendre.legroots(row).real) + 1) / 2
+        c[-1] = 1.0
+        x, w = legendre.leggauss(stages)
+        points, a = (x + 1) / 2, np.empty((stages, stages))
+        for j in range(stages):
+            others = np.delete(c, j)
+            for i in range(stages):
+                at = points * c[i]
+                a[i, j] = c[i] * float(np.sum(w / 2 * np.prod((at[:, None] - others) / (c[j] - others), axis=1)))
+        self.stages, self.c, self.a, self.inverse = stages, c, a, np.linalg.inv(a)
+        self.eigenvalues, self.to = np.linalg.eig(self.inverse)
+        self.back = np.linalg.inv(self.to)
+        self.gamma = 1 / float(self.eigenvalues[np.argmin(np.abs(self.eigenvalues.imag))].real)
+        # e with (embedded formula) − (step) = γ h F(start) + Σ e_i Z_i
+        powers = np.arange(stages)
+        right = 1 / (powers + 1.0)
+        right[0] -= self.gamma
+        self.errors: Array = (np.linalg.solve(c[None, :] ** powers[:, None], right) - a[-1]) @ self.inverse
+        self.offsets = np.concatenate([[0.0], c])
+        self.weights = np.array([1 / np.prod(np.delete(x - self.offsets, i)) for i, x in enumerate(self.offsets)])
 
 
 class Radau13:
@@ -180,6 +172,8 @@ class Radau13:
         length: t moves so far as x moves by one.
         unit: (n,), the unit of each component.
     """
+
+    tableau: ClassVar[Tableau] = Tableau(7)
 
     def __init__(
         self,
@@ -208,7 +202,7 @@ class Radau13:
         self._rate = system.rates(self._jet, (y0 * unit)[None])[0]
         self._slopes = self._of_state(self._jet)[0]
         self.h = first_step or self._first_step()
-        self._before, self._stages = y0, np.zeros((STAGES, len(y0)))
+        self._before, self._stages = y0, np.zeros((self.tableau.stages, len(y0)))
 
     def step(self) -> str | None:
         """One accepted step. Returns why there is none, or None."""
@@ -224,13 +218,13 @@ class Radau13:
             if stages is None:
                 h *= SHORTER * 2
                 continue
-            jet = self._jets(self.t + C * h, self.y[: self.size] * self.unit[: self.size] + stages)
+            jet = self._jets(self.t + self.tableau.c * h, self.y[: self.size] * self.unit[: self.size] + stages)
             whole = self._layers(h, stages, jet)
             far = self._error(h, whole)
             if not np.isfinite(far):
                 h *= SHORTER
                 continue
-            factor = float(np.clip(SAFETY * max(far, 1e-12) ** (-1 / (STAGES + 1)), SHORTER, LONGER))
+            factor = float(np.clip(SAFETY * max(far, 1e-12) ** (-1 / (self.tableau.stages + 1)), SHORTER, LONGER))
             if far > 1:
                 h *= min(factor, 0.9)
                 continue
@@ -243,10 +237,10 @@ class Radau13:
         values = np.vstack([self._before, self._stages])
 
         def at(x: Array) -> Array:
-            far = (np.asarray(x)[:, None] - begin) / h - _OFFSETS
+            far = (np.asarray(x)[:, None] - begin) / h - self.tableau.offsets
             on = np.abs(far) < 1e-14
             with np.errstate(all="ignore"):
-                share = _WEIGHTS / far
+                share = self.tableau.weights / far
                 share = share / share.sum(axis=1, keepdims=True)
             share[on.any(axis=1)] = on[on.any(axis=1)]
             return (share @ values).T
@@ -282,20 +276,22 @@ class Radau13:
     def _newton(self, h: float) -> Array | None:
         """Increments of the state at the stages, (stages, size), or None where they do not converge."""
         step, y = h * self.length, self.y[: self.size] * self.unit[: self.size]
-        t = self.start + (self.t + C * h) * self.length
+        t = self.start + (self.t + self.tableau.c * h) * self.length
         scale = (self.atol[: self.size] + self.rtol * np.abs(self.y[: self.size])) * self.unit[: self.size]
         # the last polynomial goes on
-        z = np.zeros((STAGES, self.size))
+        z = np.zeros((self.tableau.stages, self.size))
         if self.t > self.t_old:
-            z = self.dense_output()(self.t + C * h)[: self.size].T * self.unit[: self.size] - y
+            z = self.dense_output()(self.t + self.tableau.c * h)[: self.size].T * self.unit[: self.size] - y
             if not np.isfinite(z).all() or np.abs(z).max() > 10 * (np.abs(y).max() + scale.max()):
-                z = np.zeros((STAGES, self.size))
+                z = np.zeros((self.tableau.stages, self.size))
         solve = self._solver(step)
         before = np.inf
         for i in range(ITERATIONS):
-            self._count(STAGES, self.t)
-            f = self.system.values(t, (y + z).reshape(STAGES, self.batch, self.d)).reshape(STAGES, -1)
-            move = solve(step * A @ f - z)
+            self._count(self.tableau.stages, self.t)
+            f = self.system.values(t, (y + z).reshape(self.tableau.stages, self.batch, self.d)).reshape(
+                self.tableau.stages, -1
+            )
+            move = solve(step * self.tableau.a @ f - z)
             size = float(np.max(np.abs(move) / scale))
             if not np.isfinite(size):
                 return None
@@ -309,50 +305,58 @@ class Radau13:
         return None
 
     def _solver(self, step: float) -> Callable[[Array], Array]:
-        """(1 − step A ⊗ F_y)⁻¹, of (stages, size), with F_y at the start."""
+        """(1 − step self.tableau.a ⊗ F_y)⁻¹, of (stages, size), with F_y at the start."""
         eye = np.eye(self.d)
-        matrices = EIGENVALUES[:, None, None, None] / step * eye - self._slopes
+        matrices = self.tableau.eigenvalues[:, None, None, None] / step * eye - self._slopes
         inverse = np.linalg.inv(matrices)
 
         def solve(r: Array) -> Array:
-            turned = (BACK @ (INVERSE @ r / step)).reshape(STAGES, self.batch, self.d)
-            found = np.einsum("sbij,sbj->sbi", inverse, turned).reshape(STAGES, self.size)
-            return (TO @ found).real
+            turned = (self.tableau.back @ (self.tableau.inverse @ r / step)).reshape(
+                self.tableau.stages, self.batch, self.d
+            )
+            found = np.einsum("sbij,sbj->sbi", inverse, turned).reshape(self.tableau.stages, self.size)
+            return (self.tableau.to @ found).real
 
         return solve
 
     def _layers(self, h: float, stages: Array, jet: Jet) -> Array:
         """Increments of all of w at the stages, (stages, n), in its own units."""
-        w = np.repeat((self.y * self.unit)[None], STAGES, axis=0)
+        w = np.repeat((self.y * self.unit)[None], self.tableau.stages, axis=0)
         out = np.zeros_like(w)
         out[:, : self.size] = stages
         w[:, : self.size] += stages
         if not self.system.layers:
             return out
-        step, n = h * self.length, STAGES * self.d
+        step, n = h * self.length, self.tableau.stages * self.d
         slopes = self._of_state(jet)
         # (1 − step a_ij F_y(j)), row by row
-        blocks = -step * np.einsum("ij,jbkl->bikjl", A, slopes)
+        blocks = -step * np.einsum("ij,jbkl->bikjl", self.tableau.a, slopes)
         matrix = np.eye(n) + blocks.reshape(self.batch, n, n)
         for where, columns in self.system.layers:
             # what moves the layer where it stands still at its start
             forced = self.system.rates(jet, w)[:, where]
-            right = (step * A @ forced).reshape(STAGES, self.batch, self.d, columns)
+            right = (step * self.tableau.a @ forced).reshape(self.tableau.stages, self.batch, self.d, columns)
             right = np.moveaxis(right, 1, 0).reshape(self.batch, n, columns)
             with np.errstate(all="ignore"):
-                found = np.linalg.solve(matrix, right).reshape(self.batch, STAGES, self.d, columns)
-            out[:, where] = np.moveaxis(found, 0, 1).reshape(STAGES, -1)
+                found = np.linalg.solve(matrix, right).reshape(self.batch, self.tableau.stages, self.d, columns)
+            out[:, where] = np.moveaxis(found, 0, 1).reshape(self.tableau.stages, -1)
             w[:, where] += out[:, where]
         return out
 
     def _error(self, h: float, whole: Array) -> float:
         """The estimate in units of the tolerance."""
         step = h * self.length
-        off = GAMMA * step * self._rate + ERRORS @ whole
-        filtered = np.linalg.inv(np.eye(self.d) - GAMMA * step * self._slopes)
+        off = self.tableau.gamma * step * self._rate + self.tableau.errors @ whole
+        filtered = np.linalg.inv(np.eye(self.d) - self.tableau.gamma * step * self._slopes)
         out = [np.einsum("bij,bj->bi", filtered, off[: self.size].reshape(self.batch, self.d)).ravel()]
         for where, columns in self.system.layers:
             out.append((filtered @ off[where].reshape(self.batch, self.d, columns)).ravel())
         after = self.y + whole[-1] / self.unit
         scale = self.atol + self.rtol * np.maximum(np.abs(self.y), np.abs(after))
         return float(np.max(np.abs(np.concatenate(out)) / self.unit / scale))
+
+
+class Radau9(Radau13):
+    """The same with five stages: another method of another order, for what takes too many steps of other families."""
+
+    tableau: ClassVar[Tableau] = Tableau(5)

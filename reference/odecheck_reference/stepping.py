@@ -19,7 +19,7 @@ import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 from .bounded import Array
 from .dense import Run, Steps
 from .mesh import Interval, Mesh
-from .radau13 import Layered, Radau13, jacobian_of
+from .radau13 import Layered, Radau9, Radau13, jacobian_of
 from .sizes import Sizes
 from .vode import Vode
 
@@ -27,6 +27,7 @@ _solvers: Any = scipy.integrate
 METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau", "BDF")} | {
     "VODE": Vode,
     "Radau13": Radau13,
+    "Radau9": Radau9,
 }
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
@@ -211,7 +212,7 @@ class _Walk:
     def _implicit(self, k: int) -> dict[str, Any]:
         """What the implicit methods are told of the system."""
         system, start, length = self.equation.layered, float(self.equation.ts[k]), self.equation.length(k)
-        if system is None or self.method not in ("Radau13", "BDF"):
+        if system is None or self.method not in ("Radau13", "Radau9", "BDF"):
             return {}
         if self.method == "BDF":
             return {"jac": partial(jacobian_of, system, start, length, self.sizes.unit)}
