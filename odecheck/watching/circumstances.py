@@ -12,10 +12,10 @@ from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
 from .call import Call
+from .kinds import Finding, finding
 from .precision import InDouble
 from .random_state import drawn_so_far
 from .repeat import posed_again
-from .row import Finding
 
 # of a value: differences below this are rounding of differently ordered sums
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -79,7 +79,7 @@ def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
     if far <= ROUNDING.get(values[0].dtype, 1e-2):
         return None
     if before == drawn_so_far():
-        return Finding(
+        return finding(
             "depends on the number of calls",
             f"the same call of the field gives values that differ by {far:.1e}, without random numbers: it counts or "
             "remembers its calls, and a solver calls it as often as it likes; keep no state between calls",
@@ -87,15 +87,16 @@ def _random(call: Call, f: Any, t: Tensor) -> Finding | None:
     on = [name or type(m).__name__ for name, m in _modules(call, f).items() if _drops(m)]
     if on or any("dropout" in name for name, _ in _functions(call, f, t)):
         names = f" ({', '.join(on)} in training mode)" if on else ""
-        return Finding(
+        return finding(
             "dropout active",
             f"dropout is active in the field{names}: each evaluation has a mask of its own and values differ by "
             f"{far:.1e}, so there is no ODE to solve; draw one mask for each solve, or field.eval()",
         )
-    return Finding(
+    return finding(
         "noise in every evaluation",
         f"the field draws random numbers in every evaluation: values at the same point differ by {far:.1e}, so there "
         "is no ODE to solve; draw the noise once for each solve, before it begins",
+        wrong=call.posed.adaptive,
     )
 
 
@@ -136,12 +137,11 @@ def _batch_norm(call: Call, t: Tensor) -> Finding | None:
             return None
     if ("batch_norm", True) not in called:
         return None
-    return Finding(
+    return finding(
         "batch norm in training mode",
         "batch normalisation is in training mode inside the field: each row's solution depends on the other rows, and "
         "the running statistics are a mean over the solver's evaluations, so in eval() another ODE is solved; "
         "GroupNorm or LayerNorm have none of this, or put it outside the field",
-        note=True,
     )
 
 
@@ -154,7 +154,7 @@ def _changes_its_input(call: Call, t: Tensor) -> Finding | None:
             return None
     if all(torch.equal(a, b) or bool(a.isnan().any()) for a, b in zip(y, call.start, strict=True)):
         return None
-    return Finding(
+    return finding(
         "changes its input",
         "the field writes into the state that it is called with (y += ..., y[...] = ..., an in-place activation): the "
         "solver goes on from a state that is not its own; write into a new tensor",
@@ -171,7 +171,7 @@ def _remembers(call: Call, t: Tensor) -> Finding | None:
     far = _far(later, fresh)
     if far <= ROUNDING.get(fresh.dtype, 1e-2):
         return None
-    return Finding(
+    return finding(
         "remembers its first call",
         f"the field's value at t = {float(t):.4g} is another one after a call at t = {float(call.times[0]):.4g} than "
         f"before ({far:.1e}): it keeps the time or something made from it (an `if self.x is None:`); compute it anew "
@@ -197,7 +197,7 @@ def _caches(call: Call, t: Tensor) -> Finding | None:
     far = _far(later, fresh)
     if far <= ROUNDING.get(fresh.dtype, 1e-2):
         return None
-    return Finding(
+    return finding(
         "caches its weights",
         f"the field goes on with weights of its first call after its parameters have changed (values are off by "
         f"{far:.1e} where parameters moved by 1 %): a tensor made from parameters is kept in an attribute; make it "
@@ -216,14 +216,14 @@ def _rounds(call: Call, t: Tensor) -> Finding | None:
         whole, moved = _ask(call, f, t), _ask(call, f, short)
     far = _far(own, whole)
     if (torch.equal(own, rounded) and not torch.equal(whole, moved)) or _moves_in_float32_steps(call):
-        return Finding(
+        return finding(
             "float32 clock",
             "the field rounds t to float32 although the state is float64: torch.ones(...) * t and "
             "torch.full(..., float(t)) are float32; write torch.ones(..., dtype=y.dtype) * t, or t.expand(...)",
         )
     if far <= 1e-11:
         return None
-    return Finding(
+    return finding(
         "float32 inside",
         f"the field makes float32 of a float64 state (values are off by {far:.1e}): a constant without dtype or a "
         ".float(); write dtype=y.dtype",

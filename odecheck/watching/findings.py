@@ -64,7 +64,7 @@ def of_the_call(call: Call, row: Row) -> None:
     )
     if call.cotangent is None and asks:
         why = "it runs under no_grad" if not call.grad_mode else "its result does not reach a loss that went backward"
-        row.say("no gradient", f"no gradient came back to this solve: {why}", note=True)
+        row.say("no gradient", f"no gradient came back to this solve: {why}")
     if call.cotangent is not None and not call.posed.event:
         seen = [i for i in range(len(call.times)) if any(bool(c[i].any()) for c in call.cotangent)]
         if seen == [0]:
@@ -78,7 +78,6 @@ def of_the_call(call: Call, row: Row) -> None:
                 "loss sees one time",
                 f"the loss sees time {seen[0]} alone of {len(call.times)}: t[[0, {seen[0]}]] "
                 "would do, and a backward solve takes a start for each",
-                note=True,
             )
 
 
@@ -89,6 +88,7 @@ def _of_the_exception(call: Call, row: Row, raised: str, which: str) -> None:
             "uses up its steps",
             f"{which} used up its steps ({granted}): {raised}; the field is stiff or has "
             "grown, or the tolerance is tighter than its precision can do",
+            wrong=True,
         )
     elif "underflow" in raised or "non-finite" in raised:
         row.say(
@@ -97,7 +97,7 @@ def _of_the_exception(call: Call, row: Row, raised: str, which: str) -> None:
             "field jumps or is stiff, or the tolerance is below the precision of its numbers",
         )
     else:
-        row.say("raised", f"{which} raised {raised}", note=True)
+        row.say("raised", f"{which} raised {raised}")
 
 
 def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
@@ -110,6 +110,7 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
         row.say(
             "uses up its steps",
             f"{made} of {granted} steps were used: the next batch may raise; look for a stiff field, or grant more",
+            wrong=False,
         )
     if repeat.backward > DEAR * max(repeat.forward, 1):
         each = (
@@ -121,7 +122,6 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
             "backward is dear",
             f"backward takes {repeat.backward} evaluations of the field, forward "
             f"{repeat.forward}{each}; adjoint_options=dict(norm='seminorm'), or odeint without the adjoint",
-            note=True,
         )
     if changed_in_between(call, repeat) > 0:
         names = ", ".join(call.moved[:4]) or "something that is no attribute"
@@ -173,7 +173,7 @@ def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Arr
             )
         elif kept.name not in reached and kept.name in call.unreached and (key in own or key in told):
             if _has_reached_siblings(kept.name, reached):  # an additive constant of an energy, and the like
-                row.say("constant", f"the solve does not depend on the parameter {kept.name}", note=True)
+                row.say("constant", f"the solve does not depend on the parameter {kept.name}")
                 continue
             row.say(
                 "parameter not reached",
@@ -242,7 +242,6 @@ def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
             "coarse steps",
             f"the {row.method} steps are coarse: {worst.name} is off by {worst.error:.1e}, and what is trained is the "
             "steps and not an ODE; halve step_size, or take a method of higher order",
-            note=True,
         )
     if gradient is None or call.cotangent is None or not (row.adaptive and call.posed.adjoint):
         return
@@ -254,7 +253,6 @@ def of_the_errors(call: Call, row: Row, exact: dict[str, Array]) -> None:
             f"dL/dy is no larger than {size:.1e} at one end, less than the backward solve's absolute tolerance "
             f"{atol:.0e}, and dL/dy0 is off by {gradient.error:.0%}: adjoint_atol={size * 1e-3:.0e}, or a sum as the "
             "loss and no mean",
-            note=True,
         )
 
 
@@ -270,7 +268,7 @@ def of_the_shortest_steps(call: Call, row: Row, repeat: Repeat) -> None:
             "are accepted whatever their error"
             + (": the tolerance is not kept; " if broken else "; ")
             + "a smaller min_step, or none, gives the tolerance its say",
-            note=not broken,
+            wrong=broken,
         )
 
 
@@ -286,7 +284,6 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
             "loose tolerance",
             f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
             f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
-            note=True,
         )
 
 
@@ -301,7 +298,6 @@ def of_the_rounding(call: Call, row: Row, largest: float) -> None:
             f"rtol={row.rtol:g}, atol={row.atol:g} ask for errors of {asked:.1e} in a step, and float32 rounds numbers "
             f"of this size by {left:.1e}: such a tolerance costs steps and cannot be kept; rtol=1e-6, or y0.double() "
             "and a field in float64",
-            note=True,
         )
 
 
@@ -318,7 +314,7 @@ def of_the_precision(call: Call, row: Row, error: float, in_double: float) -> No
             f"the field runs in {name} {where}: the solution is off by {error:.1e}, the same solve in float64 by "
             f"{in_double:.1e}" + (", and the tolerance is not kept" if broken else "") + "; solve inside "
             'torch.autocast("cpu", enabled=False), or "cuda", with y0.float()',
-            note=not broken and error <= COARSE,
+            wrong=broken or error > COARSE,
         )
     else:
         row.say(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from odecheck.judge import Judgement, Verdict
 
+from .kinds import Finding, finding
+
 if TYPE_CHECKING:
     from .call import Call
     from .settle import Truth
@@ -29,21 +31,6 @@ class State(StrEnum):
     JUDGED = "judged"
     NOT_ASKED = "not asked"
     NOT_JUDGED = "not judged"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One mistake, by kind and in words.
-
-    Attributes:
-        kind: A few words, the same for every mistake of this kind.
-        text: What is wrong, and what to type.
-        note: It is true and worth knowing, and may be meant so.
-    """
-
-    kind: str
-    text: str
-    note: bool = False
 
 
 @dataclass
@@ -174,12 +161,15 @@ class Row:
             return Verdict.INCONCLUSIVE
         return Verdict.HOLDS if Verdict.HOLDS in kinds else Verdict.NOT_APPLICABLE
 
-    def say(self, kind: str, text: str, *, note: bool = False) -> None:
-        """Add a finding, or a note.
+    def say(self, kind: str, text: str, *, wrong: bool | None = None) -> None:
+        """Add a finding, or a note: which of them its kind is, `kinds.KINDS` says.
 
         Args:
             kind: A few words, the same for every mistake of this kind.
             text: What is wrong, and what to type.
-            note: Whether it may be meant so.
+            wrong: Of a kind that is either: whether it is a mistake here.
+
+        Raises:
+            ValueError: No such kind, or one that needs `wrong`, or does not take it.
         """
-        self.said.append(Finding(kind, text, note))
+        self.said.append(finding(kind, text, wrong=wrong))

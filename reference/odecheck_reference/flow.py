@@ -39,11 +39,11 @@ import numpy as np
 from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
 from .follow import Followed, Seen, follow
+from .layered import Layered
 from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
-from .radau13 import Layered
 from .sizes import Shared
 from .stepping import Equation, FlowError, Restart
 from .variational import Variational
@@ -96,7 +96,8 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -> tuple[Trajectory, ...]:
     system = Variational(problem.field, problem.theta, problem.batch, order)
     start = system.start(problem.y0)
-    within = np.concatenate([problem.ts[[0, -1]], np.random.default_rng(0).uniform(problem.ts[0], problem.ts[-1], 6)])
+    ends = problem.ts[[0, -1]]
+    within = np.concatenate([ends, ends[0] + (ends[1] - ends[0]) * np.random.default_rng(0).random(6)])
     seconds = system.seconds(within, problem.y0)
     shared = Shared(system.groups())
     before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None

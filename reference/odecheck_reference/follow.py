@@ -47,7 +47,11 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """The values at all times, one (times, n) for each way of following, what was seen, where the ways ended, and whether by implicit steps."""
+    """What came of following an equation.
+
+    values: at all times, one (times, n) for each way. seen: what was seen. mesh: where the ways ended. stiff: whether
+    they went by implicit steps.
+    """
 
     values: tuple[Array, ...]
     seen: Seen

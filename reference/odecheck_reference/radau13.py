@@ -1,158 +1,33 @@
 """A stiff system with its derivatives, by the seven-stage Radau IIA method: order 13, stage order 7, L-stable.
 
-One step solves Y_i = y + h Σ_j a_ij F(t_j, Y_j) for the state alone by Newton's method, with values of the field only. What
-depends on it, S = dy/dzeta and then S2 = d2y/dzeta2, obeys equations that are linear in themselves, with the field's own
-∂F/∂y at the stages: one linear system of stages · state numbers for each row, with a column for each component, and no
-iteration. A solver of order five needs some twenty times as many steps at tolerances of 1e-11.
+One step solves Y_i = y + h Σ_j a_ij F(t_j, Y_j) for the state alone by Newton's method, with values of the field
+only. What depends on it, S = dy/dzeta and then S2 = d2y/dzeta2, obeys equations that are linear in themselves, with the
+field's own ∂F/∂y at the stages: one linear system of stages · state numbers for each row, with a column for each
+component, and no iteration. A solver of order five needs some twenty times as many steps at tolerances of 1e-11.
 
 The estimate is that of Hairer's RADAU: an embedded formula of order 7 with the slope at the start, filtered by
 (I − h γ F_y)⁻¹, so that what a stiff equation forgets does not count.
 
-Source: Hairer & Wanner II, sections IV.5 and IV.8; Hairer & Wanner, Stiff differential equations solved by Radau methods,
-J. Comput. Appl. Math. 111 (1999).
+Source: Hairer & Wanner II, sections IV.5 and IV.8; Hairer & Wanner, Stiff differential equations solved by Radau
+methods, J. Comput. Appl. Math. 111 (1999).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
-import scipy.sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .fields.field import Jet
+from .layered import Layered
+from .tableau import Tableau
 
-_sparse: Any = scipy.sparse
 # Newton iterations with one matrix, and the share of the tolerance at which they end
 ITERATIONS, ENOUGH = 12, 1e-3
 # a step is made longer or shorter at most so much at once, and aims at this share of the tolerance
 LONGER, SHORTER, SAFETY = 4.0, 0.15, 0.5
-# a row of so many numbers has linear systems of seven times that
-LARGEST_ROW = 100
-
-
-class Layered(Protocol):
-    """A system w = [state | layer | ...]: a state that moves by itself, and layers that depend linearly on themselves.
-
-    Attributes:
-        rows: batch and state, the shape of the state.
-        layers: of each further layer its slice of w and the columns of each row: it is (batch, state, columns).
-    """
-
-    @property
-    def rows(self) -> tuple[int, int]: ...
-    @property
-    def layers(self) -> list[tuple[slice, int]]: ...
-
-    def values(self, t: Array, y: Array) -> Array:
-        """F at (m,) times and (m, batch, state) states."""
-        ...
-
-    def sloped(self, t: Array, y: Array) -> Jet:
-        """The jets there that the layers need, of the first order at least."""
-        ...
-
-    def rates(self, jet: Jet, w: Array) -> Array:
-        """w' (m, size) from the jets at the states of w."""
-        ...
-
-
-def jacobian_of(system: Layered, start: float, length: float, unit: Array, x: float, v: Array) -> Any:
-    """∂v'/∂v without what a layer has of the one before, a sparse matrix: what Newton's method of others needs.
-
-    How the layers move with the state is found by differences, in one component of all rows at a time.
-
-    Args:
-        system: the layers.
-        start: t at x = 0.
-        length: t moves so far as x moves by one.
-        unit: (n,), the unit of each component.
-        x: the time.
-        v: (n,), in units of `unit`.
-    """
-    batch, d = system.rows
-    t, y = np.array([start + x * length]), (v * unit)[: batch * d].reshape(1, batch, d)
-    first = system.sloped(t, y).first
-    assert first is not None
-    slopes = length * first[0, ..., 1 : 1 + d]
-    blocks = [*slopes]
-    for _, columns in system.layers:
-        blocks += [_sparse.kron(one, _sparse.identity(columns)) for one in slopes]
-    matrix = _sparse.block_diag(blocks, format="lil")
-    w, shape = v * unit, (batch, d)
-    base = system.rates(system.sloped(t, y), w[None])[0]
-    for j in range(d if system.layers else 0):
-        moved, by = w.copy(), 1e-7 * np.maximum(np.abs(w[: batch * d]), unit[: batch * d]).reshape(shape)[:, j]
-        state = moved[: batch * d].reshape(shape)
-        state[:, j] += by
-        change = system.rates(system.sloped(t, state[None]), moved[None])[0] - base
-        for where, columns in system.layers:
-            own = length * change[where].reshape(batch, -1) / by[:, None]
-            for b in range(batch):
-                at = where.start + b * d * columns
-                matrix[at : at + d * columns, b * d + j] = own[b][:, None]
-    return _sparse.csc_matrix(_sparse.diags(1 / unit) @ matrix.tocsc() @ _sparse.diags(unit))
-
-
-def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:
-    """(1 − h F_y)⁻¹ change, in layers: what a stiff system leaves of a change within an implicit step of length h.
-
-    Args:
-        system: the layers.
-        t: times (m,).
-        w: (m, n).
-        h: lengths (m,), with the sign of the way.
-        change: (m, n).
-    """
-    (batch, d), out = system.rows, np.empty_like(change)
-    first = system.sloped(t, w[:, : batch * d].reshape(-1, batch, d)).first
-    assert first is not None
-    matrix = np.eye(d) - h[:, None, None, None] * first[..., 1 : 1 + d]
-    for where, columns in [(slice(0, batch * d), 1), *system.layers]:
-        part = np.nan_to_num(change[:, where], posinf=1e300, neginf=-1e300).reshape(-1, batch, d, columns)
-        out[:, where] = np.linalg.solve(matrix, part).reshape(len(t), -1)
-    return out
-
-
-def reach(system: Layered, t: Array, w: Array, h: Array) -> Array:
-    """(1 − h F_y)⁻¹ h w' (m, n): how far one implicit step leads from each w; the arguments are those of `forgotten`."""
-    y = w[:, : system.rows[0] * system.rows[1]].reshape(-1, *system.rows)
-    return forgotten(system, t, w, h, h[:, None] * system.rates(system.sloped(t, y), w))
-
-
-class Tableau:
-    """The coefficients of Radau IIA with an odd number of stages, and of its estimate.
-
-    Args:
-        stages: how many.
-    """
-
-    def __init__(self, stages: int) -> None:
-        legendre: Any = np.polynomial.legendre
-        # c are the roots of P_s − P_{s−1} on [0, 1]
-        row = np.zeros(stages + 1)
-        row[stages], row[stages - 1] = 1.0, -1.0
-        c = (np.sort(legendre.legroots(row).real) + 1) / 2
-        c[-1] = 1.0
-        x, w = legendre.leggauss(stages)
-        points, a = (x + 1) / 2, np.empty((stages, stages))
-        for j in range(stages):
-            others = np.delete(c, j)
-            for i in range(stages):
-                at = points * c[i]
-                a[i, j] = c[i] * float(np.sum(w / 2 * np.prod((at[:, None] - others) / (c[j] - others), axis=1)))
-        self.stages, self.c, self.a, self.inverse = stages, c, a, np.linalg.inv(a)
-        self.eigenvalues, self.to = np.linalg.eig(self.inverse)
-        self.back = np.linalg.inv(self.to)
-        self.gamma = 1 / float(self.eigenvalues[np.argmin(np.abs(self.eigenvalues.imag))].real)
-        # e with (embedded formula) − (step) = γ h F(start) + Σ e_i Z_i
-        powers = np.arange(stages)
-        right = 1 / (powers + 1.0)
-        right[0] -= self.gamma
-        self.errors: Array = (np.linalg.solve(c[None, :] ** powers[:, None], right) - a[-1]) @ self.inverse
-        self.offsets = np.concatenate([[0.0], c])
-        self.weights = np.array([1 / np.prod(np.delete(x - self.offsets, i)) for i, x in enumerate(self.offsets)])
 
 
 class Radau13:

@@ -14,8 +14,8 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Index, Mask, Run
+from .layered import LARGEST_ROW, forgotten
 from .mesh import Mesh
-from .radau13 import LARGEST_ROW, forgotten
 from .sizes import Sizes
 from .stepping import Equation
 

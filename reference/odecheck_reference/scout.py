@@ -8,8 +8,8 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Run, Squeezed
+from .layered import LARGEST_ROW, forgotten, reach
 from .mesh import Mesh
-from .radau13 import LARGEST_ROW, forgotten, reach
 from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
 
@@ -34,6 +34,8 @@ SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 LAYERED_SCOUT = ("Radau13", 1e-6)
 # explicit steps that take more evaluations than this, and twice as many as implicit ones, are short of breath
 MANY = 600
+# and steps of so many time constants of the field are as long as stability allows
+PACED = 1.5
 # an implicit run that has come so many times as far within the same budget goes on
 FARTHER = 4.0
 # evaluations of all runs together
@@ -116,8 +118,22 @@ class Scout:
             power_of_two(np.where(size > 0, np.maximum(size, 1e-12 * top), 1e-6 * top)), self.sizes.at_zero
         )
 
+    def _paced(self, first: Run) -> float:
+        """The mean length of explicit steps in time constants of the field: beyond one or two stability limits it."""
+        system, ts, lengths = self.equation.layered, self.equation.ts, list[float]()
+        if system is None or not self.layered:
+            return 0.0
+        shares, (batch, d) = np.linspace(0.1, 0.9, 3), system.rows
+        for k, steps in enumerate(first.steps):
+            y = (steps.at(shares)[0] * self.sizes.unit)[:, : batch * d].reshape(-1, batch, d)
+            slopes = system.sloped(ts[k] + shares * self.equation.length(k), y).first
+            assert slopes is not None
+            rate = float(np.abs(np.linalg.eigvals(np.nan_to_num(slopes[..., 1 : 1 + d]))).max())
+            lengths.append(rate * abs(self.equation.length(k)) / len(steps.left))
+        return max(lengths)
+
     def _guess_stiff(self) -> None:
-        """Units from the start and from where implicit steps of several lengths lead: slopes at the start lead too far."""
+        """Units from the start and from where implicit steps lead: slopes at the start lead too far."""
         w, ts, system = self.starts[0], self.equation.ts, self.equation.layered
         assert system is not None
         with np.errstate(all="ignore"):
@@ -182,7 +198,7 @@ class Scout:
             how = self._stiff_how() if self.stiff else SCOUT
             try:
                 first = self.go(0, how, SCOUT_BUDGET)
-                if not self.stiff and self.layered and first.evaluations > MANY:
+                if not self.stiff and first.evaluations > MANY and self._paced(first) > PACED:
                     first = self._stiff_scout(first.evaluations // 2) or first
             except FlowError as short:
                 first = self._stiff_scout(reached=short.reached) if not self.stiff else None

@@ -18,8 +18,9 @@ import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .dense import Run, Steps
+from .layered import Layered, jacobian_of
 from .mesh import Interval, Mesh
-from .radau13 import Layered, Radau9, Radau13, jacobian_of
+from .radau13 import Radau9, Radau13
 from .sizes import Sizes
 from .vode import Vode
 

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from odecheck.watching.kinds import KINDS, Weight
 from odecheck.watching.step import watch
 
 from . import mistakes_of_values, more_mistakes
@@ -14,15 +15,8 @@ from .mistakes import MISTAKES
 
 assert mistakes_of_values.__doc__ and more_mistakes.__doc__
 
-NOTES = {
-    "backward is dear",
-    "loss sees one time",
-    "no gradient",
-    "coarse steps",
-    "gradient below atol",
-    "batch norm in training mode",
-    "loose tolerance",
-}
+# advice, and noise where steps are fixed: all that is drawn among the mistakes
+NOTES = {kind for kind, (weight, _) in KINDS.items() if weight is Weight.ADVICE} | {"noise in every evaluation"}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -35,9 +35,9 @@ def test_the_verdict_of_a_solve(state, verdicts, expected):
 
 def test_a_finding_refutes_and_a_note_does_not():
     solve = row(state=State.JUDGED, quantities={"solution": judged("solution", Verdict.HOLDS)})
-    solve.say("budget", "few steps", note=True)
-    assert solve.verdict is Verdict.HOLDS and solve.notes == [Finding("budget", "few steps", True)]
-    solve.say("detached", "a part is detached")
+    solve.say("stiff", "few steps")
+    assert solve.verdict is Verdict.HOLDS and solve.notes == [Finding("stiff", "few steps", True)]
+    solve.say("cut off", "a part is detached")
     assert solve.verdict is Verdict.REFUTED and [f.text for f in solve.findings] == ["a part is detached"]
 
 

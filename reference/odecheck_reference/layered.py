@@ -1,0 +1,104 @@
+"""A system of a state and layers that depend on it: what its stiffness leaves, and its Jacobian for others."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse  # pyright: ignore[reportMissingTypeStubs]
+
+from .bounded import Array
+from .fields.field import Jet
+
+_sparse: Any = scipy.sparse
+# a row of so many numbers has linear systems of seven times that
+LARGEST_ROW = 100
+
+
+class Layered(Protocol):
+    """A system w = [state | layer | ...]: a state that moves by itself, and layers that depend linearly on themselves.
+
+    Attributes:
+        rows: batch and state, the shape of the state.
+        layers: of each further layer its slice of w and the columns of each row: it is (batch, state, columns).
+    """
+
+    @property
+    def rows(self) -> tuple[int, int]: ...
+    @property
+    def layers(self) -> list[tuple[slice, int]]: ...
+
+    def values(self, t: Array, y: Array) -> Array:
+        """F at (m,) times and (m, batch, state) states."""
+        ...
+
+    def sloped(self, t: Array, y: Array) -> Jet:
+        """The jets there that the layers need, of the first order at least."""
+        ...
+
+    def rates(self, jet: Jet, w: Array) -> Array:
+        """w' (m, size) from the jets at the states of w."""
+        ...
+
+
+def jacobian_of(system: Layered, start: float, length: float, unit: Array, x: float, v: Array) -> Any:
+    """∂v'/∂v without what a layer has of the one before, a sparse matrix: what Newton's method of others needs.
+
+    How the layers move with the state is found by differences, in one component of all rows at a time.
+
+    Args:
+        system: the layers.
+        start: t at x = 0.
+        length: t moves so far as x moves by one.
+        unit: (n,), the unit of each component.
+        x: the time.
+        v: (n,), in units of `unit`.
+    """
+    batch, d = system.rows
+    t, y = np.array([start + x * length]), (v * unit)[: batch * d].reshape(1, batch, d)
+    first = system.sloped(t, y).first
+    assert first is not None
+    slopes = length * first[0, ..., 1 : 1 + d]
+    blocks = [*slopes]
+    for _, columns in system.layers:
+        blocks += [_sparse.kron(one, _sparse.identity(columns)) for one in slopes]
+    matrix = _sparse.block_diag(blocks, format="lil")
+    w, shape = v * unit, (batch, d)
+    base = system.rates(system.sloped(t, y), w[None])[0]
+    for j in range(d if system.layers else 0):
+        moved, by = w.copy(), 1e-7 * np.maximum(np.abs(w[: batch * d]), unit[: batch * d]).reshape(shape)[:, j]
+        state = moved[: batch * d].reshape(shape)
+        state[:, j] += by
+        change = system.rates(system.sloped(t, state[None]), moved[None])[0] - base
+        for where, columns in system.layers:
+            own = length * change[where].reshape(batch, -1) / by[:, None]
+            for b in range(batch):
+                at = where.start + b * d * columns
+                matrix[at : at + d * columns, b * d + j] = own[b][:, None]
+    return _sparse.csc_matrix(_sparse.diags(1 / unit) @ matrix.tocsc() @ _sparse.diags(unit))
+
+
+def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:
+    """(1 − h F_y)⁻¹ change, in layers: what a stiff system leaves of a change within an implicit step of length h.
+
+    Args:
+        system: the layers.
+        t: times (m,).
+        w: (m, n).
+        h: lengths (m,), with the sign of the way.
+        change: (m, n).
+    """
+    (batch, d), out = system.rows, np.empty_like(change)
+    first = system.sloped(t, w[:, : batch * d].reshape(-1, batch, d)).first
+    assert first is not None
+    matrix = np.eye(d) - h[:, None, None, None] * first[..., 1 : 1 + d]
+    for where, columns in [(slice(0, batch * d), 1), *system.layers]:
+        part = np.nan_to_num(change[:, where], posinf=1e300, neginf=-1e300).reshape(-1, batch, d, columns)
+        out[:, where] = np.linalg.solve(matrix, part).reshape(len(t), -1)
+    return out
+
+
+def reach(system: Layered, t: Array, w: Array, h: Array) -> Array:
+    """(1 − h F_y)⁻¹ h w' (m, n): how far an implicit step leads from each w; arguments are those of `forgotten`."""
+    y = w[:, : system.rows[0] * system.rows[1]].reshape(-1, *system.rows)
+    return forgotten(system, t, w, h, h[:, None] * system.rates(system.sloped(t, y), w))
