@@ -1,0 +1,110 @@
+"""Seven-stage Radau steps against closed forms: the state, its derivatives, and what a stiff problem costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from odecheck_reference import Problem, solution
+from odecheck_reference.adjoint import adjoint_states
+from odecheck_reference.fields import Jet
+from odecheck_reference.flow import RUNS, spread, trajectories
+from odecheck_reference.losses import Linear
+from odecheck_reference.tableau import Tableau
+from odecheck_reference.variational import Variational
+
+
+class Relaxation:
+    """y' = −k (y − cos t), whose solution and derivatives are known."""
+
+    state, params, parts = 1, 1, {"y": slice(0, 1)}
+
+    def __init__(self, bend: float = 1.0) -> None:
+        self.bend, self.asked = bend, 0
+
+    def jet(self, t, y, theta, order):
+        self.asked += len(y)
+        k, far = theta[0], y - np.cos(t)
+        value = -k * far
+        if order == 0:
+            return Jet(value)
+        first = np.zeros((*y.shape, 3))
+        first[..., 0, 0], first[..., 1], first[..., 2] = (-k * np.sin(t) + 0 * y)[..., 0], -k, -far
+        if order == 1:
+            return Jet(value, first)
+        second = np.zeros((*y.shape, 3, 3))
+        second[..., 0, 0] = -k * np.cos(t) + 0 * y
+        second[..., 0, 2] = second[..., 2, 0] = -np.sin(t) + 0 * y
+        second[..., 1, 2] = second[..., 2, 1] = -self.bend
+        return Jet(value, first, second)
+
+
+def particular(k, t):
+    return (k**2 * np.cos(t) + k * np.sin(t)) / (k**2 + 1)
+
+
+def exact(k, y0, t):
+    """y, and dy/dk by the formula of a quotient."""
+    slope = (2 * k * np.cos(t) + np.sin(t)) / (k**2 + 1) - 2 * k * (k**2 * np.cos(t) + k * np.sin(t)) / (k**2 + 1) ** 2
+    at_zero = 2 * k / (k**2 + 1) - 2 * k**3 / (k**2 + 1) ** 2
+    decay = np.exp(-k * t)
+    y = particular(k, t) + (y0 - particular(k, 0.0)) * decay
+    return y, slope - at_zero * decay - t * (y0 - particular(k, 0.0)) * decay
+
+
+def posed(k, field=None, ts=(0.0, 0.5, 1.0)):
+    loss = Linear(np.concatenate([np.zeros((1, 1, 1)), np.ones((len(ts) - 1, 1, 1))]))
+    return Problem("relaxation", field or Relaxation(), np.array([[0.5]]), np.array([k]), np.array(ts), loss)
+
+
+@pytest.mark.parametrize("k", [1e3, 1e5])
+def test_a_stiff_solution_and_its_derivative_are_within_their_bars(k):
+    problem = posed(k)
+    found = solution(problem)
+    y, dk = exact(k, 0.5, problem.ts)
+    assert (np.abs(found.value[:, 0, 0] - y) <= found.radius[:, 0, 0]).all() and found.radius.max() < 1e-9
+    runs = trajectories(problem, 1)
+    assert runs[0].stiff
+    seen = spread([run.first for run in runs])
+    bar = seen.radius + np.max(runs[0].beyond[1])
+    assert (np.abs(seen.value[:, 0, 0, 1] - dk) <= bar[:, 0, 0, 1]).all() and bar.max() < 1e-9
+
+
+def test_second_derivatives_are_those_of_differences_of_the_first():
+    k, h = 1e3, 1e-2
+    second = trajectories(posed(k), 2)[0].second[1:, 0, 0, 1, 1]
+    t = np.array([0.5, 1.0])
+    differences = (exact(k + h, 0.5, t)[1] - exact(k - h, 0.5, t)[1]) / (2 * h)
+    assert second == pytest.approx(differences, rel=1e-5)
+    wrong = trajectories(posed(k, Relaxation(bend=0.5)), 2)[0].second[1:, 0, 0, 1, 1]
+    assert np.abs(wrong / differences - 1).max() > 0.1
+
+
+def test_adjoint_states_of_a_stiff_field_are_not_followed_backwards():
+    found = adjoint_states(posed(1e3, ts=(0.0, 0.002, 0.004)))
+    decay = np.exp(-1e3 * np.array([0.002, 0.004]))
+    assert np.abs(found.value[:, 0, 0] - [decay.sum(), 1 + decay[0], 1.0]).max() <= found.radius.max() < 1e-9
+
+
+def test_a_field_that_is_not_stiff_is_followed_by_explicit_steps():
+    assert not trajectories(posed(5.0), 1)[0].stiff
+
+
+def test_a_stiff_field_costs_no_evaluation_for_each_time_constant():
+    field = Relaxation()
+    solution(posed(1e5, field))
+    assert field.asked < 40_000  # an explicit method takes more than 100,000 in each of its runs
+
+
+@pytest.mark.parametrize("stages", [3, 5, 7])
+def test_coefficients_integrate_polynomials(stages):
+    table = Tableau(stages)
+    for power in range(stages):
+        assert table.a @ table.c**power == pytest.approx(table.c ** (power + 1) / (power + 1), abs=1e-14)
+    assert [table.a[-1] @ table.c**p for p in range(2 * stages - 1)] == pytest.approx(
+        [1 / (p + 1) for p in range(2 * stages - 1)], abs=1e-14
+    )
+
+
+def test_layers_say_where_derivatives_are():
+    system = Variational(Relaxation(), np.array([1.0]), 1, 2)
+    assert [columns for _, columns in system.layers] == [2, 3] and len(RUNS) == 5
