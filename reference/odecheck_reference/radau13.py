@@ -15,15 +15,16 @@ methods, J. Comput. Appl. Math. 111 (1999).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .bounded import Array
-from .fields.field import Jet
+from .fields.field import AnyArray, Jet
 from .layered import Layered
 from .tableau import Tableau
 
+_linalg: Any = np.linalg
 # Newton iterations with one matrix, and the share of the tolerance at which they end
 ITERATIONS, ENOUGH = 12, 1e-3
 # a step is made longer or shorter at most so much at once, and aims at this share of the tolerance
@@ -183,7 +184,7 @@ class Radau13:
         """(1 − step self.tableau.a ⊗ F_y)⁻¹, of (stages, size), with F_y at the start."""
         eye = np.eye(self.d)
         matrices = self.tableau.eigenvalues[:, None, None, None] / step * eye - self._slopes
-        inverse = np.linalg.inv(matrices)
+        inverse: AnyArray = _linalg.inv(matrices)
 
         def solve(r: Array) -> Array:
             turned = (self.tableau.back @ (self.tableau.inverse @ r / step)).reshape(
@@ -213,7 +214,7 @@ class Radau13:
             right = (step * self.tableau.a @ forced).reshape(self.tableau.stages, self.batch, self.d, columns)
             right = np.moveaxis(right, 1, 0).reshape(self.batch, n, columns)
             with np.errstate(all="ignore"):
-                found = np.linalg.solve(matrix, right).reshape(self.batch, self.tableau.stages, self.d, columns)
+                found: Array = _linalg.solve(matrix, right).reshape(self.batch, self.tableau.stages, self.d, columns)
             out[:, where] = np.moveaxis(found, 0, 1).reshape(self.tableau.stages, -1)
             w[:, where] += out[:, where]
         return out
@@ -222,7 +223,7 @@ class Radau13:
         """The estimate in units of the tolerance."""
         step = h * self.length
         off = self.tableau.gamma * step * self._rate + self.tableau.errors @ whole
-        filtered = np.linalg.inv(np.eye(self.d) - self.tableau.gamma * step * self._slopes)
+        filtered: Array = _linalg.inv(np.eye(self.d) - self.tableau.gamma * step * self._slopes)
         out = [np.einsum("bij,bj->bi", filtered, off[: self.size].reshape(self.batch, self.d)).ravel()]
         for where, columns in self.system.layers:
             out.append((filtered @ off[where].reshape(self.batch, self.d, columns)).ravel())

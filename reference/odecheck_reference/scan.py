@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ ROUNDED, ROUNDED_RATE, ROUNDED_TIME = 1e-12, 3e-12, 5e-14
 STIFF_MOST = 64
 
 
+_linalg: Any = np.linalg
 Forget = Callable[[Array, Array], Array]
 
 
@@ -141,7 +143,7 @@ def _forgetting(
     dense = _slopes(equation, sizes, k, x, u, rate, local)
 
     def at_once(h: Array, defect: Array) -> Array:
-        return np.linalg.solve(np.eye(dense.shape[1]) - h[:, None, None] * dense, defect[:, :, None])[:, :, 0]
+        return _linalg.solve(np.eye(dense.shape[1]) - h[:, None, None] * dense, defect[:, :, None])[:, :, 0]
 
     return at_once
 

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from .bounded import Array
+from .fields.field import AnyArray
+
+_linalg: Any = np.linalg
 
 
 class Tableau:
@@ -30,14 +33,17 @@ class Tableau:
             for i in range(stages):
                 at = points * c[i]
                 a[i, j] = c[i] * float(np.sum(w / 2 * np.prod((at[:, None] - others) / (c[j] - others), axis=1)))
-        self.stages, self.c, self.a, self.inverse = stages, c, a, np.linalg.inv(a)
-        self.eigenvalues, self.to = np.linalg.eig(self.inverse)
-        self.back = np.linalg.inv(self.to)
-        self.gamma = 1 / float(self.eigenvalues[np.argmin(np.abs(self.eigenvalues.imag))].real)
+        self.stages, self.c, self.a = stages, c, a
+        self.inverse: Array = _linalg.inv(a)
+        found: tuple[AnyArray, AnyArray] = _linalg.eig(self.inverse)
+        self.eigenvalues, self.to = found
+        self.back: AnyArray = _linalg.inv(self.to)
+        # that of the one which is real
+        self.gamma = 1 / min((complex(x) for x in self.eigenvalues), key=lambda x: abs(x.imag)).real
         # e with (embedded formula) − (step) = γ h F(start) + Σ e_i Z_i
         powers = np.arange(stages)
         right = 1 / (powers + 1.0)
         right[0] -= self.gamma
-        self.errors: Array = (np.linalg.solve(c[None, :] ** powers[:, None], right) - a[-1]) @ self.inverse
+        self.errors: Array = (_linalg.solve(c[None, :] ** powers[:, None], right) - a[-1]) @ self.inverse
         self.offsets = np.concatenate([[0.0], c])
         self.weights = np.array([1 / np.prod(np.delete(x - self.offsets, i)) for i, x in enumerate(self.offsets)])
