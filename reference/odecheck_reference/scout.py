@@ -136,9 +136,12 @@ class Scout:
         """Units from the start and from where implicit steps lead: slopes at the start lead too far."""
         w, ts, system = self.starts[0], self.equation.ts, self.equation.layered
         assert system is not None
-        with np.errstate(all="ignore"):
-            h = np.array([1.0, 1e-3, 1e-6]) * float(ts[-1] - ts[0])
-            led = np.abs(reach(system, np.repeat(ts[:1], 3), np.stack([w] * 3), h))
+        h = np.array([1.0, 1e-3, 1e-6]) * float(ts[-1] - ts[0])
+        try:
+            with np.errstate(all="ignore"):
+                led = np.abs(reach(system, np.repeat(ts[:1], 3), np.stack([w] * 3), h))
+        except ValueError:  # of linear algebra that meets a matrix without an inverse
+            return
         size = self.shared.largest(np.maximum(np.abs(w), np.nan_to_num(led, posinf=0.0).max(axis=0)))
         top = float(np.max(size, initial=0.0)) or 1.0
         self.sizes = Sizes(power_of_two(np.maximum(size, 1e-6 * top)), self.sizes.at_zero)

@@ -7,7 +7,7 @@ import pytest
 from odecheck_reference import Problem, solution
 from odecheck_reference.adjoint import adjoint_states
 from odecheck_reference.fields import Jet
-from odecheck_reference.flow import RUNS, spread, trajectories
+from odecheck_reference.flow import RUNS, FlowError, spread, trajectories
 from odecheck_reference.losses import Linear
 from odecheck_reference.tableau import Tableau
 from odecheck_reference.variational import Variational
@@ -108,3 +108,16 @@ def test_coefficients_integrate_polynomials(stages):
 def test_layers_say_where_derivatives_are():
     system = Variational(Relaxation(), np.array([1.0]), 1, 2)
     assert [columns for _, columns in system.layers] == [2, 3] and len(RUNS) == 5
+
+
+class Blind(Relaxation):
+    """Its values are right, and its slopes are no numbers."""
+
+    def jet(self, t, y, theta, order):
+        found = super().jet(t, y, theta, order)
+        return found if found.first is None else Jet(found.value, np.nan * found.first, found.second)
+
+
+def test_what_makes_linear_algebra_fail_is_a_refusal():
+    with pytest.raises(FlowError):
+        trajectories(posed(1e5, Blind(), ts=(0.0, 1.0)), 1)
