@@ -8,7 +8,8 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two; where explicit steps are much dearer, Radau takes the place of the first. The value is that
+(Adams–Moulton/BDF) at two; where explicit steps are much dearer, implicit
+ones take their place (`radau13`; of a state alone BDF is the second family). The value is that
 of the sharpest run. Its truncation error is bounded by three times the distance to the run at ten times its tolerance,
 or a tenth of that to the run at a hundred times: errors in proportion to the tolerance make the two alike, and a single
 component may agree with one of them by accident, hardly with both. If the farther run is more than thirty times as far

@@ -42,40 +42,21 @@ class Layered(Protocol):
 
 
 def jacobian_of(system: Layered, start: float, length: float, unit: Array, x: float, v: Array) -> Any:
-    """∂v'/∂v without what a layer has of the one before, a sparse matrix: what Newton's method of others needs.
-
-    How the layers move with the state is found by differences, in one component of all rows at a time.
+    """∂v'/∂v of a system without layers, a sparse matrix: what Newton's method of other solvers needs.
 
     Args:
-        system: the layers.
+        system: its state.
         start: t at x = 0.
         length: t moves so far as x moves by one.
         unit: (n,), the unit of each component.
         x: the time.
         v: (n,), in units of `unit`.
     """
-    batch, d = system.rows
-    t, y = np.array([start + x * length]), (v * unit)[: batch * d].reshape(1, batch, d)
-    first = system.sloped(t, y).first
+    d = system.rows[1]
+    first = system.sloped(np.array([start + x * length]), (v * unit).reshape(1, *system.rows)).first
     assert first is not None
-    slopes = length * first[0, ..., 1 : 1 + d]
-    blocks = [*slopes]
-    for _, columns in system.layers:
-        blocks += [_sparse.kron(one, _sparse.identity(columns)) for one in slopes]
-    matrix = _sparse.block_diag(blocks, format="lil")
-    w, shape = v * unit, (batch, d)
-    base = system.rates(system.sloped(t, y), w[None])[0]
-    for j in range(d if system.layers else 0):
-        moved, by = w.copy(), 1e-7 * np.maximum(np.abs(w[: batch * d]), unit[: batch * d]).reshape(shape)[:, j]
-        state = moved[: batch * d].reshape(shape)
-        state[:, j] += by
-        change = system.rates(system.sloped(t, state[None]), moved[None])[0] - base
-        for where, columns in system.layers:
-            own = length * change[where].reshape(batch, -1) / by[:, None]
-            for b in range(batch):
-                at = where.start + b * d * columns
-                matrix[at : at + d * columns, b * d + j] = own[b][:, None]
-    return _sparse.csc_matrix(_sparse.diags(1 / unit) @ matrix.tocsc() @ _sparse.diags(unit))
+    blocks = [*(length * first[0, ..., 1 : 1 + d])]
+    return _sparse.csc_matrix(_sparse.diags(1 / unit) @ _sparse.block_diag(blocks) @ _sparse.diags(unit))
 
 
 def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:

@@ -28,7 +28,8 @@ STIFF_LAYERED: dict[How, How] = {
     ("LSODA", 1e-11): ("BDF", 1e-9),
     ("LSODA", 1e-10): ("BDF", 1e-7),
 }
-# BDF converges slowly where layers hang on each other; the scan holds all of these steps against the equation itself
+# BDF, which vouches for the state, converges slowly where layers hang on it; there it is a method of another order, and
+# the scan holds the steps of all against the equation itself
 STIFF_SECOND: dict[How, How] = {("BDF", 1e-9): ("Radau9", 1e-9), ("BDF", 1e-7): ("Radau9", 1e-8)}
 SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 LAYERED_SCOUT = ("Radau13", 1e-6)
@@ -212,7 +213,7 @@ class Scout:
         if self.stiff:
             others = STIFF_LAYERED if self.layered else STIFF
             self.hows = [others.get(how, how) for how in self.hows]
-            if self.equation.layered is not None and len(self.equation.layered.layers) > 1:
+            if self.equation.layered is not None and self.equation.layered.layers:
                 self.hows = [STIFF_SECOND.get(how, how) for how in self.hows]
 
     @property
