@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +17,12 @@ from odecheck.runner.progress import Progress
 
 from .common import check_device, interrupted, named, needs, needs_to_write, number, refuse, run_folder, say
 from .options import Device, choice, split
+from .scheduler import Scheduler, cluster
 
 if TYPE_CHECKING:
     from odecheck_reference import Problem
 
+    from odecheck.runner.pool import Job
     from odecheck.subject import Subject
 
 
@@ -64,6 +70,7 @@ def cost(
         bool,
         typer.Option("--resume", help="Go on with the run in --run, or with the last one; what failed is tried again."),
     ] = False,
+    scheduler: Scheduler = None,
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write cost.md, cost.parquet, cost.svg and cost.png there.")
     ] = None,
@@ -76,6 +83,8 @@ def cost(
     Writes cost.parquet: a row for each subject, problem, quantity and tolerance,
     with the error that was achieved. Costs at one error are read off between the
     two tolerances that enclose it. What an engine cannot tell is left empty.
+    Of a cluster one worker measures all subjects of one problem and quantity:
+    with --nthreads 1 for each, seconds are of one computer and of nothing else.
 
     \b
     odecheck cost
@@ -84,18 +93,19 @@ def cost(
     odecheck cost --write reports
     odecheck cost my_package.my_model:subjects
     odecheck cost --device cuda --dtype float32
+    odecheck cost --scheduler tcp://host:8786
     """
     needs("tables", *TABLES)
     import torch
 
-    from odecheck.cost import QUANTITIES, work_precision
+    from odecheck.cost import QUANTITIES
     from odecheck.cost import run_folder as kept
     from odecheck.errors import BadInput
     from odecheck.records.lock import Lock
     from odecheck.records.run_folder import read_facts
     from odecheck.report import cost_page
     from odecheck.report.static import needs_figures
-    from odecheck.runner.imports import without_end
+    from odecheck.runner.pool import Job
 
     asked: Any = tuple(split(quantity) or QUANTITIES)
     folder = None
@@ -107,21 +117,22 @@ def cost(
             needs_figures()
         work, absent = _work(targets or [], subject, problem)
         how = {"rungs": rungs, "repeat": repeat, "device": device, "dtype": dtype}
-        rows = kept.begin(folder, work, {**how, "error": error}, resume=resume)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        progress = Progress(sum(len(found) for _, found in work) * len(asked) * rungs)
-        with progress, Lock(folder), without_end():
-            for at, found in work:
-                for what in asked:
+        with cluster(scheduler) as executor:
+            rows = kept.begin(folder, work, {**how, "error": error}, resume=resume)
+            todo = [(at, found, what) for at, found in work for what in asked]
+            progress = Progress(sum(len(found) for _, found, _ in todo) * rungs)
+            with progress, Lock(folder):
+                jobs: list[Job] = []
+                for at, found, what in todo:
                     parts = kept.parts(rows, at.name, what, len(found), rungs)
                     left = [one for one, part in zip(found, parts, strict=True) if not part]
                     progress.step(f"{at.name} {what}", (len(found) - len(left)) * rungs)
                     if left:
-                        measured: dict[str, Any] = {**how, "dtype": getattr(torch, dtype), "progress": progress.step}
-                        new = work_precision(left, at, (what,), **measured)
-                        rows = kept.put(folder, rows, parts, new)
-        torch.set_num_threads(threads)
+                        asking = partial(_measured, **{**how, "dtype": getattr(torch, dtype)})
+                        jobs.append(Job(_Part(at.name, what, parts), asking, (left, at, what)))
+                for part, new in _results(jobs, executor, progress):
+                    rows = kept.put(folder, rows, part.kept, new)
+        rows = kept.in_order(folder, rows, [(at.name, what) for at, _, what in todo])
     except BadInput as refused:
         refuse(refused)
     except KeyboardInterrupt:
@@ -133,6 +144,50 @@ def cost(
         say(str(cost_page.write(rows, write, error, read_facts(folder))))
     states = {row["state"] for row in rows}
     raise typer.Exit(int(_failed(rows) if targets else "failed" in states and "measured" not in states))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One problem and quantity, and the rows that are there already."""
+
+    problem: str
+    quantity: str
+    kept: list[list[dict[str, Any]]]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.problem}"
+
+
+def _measured(found: list[Subject], at: Problem, what: Any, **how: Any) -> list[dict[str, Any]]:
+    """The rows of one problem and quantity, with one thread."""
+    import torch
+
+    from odecheck.cost import work_precision
+    from odecheck.runner.imports import without_end
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with without_end():
+            return work_precision(found, at, (what,), **how)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _results(
+    jobs: list[Job], executor: Executor | None, progress: Progress
+) -> Iterator[tuple[_Part, list[dict[str, Any]]]]:
+    """What jobs measure, as it comes: here one after another, or on a cluster."""
+    from odecheck.runner.elsewhere import in_executor, result_of
+
+    if executor is None:
+        for job in jobs:
+            yield job.key, job.work(*job.arguments, progress=progress.step)
+        return
+    for part, found in in_executor(executor, jobs):
+        new = result_of(str(part), found)
+        progress.step(str(part), len(new))
+        yield part, new
 
 
 def _failed(rows: list[dict[str, Any]]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from odecheck.runner.progress import Progress
 from .common import INTERRUPTED, MOST_WORKERS, needs_to_write, number, refuse, say
 from .look import console, markdown, verdict
 from .options import choice, none_ignored, split
+from .scheduler import Scheduler, cluster
 from .selftest_quick import quickly
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ def selftest(
     ] = 8,
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes.")] = 1,
+    scheduler: Scheduler = None,
     run: Annotated[Path, typer.Option(metavar="DIR", help="Where the journals are kept.")] = Path("runs/selftest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the journals in --run.")] = False,
     so_far: Annotated[
@@ -102,6 +106,7 @@ def selftest(
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms
     odecheck selftest --part false-alarms --rows 20000 --seed 1 --run runs/alarms --resume
     odecheck selftest --resume --write reports
+    odecheck selftest --part hard --hard 10000 --scheduler tcp://host:8786
     odecheck selftest --so-far --rows 20000 --problems 5000 --write reports
     """
     from odecheck.errors import BadInput
@@ -112,7 +117,7 @@ def selftest(
 
     chosen = tuple(split(part) or PARTS)
     if quick:
-        quickly(context, ("part", *AMOUNTS, "so_far", "write"), seed, workers, run, resume)
+        quickly(context, ("part", *AMOUNTS, "so_far", "write", "scheduler"), seed, workers, run, resume)
     try:
         none_ignored(
             context,
@@ -121,27 +126,33 @@ def selftest(
             f"the same without it, or with --part {','.join((*chosen, '…'))}",
         )
         if so_far:
-            unused = ["part", "resume", "workers"]
+            unused = ["part", "resume", "workers", "scheduler"]
             none_ignored(context, unused, "--so-far judges nothing more", "the same without it, or without --so-far")
+        if chosen == (Part.MUTANTS,):
+            none_ignored(context, ["scheduler"], "mutants are copies of this process", "--workers N")
+        elif scheduler is not None and Part.MUTANTS not in chosen:
+            none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
         facts = about({}, seed=seed)
         del facts["command"]  # it names folders of this machine
         facts |= {"so_far": so_far, "parts": {}}
         _needs(() if so_far else chosen, run, write)
         found: dict[str, list[Row]] = {}
-        for name in PARTS:
-            path, begun = run / f"{name}.jsonl", {"seed": seed}
-            given = {Part.MUTANTS: mutants, Part.FALSE_ALARMS: rows, Part.BARS: problems, Part.HARD: hard}
-            amount = (given | {Part.PLANTED: planted}).get(Part(name), 0)
-            if so_far:
-                found[name], begun = journal.so_far(path)
-            elif name in chosen:
-                found[name] = _part(name, amount, seed, workers, path, resume)
-            if found.get(name):
-                drawn = run / "drawn.json"
-                facts |= json.loads(drawn.read_text()) if name == "mutants" and drawn.exists() else {}
-                facts["parts"][name] = {**begun, "asked": amount, **journal.spent(path)}
-            else:
-                found.pop(name, None)
+        with cluster(None if so_far else scheduler) as executor:
+            how = _How(seed, workers, executor, resume)
+            for name in PARTS:
+                path, begun = run / f"{name}.jsonl", {"seed": seed}
+                given = {Part.MUTANTS: mutants, Part.FALSE_ALARMS: rows, Part.BARS: problems, Part.HARD: hard}
+                amount = (given | {Part.PLANTED: planted}).get(Part(name), 0)
+                if so_far:
+                    found[name], begun = journal.so_far(path)
+                elif name in chosen:
+                    found[name] = _part(name, amount, path, how)
+                if found.get(name):
+                    drawn = run / "drawn.json"
+                    facts |= json.loads(drawn.read_text()) if name == "mutants" and drawn.exists() else {}
+                    facts["parts"][name] = {**begun, "asked": amount, **journal.spent(path)}
+                else:
+                    found.pop(name, None)
         if not found:
             raise BadInput(
                 f"nothing is judged in {run}", "another folder, or nothing yet", "odecheck selftest --run DIR"
@@ -190,15 +201,35 @@ def _needs(parts: Sequence[str], run: Path, write: Path | None) -> None:
         needs_tables()
 
 
-def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: bool) -> list[Row]:
+@dataclass(frozen=True)
+class _How:
+    """What is drawn from, and who does the work: processes, or a cluster for all but mutants."""
+
+    seed: int
+    workers: int
+    executor: Executor | None
+    resume: bool
+
+    @property
+    def through(self) -> dict[str, Any]:
+        """Of `journal.through`."""
+        return {"workers": self.workers, "executor": self.executor}
+
+    @property
+    def batches(self) -> int:
+        """As many are drawn before it is seen whether they are enough."""
+        return 4 * self.workers if self.executor is None else 16
+
+
+def _part(name: str, amount: int, path: Path, how: _How) -> list[Row]:
     """The rows of one part."""
     from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted, source
 
-    facts = {"part": name, "seed": seed}
+    seed, facts = how.seed, {"part": name, "seed": how.seed}
     if name == "mutants":
-        return _mutants(amount, seed, workers, path, resume, facts)
+        return _mutants(amount, path, how, facts)
     if name == "false-alarms":
-        return _alarms(amount, seed, workers, path, resume, facts)
+        return _alarms(amount, path, how, facts)
     at = {"bars": (bars, seed * 1_000_000), "hard": (hard, seed * 1_000_000), "planted": (planted, seed)}
     if name in at:
         work, first = at[name]
@@ -210,32 +241,32 @@ def _part(name: str, amount: int, seed: int, workers: int, path: Path, resume: b
         facts |= {"source": source.digest()}
     bar = Progress(len(pieces))
     with bar:
-        rows = journal.through(pieces, work.judged, path, facts, workers=workers, resume=resume, progress=bar.step)
+        rows = journal.through(pieces, work.judged, path, facts, **how.through, resume=how.resume, progress=bar.step)
     return [row for piece in rows.values() for row in piece]
 
 
-def _alarms(wanted: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
+def _alarms(wanted: int, path: Path, how: _How, facts: dict[str, Any]) -> list[Row]:
     """Batches until enough rows came to a verdict; all that a resumed journal has count."""
     from odecheck.selftest import false_alarms, journal
 
     bar = Progress(wanted)
-    with bar, journal.Journal(path, facts, resume=resume) as kept:
+    with bar, journal.Journal(path, facts, resume=how.resume) as kept:
         done = len(kept.known)
     rows: list[Row] = []
     judged = 0
     with bar:
         while True:
-            pieces = false_alarms.pieces(seed, 0, done)
-            found = journal.through(pieces, false_alarms.judged, path, facts, workers=workers, resume=True)
+            pieces = false_alarms.pieces(how.seed, 0, done)
+            found = journal.through(pieces, false_alarms.judged, path, facts, **how.through, resume=True)
             rows = [row for piece in found.values() for row in piece]
             before, judged = judged, sum(row["verdict"] in false_alarms.JUDGED for row in rows)
             bar.step(f"{judged} rows in {done} batches", judged - before)
             if judged >= wanted:
                 return rows
-            done += 4 * workers
+            done += how.batches
 
 
-def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, facts: dict[str, Any]) -> list[Row]:
+def _mutants(count: int, path: Path, how: _How, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
     from odecheck.selftest import battery, journal, mutation, named, rooms, source
 
@@ -243,12 +274,12 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
     facts |= {"source": source.digest()}
     problems = battery.problems()
     right = path.parent / "right"
-    with journal.Journal(path, facts, resume=resume) as kept:
+    with journal.Journal(path, facts, resume=how.resume) as kept:
         bar = Progress(len(battery.units(problems)))
         with bar:
-            base, runs = mutation.baseline(problems, right, workers=workers, progress=bar.step)
+            base, runs = mutation.baseline(problems, right, workers=how.workers, progress=bar.step)
         runs.install()
-        sources, reached, unreached = mutation.drawn(seed, base, count or 10**9)
+        sources, reached, unreached = mutation.drawn(how.seed, base, count or 10**9)
         told = {
             "drawn_from": reached,
             "unreached": sum(unreached.values()),
@@ -258,4 +289,4 @@ def _mutants(count: int, seed: int, workers: int, path: Path, resume: bool, fact
         (path.parent / "drawn.json").write_text(json.dumps(told))
         bar = Progress(len(sources))
         with bar:
-            return mutation.run(kept, problems, base, sources, workers=workers, progress=bar.step)
+            return mutation.run(kept, problems, base, sources, workers=how.workers, progress=bar.step)

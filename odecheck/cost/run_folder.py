@@ -118,6 +118,15 @@ def put(folder: Path, rows: Rows, parts: Sequence[Rows], new: Rows) -> Rows:
     return rows
 
 
+def in_order(folder: Path, rows: Rows, order: Sequence[tuple[str, str]]) -> Rows:
+    """The same rows in the order of (problem, quantity), in which a cluster does not give them; others come first."""
+    place = {group: n for n, group in enumerate(order)}
+    ordered = sorted(rows, key=lambda row: place.get((row["problem"], row["quantity"]), -1))
+    if ordered != rows:
+        write(folder, ordered)
+    return ordered
+
+
 def write(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write cost.parquet, whole or not at all."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]

@@ -252,14 +252,15 @@ def write(rows: Sequence[Row], folder: Path) -> None:
 
 
 def _with_benchmarks(rows: Sequence[Row], folder: Path) -> list[Row]:
-    from .training_claims import judge_rows, ledger_row
+    from .benchmark_rows import ledger_row
+    from .training_claims import judge_rows
 
     places = sorted((folder / "training").glob("*.parquet"))
     if not places:
         return list(rows)
     pd, _ = needed("tables", "pandas", "pyarrow")
-    kept = [pd.read_parquet(path) for path in places]
-    found = [one for table in kept for one in judge_rows(table)]
+    kept = [(pd.read_parquet(path), json.loads(path.with_suffix(".json").read_text())) for path in places]
+    found = [one for table, facts in kept for one in judge_rows(table, facts)]
     judged = {one.id: ledger_row(one, [o for o in found if o.claim == one.id]) for one in CLAIMS}
     asked = {paper(r.claim) for r in rows}
     there = {r.claim for r in rows}

@@ -13,6 +13,10 @@ The interval is Student's, r̄ ± t_{n−1} s/√n, each end wrong with probabil
 verdict is "holds" when every comparison's is, "refuted" when one is. What did not get to its end (NaN, a solver that
 gave up) has lost: see `compared`.
 Rows of models whose parameter counts differ by more than a tenth are not compared: the verdict is inconclusive.
+
+A run with a design in its facts is judged by it, look by look, with the further verdict "no difference": see
+`odecheck.ledger.design`. A run at figures that the claim's paper has decides the paper's sentence; what any other run
+gives is a finding of ours beside it: see `BenchmarkClaim.places`.
 """
 
 from __future__ import annotations
@@ -23,14 +27,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
 
 from odecheck.judge import Verdict
 
 from .benchmark_claims import CLAIMS, BenchmarkClaim, final_loss
+from .design import ALPHA, FEWEST, NO_DIFFERENCE, Design, quantile
 
-ALPHA = 0.05
-FEWEST = 3  # pairs
 SPREAD = 1.1  # largest ratio of parameter counts
 TUNING = 100  # seeds from here on choose learning rates, and judge nothing
 
@@ -53,13 +55,14 @@ class Comparison:
         quantity: what is compared.
         subject: a model or an optimizer.
         rival: another.
+        of_paper: whether the run was at figures that the claim's paper has.
     """
 
     n: int
     ratio: float
     low: float
     high: float
-    verdict: Verdict
+    verdict: str
     lost: int = 0
     rival_lost: int = 0
     note: str = ""
@@ -68,28 +71,43 @@ class Comparison:
     quantity: str = ""
     subject: str = ""
     rival: str = ""
+    of_paper: bool = False
 
 
 def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = ALPHA) -> tuple[float, float, float]:
     """Mean and both ends of its interval; each end is wrong with probability alpha / comparisons at most."""
     r = np.asarray(log_ratios, float)
     mean, n = float(r.mean()), len(r)
-    student: Any = stats.t
-    half = float(student.ppf(1 - alpha / comparisons, n - 1) * r.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
+    half = quantile(alpha / comparisons, n) * float(r.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
     return mean, mean - half, mean + half
 
 
-def decide(low: float, high: float, n: int) -> Verdict:
-    """The verdict of an interval of a mean log ratio, which is negative where the subject has less."""
+def decide(low: float, high: float, n: int, alike: float = 1.0) -> str:
+    """The verdict of an interval of a mean log ratio, which is negative where the subject has less.
+
+    Args:
+        low: its lower end.
+        high: its upper end.
+        n: pairs.
+        alike: the ratio up to which the two are practically the same; 1: never.
+    """
     if n < FEWEST or not (math.isfinite(low) and math.isfinite(high)):
         return Verdict.INCONCLUSIVE
+    if -math.log(alike) < low and high < math.log(alike):
+        return NO_DIFFERENCE
     if high < 0:
         return Verdict.HOLDS
     return Verdict.REFUTED if low >= 0 else Verdict.INCONCLUSIVE
 
 
 def compared(
-    mine: Mapping[int, float], theirs: Mapping[int, float], comparisons: int = 1, margin: float = 1.0
+    mine: Mapping[int, float],
+    theirs: Mapping[int, float],
+    comparisons: int = 1,
+    margin: float = 1.0,
+    *,
+    alpha: float = ALPHA,
+    alike: float = 1.0,
 ) -> Comparison:
     """Compare the numbers of each seed.
 
@@ -101,6 +119,8 @@ def compared(
         theirs: of each seed the rival's.
         comparisons: among which this is one, for the width of the interval.
         margin: the ratio, 1 or more, up to which the subject's counts as no more than the rival's.
+        alpha: each end of the interval is wrong with probability alpha / comparisons at most.
+        alike: the ratio, 1 or more, within which the two are practically the same.
 
     Returns:
         The comparison, without names.
@@ -112,40 +132,93 @@ def compared(
     worst = max((abs(r) for r in ratios.values()), default=0.0) + math.log(2)
     pairs = [ratios.get(s, worst if s in lost else -worst) for s in seeds if s not in lost & rival_lost]
     n = len(pairs)
-    mean, low, high = interval(pairs, comparisons) if n > 1 else (sum(pairs) if n else math.nan, -math.inf, math.inf)
+    mean, low, high = (
+        interval(pairs, comparisons, alpha) if n > 1 else (sum(pairs) if n else math.nan, -math.inf, math.inf)
+    )
     return Comparison(
         n=n,
         ratio=math.exp(mean),
         low=math.exp(low),
         high=math.exp(min(high, 700.0)),
-        verdict=decide(low - math.log(margin), high - math.log(margin), n),
+        verdict=decide(low - math.log(margin), high - math.log(margin), n, alike),
         lost=len(lost),
         rival_lost=len(rival_lost),
         note="" if n >= FEWEST else f"{n} pairs, fewer than {FEWEST}",
     )
 
 
-def judge_rows(rows: Any) -> list[Comparison]:
+def followed(
+    mine: Mapping[int, float],
+    theirs: Mapping[int, float],
+    design: Design,
+    comparisons: int = 1,
+    margin: float = 1.0,
+    *,
+    alike: float = 1.0,
+) -> Comparison:
+    """Look at the pairs as the design says, until a look decides or there is none that has all of its pairs.
+
+    Args:
+        mine: as for `compared`.
+        theirs: as for `compared`.
+        design: fixed before the first of them was trained.
+        comparisons: as for `compared`.
+        margin: as for `compared`.
+        alike: as for `compared`.
+
+    Returns:
+        The comparison at the look that decided, or at the last one that could be made; its note says which.
+    """
+    found: Comparison = Comparison(0, math.nan, 0.0, math.inf, Verdict.INCONCLUSIVE)
+    all_looks = len(design.looks)
+    for k, (n, level) in enumerate(zip(design.looks, design.levels, strict=True), start=1):
+        seeds = design.seeds[:n]
+        if not all(seed in mine and seed in theirs for seed in seeds):
+            return replace(found, note=f"not ended: {k - 1} of {all_looks} looks")
+        one, other = ({seed: numbers[seed] for seed in seeds} for numbers in (mine, theirs))
+        found = compared(one, other, comparisons, margin, alpha=level, alike=alike)
+        found = replace(found, note=f"look {k} of {all_looks}{'; ' if found.note else ''}{found.note}")
+        if found.verdict != Verdict.INCONCLUSIVE:
+            break
+    return found
+
+
+def ended(one: Comparison) -> bool:
+    """Whether a comparison of a design needs no more trainings: it is decided, or has been looked at for the last time.
+
+    Args:
+        one: what `followed` gave.
+    """
+    return one.verdict != Verdict.INCONCLUSIVE or not one.note.startswith("not ended")
+
+
+def judge_rows(rows: Any, facts: Mapping[str, Any] | None = None) -> list[Comparison]:
     """All comparisons that rows of training.parquet allow.
 
     Args:
         rows: a DataFrame; each task is judged by itself, models at one optimizer and rate, optimizers on one model.
+        facts: what run.json says of the run: whether it has a design, and the figures of its setting.
 
     Returns:
         The comparisons; of a claim none of whose subjects or none of whose rivals was trained there is none.
     """
     found = list[Comparison]()
+    design = Design.of(facts)
     for claim in CLAIMS:
+        if design is not None and claim.id not in design.claims:
+            continue
         apart = ["task", "optimizer", "learning_rate"] if claim.kind == "model" else ["task", "model"]
         for _, part in rows.groupby(apart, sort=False):
             judging = part[part["seed"] < TUNING]
             trained = set(judging[claim.kind])
             if trained.intersection(claim.subjects) and trained.intersection(claim.rivals):
-                found += _judge(claim, part if claim.tuned else judging)
+                here = claim.at_its_place(judging, facts)
+                judged = _judge(claim, part if claim.tuned else judging, design)
+                found += [replace(one, of_paper=here) for one in judged]
     return found
 
 
-def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
+def _judge(claim: BenchmarkClaim, rows: Any, design: Design | None) -> list[Comparison]:
     if claim.tuned:
         rows = at_equal_time(best_rates(rows, claim.kind))
     names = (*claim.subjects, *claim.rivals)
@@ -157,10 +230,18 @@ def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
             name: {int(seed): measure(one) for seed, one in rows[rows[claim.kind] == name].groupby("seed")}
             for name in names
         }
+        named = f"{claim.id}: {quantity}"
+        if not _measured(claim, quantity, rows) or (design is not None and named not in design.alike):
+            continue
         for subject in claim.subjects:
             for rival in claim.rivals:
-                margin = claim.margins.get(quantity, 1.0)
-                one = compared(numbers[subject], numbers[rival], len(claim.rivals) * len(claim.quantities), margin)
+                margin, among = claim.margins.get(quantity, 1.0), len(claim.rivals) * len(claim.quantities)
+                pair = numbers[subject], numbers[rival]
+                one = (
+                    compared(*pair, among, margin)
+                    if design is None
+                    else followed(*pair, design, among, margin, alike=design.alike[named])
+                )
                 if unequal:
                     one = replace(one, verdict=Verdict.INCONCLUSIVE, note=unequal)
                 found.append(
@@ -176,27 +257,10 @@ def _judge(claim: BenchmarkClaim, rows: Any) -> list[Comparison]:
     return found
 
 
-def verdict(found: Sequence[Comparison]) -> Verdict:
-    """Of a task: "holds" when all of its comparisons do, "refuted" when one is."""
-    seen = {one.verdict for one in found}
-    if Verdict.REFUTED in seen:
-        return Verdict.REFUTED
-    return Verdict.HOLDS if seen == {Verdict.HOLDS} else Verdict.INCONCLUSIVE
-
-
-def ledger_row(claim: BenchmarkClaim, found: Sequence[Comparison]) -> dict[str, Any]:
-    """What the ledger says of a claim: `Row`'s fields. problems: tasks. A claim without a comparison: none."""
-    tasks = {task: verdict([o for o in found if o.task == task]) for task in dict.fromkeys(o.task for o in found)}
-    seen = set(tasks.values())
-    whole = next((v for v in (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in seen), None)
-    told = "; ".join(f"{task}: {one}" for task, one in tasks.items())
-    return {
-        "claim": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "verdict": str(whole or Verdict.NOT_APPLICABLE),
-        "note": f"{told} (training.md)" if tasks else "benchmark claim: no training kept",
-    }
+def _measured(claim: BenchmarkClaim, quantity: str, rows: Any) -> bool:
+    """Whether rows have what a quantity is measured in: runs of former versions have not all of it."""
+    column = claim.evaluated.get(quantity, "loss")
+    return column in rows and bool(rows[column].notna().any())
 
 
 def best_rates(rows: Any, kind: str) -> Any:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from odecheck_reference import Problem
@@ -20,6 +17,7 @@ from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
+from .elsewhere import carried, on_worker
 from .limits import TIME_IS_UP, UNLIMITED, Limits, OutOfTime, Printed, within
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import Start
@@ -172,39 +170,19 @@ class _Answers:
     spent: Spent | None
 
 
-def _answers(job: Job, *, start: Start = "forkserver", keep: bool = False) -> _Answers:
-    """What comes of a job whose work is `_parts`, in one process."""
+def _answers(found: Iterable[Any]) -> _Answers:
+    """The same, of all that came of a job whose work is `_parts`."""
     records, failure, let_in, spent = list[Record](), None, False, None
-    for _, found in in_processes([job], 1, start=start, keep=keep):
-        if isinstance(found, Failure):
-            failure = found
-        elif found is None:
+    for one in found:
+        if isinstance(one, Failure):
+            failure = one
+        elif one is None:
             let_in = True
-        elif isinstance(found, Spent):
-            spent = found
+        elif isinstance(one, Spent):
+            spent = one
         else:
-            records.append(found)
+            records.append(one)
     return _Answers(records, failure, let_in, spent)
-
-
-def _on_a_worker(job: Job) -> _Answers:
-    """The same, on the worker of somebody's executor, which no subject and no limit may harm."""
-    here = multiprocessing.current_process()
-    if here.daemon:  # as a cluster's nanny starts its workers; they may have no processes of their own then
-        here.daemon = False
-    return _answers(job, keep=True)
-
-
-def _elsewhere(piece: Work) -> Job:
-    """A job for another computer's process, or one that has not this one's search path for modules."""
-    job = piece.job()
-    return replace(job, work=_parts_found, arguments=([p for p in sys.path if Path(p).is_absolute()], *job.arguments))
-
-
-def _parts_found(path: Sequence[str], *arguments: Any) -> Iterator[Record | Spent | None]:
-    """`_parts` of what is to be found in the folders where it was pickled too, after those of this process."""
-    sys.path += [folder for folder in path if folder not in sys.path]
-    return _parts(*arguments)
 
 
 def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record | Spent]:
@@ -220,14 +198,14 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
     Yields:
         Records as they come, and what units cost.
     """
-    running = {executor.submit(_on_a_worker, _elsewhere(piece)): piece for piece in work}
+    running = {executor.submit(on_worker, carried(piece.job())): piece for piece in work}
     try:
         for future in as_completed(running):
             piece = running[future]
             if future.exception() is not None:
                 yield from through_pool([piece], 1)
                 continue
-            found = future.result()
+            found = _answers(future.result())
             yield from found.records
             if found.spent is not None:
                 yield found.spent
@@ -237,7 +215,7 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
             if found.failure.why == "raised":
                 yield from _failed(rest.unit, found.failure.error, found.failure.message)
             else:
-                yield from _alone(rest, lambda one: executor.submit(_on_a_worker, _elsewhere(one)).result())
+                yield from _alone(rest, lambda one: _answers(executor.submit(on_worker, carried(one.job())).result()))
     finally:
         for future in running:
             future.cancel()
@@ -298,7 +276,8 @@ def _alone(piece: Work, ask: Callable[[Work], _Answers]) -> Iterator[Record]:
 
 
 def _here(piece: Work) -> _Answers:
-    return _answers(piece.job(), start="fork" if piece.forked else "forkserver")
+    start: Start = "fork" if piece.forked else "forkserver"
+    return _answers(found for _, found in in_processes([piece.job()], 1, start=start))
 
 
 def _ended(unit: Unit, failure: Failure, limits: Limits) -> list[Record]:

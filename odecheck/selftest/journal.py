@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 from odecheck.errors import BadInput
 from odecheck.records.journal import Journal as Lines
 from odecheck.records.run_folder import about, taken
-from odecheck.runner.pool import Failure, Job, in_processes
+from odecheck.runner.elsewhere import in_executor, result_of
+from odecheck.runner.pool import Job, in_processes
 
 Row = dict[str, Any]
 Work = Callable[[Any], list[Row]]
@@ -87,10 +89,17 @@ class Journal:
             self._lines.add(facts)
         self._spent, self._commit = _cpu(), (about({}, seed=0)["commit"] or "")[:10]
 
-    def add(self, key: str, rows: list[Row]) -> None:
-        """Keep the rows of one piece; once this returns, the death of this process does not lose them."""
+    def add(self, key: str, rows: list[Row], elsewhere: float = 0.0) -> None:
+        """Keep the rows of one piece; once this returns, the death of this process does not lose them.
+
+        Args:
+            key: of the piece.
+            rows: of the piece.
+            elsewhere: seconds of a processor that another process spent on them, which is no ended child of this one.
+        """
         before, self._spent = self._spent, _cpu()
-        entry = {"key": key, "cpu_seconds": round(self._spent - before, 3), "commit": self._commit, "rows": rows}
+        seconds = round(self._spent - before + elsewhere, 3)
+        entry = {"key": key, "cpu_seconds": seconds, "commit": self._commit, "rows": rows}
         self._lines.add(entry)
         self.known[key] = rows
 
@@ -108,24 +117,33 @@ def through(
     facts: Mapping[str, Any],
     *,
     workers: int = 1,
+    executor: Executor | None = None,
     resume: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, list[Row]]:
     """The rows of all pieces by key, in their order; what the journal at `path` already has is not done again."""
     with Journal(path, facts, resume=resume) as journal:
-        for key, rows in _rows([piece for piece in pieces if piece.key not in journal.known], work, workers):
-            journal.add(key, rows)
+        left = [piece for piece in pieces if piece.key not in journal.known]
+        for key, rows, seconds in _rows(left, work, workers, executor):
+            journal.add(key, rows, seconds)
             if progress:
                 progress(key)
         return {piece.key: journal.known[piece.key] for piece in pieces}
 
 
-def _rows(pieces: Sequence[Piece], work: Work, workers: int) -> Iterator[tuple[str, list[Row]]]:
-    if workers <= 1:
+def _rows(
+    pieces: Sequence[Piece], work: Work, workers: int, executor: Executor | None
+) -> Iterator[tuple[str, list[Row], float]]:
+    if executor is None and workers <= 1:
         for piece in pieces:
-            yield piece.key, work(piece.argument)
+            yield piece.key, work(piece.argument), 0.0
         return
-    for key, found in in_processes([Job(piece.key, work, (piece.argument,)) for piece in pieces], workers):
-        if isinstance(found, Failure):
-            raise found.error or RuntimeError(f"{key}: {found.message}")
-        yield key, found
+    jobs = [Job(piece.key, _with_seconds, (work, piece.argument)) for piece in pieces]
+    for key, found in in_executor(executor, jobs) if executor else in_processes(jobs, workers):
+        yield key, *result_of(key, found)
+
+
+def _with_seconds(work: Work, argument: Any) -> tuple[list[Row], float]:
+    """In another process: the rows of a piece, and what they cost of its processor."""
+    before = _cpu()
+    return work(argument), _cpu() - before

@@ -35,10 +35,18 @@ def tables(folder: Path) -> list[Kept]:
 
 
 def keep(run: Path, folder: Path) -> None:
-    """Copy the table and the facts of a run into the reports. Raises BadInput for a run that has not ended."""
+    """Copy the table and the facts of a run into the reports.
+
+    Args:
+        run: its folder.
+        folder: of the reports.
+
+    Raises:
+        BadInput: a run that has not ended. One with a design is taken as it is: what it has not decided is said.
+    """
     pd: Any = import_module("pandas")
     facts = json.loads((run / "run.json").read_text())
-    if facts["finished"] is None:
+    if facts["finished"] is None and "design" not in facts["cases"]:
         raise BadInput(f"the run in {run} has not ended", "an interruption", "its command again, with --resume")
     target = folder / FOLDER
     target.mkdir(parents=True, exist_ok=True)

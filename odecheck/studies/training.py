@@ -9,6 +9,12 @@ geometric means over paired seeds: Student's t on the log ratios, corrected for 
 CPU time is that of training alone, without evaluations, of one thread on a machine that did other work as well.
 Seeds of 100 and more chose the learning rates and judge nothing.
 A verdict is about the run that is named, its task, epochs and rate: what is refuted in one epoch may hold after many.
+Only a run at figures that the claim's paper or its published code has is a verdict on the paper's sentence (paper); any
+other is a finding of ours beside it (ours).
+
+A run with a design says before it begins after how many seeds it is looked at, what α each look spends, and within what
+ratio two models are practically the same: `odecheck.ledger.design`. It ends when every comparison is decided: holds,
+refuted or no difference; inconclusive is what the largest number of seeds leaves undecided.
 
 SGD has momentum 0.9, Adam its usual constants. SNOpt stands before SGD with momentum 0.9, with the damping and period
 of the paper, unless its knobs were drawn.
@@ -26,7 +32,9 @@ from typing import Any
 import numpy as np
 
 from odecheck.ledger.benchmark_claims import CLAIMS, EQUAL_TIME, final_loss
+from odecheck.ledger.benchmark_rows import verdict
 from odecheck.ledger.curves import ahead, ratios
+from odecheck.ledger.design import Design
 from odecheck.ledger.training_claims import (
     TUNING,
     Comparison,
@@ -34,7 +42,6 @@ from odecheck.ledger.training_claims import (
     best_rate,
     best_rates,
     judge_rows,
-    verdict,
 )
 from odecheck.training.rows import last
 
@@ -81,13 +88,14 @@ def to_markdown(kept: Sequence[Kept], measured: Mapping[str, Any], notes: Mappin
         notes: how a run came about, where that matters for its verdict, by its name: FOLDER/training/notes.json.
     """
     lines = ["# Training: the papers' comparisons", "", EXPLANATION, "", "## Verdicts", ""]
-    lines += ["| claim | run | verdict | comparisons |", "|---|---|---|---|"]
-    judged = {run.name: judge_rows(run.rows) for run in kept}
+    lines += ["| claim | run | verdict | comparisons | figures |", "|---|---|---|---|---|"]
+    judged = {run.name: judge_rows(run.rows, run.facts) for run in kept}
     for claim in CLAIMS:
         for name, found in judged.items():
             mine = [one for one in found if one.claim == claim.id]
             if mine:
-                lines.append(f"| {claim.id} | {name} | **{verdict(mine)}** | {counted(mine)} |")
+                whose = "paper" if all(one.of_paper for one in mine) else "ours"
+                lines.append(f"| {claim.id} | {name} | **{verdict(mine)}** | {counted(mine)} | {whose} |")
     lines.append("")
     for run in kept:
         lines += _section(run, judged[run.name], (notes or {}).get(run.name, ""))
@@ -126,8 +134,9 @@ def _section(run: Kept, found: Sequence[Comparison], note: str) -> list[str]:
         "",
         f"Setting {setting['name']}: {setting['epochs']} epochs, batch {setting['batch']}, dopri5 at "
         f"{setting['tolerance']:g}{clip}; seeds {', '.join(map(str, sorted(set(judged['seed']))))}. "
-        f"torch {facts['versions']['torch']}, {facts.get('threads', 1)} thread.",
+        f"torch {facts['versions']['torch']}, {facts.get('threads', 1)} thread. {_cost(rows)}",
         "",
+        *_design(facts),
         *([f"**How this run came about.** {note}", ""] if note else []),
         f"![{run.name}: loss](training-{run.name}-loss.png)",
         "",
@@ -160,6 +169,33 @@ def _section(run: Kept, found: Sequence[Comparison], note: str) -> list[str]:
             ),
         )
     return lines
+
+
+def _cost(rows: Any) -> str:
+    """What the trainings of a run took, those that chose knobs too."""
+    ends = rows.groupby(["model", "optimizer", "learning_rate", "seed"])["cpu_seconds"].max()
+    return f"{len(ends)} trainings took {ends.sum():,.0f} CPU s."
+
+
+def _design(facts: Mapping[str, Any]) -> list[str]:
+    """What was fixed before the run, for a run with a design."""
+    design = Design.of(facts)
+    if design is None:
+        return []
+    margins = ", ".join(f"{name} {ratio:g}" for name, ratio in design.alike.items())
+    found = [
+        f"{design.effect(len(claim.rivals) * len(claim.quantities)):.2f} for {claim.id}"
+        for claim in CLAIMS
+        if claim.id in design.claims
+    ]
+    first, *_, last_one = design.seeds
+    return [
+        f"**Design, fixed before the run.** At most {len(design.seeds)} seeds, {first} to {last_one}, "
+        f"looked at after {', '.join(map(str, design.looks))} of them; α = {design.alpha:g}, of which each look spends "
+        f"{', '.join(f'{level:.2g}' for level in design.levels)}. Practically the same within a ratio of: {margins}. A "
+        f"mean log ratio of so many of its standard deviations is found with probability 0.9: {', '.join(found)}.",
+        "",
+    ]
 
 
 def _curves(rows: Any, kind: str, found: Sequence[Comparison]) -> list[str]:

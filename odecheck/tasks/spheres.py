@@ -70,6 +70,7 @@ TASKS = (
         name="spheres",
         summary="two classes of points in the plane: a disc inside a ring",
         source="arXiv:2110.04840, section 5.1; augmentation: arXiv:1904.01681",
-        settings=(DEFAULT, replace(DEFAULT, name="published", epochs=1000, tolerance=1e-7)),
+        # the published notebooks train 300 steps and write 1e-7; the evaluations in their figures fit 1e-3
+        settings=(DEFAULT, replace(DEFAULT, name="published", tolerance=1e-7)),
     ),
 )

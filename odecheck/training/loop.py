@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,54 +19,18 @@ from odecheck.ode import SolveError
 from .failures import FAILURES, given_up
 from .meter import Meter
 from .optimizers import Stepper
+from .overshoot import overshoot
 from .rows import NAN, Row, Unit
 from .search import told
-from .task import Batch, Data, Setting, Task
+from .task import Batch, Data
+from .trial import Trial, steps_of
+
+__all__ = ["EVERY", "Training", "Trial", "steps_of", "train"]
 
 # seconds of training between two checkpoints: what a killed process has to do again
 EVERY = 20.0
 # steps, at least, between two looks at the memory, which are slow
 LOOK = 50
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training.
-
-    Attributes:
-        task: what is learnt.
-        setting: one of the task's.
-        model: one of the task's.
-        optimizer: one of `odecheck.training.optimizers.OPTIMIZERS`.
-        seed: of parameters, batches and noise.
-        rate: the learning rate; None for the setting's.
-        knobs: others of the optimizer than its default ones, by name. Trainings of a run that differ in them differ in
-            the rate as well.
-    """
-
-    task: Task
-    setting: Setting
-    model: str
-    optimizer: str
-    seed: int
-    rate: float | None = None
-    knobs: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def learning_rate(self) -> float:
-        """Its own, or the setting's for its optimizer."""
-        return self.setting.rate[self.optimizer] if self.rate is None else self.rate
-
-    @property
-    def name(self) -> str:
-        """Its name in a run's folder: different for trials of one task and setting that differ."""
-        drawn = "-drawn" if self.knobs else ""
-        return f"{self.model}-{self.optimizer}-{self.learning_rate:g}{drawn}-{self.seed}"
-
-
-def steps_of(setting: Setting, data: Data) -> int:
-    """How many steps a training at this setting has."""
-    return setting.epochs * math.ceil(len(data.train[0]) / setting.batch)
 
 
 class Training:
@@ -80,10 +43,11 @@ class Training:
         trial: what is trained.
         data: the task's rows at the trial's setting.
         device: torch's name of the device that computes.
+        cap: CPU seconds after which it is stopped, with a message; it may be over them by one step.
     """
 
-    def __init__(self, trial: Trial, data: Data, device: str = "cpu") -> None:
-        self.trial, self.device = trial, torch.device(device)
+    def __init__(self, trial: Trial, data: Data, device: str = "cpu", cap: float = math.inf) -> None:
+        self.trial, self.device, self.cap = trial, torch.device(device), cap
         self.data = Data(*(tuple(part.to(self.device) for part in split) for split in data))
         torch.manual_seed(trial.seed)  # pyright: ignore[reportUnknownMemberType]
         self.module: nn.Module = trial.task.build(trial.model, trial.setting, data).to(self.device)
@@ -96,9 +60,8 @@ class Training:
         self.end = trial.task.end_time(trial.model, self.module, trial.setting)
         self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end, dict(trial.knobs))
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
-
-        self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)
         self.steps = steps_of(trial.setting, data)
+        self.steps_per_epoch = self.steps // trial.setting.epochs
 
     @property
     def evaluate_every(self) -> int:
@@ -161,6 +124,8 @@ class Training:
             peak = float(torch.cuda.max_memory_allocated(self.device))
         self.cpu += time.process_time() - cpu
         self.wall += time.perf_counter() - wall
+        if not message and self.cpu > self.cap:
+            message = f"it was stopped at its cap of {self.cap:g} CPU s"
         return self._row("train", epoch, loss, accuracy, peak, message, self.meter.taken())
 
     def _apply(self) -> str:
@@ -182,17 +147,18 @@ class Training:
     @torch.no_grad()
     def _test(self, epoch: int) -> Row:
         self.module.eval()
-        kept = self._random()
-        losses, rights, message = list[float](), list[float](), ""
-        sizes, batch = list[int](), self.trial.setting.test_batch
+        kept, far = self._random(), NAN
+        losses, rights, sizes, message = list[float](), list[float](), list[int](), ""
         try:
-            for begin in range(0, len(self.data.test[0]), batch):
+            for begin in range(0, len(self.data.test[0]), batch := self.trial.setting.test_batch):
                 part = tuple(x[begin : begin + batch] for x in self.data.test)
                 with self.meter.phase("forward"):
                     outcome = self.trial.task.loss(self.module, part)
                 sizes.append(len(part[0]))
                 losses.append(float(outcome.loss))
                 rights.append(NAN if outcome.right is None else float(outcome.right))
+            self.twin.load_state_dict(self.module.state_dict())
+            far = overshoot(self.trial.task, self.twin.eval(), self.data.test)
         except (AssertionError, SolveError, ArithmeticError) as error:
             message = given_up(error)
         counts = self.meter.taken()
@@ -200,7 +166,7 @@ class Training:
         if message:
             return self._row("test", epoch, NAN, NAN, NAN, message, {})
         mean = {name: value / len(sizes) for name, value in counts.items() if name.endswith("forward")}
-        return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", mean)
+        return self._row("test", epoch, _mean(losses, sizes), _mean(rights, sizes), NAN, "", {**mean, "overshoot": far})
 
     def _peak(self, batch: Batch) -> float:
         """Bytes of live tensors of one forward and backward pass, of a twin of the model: nothing of it stays."""
@@ -208,6 +174,7 @@ class Training:
             return NAN
         kept = self._random()
         self.twin.load_state_dict(self.module.state_dict())
+        self.twin.train()
         try:
             with LiveBytes() as live:
                 self.trial.task.loss(self.twin, batch).loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -277,7 +244,12 @@ def _mean(values: list[float], weights: list[int]) -> float:
 
 
 def train(
-    trial: Trial, data: Data, folder: Path | None = None, device: str = "cpu", every: float = EVERY
+    trial: Trial,
+    data: Data,
+    folder: Path | None = None,
+    device: str = "cpu",
+    every: float = EVERY,
+    cap: float = math.inf,
 ) -> Iterator[Row]:
     """Train, each row as it comes. A trial that has ended gives the rows that it has.
 
@@ -287,6 +259,7 @@ def train(
         folder: where rows and checkpoints are written, and gone on from where there are any.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
+        cap: CPU seconds after which it is stopped.
 
     Yields:
         A row for each step and each evaluation; after one with a message, no more.
@@ -295,13 +268,13 @@ def train(
         BadInput: a checkpoint that cannot be read; an unknown optimizer or a rate that is not positive.
     """
     if folder is None:
-        yield from Training(trial, data, device).rows()
+        yield from Training(trial, data, device, cap).rows()
         return
     unit = Unit(folder)
     if unit.ended:
         yield from unit.rows
         return
-    training = Training(trial, data, device)
+    training = Training(trial, data, device, cap)
     saved = unit.checkpoint(trial.name)
     if saved is not None:
         try:

@@ -59,6 +59,7 @@ class Row:
         message: what went wrong, empty where nothing did.
         end_time: at which the solve ends, after the step, where that is trained.
         knobs: of the optimizer, in words, where they are others than its default ones.
+        overshoot: of the position along the solve of an evaluation (`odecheck.training.overshoot`).
     """
 
     task: str
@@ -84,10 +85,15 @@ class Row:
     message: str = ""
     end_time: float = NAN
     knobs: str = ""
+    overshoot: float = NAN
 
 
 COLUMNS = tuple(f.name for f in fields(Row))
-LATER = {"end_time": NAN, "knobs": ""}  # columns that tables of former versions have not, and what belongs there
+LATER = {
+    "end_time": NAN,
+    "knobs": "",
+    "overshoot": NAN,
+}  # columns that tables of former versions have not, and what belongs there
 MEASURED = ("cpu_seconds", "wall_seconds", "peak_bytes")  # what differs between two equal runs
 
 

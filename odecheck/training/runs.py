@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,8 @@ from odecheck.ledger.training_claims import TUNING, best_rate
 from odecheck.records.run_folder import RunFolder, about
 from odecheck.records.table import write_table
 
-from .loop import EVERY, Trial, train
+from .at_once import ALONE, Crew
+from .loop import EVERY, Trial
 from .rows import Row, Unit, frame, read
 from .search import draws
 from .task import Data, Setting, Task
@@ -153,6 +155,10 @@ def run(
     resume: bool = False,
     device: str = "cpu",
     every: float = EVERY,
+    fixed: Mapping[str, Any] | None = None,
+    cap: float = math.inf,
+    most: float = math.inf,
+    crew: Crew = ALONE,
 ) -> Iterator[Row]:
     """Train each of the trials, which are of one task and setting, and write training.parquet after each.
 
@@ -165,24 +171,52 @@ def run(
         resume: whether to go on with the run that the folder holds.
         device: torch's name of the device that computes.
         every: seconds of training between two checkpoints.
+        fixed: what else was fixed before the run began, by name, as its design: run.json has it, and a run that goes on
+            has to have the same.
+        cap: CPU seconds after which one of the trials is stopped.
+        most: CPU seconds of all trainings of the run together, evaluations aside, after which it is interrupted.
+        crew: who trains: this process, several, or a cluster.
 
     Yields:
         The rows of the trials, as they come.
 
     Raises:
-        BadInput: a folder that holds a run when resume is False, or one of another task, setting, device or versions.
+        BadInput: a folder that holds a run when resume is False, or one of another task, setting, design, device or
+            versions; a run that has taken `most`.
     """
     first = todo[0]
-    facts = about({"task": first.task.name, "setting": _plain(first.setting)}, seed=first.seed)
+    facts = about({"task": first.task.name, "setting": _plain(first.setting), **(fixed or {})}, seed=first.seed)
     facts |= {"device": device, "threads": torch.get_num_threads(), "trials": [trial.name for trial in todo]}
     opened = RunFolder.open(folder, facts, resume=resume, belongs=BELONGS, same=_same, onwards=_onwards)
     try:
-        for trial in todo:
-            yield from train(trial, data, folder / "units" / trial.name, device, every)
-            write(folder)
+        spent = _spent(folder, most)
+        for trial, row in crew.train(todo, data, folder / "units", device, every, cap):
+            if row is None:
+                write(folder)
+                continue
+            yield row
+            spent[trial.name] = max(spent.get(trial.name, 0.0), row.cpu_seconds)
+            if sum(spent.values()) > most:
+                raise _over(most, sum(spent.values()))
         opened.finish()
     finally:
         opened.close()
+
+
+def _spent(folder: Path, most: float) -> dict[str, float]:
+    """CPU seconds of each training of a run, as far as their rows go; none where nobody asks."""
+    if math.isinf(most):
+        return {}
+    units = (Unit(path) for path in sorted((folder / "units").glob("*")))
+    return {unit.folder.name: max((row.cpu_seconds for row in unit.rows), default=0.0) for unit in units}
+
+
+def _over(most: float, spent: float) -> BadInput:
+    return BadInput(
+        f"the trainings of this run have taken {spent:.0f} CPU s, and its cap is {most:g}",
+        "more trainings than that is enough for, or a machine that is slower than the one they were counted on",
+        "the command with a larger --run-cap and --resume: nothing that has ended is trained again",
+    )
 
 
 def write(folder: Path) -> None:

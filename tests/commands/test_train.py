@@ -27,6 +27,13 @@ def test_the_commands_refuse_what_they_do_not_know(tmp_path) -> None:
         (("train", "spheres", "--search", "4"), "0 seeds choose among 4 draws"),
         (("train", "spheres", "--seeds", "0"), "--seeds is '0'"),
         (("train", "spheres", "--seeds", "1.5"), "--seeds is '1.5'"),
+        (("train", "spheres", "--seeds", "10-"), "--seeds is '10-'"),
+        (("train", "spheres", "--looks", "3,5", "--seeds", "5"), "--looks is given without --sequential"),
+        (("train", "spheres", "--sequential", "--tune", "1", "--search", "2"), "--sequential is given with --tune"),
+        (("train", "spheres", "--sequential", "--seeds", "5", "--looks", "2.5,5"), "--looks is '2.5,5'"),
+        (("train", "spheres", "--sequential", "--seeds", "5", "--looks", "3,4"), "--looks 5,8,12,18"),
+        (("train", "spheres", "--sequential", "--seeds", "98-102"), "the seed 102"),
+        (("train", "spheres", "--draw-cap", "5"), "--draw-cap is given without --tune"),
         (("train", "spheres", "--device", "tpu"), "no device 'tpu'"),
         (("train", "spheres", "--resume"), "there is no run in"),
         (("train", "vibration", "--data", str(tmp_path)), "--setting light --data"),
@@ -50,6 +57,16 @@ def test_a_run_that_is_damaged_or_of_another_command_is_not_gone_on_with(tmp_pat
     (tmp_path / "run.json").write_text(json.dumps(facts))
     other = said("train", "spheres", "--run", str(tmp_path), "--resume")
     assert other.exit_code == 2 and "of odecheck verify, not of train" in other.output
+
+
+def test_a_sequential_run_says_what_it_decided(tmp_path) -> None:
+    """Three seeds of six steps, in which both models need equally many evaluations."""
+    command = ("train", "spheres", "--epochs", "6", "--model", "NODE,HBNODE", "--run", str(tmp_path))
+    result = said(*command, "--sequential", "--seeds", "10-12")
+    assert result.exit_code == 0, result.output
+    assert "HB-9 forward NFE, HBNODE / NODE: 1 (1 … 1), no difference, look 1 of 1" in result.output
+    other = said(*command, "--seeds", "10-12", "--resume")
+    assert other.exit_code == 2 and "began with another design" in other.output
 
 
 def test_an_end_time_is_trained_from_the_command_to_its_page(tmp_path, monkeypatch) -> None:

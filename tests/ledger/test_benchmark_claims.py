@@ -6,12 +6,15 @@ import math
 
 import pytest
 
+from odecheck import tasks
 from odecheck.judge import Verdict
 from odecheck.ledger.benchmark_claims import CLAIMS, SNOPT14, one_in, seconds
+from odecheck.ledger.benchmark_rows import verdict
 from odecheck.ledger.build import BENCHMARKS
-from odecheck.ledger.training_claims import judge_rows, verdict
+from odecheck.ledger.training_claims import judge_rows
 from odecheck.training.rows import Row, frame
 
+TRAINED = ("optimizer", "rate")
 MODELS = (*SNOPT14.subjects, *SNOPT14.rivals)
 
 
@@ -62,3 +65,21 @@ def test_a_training_that_was_stopped_has_no_number() -> None:
 
 def test_each_is_in_the_ledger_with_its_own_words() -> None:
     assert {one.id: one.statement for one in CLAIMS} == BENCHMARKS
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=[one.id for one in CLAIMS])
+def test_a_place_of_a_paper_is_a_task_with_a_setting_of_these_figures(claim) -> None:
+    for name, figures in claim.places.items():
+        fits = [
+            setting
+            for setting in tasks.find(name).settings
+            if all(getattr(setting, figure) == value for figure, value in figures.items() if figure not in TRAINED)
+            and ("rate" not in figures or setting.rate[figures["optimizer"]] == figures["rate"])
+        ]
+        assert fits, name
+
+
+def test_margins_and_columns_are_of_quantities_that_the_claim_has() -> None:
+    for claim in CLAIMS:
+        assert {*claim.margins, *claim.alike, *claim.evaluated} <= set(claim.quantities)
+        assert all(ratio > 1 for ratio in claim.alike.values())

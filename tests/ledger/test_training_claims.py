@@ -11,6 +11,7 @@ import pytest
 
 from odecheck.judge import Verdict
 from odecheck.ledger import training_claims as claims
+from odecheck.ledger.benchmark_rows import verdict as whole
 from odecheck.training.rows import Row, frame
 
 HOLDS, REFUTED, INCONCLUSIVE = Verdict.HOLDS, Verdict.REFUTED, Verdict.INCONCLUSIVE
@@ -52,7 +53,7 @@ def training(
 
 def judged(rows, claim):
     found = [one for one in claims.judge_rows(frame(rows)) if one.claim == claim]
-    return claims.verdict(found), found
+    return whole(found), found
 
 
 def models(factor, noise, *, seeds=5, quantity="nfe", subjects=("HBNODE", "GHBNODE"), seed=0, **more):
@@ -84,10 +85,35 @@ def test_the_loss_is_compared_over_seeds(factor, expected) -> None:
     assert {one.verdict for one in found} == {expected}
 
 
-def test_a_loss_that_falls_as_smoothly_is_no_more_stable() -> None:
-    """The factor 0.3 lowers the loss at every step, its rises are those of the others: none."""
-    found = [o for o in judged(models(0.3, 0.0, quantity="loss", subjects=("AdamNODE",)), "ADAM-7")[1]]
-    assert {o.verdict for o in found if o.quantity == "rises of the loss"} == {REFUTED}
+def test_a_state_that_goes_as_far_is_no_more_stable() -> None:
+    """Overshoot is what stability is judged by, whatever the loss: 0.3 of it does not make a training more stable."""
+    rows = models(0.3, 0.0, quantity="loss", subjects=("AdamNODE",))
+    rows = [replace(row, overshoot=2.0) if row.split == "test" else row for row in rows]
+    found = [o for o in judged(rows, "ADAM-7")[1]]
+    assert {o.verdict for o in found if o.quantity == "overshoot"} == {REFUTED}
+
+
+@pytest.mark.parametrize(("far", "expected"), [(1.1, HOLDS), (9.0, REFUTED)])
+def test_the_overshoot_is_compared_over_seeds(far, expected) -> None:
+    """The largest one of a training counts, also where its last evaluation is back at the start."""
+    rows = [
+        replace(
+            row,
+            overshoot=1.0
+            if row.step == 20
+            else (far if row.model == "AdamNODE" else 3.0) * (1 + row.seed * (1 + len(row.model)) / 500),
+        )
+        if row.split == "test"
+        else row
+        for row in models(1.0, 0.05, quantity="loss")
+    ]
+    found = [one for one in judged(rows, "ADAM-7")[1] if one.quantity == "overshoot"]
+    assert len(found) == 5 and {one.verdict for one in found} == {expected}
+
+
+def test_a_run_in_which_no_overshoot_was_measured_says_nothing_of_it() -> None:
+    found = judged(models(0.3, 0.05, quantity="loss"), "ADAM-7")[1]
+    assert found and {one.quantity for one in found} == {"training loss"}
 
 
 def test_one_rival_with_less_refutes_a_claim_about_all() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from odecheck.errors import BadInput
 from odecheck.ledger.training_claims import best_rate
+from odecheck.records.run_folder import read_facts
 from odecheck.training import runs
 from odecheck.training.rows import COLUMNS, MEASURED, read
 from odecheck.training.runs import run, trials
@@ -132,3 +133,32 @@ def test_the_best_draw_goes_on_with_its_knobs(tmp_path) -> None:
 def test_a_search_without_a_choice_is_refused(count, rates, search) -> None:
     with pytest.raises(BadInput, match="--tune 2 --search 8"):
         runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd"], count, rates, search)
+
+
+def test_a_training_that_takes_longer_than_its_cap_is_stopped_and_not_chosen(tmp_path) -> None:
+    """The cap is that of each: with one of no time at all the first step is the last one, and says why."""
+    trials = runs.tuning(SPHERES, TRIED, ["NODE"], ["sgd"], 1, (0.03, 0.1))
+    rows = list(runs.run(trials, DATA, tmp_path / "none", cap=0.0))
+    assert [row.step for row in rows] == [1, 1] and all("cap of 0 CPU s" in row.message for row in rows)
+    with pytest.raises(BadInput, match=r"every training of NODE with sgd was stopped .*cap of 0 CPU s"):
+        runs.at_best_rates(trials, tmp_path / "none", [0])
+    assert not any(row.message for row in runs.run(trials, DATA, tmp_path / "enough", cap=1e6))
+
+
+def test_a_run_that_takes_longer_than_its_cap_is_interrupted_and_goes_on(tmp_path) -> None:
+    todo = trials(SPHERES, SHORT, ["NODE"], ["adam"], [0, 1])
+    first = list(run(todo[:1], DATA, tmp_path))
+    spent = max(row.cpu_seconds for row in first)
+    with pytest.raises(BadInput, match="--run-cap and --resume"):
+        list(run(todo, DATA, tmp_path, resume=True, most=spent * 1.001))
+    assert pd.read_parquet(tmp_path / "training.parquet")["seed"].nunique() == 1
+    list(run(todo, DATA, tmp_path, resume=True, most=1e6))
+    assert pd.read_parquet(tmp_path / "training.parquet")["seed"].nunique() == 2
+
+
+def test_what_was_fixed_before_is_in_the_facts_and_may_not_change(tmp_path) -> None:
+    todo, fixed = trials(SPHERES, SHORT, ["NODE"], ["adam"], [0]), {"tuning": {"draws": 8, "cap": 30.0}}
+    list(run(todo, DATA, tmp_path, fixed=fixed))
+    assert read_facts(tmp_path)["cases"]["tuning"] == fixed["tuning"]
+    with pytest.raises(BadInput, match=r"another cap: 30.0, and not 60.0"):
+        list(run(todo, DATA, tmp_path, resume=True, fixed={"tuning": {"draws": 8, "cap": 60.0}}))

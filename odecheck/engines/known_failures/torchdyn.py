@@ -65,6 +65,13 @@ KNOWN: tuple[Known, ...] = named(
         methods=("dopri5",),
     ),
     Known(
+        "the end of a backward interval is kept only where the last step meets it to the last bit, and t + (T − t) may "
+        "round to another number than T: then the whole interval's part of the gradient is lost",
+        claims=("DER-4",),
+        engines=("adjoint",),
+        methods=("dopri5",),
+    ),
+    Known(
         "the backward solve always leaves the parameters' part of its state out of the error that chooses its steps, "
         "and at rest takes steps that are far too long for it",
         claims=("DER-17",),

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("wall_seconds", "seconds", "number"),
     Column("peak_bytes", "peak bytes", "count"),
     Column("end_time", "end time", "number"),
+    Column("overshoot", "overshoot", "number"),
 )
 
 

@@ -20,6 +20,7 @@ KIND = Parquet(
         "wall_seconds",
         "peak_bytes",
         "end_time",
+        "overshoot",
     ),
     needed=("task", "model", "step", "loss"),
 )
