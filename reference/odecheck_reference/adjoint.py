@@ -79,7 +79,7 @@ def _from_each_time(problem: Problem, d: int) -> Bounded:
         terms.append(bar)
         looked.append(own.looked_at)
     value, bars = np.stack(found[::-1])[..., :d], np.stack(terms[::-1])[..., :d]
-    return Bounded(value, {"of each time": bars}, looked_at=max(looked))
+    return Bounded(value, {"of each time": bars}, looked_at=max((x for x in looked if x is not None), default=None))
 
 
 def _adjoints(problem: Problem, w: Array, shape: tuple[int, ...]) -> Array:
