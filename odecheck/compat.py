@@ -29,6 +29,7 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 | `torch._inductor.decomposition.select_decomp_table` | which operations a compiler wants split | `capture` |
 | `torch._inductor.compile_fx.compile_fx_inner` | to compile such a graph, cached on disk | `compiled_graph` |
 | `torch._foreach_add` | to add two lists of tensors in one call | `added` |
+| `torch._foreach_copy_` | to copy a list of tensors in one call | `copy_all` |
 | `_parameters` of a module | those of its own, to look at or to swap, without a copy | `own_parameters` |
 | `_buffers` of a module | the same of its buffers | `own_buffers` |
 | `_reversed_padding_repeated_twice` of a convolution | how it pads where "same" is asked for | `padding` |
@@ -65,6 +66,7 @@ __all__ = [
     "capture",
     "compiled_graph",
     "compiling",
+    "copy_all",
     "forward_mode",
     "interpreter",
     "is_batched",
@@ -142,6 +144,16 @@ def added(a: list[torch.Tensor], b: list[torch.Tensor]) -> list[torch.Tensor]:
         The sums.
     """
     return list(torch._foreach_add(a, b))  # pyright: ignore[reportPrivateImportUsage, reportCallIssue, reportArgumentType, reportUnknownArgumentType]
+
+
+def copy_all(into: list[torch.Tensor], values: list[torch.Tensor]) -> None:
+    """Copy a list of tensors, with few launches on a GPU.
+
+    Args:
+        into: Any tensors; what they held is written over.
+        values: As many, of the same shapes.
+    """
+    torch._foreach_copy_(into, values)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:

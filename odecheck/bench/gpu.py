@@ -1,7 +1,7 @@
-"""The GPU suite: solves, gradients and Hessian-vector products on CUDA, in float64 and float32.
+"""The GPU suite: solves, gradients, Hessian-vector products and steps of SNOpt on CUDA, in float64 and float32.
 
-Each as it is, compiled, and replayed as a CUDA graph where no step looks at a value on the device. What does not work
-is a row that says why.
+Each as it is, compiled, and replayed as CUDA graphs: of all of it where no step looks at a value on the device, and
+else of one step. What does not work is a row that says why.
 
 Seconds are between two CUDA events with the device synchronised around them, after a warm-up; bytes are the
 allocator's. The CPU is measured afterwards with the same code, so that a row says what the device changes.
@@ -9,151 +9,81 @@ allocator's. The CPU is measured afterwards with the same code, so that a row sa
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from odecheck.compat import compiling
-from odecheck.cost import Posed, Quantity, compute, measure
+from odecheck.cost import measure
 from odecheck.cost.measure import timed
-from odecheck.engines.base import Engine
-from odecheck.engines.own import Closed, Discrete
-from odecheck.engines.torchdiffeq import Adjoint, Backprop
-from odecheck.solvers import Adaptive, FixedStep, Solver
+from odecheck.runner.limits import Limits
+from odecheck.runner.pool import Failure, in_processes
+from odecheck.runner.pool import Job as Process
 
-from .gpu_variants import LOOP, SPAN, Variant, variant
+from .gpu_plan import NAN, SOLVED, Item, Job, Row, jobs, row_of
+from .gpu_variants import Variant, variant
 
-NAN = float("nan")
-SIZES = {"M×64": (8, 64, 64), "L×1024": (64, 256, 1024)}  # state, width, batch
 # what a result in a number type may be off by, relative to float64 on the CPU: the solver's tolerance and round-off
 BOUND = {torch.float64: 1e-6, torch.float32: 1e-2}
-# In this order, each with the part of the time that may be gone once it ends: what needs the GPU comes first, graphs
-# after all else on it, since a capture that fails can spoil the allocator, and the slow CPU takes what is left.
-PHASES: tuple[tuple[str, Variant, float], ...] = (
-    ("cuda", "eager", 0.5),
-    ("cuda", "compiled", 0.75),
-    ("cuda", "CUDA graph", 0.8),
-    ("cpu", "eager", 1.0),
-)
 CPU_REPEAT = 2
+LONG = 2.0  # seconds of runs after which two of them are enough
+# seconds: after which no row of the suite is begun, and of one row, which may be the last one
+WHOLE, ROW = 410.0, 60.0
+NO_TIME = "no time was left for it"
+WRONG, OTHER_NFE = "the result is wrong: it is not timed", "other evaluations of the field than on the CPU: "
+WAITED = "called a synchronizing CUDA operation"  # torch's words
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measurement; NaN is what is not known.
+Truth = tuple[Tensor, tuple[float, float]]
 
-    Attributes:
-        size: of SIZES.
-        engine: the engine's name.
-        method: the solver's.
-        quantity: solution, gradient or hvp.
-        variant: eager, compiled or CUDA graph.
-        device: cuda or cpu.
-        dtype: the number type.
-        state: measured, or failed with a message.
-        message: why it failed.
-        distance: from the CPU's float64 result, relative.
-        nfe_forward: evaluations of the field.
-        nfe_backward: those of the backward pass.
-        saved_bytes: the most that autograd held.
-        peak_bytes: the most that was allocated.
-        cpu_seconds: of this process, the median.
-        wall_seconds: between two CUDA events on a GPU, the median.
+
+class Expected:
+    """The results of float64 on the CPU with their evaluations, each computed when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str, str], Truth] = {}
+
+    def __call__(self, item: Item) -> Truth:
+        """(the result of an item, one flat tensor; evaluations forwards and backwards)."""
+        key = item.size, item.engine.name, item.solver.name, item.quantity
+        if key not in self._kept:
+            at = item.posed("cpu", torch.float64)
+            if item.quantity in SOLVED:
+                found, counter = at.counted()
+                self._kept[key] = found.double(), (counter.forward.nfe, counter.backward.nfe)
+            else:
+                self._kept[key] = at().double(), (NAN, NAN)
+        return self._kept[key]
+
+
+def host_reads(run: Callable[[], object], device: torch.device) -> float:
+    """How often one run waits for the device: copies to and from the host's memory, and looks at values.
+
+    Args:
+        run: what is counted.
+        device: where it computes.
+
+    Returns:
+        The number; NaN on the CPU, where there is nothing to wait for.
     """
-
-    size: str
-    engine: str
-    method: str
-    quantity: str
-    variant: str
-    device: str
-    dtype: str
-    state: str
-    message: str = ""
-    distance: float = NAN
-    nfe_forward: float = NAN
-    nfe_backward: float = NAN
-    saved_bytes: float = NAN
-    peak_bytes: float = NAN
-    cpu_seconds: float = NAN
-    wall_seconds: float = NAN
-
-
-class Network(nn.Module):
-    """y' = W3 tanh(W2 tanh(W1 y)), of a fixed seed."""
-
-    def __init__(self, state: int, width: int) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
-            torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
-            self.net = nn.Sequential(
-                nn.Linear(state, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, state)
-            )
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """The rate at y (batch, state)."""
-        return self.net(y)
-
-
-def loss(y: Tensor) -> Tensor:
-    """A scalar of the states (times, batch, state)."""
-    return (y[-1] ** 2).mean() + (y[1:] ** 4).mean()
-
-
-@dataclass(frozen=True)
-class Item:
-    """One computation of the suite."""
-
-    size: str
-    engine: Engine
-    solver: Solver
-    quantity: Quantity
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Those that can be.
-
-        A compiled field cannot be differentiated twice by torch, and adaptive steps, and any of torchdiffeq's, look at
-        values on the device, which no capture allows.
-        """
-        if self.engine is LOOP:
-            return "eager", "compiled", "CUDA graph"
-        return ("eager",) if self.quantity == "hvp" else ("eager", "compiled")
-
-    def posed(self, device: str, dtype: torch.dtype) -> Posed:
-        """The computation, on a device and in a number type."""
-        state, width, batch = SIZES[self.size]
-        module = Network(state, width).to(device=device, dtype=dtype)
-        start = torch.randn(batch, state, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        ts = torch.tensor([0.0, SPAN, 2 * SPAN], dtype=dtype, device=device)
-        start = start.to(device=device, dtype=dtype)
-        return Posed(compute(self.quantity, self.engine), module, self.solver, start, ts, loss)
-
-    def row(self, name: str, device: str, dtype: torch.dtype, state: str = "measured", message: str = "") -> Row:
-        """A row of it, without its numbers. name: of the variant."""
-        method = getattr(self.solver, "method", self.solver.name)
-        kind = str(dtype).removeprefix("torch.")
-        return Row(self.size, self.engine.name, method, self.quantity, name, device, kind, state, message)
-
-
-def plan(quick: bool) -> Iterator[Item]:
-    """What is measured."""
-    adaptive, fixed = Adaptive("dopri5", rtol=1e-5, land=True), FixedStep("rk4", step=0.1)
-    first_two: tuple[Quantity, ...] = ("solution", "gradient")
-    for size in list(SIZES)[: 1 if quick else None]:
-        for engine in (Backprop(), Adjoint(), Closed(), Discrete()):
-            for quantity in (*first_two, "hvp"):
-                if quantity != "hvp" or engine.name != Adjoint().name:  # it cannot be differentiated twice
-                    yield Item(size, engine, adaptive, quantity)
-        for engine in (Backprop(), LOOP):
-            for quantity in first_two:
-                yield Item(size, engine, fixed, quantity)
+    if device.type != "cuda":
+        return NAN
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    return float(sum(WAITED in str(one.message) for one in said))
 
 
 def measured(
@@ -161,96 +91,132 @@ def measured(
     name: Variant,
     device: str,
     dtype: torch.dtype,
-    expected: Callable[[], Tensor],
+    expected: Callable[[Item], Truth],
     repeat: int,
     *,
     counts: bool = True,
 ) -> Row:
     """One row: warmed up, checked against what is expected, counted, timed."""
-    about = item.row(name, device, dtype)
+    about = row_of(item, name, device, dtype)
     try:
-        truth = expected()
+        truth, nfe = expected(item)
+        about = replace(about, nfe_cpu=sum(nfe))
         with compiling() if name == "compiled" else nullcontext():
-            at = item.posed(device, dtype)
-            run = variant(at, name)
+            by = item.of(name)
+            at = item.posed(device, dtype, by)
+            begun = time.perf_counter()
+            run = variant(at, name) if by is item.engine else at
             found = run().detach().cpu().double().clone()
-            distance = float((found - truth).abs().max() / truth.abs().max())
-            if not distance < BOUND[dtype]:
-                return replace(about, state="failed", distance=distance, message="the result is wrong: it is not timed")
-            cost = dict[str, float]()
-            if name == "eager" and counts:
+            about = replace(about, first_seconds=time.perf_counter() - begun)
+            about = replace(about, distance=float((found - truth).abs().max() / truth.abs().max()))
+            if not about.distance < BOUND[dtype]:
+                return replace(about, state="failed", message=WRONG)
+            if counts:
+                about = replace(about, host_reads=host_reads(run, at.y0.device))
+            if name == "eager" and counts and item.quantity in SOLVED:
                 cost = measure(at, repeat=0)[0].columns()
+                about = replace(about, **{k: cost[k] for k in ("saved_bytes", "peak_bytes")})
+                about = replace(about, **{k: cost[k] for k in ("nfe_forward", "nfe_backward")})
                 run()  # warm: counting has emptied caches
-            seconds = [timed(run, at.y0.device) for _ in range(repeat)]
+            elif own := getattr(by, "nfe", None):
+                about = replace(about, nfe_forward=float(own[0]), nfe_backward=float(own[1]))
+            if wrong := _other_nfe(about, item.same_nfe(dtype), nfe):
+                return replace(about, state="failed", message=wrong)
+            cpu, wall = zip(*_seconds(run, at.y0.device, repeat), strict=True)
     except Exception as error:  # a library or a device that cannot do it is a row of its own
         said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         return replace(about, state="failed", message=said[:200])
-    cpu, wall = zip(*seconds, strict=True)
-    kept = {k: cost.get(k, NAN) for k in ("nfe_forward", "nfe_backward", "saved_bytes", "peak_bytes")}
-    return replace(about, distance=distance, cpu_seconds=median(cpu), wall_seconds=median(wall), **kept)
+    return replace(about, cpu_seconds=median(cpu), wall_seconds=median(wall))
 
 
-class Expected:
-    """The results of float64 on the CPU, each computed when it is first asked for."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str, str], Tensor] = {}
-
-    def __call__(self, item: Item) -> Tensor:
-        """The result of an item, one flat tensor."""
-        key = item.size, item.engine.name, item.solver.name, item.quantity
-        if key not in self._kept:
-            self._kept[key] = item.posed("cpu", torch.float64)().double()
-        return self._kept[key]
+def _seconds(run: Callable[[], Tensor], device: torch.device, repeat: int) -> Iterator[tuple[float, float]]:
+    begun = time.perf_counter()
+    for i in range(repeat):
+        if i >= CPU_REPEAT and time.perf_counter() - begun > LONG:
+            return
+        yield timed(run, device)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One row to come. share: of the time that may be gone when it begins."""
-
-    item: Item
-    variant: Variant
-    device: str
-    dtype: torch.dtype
-    share: float
+def _other_nfe(row: Row, same: tuple[bool, bool], nfe: tuple[float, float]) -> str:
+    """In words, where there are not as many evaluations as on the CPU although there have to be."""
+    found = row.nfe_forward, row.nfe_backward
+    pairs = [(a, b) for a, b, has_to in zip(found, nfe, same, strict=True) if has_to and a == a and b == b]
+    if all(a == b for a, b in pairs):
+        return ""
+    return OTHER_NFE + ", ".join(f"{a:g} and there {b:g}" for a, b in pairs)
 
 
-def jobs(*, quick: bool = False, devices: tuple[str, ...] = ("cpu", "cuda")) -> list[Job]:
-    """Every row of the suite, in the order in which they are measured."""
-    return [
-        Job(item, name, device, dtype, share)
-        for device, name, share in PHASES
-        if device in devices
-        for item in plan(quick)
-        if name in item.variants
-        for dtype in (torch.float64, torch.float32)
-    ]
+def rows(asked: Iterable[Job], *, seconds: float = WHOLE, repeat: int = 5, begun: float | None = None) -> Iterator[Row]:
+    """A row for each job, within about `seconds`: what is left when they are spent is a row that says so.
+
+    Args:
+        asked: the rows, in the order in which they are measured.
+        seconds: for all of them.
+        repeat: runs that are timed.
+        begun: when the seconds began, as `time.time()` says it; by default now.
+
+    Yields:
+        Each as soon as there is one.
+    """
+    begun, expected = time.time() if begun is None else begun, Expected()
+    for job in asked:
+        item, on_gpu = job.item, job.device == "cuda"
+        if time.time() - begun > job.share * seconds:
+            yield job.row("failed", NO_TIME)
+        else:  # counts are the same on both, and take several runs: those of the GPU do
+            times = repeat if on_gpu else min(repeat, CPU_REPEAT)
+            yield measured(item, job.variant, job.device, job.dtype, expected, times, counts=on_gpu)
 
 
 def suite(
-    asked: Iterable[Job], *, seconds: float = 420.0, repeat: int = 5, progress: Callable[[Row], None] = lambda row: None
+    asked: Iterable[Job], *, seconds: float = WHOLE, repeat: int = 5, progress: Callable[[Row], None] = lambda row: None
 ) -> list[Row]:
-    """A row for each job, within about `seconds`: what is left when they are spent is a row that says so.
+    """All `rows`, in this process: what one of them spoils is spoilt for those that follow.
 
     progress: is given every row as soon as there is one.
     """
-    begun = time.monotonic()
-    expected = Expected()
-    rows: list[Row] = []
-    for job in asked:
-        item, on_gpu = job.item, job.device == "cuda"
-        if time.monotonic() - begun > job.share * seconds:
-            row = item.row(job.variant, job.device, job.dtype, "failed", "no time was left for it")
-        else:  # counts are the same on both, and take several runs: those of the GPU do
-            row = measured(
-                item,
-                job.variant,
-                job.device,
-                job.dtype,
-                partial(expected, item),
-                repeat if on_gpu else min(repeat, CPU_REPEAT),
-                counts=on_gpu,
-            )
-        rows.append(row)
+    found: list[Row] = []
+    for row in rows(asked, seconds=seconds, repeat=repeat):
+        found.append(row)
         progress(row)
-    return rows
+    return found
+
+
+def _in_a_worker(quick: bool, places: list[int], begun: float, repeat: int) -> Iterator[Row]:
+    """Rows by their places in the suite. Where one fails the process ends: the device may be spoilt for others."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    every = jobs(quick=quick)
+    for row in rows([every[i] for i in places], repeat=repeat, begun=begun):
+        yield row
+        if _spoils(row):
+            os._exit(0)
+
+
+def _spoils(row: Row) -> bool:
+    return row.state == "failed" and row.device == "cuda" and row.message != NO_TIME
+
+
+def suite_in_workers(
+    quick: bool, *, done: Collection[tuple[str, ...]] = (), repeat: int = 5, progress: Callable[[Row], None]
+) -> None:
+    """The rows of the suite, in a process that is ended where a row fails, crashes or takes longer than ROW.
+
+    Args:
+        quick: the small size only.
+        done: the keys of rows that need not be measured again.
+        repeat: runs that are timed.
+        progress: is given every row as soon as there is one.
+    """
+    every, begun = jobs(quick=quick), time.time()
+    left = [i for i, job in enumerate(every) if job.row().key not in done]
+    while left:
+        work = Process("rows", _in_a_worker, (quick, list(left), begun, repeat), Limits(seconds=ROW, grace=1.0))
+        meant = False  # that the process ends
+        for _, found in in_processes([work], 1):
+            if isinstance(found, Failure):
+                if meant:
+                    continue
+                found = every[left[0]].row("failed", found.message[:200])
+            meant = _spoils(found)
+            del left[0]
+            progress(found)

@@ -9,9 +9,14 @@ from typing import Any, cast
 
 import torch
 
-from odecheck.records.table import write_table
+from odecheck.records.commit import own_text
+from odecheck.records.table import read_table, write_table
 
-from .gpu import Row
+from .gpu import OTHER_NFE, WRONG
+from .gpu_plan import Row
+
+TABLE = "gpu.parquet"
+MADE_BY = "made_by"  # the column beside those of a row
 
 
 def about_device() -> str:
@@ -24,12 +29,43 @@ def about_device() -> str:
 
 
 class Report:
-    """gpu.md and gpu.parquet in a folder. expected: how many rows there will be."""
+    """gpu.md and gpu.parquet in a folder.
 
-    def __init__(self, folder: Path, expected: int) -> None:
-        self.folder, self.expected = folder, expected
-        self.rows: list[Row] = []
+    What an earlier run has measured there, on the same device with the same torch and the same odecheck, is kept.
+
+    Args:
+        folder: of both.
+        order: the keys of the rows that there will be, in this order.
+    """
+
+    def __init__(self, folder: Path, order: list[tuple[str, ...]]) -> None:
+        self.folder, self.order = folder, order
         self._device, self._begun = about_device(), time.monotonic()  # asked for now: a GPU may fail later
+        self._made_by = f"{self._device}; odecheck {own_text()}"
+        self.rows = self._kept()
+        self.kept = len(self.rows)
+
+    def _kept(self) -> list[Row]:
+        frame = read_table(self.folder / TABLE).frame
+        if frame is None or MADE_BY not in frame:
+            return []
+        try:
+            found = frame[(frame[MADE_BY] == self._made_by) & (frame["state"] == "measured")]
+            rows = [Row(**{name: one[name] for name in Row.__dataclass_fields__}) for one in found.to_dict("records")]
+        except KeyError:  # one of another version
+            return []
+        wanted = set(self.order)
+        return [row for row in rows if row.key in wanted]
+
+    @property
+    def done(self) -> set[tuple[str, ...]]:
+        """The keys of rows that are there."""
+        return {row.key for row in self.rows}
+
+    @property
+    def wrong(self) -> list[Row]:
+        """Rows with another result, or other evaluations, than the CPU has."""
+        return [row for row in self.rows if row.message.startswith((WRONG, OTHER_NFE))]
 
     def add(self, row: Row) -> None:
         """One more row; the files have it when this returns."""
@@ -41,24 +77,34 @@ class Report:
         import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        table, page = self.folder / "gpu.parquet", self.folder / "gpu.md"
+        page, place = self.folder / "gpu.md", {key: i for i, key in enumerate(self.order)}
+        self.rows.sort(key=lambda row: place[row.key])
         frame: Any = pd.DataFrame([vars(row) for row in self.rows], columns=list(Row.__dataclass_fields__))
-        write_table(table, frame)
+        frame[MADE_BY] = self._made_by
+        write_table(self.folder / TABLE, frame)
         page.with_suffix(".md.tmp").write_text("\n".join(self._lines()) + "\n")
         page.with_suffix(".md.tmp").replace(page)
         return page
 
     def _lines(self) -> list[str]:
-        took, count = time.monotonic() - self._begun, len(self.rows)
-        whole = f"{count} rows" if count == self.expected else f"**Incomplete: {count} of {self.expected} rows**"
+        took, count, expected = time.monotonic() - self._begun, len(self.rows), len(self.order)
+        whole = f"{count} rows" if count == expected else f"**Incomplete: {count} of {expected} rows**"
+        before = f", {self.kept} of them by an earlier run" if self.kept else ""
+        failed = sum(row.state == "failed" for row in self.rows)
+        wrong = f"**{len(self.wrong)} of them other than on the CPU**" if self.wrong else "none other than on the CPU"
         head = [
             "# On a GPU",
             "",
-            f"{self._device}. {whole} in {took:.0f} s, made by `odecheck bench --gpu`.",
+            f"{self._device}. {whole} in {took:.0f} s{before}, made by `odecheck bench --gpu`; {failed} failed, "
+            f"{wrong}.",
             "",
-            "| size | engine | method | quantity | variant | device | dtype | wall, ms | CPU, ms | peak, MiB "
-            "| NFE, back | distance | |",
-            "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+            "Results are compared with float64 on the CPU. Evaluations have to be as many as there with fixed steps "
+            "and in float64; in float32 a step is kept or not by round-off. Reads: how often one run waits for the "
+            "device. First: the first run, with what is compiled and captured for it.",
+            "",
+            "| size | engine | method | quantity | variant | device | dtype | wall, ms | CPU, ms | first, s | reads "
+            "| peak, MiB | NFE, back | on the CPU | distance | |",
+            "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         ]
         return head + [_line(row) for row in self.rows]
 
@@ -67,7 +113,8 @@ def _line(r: Row) -> str:
     nfe = "" if r.nfe_forward != r.nfe_forward else f"{r.nfe_forward:.0f}, {r.nfe_backward:.0f}"
     return (
         f"| {r.size} | {r.engine} | {r.method} | {r.quantity} | {r.variant} | {r.device} | {r.dtype} "
-        f"| {_cell(r.wall_seconds, 1e3)} | {_cell(r.cpu_seconds, 1e3)} | {_cell(r.peak_bytes, 2**-20)} | {nfe} "
+        f"| {_cell(r.wall_seconds, 1e3)} | {_cell(r.cpu_seconds, 1e3)} | {_cell(r.first_seconds, 1)} "
+        f"| {_cell(r.host_reads, 1, '.0f')} | {_cell(r.peak_bytes, 2**-20)} | {nfe} | {_cell(r.nfe_cpu, 1, '.0f')} "
         f"| {_cell(r.distance, 1, '.1e')} | {r.message.replace('|', ' ')} |"
     )
 

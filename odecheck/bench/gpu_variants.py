@@ -1,20 +1,25 @@
-"""What the GPU suite runs beside a computation as it is: its field compiled, or the whole replayed as a CUDA graph."""
+"""What the GPU suite runs beside a computation as it is: compiled, or replayed as CUDA graphs."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from odecheck import discrete
 from odecheck.cost import Posed
-from odecheck.engines.base import OdeIntEngine
+from odecheck.discrete.one_step import Compile
+from odecheck.discrete.replayed import captured
+from odecheck.engines.base import Derivatives, LossFn, OdeIntEngine
+from odecheck.engines.own import DiscreteEngine
+from odecheck.solvers import Solver
 
 Variant = Literal["eager", "compiled", "CUDA graph"]
 SPAN = 0.5  # between two outputs of every computation of the suite
-WARM = 3  # runs before a capture, as torch asks for
 
 
 def _rk4(module: Any, y0: Tensor, ts: Tensor, *, method: str, options: Any) -> Tensor:
@@ -40,6 +45,35 @@ def _rk4(module: Any, y0: Tensor, ts: Tensor, *, method: str, options: Any) -> T
 LOOP = OdeIntEngine("bare loop", "steps", _rk4)
 
 
+@dataclass(frozen=True)
+class CapturedSteps(DiscreteEngine):
+    """odecheck.discrete by graphs of one step. Where they cannot be made that is an error, and not a slower solve.
+
+    Attributes:
+        compile: as of `odecheck.discrete.record`.
+    """
+
+    compile: Compile = True
+
+    def _record(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor) -> discrete.Trajectory:
+        found: list[discrete.Trajectory] = []
+
+        def solve(field: Any, start: Tensor, times: Tensor, **how: Any) -> Tensor:
+            found.append(discrete.record(field, start, times, compile=self.compile, **how))
+            return start
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", discrete.NotCompiled)
+            solver.solve(cast(Any, solve), module, y0.detach(), ts.detach())
+        return found[0]
+
+    def gradient(self, module: nn.Module, solver: Solver, y0: Tensor, ts: Tensor, loss: LossFn) -> Derivatives:
+        """As `Engine.gradient`, without a derivative in the times, which the graphs do not have."""
+        got = discrete.gradient(self._record(module, solver, y0, ts), loss)
+        theta = torch.cat([g.reshape(-1) for g in got.theta.values()])
+        return Derivatives(got.y0, theta, torch.zeros_like(ts), "graphs of one step have none")
+
+
 def variant(at: Posed, name: Variant) -> Callable[[], Tensor]:
     """What runs a posed computation in a variant. Raises whatever torch raises where it cannot."""
     if name == "eager":
@@ -48,7 +82,8 @@ def variant(at: Posed, name: Variant) -> Callable[[], Tensor]:
         # the field alone: a solver's steps depend on data
         field: Any = torch.compile(at.module)  # pyright: ignore[reportUnknownMemberType]
         return replace(at, module=field)
-    return captured(at)
+    graph, found = captured(at, at.y0.device)
+    return Replay(at, graph, found)
 
 
 @dataclass(frozen=True)
@@ -63,27 +98,3 @@ class Replay:
         """Replay; the result is written over by the next replay."""
         self.graph.replay()
         return self.found
-
-
-def captured(at: Posed) -> Replay:
-    """The computation, warmed up on a side stream, captured there once. The current stream is the same afterwards.
-
-    Where a capture fails, torch's context manager ends with another error, in the middle: its stream stays the current
-    one, and everything after it would run there. Whether the allocator still believes that a capture goes on cannot be
-    asked, so that graphs belong last.
-    """
-    with torch.cuda.device(at.y0.device):
-        before = torch.cuda.current_stream()
-        side: Any = torch.cuda.Stream()
-        graph: Any = torch.cuda.CUDAGraph()
-        try:
-            side.wait_stream(before)
-            with torch.cuda.stream(side):
-                for _ in range(WARM):
-                    at()
-            before.wait_stream(side)
-            with torch.cuda.graph(graph, stream=side):
-                found = at()
-        finally:
-            torch.cuda.set_stream(before)
-    return Replay(at, graph, found)

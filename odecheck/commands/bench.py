@@ -164,19 +164,25 @@ def gpu_suite(folder: Path, quick: bool) -> None:
     needs_tables()
     needs_to_write(folder, "--gpu")
     from odecheck.bench import gpu
+    from odecheck.bench.gpu_plan import Row
     from odecheck.bench.gpu_report import Report
 
     todo = gpu.jobs(quick=quick)
-    report = Report(folder, len(todo))
+    report = Report(folder, [job.row().key for job in todo])
+    if report.kept:
+        say(f"{report.kept} of {len(todo)} rows are in {folder} already.")
 
-    def tell(row: gpu.Row) -> None:
+    def tell(row: Row) -> None:
         report.add(row)
         took = row.message if row.state == "failed" else f"{row.wall_seconds * 1e3:.2f} ms"
-        say(f"{row.size:8}{row.engine:22}{row.quantity:10}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
+        say(f"{row.size:8}{row.engine:23}{row.quantity:14}{row.variant:11}{row.device:5}{row.dtype:8}{took}")
 
     try:
-        gpu.suite(todo, progress=tell)
+        gpu.suite_in_workers(quick, done=report.done, progress=tell)
     except KeyboardInterrupt:
         say(f"Interrupted: the report in {folder} has {len(report.rows)} of {len(todo)} rows.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     say(f"\n{len(report.rows)} rows in {report.write()}")
+    if report.wrong:
+        say(f"{len(report.wrong)} of them have other results or evaluations than the CPU.", err=True)
+        raise typer.Exit(1)

@@ -48,7 +48,7 @@ def whole(option: str, given: str) -> list[int]:
         BadInput: others.
     """
     found = numbers(option, given)
-    if not all(n == int(n) for n in found):
+    if not all(n.is_integer() for n in found):  # nor are nan and inf
         raise BadInput(f"{option} is {literal(given)}", "a number that is not whole", f"{option} 5,8,12,18")
     return [int(n) for n in found]
 

@@ -223,7 +223,8 @@ class _How:
 
 def _part(name: str, amount: int, path: Path, how: _How) -> list[Row]:
     """The rows of one part."""
-    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted, source
+    from odecheck.records.commit import own_text
+    from odecheck.selftest import bars, by_kinds, discernment, hard, journal, planted
 
     seed, facts = how.seed, {"part": name, "seed": how.seed}
     if name == "mutants":
@@ -238,7 +239,7 @@ def _part(name: str, amount: int, path: Path, how: _How) -> list[Row]:
         work = by_kinds if name == "kinds" else discernment
         pieces = work.pieces()
     if name == "kinds":
-        facts |= {"source": source.digest()}
+        facts |= {"source": own_text()}
     bar = Progress(len(pieces))
     with bar:
         rows = journal.through(pieces, work.judged, path, facts, **how.through, resume=how.resume, progress=bar.step)
@@ -268,10 +269,11 @@ def _alarms(wanted: int, path: Path, how: _How, facts: dict[str, Any]) -> list[R
 
 def _mutants(count: int, path: Path, how: _How, facts: dict[str, Any]) -> list[Row]:
     """Judge the right source, draw mutants, judge them."""
-    from odecheck.selftest import battery, journal, mutation, named, rooms, source
+    from odecheck.records.commit import own_text
+    from odecheck.selftest import battery, journal, mutation, named, rooms
 
     named.check(battery.CLAIMS)
-    facts |= {"source": source.digest()}
+    facts |= {"source": own_text()}
     problems = battery.problems()
     right = path.parent / "right"
     with journal.Journal(path, facts, resume=how.resume) as kept:

@@ -13,7 +13,7 @@ import typer
 from odecheck.errors import TABLES
 from odecheck.runner.progress import Progress
 
-from .common import MOST_WORKERS, check_device, interrupted, needs, refuse, run_folder
+from .common import MOST_WORKERS, check_device, interrupted, needs, refuse, run_folder, say
 from .numbers import MOST_SEEDS, positive, whole
 from .numbers import rates as rates_of
 from .numbers import seeds as seeds_of
@@ -172,9 +172,7 @@ def train(
         how: Any = {"device": device, "every": checkpoint, "most": most}
         fixed = _fixed(tune, search, draw_cap, by, of)
         if tried and draw_cap is not None:
-            typer.echo(
-                f"{len(tried)} trainings choose, of at most {cap:g} CPU s each: {len(tried) * cap:g} CPU s", err=True
-            )
+            say(f"{len(tried)} trainings choose, of at most {cap:g} CPU s each: {len(tried) * cap:g} CPU s", err=True)
 
         def go(rows: Iterator[Row]) -> None:
             for row in rows:
@@ -247,7 +245,7 @@ def _verdicts(folder: Path) -> None:
 
     for one in judge_rows(read(folder), read_facts(folder)):
         interval = f"{one.ratio:.3g} ({one.low:.3g} … {one.high:.3g})"
-        typer.echo(f"{one.claim} {one.quantity}, {one.subject} / {one.rival}: {interval}, {one.verdict}, {one.note}")
+        say(f"{one.claim} {one.quantity}, {one.subject} / {one.rival}: {interval}, {one.verdict}, {one.note}")
 
 
 def _no_need_of(data: Path, task: Task, setting: Setting) -> BadInput:

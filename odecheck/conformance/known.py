@@ -14,9 +14,13 @@ from .libraries import Version
 
 
 def known_failure(library: Library, release: str, way: Asked, claim: str, problem: str) -> str:
-    """Why this is known to fail, or nothing. An untested version is held to what the newest tested one fails."""
-    at = release if release in library.tested else library.tested[-1]
-    return next((known.why for known in library.known if known.of(at, way, claim, problem)), "")
+    """Why this is known to fail, or nothing.
+
+    An untested version is held to what the newest tested one fails, and to what is declared of it by its own name: of a
+    checkout, "*+checkout*".
+    """
+    at = (release,) if release in library.tested else (library.tested[-1], release)
+    return next((known.why for known in library.known if any(known.of(one, way, claim, problem) for one in at)), "")
 
 
 def refuse_no_claims(library: Library) -> None:

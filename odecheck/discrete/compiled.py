@@ -16,7 +16,7 @@ from odecheck import compat
 from .capturable import Doubt
 from .one_step import Compile, Graphs, OneStep, Values, saying
 from .pulls import agree, pull
-from .stepping import Field, Step, Stepper
+from .stepping import Field, Step, Stepper, on_device
 from .tableau import Tableau
 
 Span = tuple[float, float, float]
@@ -49,7 +49,7 @@ class CompiledStepper(Stepper):
             Doubt: the graphs cannot be made, or do not give the field's slopes.
         """
         clocked = times if self.clock > 0 else tuple(-time for time in times)
-        at = torch.tensor((span[2], *clocked), dtype=self.dtype, device=self.device)
+        at = on_device((span[2], *clocked), self.dtype, self.device)
         x = torch.stack([y, self.stale]) if self.tableau.carries else y
         x = x.view(-1, *self.shape)
         if self.graphs is not None:
@@ -192,9 +192,17 @@ class CompiledSteps:
 
     @torch.no_grad()
     def tangents(self, start: Tensor, along: Sequence[Tensor]) -> Tensor:
-        """One direction (*state) and a list of (*parameter) → tangents of the solution (times, *state)."""
+        """Directions (D, *state) and a list of (D, *parameter) → tangents of the solution (D, times, *state).
+
+        Raises:
+            Doubt: graphs for so many directions cannot be made.
+        """
         self.unchanged()
-        return self._forwards(self.graphs, self._steps(self.graphs, self._along(self.graphs, along)), start)
+        if len(start) == 1:
+            graphs, steps = self._for(0, [u[0] for u in along])
+            return self._forwards(graphs, steps, start[0]).unsqueeze(0)
+        graphs, steps = self._for(len(start), along)
+        return self._forwards(graphs, steps, start)
 
     def products(
         self, loss: tuple[Tensor, Tensor, Tensor], start: Tensor, along: Sequence[Tensor]

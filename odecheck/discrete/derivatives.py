@@ -47,6 +47,13 @@ def jvp(
         ValueError: no direction, different numbers of directions, an unknown parameter.
     """
     start, directions = checked_directions(trajectory, y0, theta)
+    if trajectory.compiled is not None:
+        trajectory.unchanged()
+        along = _along(trajectory, directions, len(start))
+        try:
+            return trajectory.compiled.tangents(start.view(-1, *trajectory.state_shape), along)
+        except Doubt as why:
+            warnings.warn(f"these tangents are not compiled: {why}", NotCompiled, stacklevel=2)
     outputs, _ = _forward(Linearised(trajectory), start, directions)
     return outputs.reshape(len(start), *trajectory.solution.shape)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .point_graphs import CompiledPoints
 from .pulls import pull
 from .recursion import Blocks, Recursion
 from .stage_points import CoupledRows, Points
@@ -58,7 +59,11 @@ class Linearised:
     def __getitem__(self, index: int) -> tuple[Points, Recursion]:
         if self._kept is not None:
             return self._kept
-        points = Points(self.trajectory, self.trajectory.segment(index), self.time_derivatives)
+        segment, steps = self.trajectory.segment(index), self.trajectory.compiled
+        if steps is None or self.time_derivatives:
+            points = Points(self.trajectory, segment, self.time_derivatives)
+        else:
+            points = CompiledPoints(self.trajectory, segment, steps)
         made = points, self._recursion(points)
         if self.single:
             self.hold(*made)

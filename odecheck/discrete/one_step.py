@@ -19,13 +19,14 @@ from odecheck import compat
 
 from .capturable import Doubt, attributes, named, no_noise, repeatable
 from .captured import Part, Run, capture, split
+from .replayed import Replayed
 from .stepping import Stepper
 from .tableau import Tableau
 
-Compile = Literal[False, True, "graphs"]
+Compile = Literal[False, True, "graphs", "CUDA graphs"]
 Values = dict[str, Tensor]
 
-_made: WeakKeyDictionary[nn.Module, dict[Any, Graphs]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,11 @@ class OneStep:
         Raises:
             Doubt: they cannot be made.
         """
-        known, key = _made.setdefault(self.field, {}), self.key(x, count, compile)
+        known, key = kept_of(self.field), self.key(x, count, compile)
         made = known.get(key)
         if made is None:
+            if compile == "CUDA graphs" and x.device.type != "cuda":
+                raise Doubt(f"CUDA graphs are a GPU's, and the state is on {x.device}")
             repeatable(self.field, x.new_full((), 0.5), x[0])
             made = known[key] = self._make(x, count, compile)
             return made, True
@@ -158,7 +161,7 @@ class OneStep:
         bits = [0, 0, 1, 2, 4, *([0] * n), *([1] * n), *([0] * len(self.others))]
         results = [0, 0, 1, *([2] * (1 + n)), *([3] * (1 + n))]
         with saying("its captured step cannot be compiled (Inductor needs a C++ compiler)"):
-            parts = split(graph, dict(zip(names, bits, strict=True)), results, _compiler(compile))
+            parts = split(graph, dict(zip(names, bits, strict=True)), results, compiler(compile))
         inputs = names[0], names[1], names[2], names[3], names[4]
         return Graphs(
             parts, inputs, *(tuple(names[i:j]) for i, j in ((5, 5 + n), (5 + n, 5 + 2 * n), (5 + 2 * n, None)))
@@ -177,12 +180,22 @@ def _moved(y: Tensor, size: Tensor, weights: tuple[float, ...], k: list[Tensor])
     return y if total is None else y + size * total
 
 
-def _compiler(compile: Compile) -> Callable[[fx.GraphModule, list[Tensor]], Run]:
-    return _as_it_is if compile == "graphs" else compat.compiled_graph
+def kept_of(field: nn.Module) -> dict[Any, Any]:
+    """What is kept of a field as long as it lives: key → graphs."""
+    return _made.setdefault(field, {})
+
+
+def compiler(compile: Compile) -> Callable[[fx.GraphModule, list[Tensor]], Run]:
+    """What makes a function of a list of tensors of a captured graph and examples of its arguments."""
+    return {True: compat.compiled_graph, "CUDA graphs": _replayed}.get(compile, _as_it_is)
 
 
 def _as_it_is(graph: fx.GraphModule, _: list[Tensor]) -> Run:
     return lambda values: graph(*values)
+
+
+def _replayed(graph: fx.GraphModule, examples: list[Tensor]) -> Run:
+    return Replayed(_as_it_is(graph, examples))
 
 
 class saying:

@@ -61,10 +61,11 @@ def record(
             that graph, and takes products by it or by blocks, whichever is cheaper.
         checkpoint: keep states only, at most 3 sqrt(steps) of them, and recompute the stages of one segment at a
             time; five numbers a step and the solution are kept in any case.
-        compile: True: take the steps, and their gradients and Hessian-vector products, by graphs that Inductor
-            compiles once for these shapes; "graphs": by the same graphs without a compiler. They keep what all
-            derivatives need of every step. The field has to be a module that can be captured; where it cannot, or
-            where the graphs do not give its slopes, the solve does without them and warns (`NotCompiled`).
+        compile: True: take the steps, and their derivatives, by graphs that Inductor compiles once for these shapes;
+            "graphs": by the same graphs without a compiler; "CUDA graphs": on a GPU, each of them captured once and
+            replayed by one launch. They keep what all derivatives need of every step. The field has to be a module
+            that can be captured; where it cannot, or where the graphs do not give its slopes, the solve does without
+            them and warns (`NotCompiled`).
 
     Returns:
         The accepted steps, with the solution at the observation times.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -33,8 +34,9 @@ def clock_of(t: Tensor) -> int:
     Raises:
         ValueError: they do neither, or are fewer than two.
     """
-    rises = (t[1:] > t[:-1]).tolist()
-    falls = (t[1:] < t[:-1]).tolist()
+    times = t.reshape(-1).tolist()
+    rises = [a < b for a, b in itertools.pairwise(times)]
+    falls = [a > b for a, b in itertools.pairwise(times)]
     if t.ndim != 1 or len(t) < 2 or not (all(rises) or all(falls)):
         raise ValueError("t has to be a vector of two or more strictly increasing or decreasing times")
     return 1 if rises[0] else -1

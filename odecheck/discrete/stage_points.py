@@ -165,6 +165,12 @@ class Points:
 
 def row_blocks(k: Tensor, y: Tensor, rows: int) -> Tensor | None:
     """Jacobians ∂k/∂y row by row, at every point (points, rows, d, d); None if a random probe sees other entries."""
+    weights = row_weights(y, rows)
+    return blocks_of(pull([k], [y], [weights])[0], weights, rows)
+
+
+def row_weights(y: Tensor, rows: int) -> Tensor:
+    """What is pulled back for the blocks at points (points, *state): (d, or d + 1 with a probe, points, *state)."""
     points, d = len(y), y[0].numel() // rows
     weights = y.new_zeros(d + (rows > 1), points, rows, d)
     for j in range(d):
@@ -172,8 +178,14 @@ def row_blocks(k: Tensor, y: Tensor, rows: int) -> Tensor | None:
     if rows > 1:
         random = torch.Generator().manual_seed(0)
         weights[d] = torch.randn(points, rows, d, generator=random, dtype=y.dtype).to(y.device)
-    (pulled,) = pull([k], [y], [weights.reshape(-1, *y.shape)])
-    pulled = pulled.reshape(-1, points, rows, d)
+    return weights.reshape(-1, *y.shape)
+
+
+def blocks_of(pulled: Tensor, weights: Tensor, rows: int) -> Tensor | None:
+    """The blocks (points, rows, d, d) in what was pulled back, both like `row_weights`; None if the probe differs."""
+    points = weights.shape[1]
+    pulled, weights = (x.reshape(len(x), points, rows, -1) for x in (pulled, weights))
+    d = pulled.shape[-1]
     jacobian = pulled[:d].permute(1, 2, 0, 3).contiguous()
     if rows == 1 or agree(pulled[d], (weights[d].unsqueeze(-2) @ jacobian).squeeze(-2)):
         return jacobian

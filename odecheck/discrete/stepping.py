@@ -27,6 +27,17 @@ Field = Callable[[Tensor, Tensor], Tensor]
 Callback = Callable[[Tensor, Tensor, Tensor], None]
 
 
+def on_device(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A few numbers of the host as a vector (numbers,), without waiting for the device.
+
+    A copy from the host's memory waits until the device has done all that was asked of it before; numbers that are
+    filled in travel with what is asked. Both round in the same way.
+    """
+    if device.type == "cpu":
+        return torch.tensor(values, dtype=dtype)
+    return torch.stack([torch.full((), value, dtype=dtype, device=device) for value in values])
+
+
 @dataclass(frozen=True)
 class Step:
     """One accepted step, in the solver's clock.
@@ -65,16 +76,15 @@ class Stepper:
         names = ("callback_step", "callback_accept_step", "callback_reject_step")
         self.begins, self.accepts, self.rejects = (getattr(field, name, None) for name in names)
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
-        self.rows = [self._weights(row) for row in tableau.a]
-        self.b = self._weights(tableau.b)
-        self.error = None if tableau.error is None else self._weights(tableau.error)
-
-    def _weights(self, values: tuple[float, ...]) -> Tensor:
-        return torch.tensor(values, dtype=self.dtype, device=self.device)
+        every = [*tableau.a, tableau.b, tableau.error or ()]
+        # one copy to the device for all of them
+        weights = torch.tensor([x for row in every for x in row], dtype=self.dtype, device=self.device)
+        *self.rows, self.b, error = weights.split([len(row) for row in every])
+        self.error = None if tableau.error is None else error
 
     def evaluate(self, time: float, y: Tensor) -> Tensor:
         """The slope at a time of the solver's clock and a state (state_size,), shaped like it."""
-        return self._slope(torch.tensor(self.clock * time, dtype=self.dtype, device=self.device), y)
+        return self._slope(on_device((self.clock * time,), self.dtype, self.device)[0], y)
 
     def _slope(self, time: Tensor, y: Tensor) -> Tensor:
         slope = self.field(time, y.view(self.shape))
@@ -87,7 +97,7 @@ class Stepper:
         if isinstance(callback, Times):
             callback.take(self.clock * start, None, size)
         elif callback is not None:
-            when = torch.tensor((self.clock * start, size), dtype=self.dtype, device=self.device)
+            when = on_device((self.clock * start, size), self.dtype, self.device)
             callback(when[0], y.detach().view(self.shape), when[1])
 
     def beside(self, time: float, side: int) -> float:
@@ -107,7 +117,7 @@ class Stepper:
             first: the slope of the first stage, if it is known.
         """
         clocked = times if self.clock > 0 else tuple(-time for time in times)
-        at = torch.tensor(clocked, dtype=self.dtype, device=self.device).unbind()
+        at = on_device(clocked, self.dtype, self.device).unbind()
         if self.graph:
             return self._step_with_graph(span, times, y, self._slope(at[0], y) if first is None else first, at)
         k = y.new_empty(self.tableau.stages, y.numel())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .pulls import agree, pull
-from .stepping import combine
+from .stepping import combine, on_device
 from .trajectory import Trajectory
 
 
@@ -52,7 +52,7 @@ def _solution(trajectory: Trajectory, y: Tensor) -> Tensor:
     tableau, stepper = trajectory.tableau.effective(), trajectory.stepper
     states, stale = [y], y
     for h, times in zip(trajectory.sizes, trajectory.stage_times, strict=True):
-        at = torch.tensor(times, dtype=y.dtype, device=y.device).mul(stepper.clock).unbind()
+        at = on_device(times, y.dtype, y.device).mul(stepper.clock).unbind()
         k: list[Tensor] = []
         point = y
         for i in range(tableau.stages):

@@ -47,6 +47,9 @@ def ledger_row(claim: BenchmarkClaim, found: Sequence[Comparison]) -> dict[str, 
 
 
 def _by_task(found: Sequence[Comparison]) -> dict[str, str]:
+    """Of each task its verdict: that of runs with a design, where there are some that have begun to decide."""
+    designed = {one.task for one in found if one.designed and one.n}
+    found = [one for one in found if one.designed or one.task not in designed]
     return {task: verdict([o for o in found if o.task == task]) for task in dict.fromkeys(o.task for o in found)}
 
 

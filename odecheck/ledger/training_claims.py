@@ -56,6 +56,7 @@ class Comparison:
         subject: a model or an optimizer.
         rival: another.
         of_paper: whether the run was at figures that the claim's paper has.
+        designed: whether the run had a design, fixed before it.
     """
 
     n: int
@@ -72,6 +73,7 @@ class Comparison:
     subject: str = ""
     rival: str = ""
     of_paper: bool = False
+    designed: bool = False
 
 
 def interval(log_ratios: Sequence[float], comparisons: int = 1, alpha: float = ALPHA) -> tuple[float, float, float]:
@@ -214,7 +216,7 @@ def judge_rows(rows: Any, facts: Mapping[str, Any] | None = None) -> list[Compar
             if trained.intersection(claim.subjects) and trained.intersection(claim.rivals):
                 here = claim.at_its_place(judging, facts)
                 judged = _judge(claim, part if claim.tuned else judging, design)
-                found += [replace(one, of_paper=here) for one in judged]
+                found += [replace(one, of_paper=here, designed=design is not None) for one in judged]
     return found
 
 

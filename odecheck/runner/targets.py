@@ -59,7 +59,7 @@ def pairs(
         return at_tolerance(pairs(targets, tier=tier, state=state, times=times, limits=limits), rtol, atol, method)
     if not targets:
         _of_no_use("the shipped subjects have problems of their own", state, times)
-        return [(s, p) for s in shipped.subjects(tier) for p in shipped.problems(tier)]
+        return list(shipped.pairs(tier))
     examples = _typed("--state", state), _typed("--times", times)
     found: list[Pair] = []
     for target in targets:

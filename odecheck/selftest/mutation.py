@@ -21,6 +21,7 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.claims import ALL
+from odecheck.records.commit import own_text
 from odecheck.runner.limits import Limits
 from odecheck.runner.pool import Failure, Job, in_processes
 
@@ -140,7 +141,7 @@ def baseline(
     torch's automatic differentiation, once used, does not survive a fork: this process never uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = {str(n): folder / f"{source.digest()}-{n}.pickle" for n in range(len(battery.units(problems)))}
+    files = {str(n): folder / f"{own_text()}-{n}.pickle" for n in range(len(battery.units(problems)))}
     jobs = [_job(n, 3600.0, _measured, int(n), problems) for n, file in files.items() if not file.exists()]
     for n, result in in_processes(jobs, workers, start="fork"):
         if isinstance(result, Failure):

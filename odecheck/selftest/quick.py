@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from odecheck_reference import hard as hard_problems
 
+from odecheck.records.commit import own_text
 from odecheck.runner.limits import Limits
 from odecheck.runner.pool import Failure, Job, in_processes
 
@@ -203,7 +204,7 @@ def run(
         BadInput: A journal that is there although `resume` is False, or that was begun with other facts.
     """
     pieces = selection.pieces(seed)
-    facts = {"part": "quick", "seed": seed, "source": source.digest()}
+    facts = {"part": "quick", "seed": seed, "source": own_text()}
     with Journal(path, facts, resume=resume) as kept:
         tell = progress or _quiet
         for key in kept.known:

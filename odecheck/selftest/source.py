@@ -7,7 +7,6 @@ strings as well, run a test suite for each mutant, and know no change of 1e-6 or
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +59,6 @@ def path_of(module: str) -> Path:
 def modules(chosen: Iterable[str] | None = None) -> list[str]:
     """The modules of these rooms; of all that may be mutated, where none are given."""
     return [module for room in (rooms.mutable() if chosen is None else chosen) for module in rooms.modules(room)]
-
-
-def digest() -> str:
-    """Twelve characters of all of odecheck's own text: what was found of it holds of that text alone."""
-    texts = [file.read_bytes() for file in sorted(ROOT.rglob("*.py"))]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
 
 
 # --- the families: node → the expressions that take its place ----------------------------------------------------

@@ -61,7 +61,7 @@ class Training:
         self.stepper = Stepper(trial.optimizer, self.module, trial.learning_rate, self.end, dict(trial.knobs))
         self.step, self.cpu, self.wall = 0, 0.0, 0.0
         self.steps = steps_of(trial.setting, data)
-        self.steps_per_epoch = self.steps // trial.setting.epochs
+        self.steps_per_epoch = math.ceil(len(data.train[0]) / trial.setting.batch)  # also of no epoch at all
 
     @property
     def evaluate_every(self) -> int:

@@ -12,9 +12,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from odecheck.bench import gpu
+from odecheck.bench import gpu, gpu_plan
 from odecheck.cli import app
-from tests.bench.computations import ITEM, row
+from tests.bench.computations import ITEM, SMALL, row
 
 SCRIPTS = Path(__file__).parents[2] / "asv_bench"
 
@@ -53,46 +53,51 @@ def test_what_cannot_be_done_or_is_wrong_is_a_failed_row(expected):
 
 
 def test_a_reference_that_cannot_be_computed_is_a_failed_row():
-    def broken():
+    def broken(item):
         raise ArithmeticError("no reference")
 
     failed = gpu.measured(ITEM, "eager", "cpu", torch.float64, broken, 1)
     assert failed.state == "failed" and "no reference" in failed.message
 
 
-def test_what_needs_the_gpu_comes_first_and_graphs_after_all_else_on_it():
-    order = [(job.device, job.variant) for job in gpu.jobs()]
-    assert order == sorted(order, key=[(device, variant) for device, variant, _ in gpu.PHASES].index)
-    assert order[0] == ("cuda", "eager") and order[-1] == ("cpu", "eager")
-    first_on_cpu = order.index(("cpu", "eager"))
-    assert order[first_on_cpu - 1] == ("cuda", "CUDA graph") and {d for d, _ in order[first_on_cpu:]} == {"cpu"}
-    assert {job.item.engine for job in gpu.jobs() if job.variant == "CUDA graph"} == {gpu.LOOP}
+def test_what_needs_the_gpu_comes_first_and_where_launches_show():
+    order = [(job.item.size, job.device, job.variant) for job in gpu.jobs()]
+    assert order == sorted(order, key=[phase[:3] for phase in gpu_plan.PHASES].index)
+    assert order[0] == (SMALL, "cuda", "eager") and {device for _, device, _ in order[-10:]} == {"cpu"}
+    assert [d for _, d, _ in order] == sorted((d for _, d, _ in order), reverse=True)
+    keys = [job.row().key for job in gpu.jobs()]
+    assert len(set(keys)) == len(keys)
+    captured = {job.item.engine.name for job in gpu.jobs() if job.variant == "CUDA graph"}
+    assert captured == {"bare loop", "odecheck.discrete", "one step on the device"}
+    assert [p[3] for p in gpu_plan.PHASES] == sorted(p[3] for p in gpu_plan.PHASES)
 
 
 def test_time_is_looked_at_before_anything_is_computed(monkeypatch):
     def never(*_):
         raise AssertionError("computed after the time was spent")
 
-    monkeypatch.setattr(gpu.Item, "posed", never)
+    monkeypatch.setattr(gpu_plan.Item, "posed", never)
     told = []
     rows = gpu.suite(gpu.jobs(), seconds=-1.0, progress=told.append)
     assert rows == told and len(rows) == len(gpu.jobs()) and {r.message for r in rows} == {"no time was left for it"}
 
 
 def test_the_time_of_a_phase_is_its_share(monkeypatch):
-    """At 0.6 of the time no eager row of the GPU is begun any more, and compiled ones still are."""
+    """At 0.6 of the time no row of the small size is begun on the GPU any more, those of the large one still are."""
     clock = iter([0.0] + [60.0] * 1000)
-    monkeypatch.setattr(gpu, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    monkeypatch.setattr(gpu, "measured", lambda item, *how, counts: item.row(how[0], how[1], how[2]))
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr(gpu, "measured", lambda item, *how, counts: gpu.row_of(item, *how[:3]))
     rows = gpu.suite(gpu.jobs(), seconds=100.0)
-    late = {(r.device, r.variant) for r in rows if "no time" in r.message}
-    assert late == {("cuda", "eager")}
+    late = {(r.size, r.device) for r in rows if "no time" in r.message}
+    assert late == {(SMALL, "cuda")}
 
 
 def test_the_cpu_is_measured_briefly(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        gpu, "measured", lambda *how, counts: (seen.append((how[2], how[5], counts)), ITEM.row("", "", how[3]))[1]
+        gpu,
+        "measured",
+        lambda *how, counts: (seen.append((how[2], how[5], counts)), gpu.row_of(ITEM, "", "", how[3]))[1],
     )
     gpu.suite(gpu.jobs(quick=True), repeat=5)
     assert set(seen) == {("cuda", 5, True), ("cpu", gpu.CPU_REPEAT, False)}
@@ -100,10 +105,10 @@ def test_the_cpu_is_measured_briefly(monkeypatch):
 
 @pytest.mark.parametrize(
     "item",
-    [i for i in gpu.plan(True) if "compiled" in i.variants],
+    [i for i in gpu_plan.plan(True) if "compiled" in i.variants and i.engine.name != "odecheck.discrete"],
     ids=lambda i: f"{i.engine.name}-{i.solver.name}-{i.quantity}",
 )
-def test_every_compiled_row_of_the_plan_can_be(item, light_compiler):
+def test_every_row_with_a_compiled_field_can_be(item, light_compiler):
     done = row(item.posed("cpu", torch.float64)().double(), "compiled", item=item)
     assert done.state == "measured", done.message
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from odecheck.bench import gpu, gpu_variants
+from odecheck.bench import gpu_plan, gpu_variants
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.solvers import FixedStep
 from tests.bench.computations import ITEM, SMALL
@@ -17,7 +17,7 @@ from tests.bench.computations import ITEM, SMALL
 
 @pytest.mark.parametrize("quantity", ["solution", "gradient"])
 def test_the_loop_that_is_captured_takes_the_steps_of_torchdiffeq(quantity):
-    loop, library = (gpu.Item(SMALL, e, FixedStep("rk4", step=0.1), quantity) for e in (gpu.LOOP, Backprop()))
+    loop, library = (gpu_plan.Item(SMALL, e, FixedStep("rk4", step=0.1), quantity) for e in (gpu_plan.LOOP, Backprop()))
     found, true = (item.posed("cpu", torch.float64)() for item in (loop, library))
     assert float((found - true).abs().max()) < 1e-13 * float(true.abs().max())
 
@@ -25,7 +25,7 @@ def test_the_loop_that_is_captured_takes_the_steps_of_torchdiffeq(quantity):
 @pytest.mark.parametrize("quantity", ["solution", "gradient"])
 def test_the_loop_that_is_captured_never_looks_at_a_value(quantity):
     """On the device `meta` there are none: whatever would wait for a GPU raises."""
-    item = gpu.Item(SMALL, gpu.LOOP, FixedStep("rk4", step=0.1), quantity)
+    item = gpu_plan.Item(SMALL, gpu_plan.LOOP, FixedStep("rk4", step=0.1), quantity)
     assert item.posed("meta", torch.float32)().device.type == "meta"
     with pytest.raises((RuntimeError, NotImplementedError)):
         replace(item, engine=Backprop()).posed("meta", torch.float32)()
@@ -59,5 +59,5 @@ def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
     put_back = []
     monkeypatch.setattr(torch.cuda, "set_stream", put_back.append)
     with pytest.raises(RuntimeError, match="capture_end"):
-        gpu_variants.captured(replace(ITEM, engine=gpu.LOOP).posed("cpu", torch.float32))
+        gpu_variants.variant(replace(ITEM, engine=gpu_plan.LOOP).posed("cpu", torch.float32), "CUDA graph")
     assert len(put_back) == 1 and put_back[0] is not side

@@ -31,6 +31,9 @@ def test_a_known_failure_is_found_by_all_its_names():
 def test_an_untested_version_is_held_to_the_newest_tested_one():
     newest = replace(SAMPLE, tested=("2", "1"))
     assert known_failure(newest, "9", WAY, "SOL-2", "small tanh network") == "a reason"
+    own = replace(newest, known=(replace(SAMPLE.known[0], versions=("*+checkout*",)),))
+    for release, why in (("1+checkout.0123abcdef", "a reason"), ("9", ""), ("1", "")):
+        assert known_failure(own, release, WAY, "SOL-2", "small tanh network") == why
 
 
 @pytest.mark.parametrize(

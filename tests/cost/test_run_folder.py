@@ -86,3 +86,18 @@ def test_a_folder_of_another_run_is_taken():
     refused("already holds a run", *COST)
     refused("is of odecheck verify, not of cost", *COST, "--resume")
     assert [p.name for p in Path("c1").iterdir()] == ["run.json"]
+
+
+def test_rows_that_a_cluster_gives_stand_in_the_order_that_was_asked(tmp_path):
+    """Those of an earlier command come first, and those of one problem and quantity stay as they were measured."""
+    came = [(2, "b", "hvp"), (1, "b", "gradient"), (0, "other", "hvp"), (3, "b", "hvp")]
+    rows = [
+        dict.fromkeys(precision.COLUMNS, 0.0) | {"problem": problem, "quantity": quantity, "rtol": float(n)}
+        for n, problem, quantity in came
+    ]
+    ordered = kept.in_order(tmp_path, rows, [("b", "gradient"), ("b", "hvp")])
+    assert [row["rtol"] for row in ordered] == [0, 1, 2, 3]
+    assert [*pd.read_parquet(tmp_path / kept.TABLE)["rtol"]] == [0, 1, 2, 3]
+    (tmp_path / kept.TABLE).unlink()
+    assert kept.in_order(tmp_path, ordered, [("b", "gradient"), ("b", "hvp")]) == ordered
+    assert not (tmp_path / kept.TABLE).exists()  # nothing to be written anew

@@ -31,8 +31,8 @@ def solved(
 
 def parts(trajectory: Trajectory, directions: int) -> Iterator[Tensor]:
     """The solution, the gradient, and products with so many directions."""
-    theta = {name: draw(directions, *p.shape, seed=3).to(p.dtype) for name, p in trajectory.parameters.items()}
-    start = draw(directions, *trajectory.state_shape, seed=5).to(trajectory.solution.dtype)
+    theta = {name: draw(directions, *p.shape, seed=3).to(p) for name, p in trajectory.parameters.items()}
+    start = draw(directions, *trajectory.state_shape, seed=5).to(trajectory.solution)
     found, first = hvp(trajectory, loss, y0=start, theta=theta), gradient(trajectory, loss)
     yield from (trajectory.solution, first.y0, found.gradient.y0, found.y0)
     for name in theta:

@@ -51,3 +51,14 @@ def test_what_several_verdicts_come_to() -> None:
     assert worst({HOLDS, NO_DIFFERENCE, Verdict.INCONCLUSIVE}) == Verdict.INCONCLUSIVE
     assert worst({NO_DIFFERENCE, Verdict.REFUTED}) == Verdict.REFUTED and worst({HOLDS}) == HOLDS
     assert worst(set()) == Verdict.INCONCLUSIVE
+
+
+def test_a_run_with_a_design_is_asked_before_one_without() -> None:
+    """A handful of seeds that somebody looked at afterwards adds nothing to what was fixed before."""
+    after, before = at("spheres", PAPERS, models(2.0, 0.01)), at("spheres", PAPERS, models(0.5, 0.01))
+    designed = [replace(one, designed=True) for one in before]
+    assert ledger_row(HB9, [*after, *designed])["verdict"] == HOLDS
+    assert ledger_row(HB9, [*designed, *after])["verdict"] == HOLDS
+    # of which there is not one look yet
+    begun = [replace(one, n=0, verdict=Verdict.INCONCLUSIVE) for one in designed]
+    assert ledger_row(HB9, [*after, *begun])["verdict"] == Verdict.REFUTED

@@ -240,5 +240,6 @@ def test_the_ranking_leads_to_each_library_and_no_page_is_wider_than_its_window(
     assert tab.locator(place).bounding_box()["y"] < 900
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.locator(f"{place} tbody td a").first.click()
+    tab.wait_for_selector("#story[open]")
     assert "the library alone" in tab.locator("#story pre").inner_text()
     assert seen.said == []

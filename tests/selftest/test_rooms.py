@@ -86,7 +86,7 @@ def test_the_run_keeps_and_tells_which_rooms_are_left_out(tmp_path, monkeypatch)
     monkeypatch.setattr(mutation, "baseline", lambda *_, **__: (executing("ode", "fields"), mutation.KeptRuns()))
     monkeypatch.setattr(mutation.KeptRuns, "install", lambda self: None)
     monkeypatch.setattr(mutation, "run", lambda *_, **__: [])
-    assert command._mutants(5, 0, 1, tmp_path / "mutants.jsonl", False, {}) == []
+    assert command._mutants(5, tmp_path / "mutants.jsonl", command._How(0, 1, None, False), {}) == []
     told = json.loads((tmp_path / "drawn.json").read_text())
     assert set(told["rooms_left_out"]) == set(rooms.every()) - {"ode", "fields"}
     rows = [mutation.row("dead", "sign", "ode", mutation.Verdicts(killers=["NODE-1"]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -33,3 +34,15 @@ def test_a_command_is_shared_without_the_folder_that_it_wrote_to() -> None:
 def test_geometric_means_are_of_finite_values() -> None:
     assert geometric([1.0, 100.0, math.nan, math.inf]) == pytest.approx(10.0)
     assert math.isnan(geometric([math.nan]))
+
+
+def test_a_run_with_a_design_is_kept_as_far_as_it_has_come(tmp_path) -> None:
+    """What it has not decided its comparisons say themselves; without a design it is refused."""
+    run = folder_of_a_run(tmp_path / "one", None)
+    with pytest.raises(BadInput, match="has not ended"):
+        keep(run, tmp_path / "reports")
+    facts = json.loads((run / "run.json").read_text())
+    facts["cases"]["design"] = {"claims": ["SNOPT-13"], "seeds": [0, 1, 2, 3], "looks": [4], "alike": {}}
+    (run / "run.json").write_text(json.dumps(facts))
+    keep(run, tmp_path / "reports")
+    assert [one.name for one in tables(tmp_path / "reports")] == ["one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,29 @@ def test_a_kind_is_found_somewhere_and_is_on_the_page(kind):
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {kind} | ")]
     assert [line.split(" | ")[1] for line in rows] == [str(weight)], f"| {kind} | {weight} | ... in {PAGE.name}"
     assert when in rows[0] and (weight is Weight.EITHER) == bool(when)
+
+
+def _called() -> list[tuple[str, bool]]:
+    """(kind, whether `wrong` is said) of every finding whose kind stands in the code."""
+    calls = [
+        node
+        for path in FOLDER.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+    ]
+    named = [(call, call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id) for call in calls]
+    return [
+        (call.args[0].value, any(one.arg == "wrong" for one in call.keywords))
+        for call, name in named
+        if name in ("say", "finding")
+    ]
+
+
+def test_every_finding_is_in_the_table_before_a_user_meets_it():
+    """One that is not would raise in the midst of what is watched."""
+    called = _called()
+    assert len(called) > 30
+    assert [kind for kind, wrong in called if kind not in KINDS or wrong != (KINDS[kind][0] is Weight.EITHER)] == []
 
 
 def test_a_kind_that_the_table_has_not_is_refused():
