@@ -8,15 +8,19 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two; where explicit steps are much dearer, implicit
-ones take their place (`radau13`; of a state alone BDF is the second family). The value is that
-of the sharpest run. Its truncation error is bounded by three times the distance to the run at ten times its tolerance,
-or a tenth of that to the run at a hundred times: errors in proportion to the tolerance make the two alike, and a single
-component may agree with one of them by accident, hardly with both. If the farther run is more than thirty times as far
-as the nearer one, errors are not in proportion, and nothing is divided by ten. The other family vouches for the first:
-a distance between the two families that the second family's own spread does not explain becomes a term of the bar. All
-distances are taken in the largest component of a quantity, so that a component which happens to agree has no smaller
-bar than its neighbours.
+(Adams–Moulton/BDF) at two; where explicit steps are much dearer, implicit ones take their place (`radau13`), and BDF,
+another formula in scipy's code, is the second family. The value is that of the sharpest run. Its truncation error is
+bounded by three times the distance to the run at ten times its tolerance, or a tenth of that to the run at a hundred
+times: errors in proportion to the tolerance make the two alike, and a single component may agree with one of them by
+accident, hardly with both. If the farther run is more than thirty times as far as the nearer one, errors are not in
+proportion, and nothing is divided by ten. The other family vouches for the first: a distance between the two families
+that the second family's own spread does not explain becomes a term of the bar. All distances are taken in the largest
+component of a quantity, so that a component which happens to agree has no smaller bar than its neighbours.
+
+Derivatives of a stiff field are vouched for at a tolerance of 1e-8 only, so to about 1e-7 of their size. What a fault
+of our own implicit steps does below that is seen by their defect alone, which asks the field and no coefficient of a
+method. All families share the field's derivatives and the equations made of them, `Variational.rates`: a wrong sign or
+a missing term there would be common to them. Tests hold these against closed forms, and claims against the adjoint.
 
 What all runs step over, no distance tells. So every run is scanned (`scan`): its defect is looked at in many strata,
 what a step does not explain is cut out, and all of it is done again (`follow`). Every result says how narrow a feature

@@ -81,7 +81,7 @@ class _Follower(Scout):
                 continue
             others = list[Run]()
             if not found:
-                others = [self.go(i, how, TOTAL) for i, how in enumerate(self.hows) if i > 0]
+                others = [self.go(i, how, self.allowed(how)) for i, how in enumerate(self.hows) if i > 0]
                 for other, how in zip(others, self.hows[1:], strict=True):
                     found = found or self._examine(other, samples, how[1], sharp=False)[0]
             if not found:

@@ -1,16 +1,14 @@
-"""A system of a state and layers that depend on it: what its stiffness leaves, and its Jacobian for others."""
+"""A system of a state and layers that depend on it, and what its stiffness leaves of a change."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .fields.field import Jet
 
-_sparse: Any = scipy.sparse
 # a row of so many numbers has linear systems of seven times that
 LARGEST_ROW = 100
 
@@ -21,12 +19,15 @@ class Layered(Protocol):
     Attributes:
         rows: batch and state, the shape of the state.
         layers: of each further layer its slice of w and the columns of each row: it is (batch, state, columns).
+        pattern: which component of w (columns) moves which of w' (rows), a sparse matrix of ones.
     """
 
     @property
     def rows(self) -> tuple[int, int]: ...
     @property
     def layers(self) -> list[tuple[slice, int]]: ...
+    @property
+    def pattern(self) -> Any: ...
 
     def values(self, t: Array, y: Array) -> Array:
         """F at (m,) times and (m, batch, state) states."""
@@ -39,24 +40,6 @@ class Layered(Protocol):
     def rates(self, jet: Jet, w: Array) -> Array:
         """w' (m, size) from the jets at the states of w."""
         ...
-
-
-def jacobian_of(system: Layered, start: float, length: float, unit: Array, x: float, v: Array) -> Any:
-    """∂v'/∂v of a system without layers, a sparse matrix: what Newton's method of other solvers needs.
-
-    Args:
-        system: its state.
-        start: t at x = 0.
-        length: t moves so far as x moves by one.
-        unit: (n,), the unit of each component.
-        x: the time.
-        v: (n,), in units of `unit`.
-    """
-    d = system.rows[1]
-    first = system.sloped(np.array([start + x * length]), (v * unit).reshape(1, *system.rows)).first
-    assert first is not None
-    blocks = [*(length * first[0, ..., 1 : 1 + d])]
-    return _sparse.csc_matrix(_sparse.diags(1 / unit) @ _sparse.block_diag(blocks) @ _sparse.diags(unit))
 
 
 def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:

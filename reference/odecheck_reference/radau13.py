@@ -230,9 +230,3 @@ class Radau13:
         after = self.y + whole[-1] / self.unit
         scale = self.atol + self.rtol * np.maximum(np.abs(self.y), np.abs(after))
         return float(np.max(np.abs(np.concatenate(out)) / self.unit / scale))
-
-
-class Radau9(Radau13):
-    """The same with five stages: another method of another order, for what takes too many steps of other families."""
-
-    tableau: ClassVar[Tableau] = Tableau(5)

@@ -18,9 +18,9 @@ import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .dense import Run, Steps
-from .layered import Layered, jacobian_of
+from .layered import Layered
 from .mesh import Interval, Mesh
-from .radau13 import Radau9, Radau13
+from .radau13 import Radau13
 from .sizes import Sizes
 from .vode import Vode
 
@@ -28,7 +28,6 @@ _solvers: Any = scipy.integrate
 METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau", "BDF")} | {
     "VODE": Vode,
     "Radau13": Radau13,
-    "Radau9": Radau9,
 }
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
@@ -54,7 +53,7 @@ class Equation:
 
     many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
     moves by itself; what follows depends on it. leading: the last of the components are derivatives of so many first
-    ones, wrong if the rates of these jump along the way. layered: how w is made of layers; Radau13 and BDF ask for it.
+    ones, wrong if the rates of these jump along the way. layered: how w is made of layers, for Radau13 and BDF.
     """
 
     name: str
@@ -213,10 +212,10 @@ class _Walk:
     def _implicit(self, k: int) -> dict[str, Any]:
         """What the implicit methods are told of the system."""
         system, start, length = self.equation.layered, float(self.equation.ts[k]), self.equation.length(k)
-        if system is None or self.method not in ("Radau13", "Radau9", "BDF"):
+        if system is None or self.method not in ("Radau13", "BDF"):
             return {}
         if self.method == "BDF":
-            return {"jac": partial(jacobian_of, system, start, length, self.sizes.unit)}
+            return {"jac_sparsity": system.pattern}
         return {
             "system": system,
             "start": start,

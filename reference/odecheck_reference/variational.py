@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 import numpy as np
+import scipy.sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
+
+_sparse: Any = scipy.sparse
 
 
 class Variational:
@@ -95,6 +101,24 @@ class Variational:
             shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
             number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
         return number
+
+    @cached_property
+    def pattern(self) -> Any:
+        """Which component of w (columns) moves which of w' (rows), a sparse matrix of ones.
+
+        Rows are apart from each other. All hangs on the state, a column of S or S2 on itself, a pair on its columns.
+        """
+        eye, (i, j), pairs = np.eye(self.p), self.pairs, len(self.pairs[0])
+        hangs: list[list[Any]] = [
+            [np.ones((1, 1)), None, None],
+            [np.ones((self.p, 1)), eye, None],
+            [np.ones((pairs, 1)), eye[i] + eye[j], _sparse.eye(pairs)] if self.order == 2 else [],
+        ]
+        rows = _sparse.kron(_sparse.eye(self.batch), np.ones((self.d, self.d)))
+        kinds = range(self.order + 1)
+        return _sparse.bmat(
+            [[None if hangs[k][m] is None else _sparse.kron(rows, hangs[k][m]) for m in kinds] for k in kinds], "csc"
+        )
 
     def start(self, y0: AnyArray) -> AnyArray:
         zero = np.zeros((self.batch, self.d, self.p))

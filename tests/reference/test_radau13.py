@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odecheck_reference import Problem, solution
+from odecheck_reference import Problem, follow, gradient, scout, sensitivity, solution, stepping
 from odecheck_reference.adjoint import adjoint_states
 from odecheck_reference.fields import Jet
-from odecheck_reference.flow import RUNS, FlowError, spread, trajectories
+from odecheck_reference.flow import RUNS, SHARP, FlowError, solve, spread, trajectories
 from odecheck_reference.losses import Linear
+from odecheck_reference.radau13 import Radau13
 from odecheck_reference.tableau import Tableau
 from odecheck_reference.variational import Variational
 
@@ -70,12 +71,11 @@ def test_a_stiff_solution_and_its_derivative_are_within_their_bars(k):
 
 
 def test_second_derivatives_are_those_of_differences_of_the_first():
-    k, h = 1e3, 1e-2
-    second = trajectories(posed(k), 2)[0].second[1:, 0, 0, 1, 1]
-    t = np.array([0.5, 1.0])
+    k, h, t = 1e3, 1e-2, np.array([0.5])
+    second = trajectories(posed(k, ts=(0.0, 0.5)), 2)[0].second[1:, 0, 0, 1, 1]
     differences = (exact(k + h, 0.5, t)[1] - exact(k - h, 0.5, t)[1]) / (2 * h)
     assert second == pytest.approx(differences, rel=1e-5)
-    wrong = trajectories(posed(k, Relaxation(bend=0.5)), 2)[0].second[1:, 0, 0, 1, 1]
+    wrong = solve(posed(k, Relaxation(bend=0.5), (0.0, 0.5)), 2, *SHARP).second[1:, 0, 0, 1, 1]
     assert np.abs(wrong / differences - 1).max() > 0.1
 
 
@@ -118,6 +118,121 @@ class Blind(Relaxation):
         return found if found.first is None else Jet(found.value, np.nan * found.first, found.second)
 
 
+@pytest.mark.usefixtures("short_of_breath")
 def test_what_makes_linear_algebra_fail_is_a_refusal():
     with pytest.raises(FlowError):
         trajectories(posed(1e5, Blind(), ts=(0.0, 1.0)), 1)
+
+
+def apart(problem):
+    """(the largest error in bars, the largest bar) of y, dL/dk and dL/dts with L = y(1/2) + y(1): all are known."""
+    k, t, found, states = problem.theta[0], problem.ts, gradient(problem), solution(problem)
+    y, dk = exact(k, 0.5, t)
+    rate = -k * (y - np.cos(t))
+    ts = np.array([-np.exp(-k * t[1:]).sum() * rate[0], *rate[1:]])
+    pairs = [(found.theta, [dk[1:].sum()]), (found.ts, ts), (states, y[:, None, None])]
+    bars = [np.max(one.radius) for one, _ in pairs]
+    return max(np.max(np.abs(one.value - truth) / one.radius.clip(1e-300)) for one, truth in pairs), max(bars)
+
+
+@pytest.fixture
+def short_of_breath(monkeypatch):
+    """What cannot be followed is refused soon."""
+    for module in (scout, follow):
+        monkeypatch.setattr(module, "TOTAL", 12_000)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """Defects are not looked at: only the other family is left to see what is wrong."""
+    nothing = np.zeros(1)
+    monkeypatch.setattr(follow, "unexplained", lambda run, samples, *_, **__: (np.zeros(len(samples.x), bool), nothing))
+
+
+def spoiled(part, place, by):
+    """Coefficients of which one is off, with what is made of them."""
+    table = Tableau(7)
+    getattr(table, part)[place] += by
+    table.inverse = np.linalg.inv(table.a)
+    table.eigenvalues, table.to = np.linalg.eig(table.inverse)
+    table.back = np.linalg.inv(table.to)
+    return table
+
+
+def test_a_right_gradient_is_inside_a_narrow_bar():
+    error, bar = apart(posed(1e3))
+    assert error <= 1 and bar < 1e-9
+
+
+WRONG = {
+    "a node": ("c", 2, 1e-4),
+    "a node by little": ("c", 2, 1e-9),
+    "a weight": ("a", (-1, 3), 1e-4),
+    "a weight by little": ("a", (-1, 3), 1e-9),
+    "a coefficient": ("a", (2, 4), 1e-6),
+    "a coefficient by little": ("a", (2, 4), 1e-9),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.usefixtures("short_of_breath")
+def test_steps_with_a_wrong_coefficient_are_refused_or_their_bar_covers_it(name, monkeypatch):
+    monkeypatch.setattr(Radau13, "tableau", spoiled(*WRONG[name]))
+    try:
+        error, _ = apart(posed(1e3))
+    except FlowError:
+        return
+    assert error <= 1
+
+
+class Shrunk(Radau13):
+    """Its state is right, and what hangs on it is too small: after the step's own estimate, which would see it."""
+
+    def _accept(self, h, whole, jet, factor, *, last):
+        whole[:, self.size :] -= 1e-5 * (self.y * self.unit + whole)[:, self.size :]
+        super()._accept(h, whole, jet, factor, last=last)
+
+
+@pytest.mark.usefixtures("blind")
+def test_the_other_family_alone_sees_wrong_steps(monkeypatch):
+    monkeypatch.setitem(stepping.METHODS, "Radau13", Shrunk)
+    problem = posed(1e3)
+    error, _ = apart(problem)
+    assert error <= 1 and gradient(problem).theta.budget["families disagree"] > 0
+
+
+@pytest.mark.usefixtures("short_of_breath")
+def test_the_defect_alone_sees_wrong_steps(monkeypatch):
+    monkeypatch.setitem(stepping.METHODS, "Radau13", Shrunk)
+    monkeypatch.setattr(scout, "STIFF_SECOND", {how: ("Radau13", how[1]) for how in scout.STIFF_SECOND})
+    try:
+        error, _ = apart(posed(1e3))
+    except FlowError:
+        return
+    assert error <= 1
+
+
+@pytest.mark.parametrize("what", ["the sign of a slope", "what theta forces", "the start of dL/dts"])
+def test_a_wrong_equation_is_common_to_all_families_and_outside_the_closed_form(what, monkeypatch):
+    right, observed = Variational.rates, sensitivity._observed
+
+    def rates(self, jet, w):
+        found = right(self, jet, w)
+        if self.order:
+            part = found[..., self.places[1]].reshape(*w.shape[:-1], *self.shapes[1])
+            if what == "what theta forces":
+                part[..., self.d :] = 0
+            else:
+                part[..., self.d :] -= 2 * jet.first[..., 1 + self.d :]
+        return found
+
+    def without_start(problem, run):
+        first, second = observed(problem, run)
+        first[..., run.first.shape[-1]] = 0
+        return first, second
+
+    if "dL/dts" in what:
+        monkeypatch.setattr(sensitivity, "_observed", without_start)
+    else:
+        monkeypatch.setattr(Variational, "rates", rates)
+    assert apart(posed(1e3, ts=(0.0, 0.002, 0.004)))[0] > 1
