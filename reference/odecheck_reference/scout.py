@@ -35,8 +35,9 @@ STIFF_SECOND: dict[How, How] = {("BDF", 1e-9): ("BDF", 1e-8), ("BDF", 1e-7): ("B
 SECOND_BUDGET = 30_000
 SCOUT, STIFF_SCOUT, SCOUT_BUDGET = ("DOP853", 1e-6), ("Radau", 1e-6), 4_000
 LAYERED_SCOUT = ("Radau13", 1e-6)
-# explicit steps that take more evaluations than this, and twice as many as implicit ones, are short of breath
-MANY = 600
+# explicit steps that take more evaluations than this, and half of what implicit ones do, are short of breath: these ask
+# seven at once, and take few more where more digits are wanted
+MANY, AT_ONCE = 600, 2
 # and steps of so many time constants of the field are as long as stability allows
 PACED = 1.5
 # an implicit run that has come so many times as far within the same budget goes on
@@ -122,7 +123,7 @@ class Scout:
         )
 
     def _paced(self, first: Run) -> float:
-        """The mean length of explicit steps in time constants of the field: beyond one or two stability limits it."""
+        """The mean length of explicit steps in time constants of its decay: beyond one or two stability limits it."""
         system, ts, lengths = self.equation.layered, self.equation.ts, list[float]()
         if system is None or not self.layered:
             return 0.0
@@ -131,8 +132,8 @@ class Scout:
             y = (steps.at(shares)[0] * self.sizes.unit)[:, : batch * d].reshape(-1, batch, d)
             slopes = system.sloped(ts[k] + shares * self.equation.length(k), y).first
             assert slopes is not None
-            rate = float(np.abs(np.linalg.eigvals(np.nan_to_num(slopes[..., 1 : 1 + d]))).max())
-            lengths.append(rate * abs(self.equation.length(k)) / len(steps.left))
+            found: Array = np.linalg.eigvals(np.nan_to_num(slopes[..., 1 : 1 + d])).real
+            lengths.append(float(np.max(-self.equation.length(k) * found)) / len(steps.left))
         return max(lengths)
 
     def _guess_stiff(self) -> None:
@@ -205,7 +206,7 @@ class Scout:
             try:
                 first = self.go(0, how, SCOUT_BUDGET)
                 if not self.stiff and first.evaluations > MANY and self._paced(first) > PACED:
-                    first = self._stiff_scout(first.evaluations // 2) or first
+                    first = self._stiff_scout(AT_ONCE * first.evaluations) or first
             except FlowError as short:
                 first = self._stiff_scout(reached=short.reached) if not self.stiff else None
                 if first is None:

@@ -39,6 +39,17 @@ class Relaxation:
         return Jet(value, first, second)
 
 
+class Bumped(Relaxation):
+    """The same with a bump in time, of width .01 at t = .37 and of area √π."""
+
+    def jet(self, t, y, theta, order):
+        found, u = super().jet(t, y, theta, order), (t - 0.37) / 0.01
+        bump = 100 * np.exp(-(u**2))
+        if found.first is not None:
+            found.first[..., 0, 0] += (-200 * u * bump + 0 * y)[..., 0]
+        return Jet(found.value + bump, found.first, found.second)
+
+
 def particular(k, t):
     return (k**2 * np.cos(t) + k * np.sin(t)) / (k**2 + 1)
 
@@ -93,6 +104,20 @@ def test_a_stiff_field_costs_no_evaluation_for_each_time_constant():
     field = Relaxation()
     solution(posed(1e5, field))
     assert field.asked < 40_000  # an explicit method takes more than 100,000 in each of its runs
+
+
+def test_a_bump_in_a_field_of_some_hundred_time_constants_costs_no_explicit_steps():
+    field, k = Bumped(), 300.0
+    problem = posed(k, field, ts=(0.0, 0.38))
+    found = gradient(problem)
+    x, w = np.polynomial.legendre.leggauss(80)
+    s = 0.345 + 0.035 * x  # up to 0.38 from where the bump begins
+    added = 0.035 * w * 100 * np.exp(-(((s - 0.37) / 0.01) ** 2)) * np.exp(-k * (0.38 - s))
+    y, dk = exact(k, 0.5, 0.38)
+    states = solution(problem)
+    assert abs(states.value[-1, 0, 0] - y - added.sum()) <= states.radius[-1, 0, 0] < 1e-9
+    assert abs(found.theta.value[0] - dk + added @ (0.38 - s)) <= found.theta.radius[0] < 1e-9
+    assert trajectories(problem, 1)[0].stiff and field.asked < 40_000  # explicit ones ask more than 200,000
 
 
 @pytest.mark.parametrize("stages", [3, 5, 7])
