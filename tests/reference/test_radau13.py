@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from odecheck_reference import Problem, follow, gradient, scout, sensitivity, solution, stepping
+from odecheck_reference import Problem, follow, gradient, loss, scout, sensitivity, solution, stepping
 from odecheck_reference.adjoint import adjoint_states
 from odecheck_reference.fields import Jet
 from odecheck_reference.flow import RUNS, SHARP, FlowError, solve, spread, trajectories
@@ -50,6 +50,20 @@ class Bumped(Relaxation):
         return Jet(found.value + bump, found.first, found.second)
 
 
+class Decaying:
+    """y' = −k (y − cos t) beside z' = −c z, which becomes small."""
+
+    state, params, parts = 2, 2, {"y": slice(0, 2)}
+
+    def jet(self, t, y, theta, order):
+        (k, c), far = theta, (y - np.cos(t))[..., 0]
+        value = np.stack([-k * far, -c * y[..., 1]], axis=-1)
+        first = np.zeros((*y.shape, 5))
+        first[..., 0, 0], first[..., 0, 1], first[..., 0, 3] = (-k * np.sin(t) + 0 * y)[..., 0], -k, -far
+        first[..., 1, 2], first[..., 1, 4] = -c, -y[..., 1]
+        return Jet(value, first if order else None)
+
+
 def particular(k, t):
     return (k**2 * np.cos(t) + k * np.sin(t)) / (k**2 + 1)
 
@@ -64,8 +78,8 @@ def exact(k, y0, t):
 
 
 def posed(k, field=None, ts=(0.0, 0.5, 1.0)):
-    loss = Linear(np.concatenate([np.zeros((1, 1, 1)), np.ones((len(ts) - 1, 1, 1))]))
-    return Problem("relaxation", field or Relaxation(), np.array([[0.5]]), np.array([k]), np.array(ts), loss)
+    weight = np.concatenate([np.zeros((1, 1, 1)), np.ones((len(ts) - 1, 1, 1))])
+    return Problem("relaxation", field or Relaxation(), np.array([[0.5]]), np.array([k]), np.array(ts), Linear(weight))
 
 
 @pytest.mark.parametrize("k", [1e3, 1e5])
@@ -79,6 +93,20 @@ def test_a_stiff_solution_and_its_derivative_are_within_their_bars(k):
     seen = spread([run.first for run in runs])
     bar = seen.radius + np.max(runs[0].beyond[1])
     assert (np.abs(seen.value[:, 0, 0, 1] - dk) <= bar[:, 0, 0, 1]).all() and bar.max() < 1e-9
+
+
+@pytest.mark.parametrize("c", [18.4, 60.0])
+def test_what_has_decayed_has_an_honest_bar(c):
+    """It is followed to digits of a share of its largest size, not to those of what is left."""
+    weight = np.zeros((2, 1, 2))
+    weight[1, 0, 1] = 1.0
+    start, theta = np.array([[0.5, 1.0]]), np.array([1e4, c])
+    problem = Problem("decaying", Decaying(), start, theta, np.array([0.0, 1.0]), Linear(weight))
+    found, value = gradient(problem), loss(problem)
+    assert trajectories(problem, 1)[0].stiff
+    assert abs(value.value - np.exp(-c)) <= value.radius < 1e-11
+    assert np.abs(found.theta.value - [0.0, -np.exp(-c)]).max() <= found.theta.radius.min()
+    assert np.abs(found.y0.value - [[0.0, np.exp(-c)]]).max() <= found.y0.radius.min() and found.y0.radius.max() < 1e-11
 
 
 def test_second_derivatives_are_those_of_differences_of_the_first():
