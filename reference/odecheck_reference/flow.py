@@ -105,7 +105,7 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
     within = np.concatenate([ends, ends[0] + (ends[1] - ends[0]) * np.random.default_rng(0).random(6)])
     seconds = system.seconds(within, problem.y0)
     shared = Shared(system.groups())
-    before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
+    before = trajectories(problem, 1)[0] if order == 2 and runs == RUNS else None
     found = followed(
         problem,
         system,
@@ -114,10 +114,10 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
         runs,
         seconds=seconds,
         shared=shared,
-        before=before,
+        before=None if before is None else before.mesh,
         leading=system.places[order].start if order else None,
         layered=system,
-        stiff=order > 0 and trajectories(problem, 0)[0].stiff,
+        stiff=before is not None and before.stiff,
     )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)

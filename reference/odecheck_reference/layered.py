@@ -9,8 +9,8 @@ import numpy as np
 from .bounded import Array
 from .fields.field import Jet
 
-# a row of so many numbers has linear systems of seven times that
-LARGEST_ROW = 100
+# a row of so many numbers has linear systems of seven times that; so many numbers are in the slopes at one time
+LARGEST_ROW, LARGEST_SLOPES = 100, 2**16
 
 
 class Layered(Protocol):
@@ -18,12 +18,15 @@ class Layered(Protocol):
 
     Attributes:
         rows: batch and state, the shape of the state.
+        p: state and parameters of a row: slopes come in so many columns.
         layers: of each further layer its slice of w and the columns of each row: it is (batch, state, columns).
         pattern: which component of w (columns) moves which of w' (rows), a sparse matrix of ones.
     """
 
     @property
     def rows(self) -> tuple[int, int]: ...
+    @property
+    def p(self) -> int: ...
     @property
     def layers(self) -> list[tuple[slice, int]]: ...
     @property
@@ -40,6 +43,12 @@ class Layered(Protocol):
     def rates(self, jet: Jet, w: Array) -> Array:
         """w' (m, size) from the jets at the states of w."""
         ...
+
+
+def is_small(system: Layered) -> bool:
+    """Whether implicit steps of high order are affordable: their slopes are asked of the field in all its columns."""
+    batch, d = system.rows
+    return d <= LARGEST_ROW and batch * d * system.p <= LARGEST_SLOPES
 
 
 def forgotten(system: Layered, t: Array, w: Array, h: Array, change: Array) -> Array:

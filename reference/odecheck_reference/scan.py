@@ -15,7 +15,7 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Index, Mask, Run
-from .layered import LARGEST_ROW, forgotten
+from .layered import forgotten, is_small
 from .mesh import Mesh
 from .sizes import Sizes
 from .stepping import Equation
@@ -130,7 +130,7 @@ def _forgetting(
 ) -> Forget | None:
     """What a stiff equation leaves of a defect, in units of the local sizes; None of a large one of unknown layers."""
     system, unit = equation.layered, local * sizes.unit
-    if system is not None and system.rows[1] <= LARGEST_ROW:
+    if system is not None and is_small(system):
         length, w = equation.length(k), u * sizes.unit
         times = equation.ts[k] + x * length
 

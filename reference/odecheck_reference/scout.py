@@ -8,7 +8,7 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Run, Squeezed
-from .layered import LARGEST_ROW, forgotten, reach
+from .layered import forgotten, is_small, reach
 from .mesh import Mesh
 from .sizes import NATURAL, Shared, Sizes, grid_of, power_of_two
 from .stepping import Equation, FlowError, Restart, run
@@ -223,7 +223,7 @@ class Scout:
     def layered(self) -> bool:
         """Whether a stiff system can be followed by implicit steps of high order."""
         known = self.equation.layered
-        return known is not None and known.rows[1] <= LARGEST_ROW
+        return known is not None and is_small(known)
 
     def allowed(self, how: How) -> int:
         """Evaluations that a run of this way may take; a second opinion that takes more is refused soon."""

@@ -12,6 +12,7 @@ from .bounded import Array
 from .fields.assembly import Index
 from .fields.field import AnyArray, Field, Jet
 from .fields.jets import Jets
+from .layered import is_small
 
 _sparse: Any = scipy.sparse
 
@@ -58,7 +59,7 @@ class Variational:
             y: a state.
         """
         found = self.jets.alone(t, y)
-        if self._sloped is not self.jets:
+        if self._sloped is not self.jets and is_small(self):
             self._sloped.alone(t, y)
         self._plain.at_once = self.jets.at_once
         return found

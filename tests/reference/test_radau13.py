@@ -95,8 +95,7 @@ def test_a_stiff_solution_and_its_derivative_are_within_their_bars(k):
     assert (np.abs(seen.value[:, 0, 0, 1] - dk) <= bar[:, 0, 0, 1]).all() and bar.max() < 1e-9
 
 
-@pytest.mark.parametrize("c", [18.4, 60.0])
-def test_what_has_decayed_has_an_honest_bar(c):
+def test_what_has_decayed_has_an_honest_bar(c=18.4):
     """It is followed to digits of a share of its largest size, not to those of what is left."""
     weight = np.zeros((2, 1, 2))
     weight[1, 0, 1] = 1.0
@@ -239,11 +238,25 @@ def test_steps_with_a_wrong_coefficient_are_refused_or_their_bar_covers_it(name,
 
 
 class Shrunk(Radau13):
-    """Its state is right, and what hangs on it is too small: after the step's own estimate, which would see it."""
+    """Its state is right, and what moves the slopes in theta is too small by little, in its own steps alone."""
 
-    def _accept(self, h, whole, jet, factor, *, last):
-        whole[:, self.size :] -= 1e-5 * (self.y * self.unit + whole)[:, self.size :]
-        super()._accept(h, whole, jet, factor, last=last)
+    def __init__(self, *args, system, **options):
+        super().__init__(*args, system=Weak(system), **options)
+
+
+class Weak:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def rates(self, jet, w):
+        found, inner = self.inner.rates(jet, w), self.inner
+        if inner.order:
+            part = found[..., inner.places[1]].reshape(*w.shape[:-1], *inner.shapes[1])
+            part[..., inner.d :] -= 1e-5 * jet.first[..., 1 + inner.d :]
+        return found
 
 
 @pytest.mark.usefixtures("blind")
