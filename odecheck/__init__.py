@@ -11,7 +11,10 @@ _attribute, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("odecheck")
+        try:
+            return version("odecheck")
+        except PackageNotFoundError:  # its folder is on the path, and it was never installed
+            return "0+unknown"
     return _attribute(name)

@@ -120,9 +120,9 @@ def _in_words(error: OSError) -> str:
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from odecheck import __version__
 
-        typer.echo(f"odecheck {version('odecheck')}")
+        typer.echo(f"odecheck {__version__}")
         raise typer.Exit
 
 

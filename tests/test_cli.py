@@ -1,5 +1,6 @@
 """The command line: exit status, output for people and for programs, and how soon it answers."""
 
+import importlib.metadata
 import json
 import resource
 import subprocess
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+import odecheck as odecheck_itself
 from odecheck import ALL
 from odecheck.cli import app
 from odecheck.records.run_folder import read
@@ -192,3 +194,11 @@ def test_help_is_there_at_once():
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_a_package_that_was_never_installed_has_a_version(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert odecheck_itself.__version__ == "0+unknown"

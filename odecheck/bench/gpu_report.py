@@ -13,6 +13,8 @@ from odecheck.records.commit import own_text
 from odecheck.records.table import read_table, write_table
 
 from .gpu import OTHER_NFE, WRONG
+from .gpu_page import page as of_rows
+from .gpu_page import rows_of
 from .gpu_plan import Row
 
 TABLE = "gpu.parquet"
@@ -65,7 +67,7 @@ class Report:
     @property
     def wrong(self) -> list[Row]:
         """Rows with another result, or other evaluations, than the CPU has."""
-        return [row for row in self.rows if row.message.startswith((WRONG, OTHER_NFE))]
+        return wrong_of(self.rows)
 
     def add(self, row: Row) -> None:
         """One more row; the files have it when this returns."""
@@ -82,42 +84,42 @@ class Report:
         frame: Any = pd.DataFrame([vars(row) for row in self.rows], columns=list(Row.__dataclass_fields__))
         frame[MADE_BY] = self._made_by
         write_table(self.folder / TABLE, frame)
-        page.with_suffix(".md.tmp").write_text("\n".join(self._lines()) + "\n")
+        page.with_suffix(".md.tmp").write_text(of_rows(self._head(), self.rows), encoding="utf-8")
         page.with_suffix(".md.tmp").replace(page)
         return page
 
-    def _lines(self) -> list[str]:
+    def _head(self) -> str:
         took, count, expected = time.monotonic() - self._begun, len(self.rows), len(self.order)
         whole = f"{count} rows" if count == expected else f"**Incomplete: {count} of {expected} rows**"
         before = f", {self.kept} of them by an earlier run" if self.kept else ""
-        failed = sum(row.state == "failed" for row in self.rows)
-        wrong = f"**{len(self.wrong)} of them other than on the CPU**" if self.wrong else "none other than on the CPU"
-        head = [
-            "# On a GPU",
-            "",
-            f"{self._device}. {whole} in {took:.0f} s{before}, made by `odecheck bench --gpu`; {failed} failed, "
-            f"{wrong}.",
-            "",
-            "Results are compared with float64 on the CPU. Evaluations have to be as many as there with fixed steps "
-            "and in float64; in float32 a step is kept or not by round-off. Reads: how often one run waits for the "
-            "device. First: the first run, with what is compiled and captured for it.",
-            "",
-            "| size | engine | method | quantity | variant | device | dtype | wall, ms | CPU, ms | first, s | reads "
-            "| peak, MiB | NFE, back | on the CPU | distance | |",
-            "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-        ]
-        return head + [_line(row) for row in self.rows]
+        return f"{self._device}. {whole} in {took:.0f} s{before}, made by `odecheck bench --gpu`; {outcome(self.rows)}."
 
 
-def _line(r: Row) -> str:
-    nfe = "" if r.nfe_forward != r.nfe_forward else f"{r.nfe_forward:.0f}, {r.nfe_backward:.0f}"
-    return (
-        f"| {r.size} | {r.engine} | {r.method} | {r.quantity} | {r.variant} | {r.device} | {r.dtype} "
-        f"| {_cell(r.wall_seconds, 1e3)} | {_cell(r.cpu_seconds, 1e3)} | {_cell(r.first_seconds, 1)} "
-        f"| {_cell(r.host_reads, 1, '.0f')} | {_cell(r.peak_bytes, 2**-20)} | {nfe} | {_cell(r.nfe_cpu, 1, '.0f')} "
-        f"| {_cell(r.distance, 1, '.1e')} | {r.message.replace('|', ' ')} |"
+def outcome(rows: list[Row]) -> str:
+    """How many rows failed, and how many are other than on the CPU, in words."""
+    failed, wrong = sum(row.state == "failed" for row in rows), len(wrong_of(rows))
+    return f"{failed} failed, " + (
+        f"**{wrong} of them other than on the CPU**" if wrong else "none other than on the CPU"
     )
 
 
-def _cell(value: float, unit: float, form: str = ".3g") -> str:
-    return "" if value != value else format(value * unit, form)
+def wrong_of(rows: list[Row]) -> list[Row]:
+    """Rows with another result, or other evaluations, than the CPU has."""
+    return [row for row in rows if row.message.startswith((WRONG, OTHER_NFE))]
+
+
+def page_again(folder: Path, against: Path | None = None) -> Path:
+    """gpu.md of a folder's gpu.parquet anew, without a GPU. The path of gpu.md.
+
+    Args:
+        folder: of both.
+        against: a gpu.parquet of another commit, whose file name says which: gpu-NAME.parquet.
+
+    Raises:
+        BadInput: one of the tables cannot be read.
+    """
+    rows, made_by = rows_of(folder / TABLE)
+    earlier = None if against is None else (against.stem.removeprefix("gpu-"), rows_of(against)[0])
+    page = folder / "gpu.md"
+    page.write_text(of_rows(f"{made_by}. {len(rows)} rows; {outcome(rows)}.", rows, earlier), encoding="utf-8")
+    return page

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from odecheck import discrete
+from odecheck import __version__, discrete
 from odecheck import ode as _ode
 from odecheck import second_order as _second_order
 from odecheck.discrete.tableau import METHODS
@@ -262,7 +261,7 @@ def script_call(name: str, how: Mapping[str, Any], options: Mapping[str, Any]) -
 LIBRARY = Library(
     "odecheck",
     "odecheck",
-    (version("odecheck"),),
+    (__version__,),
     asks,
     KNOWN,
     engines=(Declared(CLOSED, ("dopri5", "dopri8")), Declared(DISCRETE, ("dopri5", "dopri8"))),

@@ -15,6 +15,7 @@ from torch import Tensor
 from odecheck.foreign import said
 
 from .held import Held, Memo
+from .random_state import generators
 from .solver_calls import Posed, name_of
 
 # frames of these folders are libraries, and not the place where a user called a solver
@@ -22,6 +23,8 @@ _LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib
 OWN_SOLVE = "_SolveBackward"
 # nodes of the graph between what a solve to an event gives and its backward solve, at most
 NEAR = 40
+# kinds of device without float64
+NO_DOUBLE = ("mps",)
 _OWN = str(Path(__file__).parents[1])
 
 
@@ -29,12 +32,12 @@ _OWN = str(Path(__file__).parents[1])
 class Call:
     """One solve: number n of the step, called at `where`.
 
-    start: y0 as it was, detached. solution: what the step got, detached, behind the states the time of an event.
-    cotangent: dL/d(solution) that backward() brought, summed over the backward passes; None where none came. real: by
-    tensor, what the step's own backward solve gave, where that is one node of the graph; `real_y0` flat, `real_t`.
-    moved: what had changed when that backward solve began. problem: why the solve cannot be judged, or nothing.
-    autocast: the dtype of `torch.autocast` around the solve; autocast_backward: whether it was there around backward()
-    as well.
+    start: y0 as it was, detached. times: where the state is, as a solver hands them on. solution: what the step got,
+    detached, behind the states the time of an event. cotangent: dL/d(solution) that backward() brought, summed over
+    the backward passes; None where none came. random: the states of torch's generators. real: by tensor, what the
+    step's own backward solve gave, where that is one node of the graph; `real_y0` flat, `real_t`. moved: what had
+    changed when that backward solve began. problem: why the solve cannot be judged, or nothing. autocast: the dtype of
+    `torch.autocast` around the solve; autocast_backward: whether it was there around backward() as well.
     """
 
     number: int
@@ -44,7 +47,7 @@ class Call:
     times: Tensor
     times_ask: bool
     starts_ask: list[bool]
-    random: Tensor
+    random: list[Tensor]
     grad_mode: bool
     autocast: torch.dtype | None = None
     autocast_backward: bool = False
@@ -66,6 +69,11 @@ class Call:
     def field_name(self) -> str:
         """The name of the field, as a table shows it."""
         return name_of(self.posed.field if self.posed.named is None else self.posed.named)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its state is."""
+        return (self.start[0] if self.start else self.times).device
 
     @property
     def event_time(self) -> float | None:
@@ -91,7 +99,7 @@ class Call:
         if self.cotangent is None:
             self.cotangent = [torch.zeros_like(y) for y in self.solution]
         self.cotangent[i] = self.cotangent[i] + cotangent.detach()
-        self.autocast_backward = torch.is_autocast_enabled("cpu")
+        self.autocast_backward = torch.is_autocast_enabled(self.device.type)
 
 
 def kept(number: int, posed: Posed, memo: Memo) -> Call:
@@ -101,13 +109,20 @@ def kept(number: int, posed: Posed, memo: Memo) -> Call:
         where=_where(),
         posed=posed,
         start=[y.detach().clone() for y in posed.y0],
-        times=posed.t.detach().clone(),
+        times=posed.t.detach().clone().to(posed.y0[0].device if posed.y0 else posed.t.device),
         times_ask=posed.t.requires_grad,
         starts_ask=[y.requires_grad for y in posed.y0],
-        random=torch.get_rng_state(),
+        random=generators(),
         grad_mode=torch.is_grad_enabled(),
-        autocast=torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None,
     )
+    if call.device.type in NO_DOUBLE:
+        call.problem = (
+            f"its state is on {call.device.type}, which has no float64 to know the truth in: watch this step with the "
+            'model and its batch on the CPU, .to("cpu")'
+        )
+        return call
+    if torch.is_autocast_enabled(call.device.type):
+        call.autocast = torch.get_autocast_dtype(call.device.type)
     call.held = Held((posed.field, posed.others), memo)
     return call
 
@@ -118,7 +133,7 @@ def not_understood(number: int, library: str, function: str, error: Exception) -
     posed = Posed(
         library, function, None, [], empty, False, "", False, 0.0, 0.0, {}, None, False, {}, lambda *_: [], lambda _: []
     )
-    call = Call(number, _where(), posed, [], empty, False, [], empty, torch.is_grad_enabled())
+    call = Call(number, _where(), posed, [], empty, False, [], [], torch.is_grad_enabled())
     call.problem = f"this call is not understood: {said(error)}"
     return call
 

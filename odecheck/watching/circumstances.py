@@ -211,7 +211,7 @@ def _rounds(call: Call, t: Tensor) -> Finding | None:
     with posed_again(call) as (f, _, _):
         _ask(call, f, call.times[0])
         own, rounded = _ask(call, f, t), _ask(call, f, short)
-    with posed_again(call) as (f, _, _), InDouble():
+    with posed_again(call) as (f, _, _), InDouble(call.start[0].dtype):
         _ask(call, f, call.times[0])
         whole, moved = _ask(call, f, t), _ask(call, f, short)
     far = _far(own, whole)
@@ -239,7 +239,10 @@ def _moves_in_float32_steps(call: Call) -> bool:
             # the middle of what is rounded to one number of float32
             middle = float(np.float32(start + share * length))
             grain = float(np.spacing(np.float32(abs(middle))))
-            at = [torch.tensor(middle + k * grain, dtype=call.times.dtype) for k in (-0.25, 0.25, 8.0)]
+            at = [
+                torch.tensor(middle + k * grain, dtype=call.times.dtype, device=call.times.device)
+                for k in (-0.25, 0.25, 8.0)
+            ]
             here, within, beyond = (_ask(call, f, t) for t in at)
             if not torch.equal(here, within) or _far(beyond, here) <= 1e-11:
                 return False

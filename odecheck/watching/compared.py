@@ -8,7 +8,7 @@ import torch
 from .call import Call
 from .field64 import Array, Field64
 from .promise import kept
-from .repeat import Repeat, real
+from .repeat import Repeat, array, real
 from .row import Quantity, Row
 from .settle import FINEST, SHARP, Truth
 
@@ -19,7 +19,7 @@ SMALLEST = {torch.float64: 1e-9, torch.float32: 1e-4}
 def observed(call: Call, repeat: Repeat, f: Field64) -> dict[str, Array]:
     """What the step got, by the names of `settle.parts_of`: its own backward result where it is known."""
     assert call.solution is not None and call.held is not None
-    out = {"solution": call.rows_of(call.solution).numpy()}
+    out = {"solution": array(call.rows_of(call.solution))}
     if call.event_time is not None:
         out["event time"] = np.array([call.event_time - f.times[0]])
     if not repeat.has_gradients:
@@ -27,15 +27,15 @@ def observed(call: Call, repeat: Repeat, f: Field64) -> dict[str, Array]:
     assert repeat.y0 is not None
     y0 = repeat.y0 if call.real_y0 is None else call.real_y0.double()
     if any(call.starts_ask) or call.real_y0 is not None:
-        out["dL/dy0"] = y0.numpy()
+        out["dL/dy0"] = array(y0)
     if call.times_ask:
         t = repeat.t if call.real_t is None else call.real_t.double()
-        given = np.zeros(len(call.times)) if t is None else t.double().numpy()
+        given = np.zeros(len(call.times)) if t is None else array(t.double())
         out["dL/dt"] = given[:1] if call.posed.event else given
     for key, kept_ in call.held.tensors.items():
         if kept_.name in f.leaves:
             g = call.real.get(key, repeat.theta.get(kept_.name))
-            out[kept_.name] = (real(torch.zeros_like(kept_.copy)) if g is None else real(g)).numpy()
+            out[kept_.name] = array(real(torch.zeros_like(kept_.copy)) if g is None else real(g))
     return out
 
 

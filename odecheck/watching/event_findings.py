@@ -12,7 +12,7 @@ from odecheck.judge import Verdict
 from .events import AtEvent, at_event, share
 from .field64 import Array, Field64
 from .findings import COARSE, NOTHING
-from .repeat import Repeat
+from .repeat import Repeat, array
 from .row import Row
 from .settle import Truth
 from .truth import cotangents
@@ -55,7 +55,7 @@ def of_its_function(row: Row, f: Field64) -> bool:
     """
     call = f.call
     assert call.event_time is not None and call.solution is not None
-    if _autograd_is_right(f, call.event_time, call.rows_of(call.solution)[-1].numpy()):
+    if _autograd_is_right(f, call.event_time, array(call.rows_of(call.solution)[-1])):
         return True
     row.say(
         "cut off",
@@ -184,7 +184,7 @@ def _leaf_is_wrong(f: Field64, name: str, here: AtEvent, t: float, y: Array) -> 
         return event.value(t, y)
 
     try:
-        said = float((here.direct[name] * move.numpy()).sum()) if name in here.direct else 0.0
+        said = float((here.direct[name] * array(move)).sum()) if name in here.direct else 0.0
         return _off(moved, said, here.value)
     finally:
         leaf.data.copy_(kept)

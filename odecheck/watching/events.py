@@ -33,7 +33,7 @@ from odecheck.refinement import GRANTED as SAFETY
 
 from .event_function import Event
 from .field64 import Array, Field64
-from .repeat import Repeat, posed_again, real
+from .repeat import Repeat, array, posed_again, real
 
 # places at which the event function is looked at: so many in all, and so many in each step
 LOOKS, IN_A_STEP = 64, 4
@@ -72,7 +72,17 @@ def begun(f: Field64, repeat: Repeat) -> Event:
     size = max(float(y.abs().max()) if y.numel() else 0.0 for y in call.solution[:-1])
     steps = max(1, repeat.steps or 0)
     off = steps * (call.posed.atol + call.posed.rtol * size) if call.posed.adaptive else 0.0
-    return Event(f.ends, f.parts, call.posed.packed, signs, call.event_time, SAFETY * off * np.sqrt(f.states))
+    return Event(
+        function=f.ends,
+        parts=f.parts,
+        packed=call.posed.packed,
+        time=f.time,
+        vector=f.vector,
+        signs=signs,
+        own=call.start[0].dtype,
+        observed=call.event_time,
+        slack=SAFETY * off * np.sqrt(f.states),
+    )
 
 
 @dataclass
@@ -105,15 +115,15 @@ def at_event(f: Field64, t: float, y: Array) -> AtEvent:
     """The event function with its derivatives at a time and a state."""
     assert f.event is not None
     with torch.enable_grad():
-        time = torch.tensor(float(t), dtype=torch.float64, requires_grad=True)
-        parts = [x.requires_grad_() for x in f.parts(torch.from_numpy(np.array(y)))]
+        time = f.time(t).requires_grad_()
+        parts = [x.requires_grad_() for x in f.parts(f.vector(y))]
         value = f.event.first(time, [x.view_as(x) for x in parts])
     wanted = [time, *parts, *f.leaves.values()]
     grads = torch.autograd.grad(value, wanted, allow_unused=True) if value.requires_grad else [None] * len(wanted)
     slope, own = grads[0], grads[1 : 1 + len(parts)]
-    g_y = f.flat([torch.zeros_like(x) if g is None else g for g, x in zip(own, parts, strict=True)]).numpy()
+    g_y = array(f.flat([torch.zeros_like(x) if g is None else g for g, x in zip(own, parts, strict=True)]))
     direct = {
-        name: real(g.detach()).numpy()
+        name: array(real(g))
         for name, g in zip(f.leaves, grads[1 + len(parts) :], strict=True)
         if g is not None and bool(g.any())
     }

@@ -18,7 +18,7 @@ from odecheck.foreign import said
 from .call import Call
 from .event_function import Event
 from .precision import cheapest
-from .repeat import posed_again, real
+from .repeat import array, posed_again, real
 
 Array = NDArray[np.float64]
 Along = Callable[[float], Array]  # a solution as a function of time
@@ -40,8 +40,8 @@ class Field64:
         self.call, self.leaves, self._f = call, leaves, f
         self.shapes = [y.shape for y in call.start]
         self.sizes = [y.numel() for y in call.start]
-        self.times: Array = call.window.double().numpy().copy()
-        self.start: Array = self.flat([y.double() for y in call.start]).numpy().copy()
+        self.times: Array = array(call.window.double()).copy()
+        self.start: Array = array(self.flat([y.double() for y in call.start])).copy()
         self.evaluations, self.deadline, self.most = 0, float("inf"), float("inf")
         self.mode, self._mode, self.quiet = "nothing", None, False
         self.ends: Any = None
@@ -65,6 +65,14 @@ class Field64:
         """A vector as parts of a state."""
         return [x.reshape(s) for x, s in zip(y.split(self.sizes), self.shapes, strict=True)]
 
+    def vector(self, y: Array) -> Tensor:
+        """A state as a tensor of its own where the field takes it."""
+        return torch.from_numpy(np.array(y)).to(self.call.device)
+
+    def time(self, t: float) -> Tensor:
+        """A time as a tensor () of its own where the field takes it."""
+        return torch.tensor(float(t), dtype=torch.float64, device=self.call.times.device)
+
     def value(self, t: Tensor, y: list[Tensor]) -> Tensor:
         """The field's value as one vector, with its graph. Raises OutOfBudget."""
         self.evaluations += 1
@@ -82,21 +90,20 @@ class Field64:
     def f(self, t: float, y: Array) -> Array:
         """The slope at a time and a state, both flat: (states,)."""
         with torch.set_grad_enabled(not self.quiet):
-            out = self.value(torch.tensor(float(t), dtype=torch.float64), self.parts(torch.from_numpy(np.array(y))))
-        return out.detach().numpy()
+            out = self.value(self.time(t), self.parts(self.vector(y)))
+        return array(out)
 
     def vjp(self, t: float, y: Array, a: Array, leaves: bool = False) -> tuple[Array, Array, list[Tensor | None]]:
         """f(t, y), aᵀ ∂f/∂y, and where asked aᵀ ∂f/∂leaf for each leaf; None for one that the graph does not reach."""
         with torch.enable_grad():
-            parts = [x.requires_grad_() for x in self.parts(torch.from_numpy(np.array(y)))]
-            out = self.value(torch.tensor(float(t), dtype=torch.float64), [x.view_as(x) for x in parts])
+            parts = [x.requires_grad_() for x in self.parts(self.vector(y))]
+            out = self.value(self.time(t), [x.view_as(x) for x in parts])
         wanted = [*parts, *(self.leaves.values() if leaves else ())]
         if not out.requires_grad:
-            return out.numpy(), np.zeros_like(y), [None] * (len(wanted) - len(parts))
-        cotangent = torch.from_numpy(np.array(a))
-        grads = torch.autograd.grad(out, wanted, cotangent, allow_unused=True)
+            return array(out), np.zeros_like(y), [None] * (len(wanted) - len(parts))
+        grads = torch.autograd.grad(out, wanted, self.vector(a), allow_unused=True)
         own = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, parts, strict=False)]
-        return out.detach().numpy(), self.flat(own).numpy(), list(grads[len(parts) :])
+        return array(out), array(self.flat(own)), list(grads[len(parts) :])
 
     @property
     def breaks(self) -> tuple[float, ...]:
@@ -110,7 +117,7 @@ class Field64:
     def gather(self, t: float, y: Array, a: Array) -> dict[str, Array]:
         """aᵀ ∂f/∂leaf by the name of the leaf, of those that the graph reaches."""
         pulled = self.vjp(t, y, a, leaves=True)[2]
-        return {name: real(g.detach()).numpy() for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
+        return {name: array(real(g.detach())) for name, g in zip(self.leaves, pulled, strict=True) if g is not None}
 
     def zeros(self) -> dict[str, Array]:
         """A zero for each leaf, by name."""
@@ -119,11 +126,11 @@ class Field64:
     def _choose(self) -> None:
         """The cheapest way to float64, and whether values need no graph."""
         inside = 0.6283 * self.times[0] + 0.3717 * self.times[-1]
-        y0 = torch.from_numpy(self.start)
+        y0 = self.vector(self.start)
 
         def at(t: float) -> list[Tensor]:
             y = [x.clone() for x in self.parts(y0)]
-            out = self._f(torch.tensor(t, dtype=torch.float64), self.call.posed.packed(y))
+            out = self._f(self.time(t), self.call.posed.packed(y))
             return [x.detach() for x in self.call.posed.parts(out)]
 
         def first_and_inside() -> list[Tensor]:
@@ -132,7 +139,7 @@ class Field64:
 
         try:
             with torch.enable_grad():
-                self.mode, mode = cheapest(first_and_inside)
+                self.mode, mode = cheapest(first_and_inside, self.call.start[0].dtype)
         except Exception as error:
             raise NoField(f"in float64 the field raised {said(error)}") from error
         self._mode = None if self.mode == "nothing" else mode

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from .field64 import Along, Array, Field64, NoField, in_double
 from .precision import InDouble
 from .promise import STAGES, Promise, growth_rate, promise
 from .random_state import untouched
-from .repeat import Repeat, again
+from .repeat import Repeat, again, array
 from .row import Row, State
 from .settle import Truth, settle
 from .values import lies
@@ -47,6 +48,14 @@ class _Work:
     alone: bool = True  # the first of its place and field: the ones that follow are not asked for their field again
 
 
+@contextmanager
+def _without_autocast(calls: list[Call]) -> Generator[None]:
+    with ExitStack() as stack:
+        for kind in {"cpu", *(call.device.type for call in calls)}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
 def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """A row for each call. Random numbers, the model and its gradients stay as they are.
 
@@ -56,7 +65,7 @@ def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """
     deadline = time.process_time() + budget
     works, met = [], set()
-    with untouched(), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+    with untouched(), torch.enable_grad(), _without_autocast(calls):
         for call in calls:
             work = _Work(call, _row(call))
             key = (call.where, id(call.posed.field))
@@ -208,9 +217,9 @@ def _around(work: _Work, f: Field64, truth: Truth, got: dict[str, Array]) -> Non
 
 def _wide(work: _Work, error: float, exact: dict[str, Array], deadline: float) -> None:
     """Whether the same solve in float64 is much better. Raises OutOfBudget."""
-    with InDouble():
+    with InDouble(work.call.start[0].dtype):
         wide = again(work.call, torch.float64, gradients=False, deadline=deadline)
-    solution = work.call.rows_of(wide.solution).numpy()
+    solution = array(work.call.rows_of(wide.solution))
     findings.of_the_precision(work.call, work.row, error, relative(solution, exact["solution"]))
 
 

@@ -18,10 +18,22 @@ RANDOM_IN_PLACE = ("normal_", "uniform_", "bernoulli_", "exponential_")
 
 
 class InDouble(TorchFunctionMode):
-    """Promotes what a field makes for itself in float32, and keeps its values; random numbers stay those of float32.
+    """Promotes what a field makes for itself in float32, and keeps its values; random numbers stay those of its own.
 
-    So a constant 0.1 is the float32 number 0.1 in float64, and noise is the very noise that the user's field drew.
+    So a constant 0.1 is the float32 number 0.1 in float64, and noise is the very noise that the user's field drew: in
+    another dtype a generator gives other numbers.
+
+    own: the dtype of the state in the step.
     """
+
+    def __init__(self, own: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.own = own
+
+    def _down(self, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return x.to(self.own) if x.dtype == torch.float64 else x
+        return self.own if x is torch.float64 else x
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """One function of torch, with its arguments and its result in float64."""
@@ -29,12 +41,12 @@ class InDouble(TorchFunctionMode):
         if name in ("float", "half", "bfloat16") or (name == "type" and len(args) > 1 and "loat" in str(args[1])):
             return args[0].double()
         if "dropout" in name and isinstance(args[0], Tensor):
-            return args[0] * func(torch.ones_like(args[0], dtype=torch.float32), *args[1:], **kwargs).double()
+            return args[0] * func(torch.ones_like(args[0], dtype=self.own), *args[1:], **kwargs).double()
         if name in RANDOM_IN_PLACE and isinstance(args[0], Tensor):
             with torch.no_grad():
-                return args[0].copy_(func(torch.empty(args[0].shape), *args[1:], **kwargs))
+                return args[0].copy_(func(torch.empty_like(args[0], dtype=self.own), *args[1:], **kwargs))
         if "rand" in name or name in RANDOM:
-            return tree_map(_up, func(*tree_map(_down, args), **tree_map(_down, kwargs)))
+            return tree_map(_up, func(*tree_map(self._down, args), **tree_map(self._down, kwargs)))
         in_place = name.endswith("_") or name in ("__get__", "__set__")
         if not in_place and any(isinstance(x, Tensor) for x in tree_leaves((args, kwargs))):
             args, kwargs = tree_map(_up, args), tree_map(_up, kwargs)
@@ -48,12 +60,6 @@ def _up(x: Any) -> Any:
     return torch.float64 if isinstance(x, torch.dtype) and x in LOW else x
 
 
-def _down(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return x.float() if x.dtype == torch.float64 else x
-    return torch.float32 if x is torch.float64 else x
-
-
 @contextmanager
 def default_double() -> Generator[None]:
     """torch.set_default_dtype(float64), for a block."""
@@ -65,26 +71,26 @@ def default_double() -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-MODES: tuple[tuple[str, Callable[[], AbstractContextManager[Any]]], ...] = (
-    ("nothing", nullcontext),
-    ("default dtype", default_double),
-    ("promotion", InDouble),
-)
-
-
-def cheapest(evaluate: Callable[[], list[Tensor]]) -> tuple[str, Callable[[], AbstractContextManager[Any]]]:
+def cheapest(
+    evaluate: Callable[[], list[Tensor]], own: torch.dtype
+) -> tuple[str, Callable[[], AbstractContextManager[Any]]]:
     """The cheapest way to call a field in float64 that gives, bit for bit, what promotion gives.
 
     Args:
         evaluate: calls the field at an interior time (at 0 a rounded time hides), after a first evaluation (what is
             drawn at random in the first one is drawn there).
+        own: the dtype of the state in the step.
 
     Returns:
         Its name and what to enter for each call: nothing, another default dtype, or `InDouble`.
     """
-    with InDouble():
+    with InDouble(own):
         wanted = evaluate()
-    for name, mode in MODES[:-1]:
+    modes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+        "nothing": nullcontext,
+        "default dtype": default_double,
+    }
+    for name, mode in modes.items():
         try:
             with mode():
                 got = evaluate()
@@ -92,4 +98,4 @@ def cheapest(evaluate: Callable[[], list[Tensor]]) -> tuple[str, Callable[[], Ab
             continue
         if all(a.dtype == torch.float64 and torch.equal(a, b) for a, b in zip(got, wanted, strict=True)):
             return name, mode
-    return MODES[-1]
+    return "promotion", lambda: InDouble(own)

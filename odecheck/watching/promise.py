@@ -21,6 +21,7 @@ from odecheck.refinement import GRANTED as SAFETY
 
 from .events import at_event, pulled
 from .field64 import Along, Array, Field64
+from .repeat import array
 from .truth import radau, rk4
 
 ROUNDS = 2
@@ -91,11 +92,11 @@ def promise(
         for name, count in counts.items():
             if count:
                 errors[name] = steps * own + slopes[name] * moved / np.sqrt(count)
-        w = max(float(np.linalg.norm(g.double())) for g in f.call.cotangent or ())
+        w = max(float(torch.linalg.vector_norm(g.double())) for g in f.call.cotangent or ())
         speed = float(np.linalg.norm(f.f(f.times[0], f.start)))
         errors["dL/dt"] = steps * (own * speed + w * max(rate, 1.0) * unit * np.sqrt(f.states))
         if f.event is not None:  # which moves with the start, and the cotangent at it likewise
-            pulled_to = pulled(f, f.call.rows_of(f.call.cotangent or []).numpy())(answer.solution)
+            pulled_to = pulled(f, array(f.call.rows_of(f.call.cotangent or [])))(answer.solution)
             errors["dL/dt"] *= max(1.0, float(np.linalg.norm(pulled_to)) / max(w, 1e-300))
             errors["dL/dt"] += slopes["dL/dy0"] * moved * speed
     return Promise(kappa, rate, decaying, errors, unit)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from odecheck_reference.path import OutOfBudget
 from torch import Tensor, nn
 
@@ -53,6 +54,11 @@ class Repeat:
 def real(x: Tensor) -> Tensor:
     """A tensor in float64; of a complex one its real and imaginary parts, (..., 2)."""
     return torch.view_as_real(x.resolve_conj()).double() if x.is_complex() else x.double()
+
+
+def array(x: Tensor) -> NDArray[Any]:
+    """A tensor's numbers, from whatever device it is on."""
+    return x.detach().cpu().numpy()
 
 
 class _Counter:
@@ -153,7 +159,7 @@ def again(
 
 def _autocast(call: Call, wanted: bool) -> torch.autocast:
     """What stood around the solve in the step. Its cache would keep weights that are lent."""
-    return torch.autocast("cpu", call.autocast, wanted and call.autocast is not None, cache_enabled=False)
+    return torch.autocast(call.device.type, call.autocast, wanted and call.autocast is not None, cache_enabled=False)
 
 
 def _leaf(x: Tensor, dtype: torch.dtype | None, ask: bool) -> Tensor:

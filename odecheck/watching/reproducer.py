@@ -89,7 +89,7 @@ def save(call: Call, folder: str | Path) -> Path:
             f"the solve at {call.where} cannot be saved: it is of {posed.library}.{posed.function}, or did not return; "
             "solves of torchdiffeq and odecheck can be"
         )
-    arrays: dict[str, Any] = {"t": call.times.numpy()}
+    arrays: dict[str, Any] = {"t": call.times.cpu().numpy()}
     for name, parts in (("y0", call.start), ("solution", call.solution), ("cotangent", call.cotangent or [])):
         arrays |= {f"{name}/{i}": x.detach().cpu().numpy() for i, x in enumerate(parts)}
     arrays |= {f"tensor/{kept.name}": kept.copy.cpu().numpy() for kept in call.held.tensors.values()}

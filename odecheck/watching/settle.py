@@ -208,8 +208,8 @@ def has_kinks(f: Field64) -> bool:
     import torch
 
     with torch.enable_grad():
-        y = [x.requires_grad_() for x in f.parts(torch.from_numpy(f.start.copy()))]
-        out = f.value(torch.tensor(float(f.times[0]), dtype=torch.float64), y)
+        y = [x.requires_grad_() for x in f.parts(f.vector(f.start))]
+        out = f.value(f.time(f.times[0]), y)
     seen, todo = set(), [out.grad_fn]
     while todo and len(seen) < 10_000:
         node = todo.pop()

@@ -151,7 +151,7 @@ class Step:
                 call = kept(len(self.calls), posed, self._memo)
             call.grad_mode = torch.is_grad_enabled()
         except Exception as error:  # watching never raises in the user's step
-            call = Call(len(self.calls), "", posed, [], posed.t, False, [], torch.empty(0), True)
+            call = Call(len(self.calls), "", posed, [], posed.t, False, [], [], True)
             call.problem = f"it could not be kept: {said(error)}"
         self.calls.append(call)
         return call, how

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from . import events
 from .field64 import Array, Field64
-from .repeat import real
+from .repeat import array, real
 
 
 def cotangents(f: Field64) -> Array | None:
@@ -28,7 +28,7 @@ def cotangents(f: Field64) -> Array | None:
     given = f.call.cotangent
     if given is None:
         return None
-    return f.call.rows_of(given).numpy()
+    return array(f.call.rows_of(given))
 
 
 def _given(f: Field64) -> by_adjoint.Cotangents | None:
@@ -87,14 +87,14 @@ def rk4(f: Field64, *, steps: int) -> Answer:
         return a
 
     out.y0, out.t, out.adjoints = carried_back(f.f, f.times, w, out.solution, back)
-    out.theta = {name: total.numpy() for name, total in zip(f.leaves, sums, strict=True)}
+    out.theta = {name: array(total) for name, total in zip(f.leaves, sums, strict=True)}
     return _ended(f, out)
 
 
 def _rk4_states(f: Field64, grid: Array) -> list[Array]:
     states, y = [f.start], f.start
     for t, h in zip(grid[:-1], np.diff(grid), strict=True):
-        y = _rk4_step(f, t, h, torch.from_numpy(y.copy())).numpy()
+        y = array(_rk4_step(f, t, h, f.vector(y)))
         states.append(y)
     return states
 
@@ -111,7 +111,7 @@ def _grid(f: Field64, steps: int) -> Array:
 
 def _rk4_step(f: Field64, t: float, h: float, y: Tensor, graph: bool = False) -> Tensor:
     with torch.set_grad_enabled(graph or not f.quiet):
-        at = [torch.tensor(float(x), dtype=torch.float64) for x in (t, t + h / 2, t + h)]
+        at = [f.time(x) for x in (t, t + h / 2, t + h)]
         k1 = f.value(at[0], f.parts(y.clone()))
         k2 = f.value(at[1], f.parts(y + h / 2 * k1))
         k3 = f.value(at[1], f.parts(y + h / 2 * k2))
@@ -123,11 +123,11 @@ def _rk4_step(f: Field64, t: float, h: float, y: Tensor, graph: bool = False) ->
 def _pull_back_step(
     f: Field64, t: float, h: float, y: Array, a: Array, leaves: list[Tensor], sums: list[Tensor]
 ) -> Array:
-    start = torch.from_numpy(y.copy()).requires_grad_()
+    start = f.vector(y).requires_grad_()
     with torch.enable_grad():
         end = _rk4_step(f, t, h, start, graph=True)
-    grads = torch.autograd.grad(end, [start, *leaves], torch.from_numpy(np.array(a)), allow_unused=True)
+    grads = torch.autograd.grad(end, [start, *leaves], f.vector(a), allow_unused=True)
     for total, g in zip(sums, grads[1:], strict=True):
         if g is not None:
             total += real(g.detach())
-    return grads[0].numpy()
+    return array(grads[0])

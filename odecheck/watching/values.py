@@ -88,8 +88,8 @@ def _beside_branches(f: Field64, along: Along, times: list[float]) -> list[float
 def _branch(f: Field64, t: float, y: Array) -> tuple[str, ...]:
     """The operations of the field's graph: two branches of the code have different ones."""
     with torch.enable_grad():
-        parts = [x.requires_grad_() for x in f.parts(torch.from_numpy(np.array(y)))]
-        out = f.value(torch.tensor(t, dtype=torch.float64), [x.view_as(x) for x in parts])
+        parts = [x.requires_grad_() for x in f.parts(f.vector(y))]
+        out = f.value(f.time(t), [x.view_as(x) for x in parts])
     nodes = _nodes(out)
     reached = {id(getattr(node, "variable", None)) for node in nodes}
     ends = [str(i) for i, x in enumerate((*parts, *f.leaves.values())) if id(x) in reached]
@@ -98,22 +98,22 @@ def _branch(f: Field64, t: float, y: Array) -> tuple[str, ...]:
 
 def _point(f: Field64, t: float, y: Array, draw: torch.Generator, in_time: bool, *, beside: bool) -> _Point | None:
     def noise(x: Tensor) -> Tensor:
-        return torch.randn(x.shape, generator=draw, dtype=torch.float64)
+        return torch.randn(x.shape, generator=draw, dtype=torch.float64).to(x.device)
 
-    state = torch.from_numpy(np.array(y))
+    state = f.vector(y)
     size = float(state.abs().max()) or 1.0
     state = state + (0.1 * size * noise(state) if beside else 0.0)
     length = abs(float(f.times[-1] - f.times[0]))
     ask = {"y": state.requires_grad_()}
-    ask |= {"t": torch.tensor(t, dtype=torch.float64, requires_grad=True)} if in_time else {}
+    ask |= {"t": f.time(t).requires_grad_()} if in_time else {}
     direction = {"y": noise(state) * (state.detach().abs() + 0.1 * size)}
-    direction |= {"t": torch.tensor(0.1 * length, dtype=torch.float64)} if in_time else {}
+    direction |= {"t": f.time(0.1 * length)} if in_time else {}
     for name, x in f.leaves.items():
         if x.is_floating_point():
             own = x.detach().abs() + 0.1 * float(x.detach().square().mean().sqrt()) if x.numel() else x.detach()
             ask[name], direction[name] = x, noise(x) * (own + (1e-3 if not bool(x.detach().any()) else 0.0))
     with torch.enable_grad():
-        out = f.value(ask.get("t", torch.tensor(t, dtype=torch.float64)), f.parts(ask["y"].view_as(ask["y"])))
+        out = f.value(ask.get("t", f.time(t)), f.parts(ask["y"].view_as(ask["y"])))
     if not bool(torch.isfinite(out).all()):
         return None
     cotangent = noise(out)
@@ -121,8 +121,8 @@ def _point(f: Field64, t: float, y: Array, draw: torch.Generator, in_time: bool,
     if out.requires_grad:
         grads = torch.autograd.grad(out, list(ask.values()), cotangent, allow_unused=True)
     said = {n: 0.0 if g is None else float((g * direction[n]).sum()) for n, g in zip(ask, grads, strict=True)}
-    ask.setdefault("t", torch.tensor(t, dtype=torch.float64))
-    direction.setdefault("t", torch.zeros((), dtype=torch.float64))
+    ask.setdefault("t", f.time(t))
+    direction.setdefault("t", f.time(0.0))
     said.setdefault("t", 0.0)
     grain = 8 * np.finfo(float).eps * float((cotangent * out.detach()).abs().sum())
     return _Point(ask, direction, cotangent, said, grain, _own_backwards(out))

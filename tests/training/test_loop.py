@@ -12,6 +12,7 @@ import torch
 from odecheck.training.loop import Training, train
 from odecheck.training.rows import Unit, last
 from odecheck.training.task import Outcome
+from tests.bench.stand_in import a_gpu
 from tests.training.spheres import DATA, SHORT, SPHERES, numbers, trial
 
 
@@ -94,3 +95,15 @@ def test_an_evaluation_changes_nothing() -> None:
     often = [r for r in train(trial(setting=replace(SHORT, evaluate_every=1)), DATA) if r.split == "train"]
     once = [r for r in train(trial(setting=replace(SHORT, evaluate_every=6)), DATA) if r.split == "train"]
     assert numbers(often) == numbers(once)
+
+
+def test_a_training_stays_on_its_gpu(monkeypatch) -> None:
+    """Everything that a step makes is made where the model is."""
+    with a_gpu(monkeypatch) as gpu:
+        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=None: torch.zeros(4, dtype=torch.uint8))
+        rows = list(
+            train(trial("GHBNODE", "snopt", setting=replace(SHORT, epochs=1, evaluate_every=1)), DATA, device="cuda")
+        )
+    assert [row.split for row in rows] == ["train", "test"]
+    assert all(row.message == "" for row in rows)
+    assert gpu.reads and not gpu.mixed
