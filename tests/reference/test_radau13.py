@@ -95,9 +95,9 @@ def test_a_stiff_solution_and_its_derivative_are_within_their_bars(k):
     assert (np.abs(seen.value[:, 0, 0, 1] - dk) <= bar[:, 0, 0, 1]).all() and bar.max() < 1e-9
 
 
-def test_what_has_decayed_has_an_honest_bar(c=18.4):
+def test_what_has_decayed_has_an_honest_bar():
     """It is followed to digits of a share of its largest size, not to those of what is left."""
-    weight = np.zeros((2, 1, 2))
+    weight, c = np.zeros((2, 1, 2)), 18.4
     weight[1, 0, 1] = 1.0
     start, theta = np.array([[0.5, 1.0]]), np.array([1e4, c])
     problem = Problem("decaying", Decaying(), start, theta, np.array([0.0, 1.0]), Linear(weight))
