@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -42,3 +43,19 @@ def test_the_picture_of_verify_shows_the_claims_that_there_are():
     shown = set(re.findall(r"> *([A-Z]+-\d+(?:\.\d+)?)[ <]", text))
     assert shown == {claim.id for claim in ALL} and all(claim.title in text for claim in ALL)
     assert "AS EXPECTED" in text and "would" in text and "@font-face" not in text
+
+
+def test_what_the_papers_say_is_what_the_ledger_says():
+    """Every claim that the table names stands in the column of its verdict, and none that is false is left out."""
+    verdicts = {row["claim"]: row["verdict"] for row in json.loads((ROOT / "reports" / "ledger.json").read_text())}
+    papers = [
+        [cell.strip() for cell in line.split("|")] for line in README.splitlines() if re.match(r"\| .*arXiv:2", line)
+    ]
+    assert len(papers) == 3
+    for _, paper, _, false, experiments, _ in papers:
+        family = re.search(r"\b(SNOPT|HB|ADAM)-", false)[1]
+        stated = set(re.findall(r"[A-Z]+-[\d.]*\d", false))
+        wrong = {c for c, v in verdicts.items() if c.startswith(family) and v in ("refuted", "holds under a condition")}
+        assert stated == wrong, paper
+        for claim in re.findall(r"([A-Z]+-\d+)(?: \([^)]*\))? holds\b", experiments):
+            assert verdicts[claim] == "holds"
