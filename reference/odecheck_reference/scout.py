@@ -49,7 +49,7 @@ LARGEST = 4_000
 MULTISTEP: dict[How, How] = {("LSODA", 1e-11): ("VODE", 1e-11), ("LSODA", 1e-10): ("VODE", 1e-10)}
 # of more components than this, sums are looked at in all runs but the sharpest
 GROUPS = 128
-# a layered system may be stiff, and what it forgets is told of all of its components
+# what a stiff layered system of so many components forgets is told of all of them
 MOST_SHOWN = 1_500
 # a component is followed anew in other units if its size is less than this share of what it was taken for
 SCOUTED, HELD = 1e-5, 1 / 16
@@ -84,8 +84,7 @@ class Scout:
         self.scanned = self.n <= LARGEST
         if not self.scanned:
             self.hows = [MULTISTEP.get(how, how) for how in self.hows]
-        squeezed = self.n > (MOST_SHOWN if self.layered else GROUPS)
-        self.shown = Squeezed(self.n, GROUPS) if squeezed else everything
+        self.shown = Squeezed(self.n, GROUPS) if self.n > GROUPS else everything
         self.strata = strata
         self.sizes = Sizes(np.ones(self.n), starts[0] == 0)
 
@@ -215,6 +214,8 @@ class Scout:
                 break
         if self.stiff:
             others = STIFF_LAYERED if self.layered else STIFF
+            if self.layered and self.n <= MOST_SHOWN:
+                self.shown = everything
             self.hows = [others.get(how, how) for how in self.hows]
             if self.equation.layered is not None and self.equation.layered.layers:
                 self.hows = [STIFF_SECOND.get(how, how) for how in self.hows]
