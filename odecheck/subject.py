@@ -15,6 +15,7 @@ from odecheck_reference.bounded import Array
 from torch import Tensor, nn
 
 from odecheck.instruments.metering import Meter, charge, metered
+from odecheck.instruments.posed import Posed
 from odecheck.instruments.state_size import size_of_state
 from odecheck.instruments.step_counts import evaluations
 from odecheck.instruments.unit_of_work import kept_in_unit
@@ -137,7 +138,7 @@ class Subject:
         Raises:
             Unsupported: The engine has no second derivatives.
         """
-        kept = _kept_hessian(self, problem, curved)
+        kept = _kept_hessian(self, Posed(problem, losses=True), curved)
         charge(kept.cost)
         return kept.value.copy()
 
@@ -216,16 +217,16 @@ class _Kept:
 
 
 @kept_in_unit
-def _kept_solution(subject: Subject, problem: Problem, run: int) -> _Kept:
+def _kept_solution(subject: Subject, posed: Posed, run: int) -> _Kept:
+    problem, module = posed.problem, subject.module(posed.problem)
     with metered() as cost:
         y0, ts = tensor(problem.y0), tensor(problem.ts)
-        module = subject.module(problem)
         solved = _run(subject, module, lambda m: subject.engine.solution(m, subject.solver, y0, ts), problem)
     return _Kept(to_numpy(solved), cost)
 
 
 def _solution(subject: Subject, problem: Problem, run: int) -> Array:
-    kept = _kept_solution(subject, problem, run)
+    kept = _kept_solution(subject, Posed(problem, losses=False), run)
     charge(kept.cost)
     return kept.value
 
@@ -244,18 +245,18 @@ def _posed(subject: Subject, problem: Problem) -> tuple[nn.Module, Tensor, Calla
 
 
 @kept_in_unit
-def _kept_gradient(subject: Subject, problem: Problem) -> _Kept:
+def _kept_gradient(subject: Subject, posed: Posed) -> _Kept:
+    problem, ts = posed.problem, tensor(posed.problem.ts)
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
-        ts = tensor(problem.ts)
         got = _run(subject, module, lambda m: subject.engine.gradient(m, subject.solver, y0, ts, loss), problem)
     d = problem.field.state
     return _Kept(Derivatives64(to_numpy(got.y0)[:, :d], to_numpy(got.theta), to_numpy(got.ts), got.no_times), cost)
 
 
 @kept_in_unit
-def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
-    engine = second_order_of(subject.engine)
+def _kept_hessian(subject: Subject, posed: Posed, curved: bool) -> _Kept:
+    problem, engine = posed.problem, second_order_of(subject.engine)
     with metered() as cost:
         module, y0, loss = _posed(subject, problem)
         ts = tensor(problem.ts)
@@ -267,7 +268,7 @@ def _kept_hessian(subject: Subject, problem: Problem, curved: bool) -> _Kept:
 
 
 def _gradient(subject: Subject, problem: Problem) -> Derivatives64:
-    kept = _kept_gradient(subject, problem)
+    kept = _kept_gradient(subject, Posed(problem, losses=True))
     charge(kept.cost)
     return kept.value
 

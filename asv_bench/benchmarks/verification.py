@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -34,6 +35,29 @@ class Reference(Timed):
         self._asked(quantity)
 
     track_error_bar.unit = "relative error"  # type: ignore[attr-defined]
+
+
+class SecondDerivatives(Timed):
+    """The reference's second derivatives, and how many places its integrations end at: of smooth fields at few."""
+
+    params = (["tanh network", "heavy ball"],)
+    param_names = ("problem",)
+    timeout = 120
+
+    def setup(self, name: str) -> None:
+        self.call = common.needed("odecheck_reference.flow", "trajectories")
+        self.problem = problem(name)
+
+    def _asked(self) -> Any:
+        return self.call(self.problem.with_(), 2)  # a new problem: nothing of it was kept
+
+    def track_cuts(self, name: str) -> float:
+        return float(self._asked()[0].mesh.count)
+
+    def time_cpu(self, name: str) -> None:
+        self._asked()
+
+    track_cuts.unit = "count"  # type: ignore[attr-defined]
 
 
 class QuickReference(Reference):
@@ -71,6 +95,48 @@ class Judge(Timed):
         self._verdict()
 
     track_failures.unit = track_nfe.unit = "count"  # type: ignore[attr-defined]
+
+
+class Unit(Timed):
+    """All claims on one subject and one problem: solves that are worked out, of those that the claims asked for."""
+
+    params = (["torchdiffeq adjoint"],)
+    param_names = ("engine",)
+    repeat = 1
+    timeout = 120
+
+    def setup(self, engine: str) -> None:
+        torch.set_num_threads(1)
+        subjects = common.needed("odecheck.runner.presets", "subjects")("quick")
+        self.unit = common.needed("odecheck.runner.case", "Unit")
+        self.claims = common.needed("odecheck.claims", "ALL")
+        self.subject = next(s for s in subjects if s.engine.name == engine)
+        self.records = self._asked(self.subject, ("SOL-", "NODE-"))
+
+    def _asked(self, subject: Any, families: tuple[str, ...]) -> list[Any]:
+        claims = tuple(c for c in self.claims if c.id.startswith(families))
+        return list(self.unit(subject, problem("linear with time").with_(), claims).run(validate=False))
+
+    def track_solves(self, engine: str) -> float:
+        solved = 0
+
+        class Counted(type(self.subject.solver)):
+            def solve(self, *args: Any) -> Any:
+                nonlocal solved
+                solved += 1
+                return super().solve(*args)
+
+        solver = Counted(**{one.name: getattr(self.subject.solver, one.name) for one in fields(self.subject.solver)})
+        self._asked(replace(self.subject, solver=solver), ("SOL-", "NODE-"))
+        return float(solved)
+
+    def track_solves_asked_for(self, engine: str) -> float:
+        return float(sum(record.solves for record in self.records))
+
+    def time_cpu(self, engine: str) -> None:
+        self._asked(self.subject, ("SOL-", "NODE-"))
+
+    track_solves.unit = track_solves_asked_for.unit = "count"  # type: ignore[attr-defined]
 
 
 class QuickJudge(Judge):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from odecheck.runner import server
 from odecheck.runner.progress import Progress
 from odecheck.runner.tiers import Tier
 
@@ -112,6 +113,8 @@ def verify(
     odecheck verify --resume
     odecheck verify --tier full --scheduler tcp://host:8786
     """
+    if not (targets or resume or plan or scheduler is not None):  # nothing of a user's is asked, so it can begin
+        server.begin_early()
     from dataclasses import asdict
     from functools import partial
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -55,3 +58,21 @@ def charge(cost: Meter) -> None:
         meter.solves += cost.solves
         meter.seconds += cost.seconds
         meter.size = min(meter.size, cost.size)
+
+
+def to_be_kept(action: Callable[[], T]) -> tuple[T, Meter]:
+    """Do something whose answer is kept, with what it cost: whoever is given it is charged that.
+
+    Args:
+        action: Called once. What it raises is not kept, and its cost is charged here.
+
+    Returns:
+        What the action gives, and the cost, which has been charged to nobody yet.
+    """
+    cost = Meter()
+    try:
+        with metered() as cost:
+            return action(), cost
+    except BaseException:
+        charge(cost)
+        raise

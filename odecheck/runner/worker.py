@@ -25,10 +25,9 @@ from odecheck.foreign import said
 from odecheck.instruments.surroundings import Surroundings
 
 from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
+from .server import OURS, SAFE_PATH
 
 PR_SET_PDEATHSIG = 1
-# tells a new Python not to look into the working folder; and the value by which a worker knows whose doing that is
-SAFE_PATH, OURS = "PYTHONSAFEPATH", "odecheck"
 # in the environment of a worker, by which what it starts is known wherever that goes; its value is its process id
 MARK = "ODECHECK_WORKER"
 # of a worker that was given memory for its job alone, so much may be left behind by it

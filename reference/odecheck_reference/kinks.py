@@ -30,6 +30,9 @@ HALVINGS, SHOWN, LEAST = 40, 8, 1e-13
 LEAST_REACH = 1e-7
 # integrations end so far beside a kink, in units of the segment
 BESIDE = 1e-9
+# times so close that their rates differ by rounding alone: how many, how far apart in units of the segment; and so many
+# times their second differences is no rounding
+CLOSE_TIMES, CLOSE, NO_ROUNDING = 6, 1e-12, 8
 
 
 def kinks(steps: Steps, x: Array, defect: Array, tolerance: float, rate: Callable[[float], Array]) -> list[Pair]:
@@ -65,17 +68,43 @@ def _nearby(x: Array) -> Array:
 def _kink(lo: float, hi: float, rate: Callable[[float], Array]) -> float | None:
     """Where in [lo, hi] the slope of the rates jumps; None where they are smooth.
 
-    The half with the larger second difference has the kink. That of a smooth function falls with the square of the
-    width, over a kink with the width, over a jump not at all.
+    A rate that is a small difference of large terms is rounded as these are. A place that is found is asked about again
+    with the rounding beside it.
+    """
+    rounded = np.maximum(_rounding(lo, CLOSE, rate), _rounding(hi, -CLOSE, rate))
+    at = _bent(lo, hi, rate, rounded)
+    if at is None:
+        return None
+    beside = np.maximum(_rounding(at - BESIDE, -CLOSE, rate), _rounding(at + BESIDE, CLOSE, rate))
+    return _bent(lo, hi, rate, np.maximum(rounded, beside))
+
+
+def _rounding(at: float, apart: float, rate: Callable[[float], Array]) -> Array:
+    """The largest second difference of the rates, (n,), at times so close that nothing but rounding is in them."""
+    rates = np.stack([rate(at + i * apart) for i in range(CLOSE_TIMES)])
+    return np.nan_to_num(np.max(np.abs(np.diff(rates, n=2, axis=0)), axis=0), posinf=0.0)
+
+
+def _bent(lo: float, hi: float, rate: Callable[[float], Array], rounded: Array) -> float | None:
+    """Where the half with the larger second difference is, time and again; None where that falls as if smooth.
+
+    That of a smooth function falls with the square of the width, over a kink with the width, over a jump not at all.
+    Nor does that of rounding, (n,), which counts as none.
     """
     first, middle, last = rate(lo), rate((lo + hi) / 2), rate(hi)
     unit = np.maximum(np.maximum(np.abs(first), np.abs(last)), np.finfo(np.float64).tiny)
-    bent = [float(np.max(np.abs(first - 2 * middle + last) / unit))]
+
+    def largest(a: Array, b: Array, c: Array) -> float:
+        off = np.abs(a - 2 * b + c)
+        return float(np.max(np.where(off <= NO_ROUNDING * rounded, 0.0, off / unit)))
+
+    bent = [largest(first, middle, last)]
     while bent[-1] > LEAST and hi - lo > BESIDE / 8 and len(bent) <= HALVINGS:
         centre = (lo + hi) / 2
         quarter, other = rate((lo + centre) / 2), rate((centre + hi) / 2)
-        before = float(np.max(np.abs(first - 2 * quarter + middle) / unit))
-        after = float(np.max(np.abs(middle - 2 * other + last) / unit))
+        before, after = largest(first, quarter, middle), largest(middle, other, last)
+        if before == after == 0.0:
+            break
         if after > before:
             lo, first, middle = centre, middle, other
         else:

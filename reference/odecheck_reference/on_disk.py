@@ -91,12 +91,10 @@ class Kept:
     def _name(self, function: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Path | None:
         if self.folder is None:
             return None
-        digest = hashlib.sha256(_code(function.__module__.partition(".")[0]))
-        try:
-            for part in _told((function.__module__, function.__qualname__, args, dict(kwargs))):
-                digest.update(part + b"\0")
-        except _NoDigest:
+        asked = digest_of((function.__module__, function.__qualname__, args, dict(kwargs)))
+        if asked is None:
             return None
+        digest = hashlib.sha256(_code(function.__module__.partition(".")[0]) + asked)
         return self.folder / f"{digest.hexdigest()[:40]}.pickle"
 
 
@@ -137,6 +135,24 @@ def _code(package: str) -> bytes:
             digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
     versions = sys.version, platform.machine(), np.__version__, str(scipy.__version__)
     digest.update("\0".join(versions).encode())
+    return digest.digest()
+
+
+def digest_of(thing: object) -> bytes | None:
+    """A digest of all that a thing is made of: two things of one digest are the same to whoever looks at them.
+
+    Args:
+        thing: numbers, words, numpy's arrays, this package's own classes, and tuples, lists and dictionaries of them.
+
+    Returns:
+        32 bytes; None for what is not wholly made of these.
+    """
+    digest = hashlib.sha256()
+    try:
+        for part in _told(thing):
+            digest.update(part + b"\0")
+    except _NoDigest:
+        return None
     return digest.digest()
 
 

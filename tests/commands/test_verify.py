@@ -11,6 +11,7 @@ from odecheck.claims import ALL
 from odecheck.cli import app
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
+from odecheck.runner import server
 from odecheck.runner.presets import TIERS, beside
 
 CLAIMS = {claim.id: claim for claim in ALL}
@@ -86,3 +87,21 @@ def test_they_are_decided(one):
     for id in one.claims:
         record = evaluate(CLAIMS[id], one.subject, one.problem)
         assert record.ok and record.verdict in (Verdict.HOLDS, Verdict.REFUTED), record
+
+
+@pytest.mark.parametrize(
+    ("arguments", "early"),
+    [
+        (["--problem", "nobody's"], True),
+        (["nobodys.py:subjects"], False),
+        (["--plan", "--problem", "nobody's"], False),
+        (["--resume", "--run", "nowhere"], False),
+    ],
+    ids=["shipped", "a target", "a plan", "resumed"],
+)
+def test_the_forkserver_begins_early_where_nothing_of_a_users_is_asked(arguments, early, monkeypatch):
+    """A target may set the environment when it is imported: what starts before it would not see that."""
+    begun: list[bool] = []
+    monkeypatch.setattr(server, "begin_early", lambda: begun.append(True))
+    assert run("verify", *arguments).exit_code == 2
+    assert bool(begun) is early

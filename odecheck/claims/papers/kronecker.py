@@ -14,7 +14,7 @@ import torch
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.flow import Trajectory, bounded
-from torch import nn
+from torch import Tensor, nn
 
 from odecheck.claim import Condition, claim
 from odecheck.claims.shared.exact_curvature import (
@@ -23,6 +23,7 @@ from odecheck.claims.shared.exact_curvature import (
     true_blocks,
 )
 from odecheck.claims.shared.observed_curvature import (
+    blocks_of_layers,
     ended_problem,
     factors_of_layers,
     flat,
@@ -36,7 +37,7 @@ from odecheck.claims.shared.observed_curvature import (
 from odecheck.claims.shared.reparametrised import Sandwich, sandwich
 from odecheck.claims.shared.terminal import factor_rows
 from odecheck.claims.shared.true_factors import Along, true_factors
-from odecheck.curvature import Eigenbasis, SampleIntegrals
+from odecheck.curvature import Blocks, Eigenbasis, SampleIntegrals
 from odecheck.engines.own import Closed
 from odecheck.errors import NotApplicable
 from odecheck.judge import Verdict
@@ -144,13 +145,10 @@ def preconditioner_is_a_dense_solve(subject: Subject, problem: Problem) -> tuple
     """U_B[(U_Bᵀ G U_A) ⊘ (λ_B λ_Aᵀ + ε)]U_Aᵀ is (A ⊗ B + ε I)⁻¹ vec G, solved as one dense system, to round-off."""
     ended, method = ended_problem(problem), method_of(subject)
     small_blocks(ended, replace(subject, around=()).module(ended))
-    sums = SampleIntegrals()
-    layers = gather(subject, ended, sums)
-    blocks = sums.blocks("sum")
     observed: list[Array] = []
     expected: list[Array] = []
     bars: list[Array] = []
-    for found in (blocks[m] for m in layers if m in blocks):
+    for found in filter(None, blocks_of_layers(subject, ended)):
         factors, gradient = found.factors, found.integrals.sum((0, 1))
         dense = np.kron(factors.B.numpy(), factors.A.numpy())
         damping = 0.05 * float(np.linalg.norm(dense, 2))
@@ -171,10 +169,14 @@ def _bases(subject: Subject, ended: Problem) -> list[Eigenbasis]:
 
 
 def _spectra(subject: Subject, ended: Problem, bases: list[Eigenbasis]) -> list[Array]:
-    sums = SampleIntegrals()
-    layers = gather(subject, ended, sums)
-    blocks = sums.blocks("sum")
-    return [method_of(subject).spectrum(b, blocks[m]).numpy() for m, b in zip(layers, bases, strict=True)]
+    found = zip(blocks_of_layers(subject, ended), bases, strict=True)
+    return [method_of(subject).spectrum(basis, _taking_part(blocks)).numpy() for blocks, basis in found]
+
+
+def _taking_part(blocks: Blocks | None) -> Blocks:
+    if blocks is None:
+        raise LookupError("nothing was gathered of a layer that takes part in the field")
+    return blocks
 
 
 @claim(
@@ -257,21 +259,23 @@ def step_is_invariant(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     if not condition < 1e7:
         raise NotApplicable(f"the factors are singular, or nearly so: condition {condition:.1e}")
 
-    def steps(s: Subject, between: bool) -> Array:
+    def step(s: Subject, found: Blocks) -> Tensor:
+        return method_of(s).precondition(found.factors, found.integrals.sum((0, 1)), 0.0)
+
+    def as_it_is(s: Subject) -> Array:
+        return np.concatenate([step(s, _taking_part(b)).numpy().ravel() for b in blocks_of_layers(s, ended)])
+
+    def between(s: Subject) -> Array:
         sums = SampleIntegrals()
         sandwiches: list[Any] = []
 
         def change(module: nn.Module) -> None:
-            if between:
-                sandwich(module)
-                sandwiches.extend(m for m in module.modules() if isinstance(m, Sandwich))
+            sandwich(module)
+            sandwiches.extend(m for m in module.modules() if isinstance(m, Sandwich))
 
         layers = gather(s, ended, sums, change)
-        blocks, found = sums.blocks("sum"), []
+        blocks = sums.blocks("sum")
         of_layer = {sandwich.layer: sandwich for sandwich in sandwiches}
-        for layer in layers:
-            step = method_of(s).precondition(blocks[layer].factors, blocks[layer].integrals.sum((0, 1)), 0.0)
-            found.append((of_layer[layer].back(step) if between else step).numpy().ravel())
-        return np.concatenate(found)
+        return np.concatenate([of_layer[m].back(step(s, blocks[m])).numpy().ravel() for m in layers])
 
-    return ladder(subject, lambda s: steps(s, True)), ladder(subject, lambda s: steps(s, False))
+    return ladder(subject, between), ladder(subject, as_it_is)

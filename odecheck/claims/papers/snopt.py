@@ -13,6 +13,7 @@ from odecheck_reference.first_order import is_large
 from odecheck_reference.flow import Trajectory, bounded
 from odecheck_reference.losses import CrossEntropy, Linear, SquaredError
 from odecheck_reference.products import horizon as true_horizon
+from torch import Tensor
 
 from odecheck.claim import claim, family
 from odecheck.claims.shared.along_directions import products, right_products
@@ -27,6 +28,9 @@ from odecheck.claims.shared.terminal import (
 from odecheck.engines.base import factors_of, second_order_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.live_bytes import LiveBytes
+from odecheck.instruments.metering import Meter, charge, to_be_kept
+from odecheck.instruments.posed import Posed
+from odecheck.instruments.unit_of_work import kept_in_unit
 from odecheck.judge import Verdict
 from odecheck.mutants import second_order as wrong
 from odecheck.mutants.derivatives import SCALED_FIELD
@@ -240,10 +244,20 @@ def horizon_from_first_order(subject: Subject, problem: Problem) -> tuple[Bounde
 
 
 def _horizon(subject: Subject, problem: Problem, *, exact: bool) -> Array:
-    found = subject.observe(
-        problem, lambda m, y0, ts, loss: factors_of(subject.engine).horizon(m, subject.solver, y0, ts, loss)
-    )
-    return to_numpy(found[0 if exact else 1])
+    both, cost = _kept_horizon(subject, Posed(problem, losses=True))
+    charge(cost)
+    return both[0 if exact else 1].copy()
+
+
+@kept_in_unit
+def _kept_horizon(subject: Subject, posed: Posed) -> tuple[tuple[Array, Array], Meter]:
+    def ask() -> tuple[Tensor, Tensor]:
+        return subject.observe(
+            posed.problem, lambda m, y0, ts, loss: factors_of(subject.engine).horizon(m, subject.solver, y0, ts, loss)
+        )
+
+    (exact, published), cost = to_be_kept(ask)
+    return (to_numpy(exact), to_numpy(published)), cost
 
 
 def _true_horizon(problem: Problem) -> Bounded:

@@ -14,10 +14,13 @@ from odecheck_reference.looked import kept
 from torch import Tensor, nn
 
 from odecheck.claims.papers.layers import only_in_layers
-from odecheck.curvature import Factors, Gather
+from odecheck.curvature import Blocks, Factors, Gather, SampleIntegrals
 from odecheck.curvature.collector import Sink
 from odecheck.curvature.recipe import RIGHT, Method
 from odecheck.errors import CurvatureError, NotApplicable, Unsupported
+from odecheck.instruments.metering import Meter, charge, to_be_kept
+from odecheck.instruments.posed import Posed
+from odecheck.instruments.unit_of_work import kept_in_unit
 from odecheck.subject import Subject, tensor
 
 from .terminal import factor_rows, terminal
@@ -79,14 +82,38 @@ def gather(subject: Subject, ended: Problem, sink: Sink, change: Change = lambda
         raise Unsupported(str(reason)) from None
 
 
-def factors_of_layers(subject: Subject, ended: Problem, change: Change = lambda _: None) -> list[Factors]:
-    """The Kronecker factors of each layer, as the subject gathers them."""
-    method = method_of(subject)
-    sums = method.sums()
-    layers = gather(subject, ended, sums, change)
+def factors_of_layers(subject: Subject, ended: Problem) -> list[Factors]:
+    """The Kronecker factors of each layer, as the subject gathers them. Gathered once in a unit of work."""
+    found, cost = _kept_factors(subject, method_of(subject), Posed(ended, losses=True))
+    charge(cost)
+    return [Factors(f.A.clone(), f.B.clone()) for f in found]
+
+
+@kept_in_unit
+def _kept_factors(subject: Subject, method: Method, posed: Posed) -> tuple[list[Factors], Meter]:
+    ended, sums = posed.problem, method.sums()
+    layers, cost = to_be_kept(lambda: gather(subject, ended, sums))
     rank = factor_rows(ended.loss, solution(ended).value[-1]).shape[1]
     found = sums.factors(along=set(layers), reduction="sum", rank=rank)
-    return [method.factors(found[layer], ended.batch) for layer in layers if layer in found]
+    return [method.factors(found[layer], ended.batch) for layer in layers if layer in found], cost
+
+
+def blocks_of_layers(subject: Subject, ended: Problem) -> list[Blocks | None]:
+    """What is known of each layer's samples, as the subject gathers it; None of a layer that takes no part.
+
+    Gathered once in a unit of work.
+    """
+    found, cost = _kept_blocks(subject, method_of(subject), Posed(ended, losses=True))
+    charge(cost)
+    return [b and Blocks(b.integrals.clone(), b.A.clone(), b.B.clone()) for b in found]
+
+
+@kept_in_unit
+def _kept_blocks(subject: Subject, _method: Method, posed: Posed) -> tuple[list[Blocks | None], Meter]:
+    samples = SampleIntegrals()
+    layers, cost = to_be_kept(lambda: gather(subject, posed.problem, samples))
+    blocks = samples.blocks("sum")
+    return [blocks.get(layer) for layer in layers], cost
 
 
 def flat(factors: list[Factors]) -> Array:
