@@ -19,18 +19,25 @@ def line(units: Sequence[Unit], workers: int) -> str:
         workers: Processes.
 
     Returns:
-        One line.
+        One line, and one more for each problem that is stiff.
     """
     from odecheck.runner.estimate import of_units
+    from odecheck.runner.stiffness import TOO_MANY
 
     claims = {claim.id for unit in units for claim in unit.claims}
     problems, subjects = {unit.problem.name for unit in units}, {unit.subject.name for unit in units}
     cases, cost = sum(len(unit.claims) for unit in units), of_units(units)
     shared = f", {_seconds(cost.seconds / workers)} with {workers} processes" if workers > 1 else ""
+    least = "at least" if cost.stiff else "about"
+    said = "".join(
+        f"\n{name} is stiff: its fastest decay has {count:.0e} time constants in the window, and an explicit step is "
+        "no longer than about three of them" + (", too short: solve_ivp's Radau is asked" if count > TOO_MANY else "")
+        for name, count in cost.stiff.items()
+    )
     return (
         f"{number(len(claims), 'claim')} × {number(len(problems), 'problem')} × {number(len(subjects), 'subject')}: "
-        f"{number(cases, 'case')}, about {_seconds(cost.seconds)} of a processor ({_seconds(cost.low)} to "
-        f"{_seconds(cost.high)}){shared}"
+        f"{number(cases, 'case')}, {least} {_seconds(cost.seconds)} of a processor ({_seconds(cost.low)} to "
+        f"{_seconds(cost.high)}){shared}{said}"
     )
 
 

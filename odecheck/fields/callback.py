@@ -87,6 +87,8 @@ def flat_parameters(module: nn.Module) -> Array:
     return np.concatenate([np.zeros(0), *(p.detach().double().numpy().ravel() for p in trainable(module).values())])
 
 
+# rows of several times that are asked for at once: the graph of all has a share for each pair of them
+ROWS_AT_ONCE = 16
 # numbers of second derivatives that are asked for at a time
 NUMBERS = 2**20
 
@@ -129,7 +131,7 @@ class CallbackField:
         """The field with its derivatives in (t, y, theta).
 
         Args:
-            t: a number.
+            t: a number, or a time for each row, (batch, 1), of a module that is made of broadcasting operations.
             y: (batch, state), float64.
             theta: (params,), float64.
             order: 0, 1 or 2: the highest derivative wanted.
@@ -137,12 +139,33 @@ class CallbackField:
         Returns:
             value (batch, state), first (batch, state, N), second (batch, state, N, N), N = 1 + state + params.
         """
+        if np.ndim(t) == 2:
+            return self._at_many_times(t, y, theta, order)
         with torch.enable_grad():
             z = self._variables(t, y, theta, order)
             value = self._call(*z)
             first = _rows(value, z, keep=order > 1) if order else None
             second = None if first is None or order < 2 else _second(first, z)
         return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
+
+    @property
+    def rows_at_once(self) -> int:
+        """So many rows of several times are asked for together, and others after them."""
+        return ROWS_AT_ONCE
+
+    def _at_many_times(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
+        if self.features != y.shape[1:]:
+            raise TypeError("a time for each row has no place beside states with several axes")
+        parts = list[Jet]()
+        for i in range(0, len(y), ROWS_AT_ONCE):
+            rows = slice(i, i + ROWS_AT_ONCE)
+            with torch.enable_grad():
+                z = self._variables(t[rows], y[rows], theta, order)
+                value = self._call(*z)
+                first = _rows(value, z, keep=order > 1) if order else None
+                second = None if first is None or order < 2 else _second(first, z)
+            parts.append(Jet(*(None if x is None else _numpy(x) for x in (value, first, second))))  # type: ignore[arg-type]
+        return Jet(*(None if x[0] is None else np.concatenate(x) for x in zip(*map(_blocks, parts), strict=True)))  # type: ignore[arg-type]
 
     def pull(self, t: Any, y: Any, theta: Any, a: Any) -> Pulled:
         """As `odecheck_reference.fields.pull`: one reverse pass, whatever the number of parameters."""
@@ -183,7 +206,7 @@ class CallbackField:
         def variable(x: Any) -> Tensor:
             return torch.tensor(x, dtype=torch.float64, requires_grad=order > 0)
 
-        return variable(float(t)), variable(np.asarray(y)), variable(np.asarray(theta))
+        return variable(t if np.ndim(t) == 2 else float(t)), variable(np.asarray(y)), variable(np.asarray(theta))
 
     def _call(self, t: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         named = trainable(self._asked)
@@ -214,14 +237,20 @@ def _holding(module: nn.Module, values: Mapping[str, Tensor]) -> Generator[None]
             holder[name] = p
 
 
+def _blocks(jet: Jet) -> tuple[Array | None, Array | None, Array | None]:
+    return jet.value, jet.first, jet.second
+
+
 def _rows(value: Tensor, z: tuple[Tensor, Tensor, Tensor], *, keep: bool) -> Tensor:
     """Derivatives of value[b, i] in (t, y[b], theta): (batch, outputs, N)."""
     t, y, theta = z
     (batch, d), outputs = y.shape, value.shape[1]
     got_t, got_y, got_theta = _pulled(value.reshape(-1), (t, y, theta), keep=keep)
     own = torch.arange(batch)
+    # each row may have a time of its own
+    of_t = got_t.reshape(batch, outputs, batch, 1)[own, :, own] if t.ndim else got_t.reshape(batch, outputs, 1)
     blocks = (
-        got_t.reshape(batch, outputs, 1),
+        of_t,
         got_y.reshape(batch, outputs, batch, d)[own, :, own],
         got_theta.reshape(batch, outputs, -1),
     )

@@ -6,7 +6,8 @@ it says. A case is estimated as
     own(claim, field) · (size / measured size)^exponent · factor(engine),
 
 and the first subject of a problem pays for the reference besides, which the others share: first(claim, field), scaled
-likewise. size = batch · state · (state + params), the numbers in the sensitivities of a problem. Where a field was not
+likewise; what solvers take of a stiff field of one's own is more, as their steps are shorter: `stiffness`.
+size = batch · state · (state + params), the numbers in the sensitivities of a problem. Where a field was not
 measured the mean over the fields takes its place. The spread is the factor within which nine out of ten measured pairs
 of subject and problem are, all their claims together.
 """
@@ -15,8 +16,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -29,6 +30,7 @@ from odecheck.foreign import words
 from odecheck.subject import Subject
 
 from .case import Unit
+from .stiffness import is_stiff, pace, time_constants
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -38,14 +40,16 @@ class Estimate:
     """Processor seconds of a run.
 
     Attributes:
-        seconds: Most likely.
+        seconds: Most likely; of stiff problems at least.
         low: By the spread less.
         high: By the spread more.
+        stiff: Names of the problems that are stiff → time constants in their window.
     """
 
     seconds: float
     low: float
     high: float
+    stiff: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @cache
@@ -87,8 +91,9 @@ def of_case(claim: Claim, subject: Subject, problem: Problem, *, first: bool = F
     kind = type(problem.field).__name__
     known = [by_field[kind]] if kind in by_field else list(by_field.values())
     factor = costs["engines"].get(subject.engine.name, 1.0)
+    slow = pace(problem)
     return fmean(
-        (factor * own + first * reference) * (size_of(problem) / size) ** costs["exponent"]
+        (slow * factor * own + first * reference) * (size_of(problem) / size) ** costs["exponent"]
         for own, reference, size in known
     )
 
@@ -109,8 +114,10 @@ def of_units(units: Iterable[Unit]) -> Estimate:
     Returns:
         Their sum, with the spread.
     """
+    units = list(units)
+    stiff = {u.problem.name: time_constants(u.problem) for u in units if is_stiff(u.problem)}
     seconds, spread = math.fsum(seconds for _, _, seconds in each(units)), float(measured()["spread"])
-    return Estimate(seconds, seconds / spread, seconds * spread)
+    return Estimate(seconds, seconds / spread, seconds * spread, stiff)
 
 
 def each(units: Iterable[Unit]) -> Iterator[tuple[Unit, Claim, float]]:

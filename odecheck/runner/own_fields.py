@@ -24,6 +24,7 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
+from .stiffness import too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -41,7 +42,8 @@ def module_pairs(
 ) -> list[Pair]:
     """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
 
-    The loss is half the squared distance of the states to fixed numbers.
+    The loss is half the squared distance of the states to fixed numbers. A field that is too stiff for explicit steps
+    is solved by scipy's Radau, which has no derivatives.
 
     Args:
         module: Called as module(t, y): a module, a plain function, a `functools.partial`; a float64 copy is made of it.
@@ -144,7 +146,10 @@ def module_pairs(
             "ts = torch.linspace(0, 1, 3), or the same reversed",
         ) from error
     factory = ModuleFactory(Flattened(double, features))
-    return [(Subject(factory, solver, engine), problem) for solver, engine in shipped.for_modules()]
+    return [
+        (Subject(factory, solver, engine), problem)
+        for solver, engine in shipped.for_modules(implicit=too_stiff(problem))
+    ]
 
 
 def called(module: Any) -> str:

@@ -10,6 +10,7 @@ from odecheck_reference.losses import SquaredError
 
 from odecheck.engines.base import Engine
 from odecheck.engines.own import Closed, Discrete
+from odecheck.engines.scipy import SOLVE_IVP, SolveIvp
 from odecheck.engines.torchdiffeq import Adjoint, Backprop
 from odecheck.problem_sets.families import draw
 from odecheck.solvers import ADAPTIVE, FIXED_STEP, Adaptive, FixedStep, Solver
@@ -201,10 +202,15 @@ def beside(tier: str = "quick") -> tuple[Beside, ...]:
     return {"quick": (*of_papers, *of_velocity), "full": of_velocity}[tier]
 
 
-def for_modules() -> tuple[tuple[Solver, Engine], ...]:
+def for_modules(*, implicit: bool = False) -> tuple[tuple[Solver, Engine], ...]:
     """How a plain module is verified.
+
+    Args:
+        implicit: Whether the field is too stiff for explicit steps: scipy's Radau solves it, which has no derivatives.
 
     Returns:
         Solver and engine of each subject.
     """
+    if implicit:
+        return ((SolveIvp("Radau", rtol=1e-9), SOLVE_IVP),)
     return (Adaptive("dopri5", rtol=1e-8), Backprop()), (Adaptive("dopri5", rtol=1e-8), Adjoint())

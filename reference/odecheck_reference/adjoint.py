@@ -16,11 +16,11 @@ from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .fields.pulled import pull
 from .first_order import first_order, is_large
-from .flow import NEARBY, RUNS, followed, moved, spread, trajectories
+from .flow import NEARBY, RUNS, followed, moved, solution, spread, trajectories
 from .follow import Followed
 from .looked import kept, with_seen
 from .problem import Problem
-from .sensitivity import with_cost_as_state
+from .sensitivity import gradient, with_cost_as_state
 from .stepping import Restart
 
 
@@ -38,6 +38,8 @@ def adjoint_states(problem: Problem) -> Bounded:
         terms = {name: term[..., :d] for name, term in found.budget.items()}
         return Bounded(found.value[..., :d], terms, looked_at=found.looked_at)
     forward = trajectories(extended, 0)
+    if forward[0].stiff:
+        return _from_each_time(extended, d)
     slopes = [extended.loss.gradient(run.y) for run in forward]
     found = _backwards(extended, [run.y for run in forward], [slope[:, :, None] for slope in slopes], RUNS)
     values = [_adjoints(extended, w, slopes[0][:, :, None].shape)[:, :, 0, :d] for w in found.values]
@@ -49,6 +51,35 @@ def adjoint_states(problem: Problem) -> Bounded:
     worst = largest_mean(carried, 2)
     own = extended.y0.size
     return with_seen(at_least(spread(values), worst), found.seen, lambda term: term[own:])
+
+
+def _from_each_time(problem: Problem, d: int) -> Bounded:
+    """The same of a stiff field, whose state cannot be followed backwards: dL/dy of a problem that starts at each time.
+
+    What the bar of its start does to it is seen by moving the start by it, in one draw of random signs.
+    """
+    states, last = solution(problem), len(problem.ts) - 1
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=states.value.shape)
+
+    def at_the_end(y: Array) -> Array:
+        return problem.loss.gradient(y)[-1]
+
+    found, terms = [at_the_end(states.value)], [np.zeros(problem.y0.shape)]
+    terms[0] += 3 * float(np.max(np.abs(at_the_end(states.value + signs * states.radius) - found[0]), initial=0.0))
+    looked = [states.looked_at]
+    for i in reversed(range(last)):
+        y, radius = states.value[i], states.radius[i]
+        later = problem.with_(ts=problem.ts[i:], y0=y, loss=problem.loss.tail(i))
+        own = gradient(later).y0
+        bar = own.radius
+        if i:
+            beside = gradient(later.with_(y0=y + signs[i] * radius)).y0.value
+            bar = bar + 3 * float(np.max(np.abs(beside - own.value)))
+        found.append(own.value)
+        terms.append(bar)
+        looked.append(own.looked_at)
+    value, bars = np.stack(found[::-1])[..., :d], np.stack(terms[::-1])[..., :d]
+    return Bounded(value, {"of each time": bars}, looked_at=max((x for x in looked if x is not None), default=None))
 
 
 def _adjoints(problem: Problem, w: Array, shape: tuple[int, ...]) -> Array:

@@ -8,14 +8,19 @@ With zeta = (y0 of one row, theta), P = state + params, along y' = F(t, y, theta
 (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, section I.14.)
 
 The bar. Two solver families, explicit Runge–Kutta of order 8 at three tolerances and implicit multistep
-(Adams–Moulton/BDF) at two; where explicit steps are much dearer, Radau takes the place of the first. The value is that
-of the sharpest run. Its truncation error is bounded by three times the distance to the run at ten times its tolerance,
-or a tenth of that to the run at a hundred times: errors in proportion to the tolerance make the two alike, and a single
-component may agree with one of them by accident, hardly with both. If the farther run is more than thirty times as far
-as the nearer one, errors are not in proportion, and nothing is divided by ten. The other family vouches for the first:
-a distance between the two families that the second family's own spread does not explain becomes a term of the bar. All
-distances are taken in the largest component of a quantity, so that a component which happens to agree has no smaller
-bar than its neighbours.
+(Adams–Moulton/BDF) at two; where explicit steps are much dearer, implicit ones take their place (`radau13`), and BDF,
+another formula in scipy's code, is the second family. The value is that of the sharpest run. Its truncation error is
+bounded by three times the distance to the run at ten times its tolerance, or a tenth of that to the run at a hundred
+times: errors in proportion to the tolerance make the two alike, and a single component may agree with one of them by
+accident, hardly with both. If the farther run is more than thirty times as far as the nearer one, errors are not in
+proportion, and nothing is divided by ten. The other family vouches for the first: a distance between the two families
+that the second family's own spread does not explain becomes a term of the bar. All distances are taken in the largest
+component of a quantity, so that a component which happens to agree has no smaller bar than its neighbours.
+
+Derivatives of a stiff field are vouched for at a tolerance of 1e-8 only, so to about 1e-7 of their size. What a fault
+of our own implicit steps does below that is seen by their defect alone, which asks the field and no coefficient of a
+method. All families share the field's derivatives and the equations made of them, `Variational.rates`: a wrong sign or
+a missing term there would be common to them. Tests hold these against closed forms, and claims against the adjoint.
 
 What all runs step over, no distance tells. So every run is scanned (`scan`): its defect is looked at in many strata,
 what a step does not explain is cut out, and all of it is done again (`follow`). Every result says how narrow a feature
@@ -38,16 +43,15 @@ import numpy as np
 
 from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
-from .fields.assembly import Index
-from .fields.field import AnyArray, Field, Jet
-from .fields.jets import Jets
 from .follow import Followed, Seen, follow
+from .layered import Layered
 from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
 from .places import marks, numbers
 from .problem import Problem
 from .sizes import Shared
 from .stepping import Equation, FlowError, Restart
+from .variational import Variational
 
 __all__ = ["FlowError", "Trajectory", "bounded", "solution", "solve", "trajectories", "transition"]
 
@@ -69,7 +73,8 @@ class Trajectory:
     """One run: y (times, batch, state), S (times, batch, state, P), S2 (times, batch, state, P, P).
 
     Of the sharpest run alone: seen, what the scan says; beyond, terms of the bar that no distance between runs shows,
-    in the same blocks; mesh, where the integrations ended.
+    in the same blocks; mesh, where the integrations ended; stiff,
+    whether implicit steps were by far the cheaper ones.
     """
 
     y: Array
@@ -78,6 +83,7 @@ class Trajectory:
     seen: Seen | None = None
     beyond: tuple[Array, ...] = ()
     mesh: Mesh | None = None
+    stiff: bool = False
 
     @property
     def blocks(self) -> list[Array]:
@@ -93,11 +99,13 @@ def solve(problem: Problem, order: int, method: str, tolerance: float) -> Trajec
 
 
 def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -> tuple[Trajectory, ...]:
-    system = _System(problem.field, problem.theta, problem.batch, order)
+    system = Variational(problem.field, problem.theta, problem.batch, order)
     start = system.start(problem.y0)
-    seconds = system.jets.alone(problem.ts[[0, -1]], problem.y0)
+    ends = problem.ts[[0, -1]]
+    within = np.concatenate([ends, ends[0] + (ends[1] - ends[0]) * np.random.default_rng(0).random(6)])
+    seconds = system.seconds(within, problem.y0)
     shared = Shared(system.groups())
-    before = trajectories(problem, 1)[0].mesh if order == 2 and runs == RUNS else None
+    before = trajectories(problem, 1)[0] if order == 2 and runs == RUNS else None
     found = followed(
         problem,
         system,
@@ -106,12 +114,14 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
         runs,
         seconds=seconds,
         shared=shared,
-        before=before,
+        before=None if before is None else before.mesh,
         leading=system.places[order].start if order else None,
+        layered=system,
+        stiff=before is not None and before.stiff,
     )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps
     sharp, *others = (_trajectory(system.blocks(values)) for values in found.values)
-    sharp = replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond)), mesh=found.mesh)
+    sharp = replace(sharp, seen=found.seen, beyond=tuple(system.blocks(beyond)), mesh=found.mesh, stiff=found.stiff)
     return (sharp, *others)
 
 
@@ -133,10 +143,14 @@ def followed(
     shared: Shared | None = None,
     before: Mesh | None = None,
     leading: int | None = None,
+    layered: Layered | None = None,
+    stiff: bool = False,
 ) -> Followed:
     """Follow w, of which the problem's own state is the first part, over all times of the problem.
 
     leading: how many components the last ones are derivatives of, by default the state.
+    layered: how w is made of layers, where a stiff system shall be followed by implicit steps of high order.
+    stiff: whether that is known beforehand.
     backwards: from the last time to the first; starts, restarts and values are in the order of the way.
     """
     ts = problem.ts[::-1] if backwards else problem.ts
@@ -145,7 +159,7 @@ def followed(
     def places(k: int, grid: Array, w: Array) -> Array:
         return marks(known, ts, k, grid, w)
 
-    equation = Equation(problem.name, ts, rate, many, problem.y0.size, leading or problem.y0.size)
+    equation = Equation(problem.name, ts, rate, many, problem.y0.size, leading or problem.y0.size, layered)
     return follow(
         equation,
         starts,
@@ -156,89 +170,8 @@ def followed(
         seconds=seconds,
         shared=shared,
         before=before,
+        stiff=stiff,
     )
-
-
-class _System:
-    """The variational equations of all rows as one flat ODE."""
-
-    def __init__(self, field: Field, theta: Array, batch: int, order: int) -> None:
-        self.field, self.theta, self.batch, self.order = field, theta, batch, order
-        self.d, self.p = field.state, field.state + field.params
-        # second derivatives are symmetric: one half is followed; nobody else can afford the pairs
-        self.pairs = np.triu_indices(self.p if order == 2 else 0)
-        self.of_pair = np.zeros((self.p, self.p) if order == 2 else (0, 0), dtype=np.intp)
-        self.of_pair[self.pairs] = self.of_pair.T[self.pairs] = np.arange(len(self.pairs[0]))
-        self.shapes = [(batch, self.d), (batch, self.d, self.p), (batch, self.d, len(self.pairs[0]))][: order + 1]
-        ends = np.cumsum([int(np.prod(s)) for s in self.shapes]).tolist()
-        self.places = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        self.jets = Jets(field, theta, order)
-
-    def blocks(self, w: AnyArray) -> list[AnyArray]:
-        """The state, S and S2, (..., batch, state), (..., batch, state, P) and (..., batch, state, P, P)."""
-        parts = self.parts(w)
-        return [*parts[:2], *(part[..., self.of_pair] for part in parts[2:])]
-
-    def parts(self, w: AnyArray) -> list[AnyArray]:
-        """The same, with the pairs of S2 as they are followed: (..., batch, state, pairs)."""
-        before = w.shape[:-1]
-        return [w[..., at].reshape(before + shape) for at, shape in zip(self.places, self.shapes, strict=True)]
-
-    def state(self, w: AnyArray) -> AnyArray:
-        return w[..., self.places[0]].reshape(w.shape[:-1] + self.shapes[0])
-
-    def groups(self) -> Index:
-        """The number of the group of each component; a group shares one size.
-
-        Groups are, in one component of the state, the slopes in theta and each kind of second derivative. The state and
-        its slopes in y0 have sizes of their own.
-        """
-        size = sum(int(np.prod(shape)) for shape in self.shapes)
-        of_theta, number = np.arange(self.p) >= self.d, np.arange(size)
-        of_state = len(number) + 9 * np.arange(self.d)  # above all numbers of components
-        for order, (at, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            kind = np.zeros(()) if order == 0 else of_theta
-            if order == 2:
-                kind = of_theta[self.pairs[0]] + 1 * of_theta[self.pairs[1]]
-            own = (order < 2) & (kind == 0)
-            shared = of_state.reshape(-1, *[1] * kind.ndim) + 3 * order + kind
-            number[at] = np.where(own, number[at].reshape(shape), shared).ravel()
-        return number
-
-    def start(self, y0: AnyArray) -> AnyArray:
-        zero = np.zeros((self.batch, self.d, self.p))
-        zero[:, np.arange(self.d), np.arange(self.d)] = 1.0
-        pieces = [y0, zero, np.zeros((self.batch, self.d, len(self.pairs[0])))][: self.order + 1]
-        return np.concatenate([piece.reshape(-1) for piece in pieces])
-
-    def __call__(self, t: float, w: AnyArray) -> AnyArray:
-        return self._rates(self.field.jet(t, self.state(w), self.theta, self.order), w)
-
-    def many(self, t: Array, w: Array) -> Array:
-        """The rates at many times: (m,), (m, size) → (m, size)."""
-        return self._rates(self.jets(t, self.state(w)), w)
-
-    def _rates(self, jet: Jet, w: AnyArray) -> AnyArray:
-        """The rates of w (..., size) from the jet (..., batch, state, ...) at its state."""
-        if self.order == 0:
-            return jet.value.reshape(w.shape)
-        parts = self.parts(w)
-        assert jet.first is not None
-        f_y, f_theta = jet.first[..., 1 : 1 + self.d], jet.first[..., 1 + self.d :]
-        s_rate = f_y @ parts[1]
-        s_rate[..., self.d :] += f_theta
-        rates = [jet.value, s_rate]
-        if self.order == 2:
-            assert jet.second is not None
-            rows = np.broadcast_to(self._theta_rows(w), (*w.shape[:-1], self.batch, self.p - self.d, self.p))
-            z = np.concatenate([parts[1], rows], axis=-2)[..., None, :, :]  # (..., batch, 1, state + params, P)
-            curvature = np.swapaxes(z, -1, -2) @ jet.second[..., 1:, 1:] @ z
-            rates.append(f_y @ parts[2] + curvature[..., self.pairs[0], self.pairs[1]])
-        return np.concatenate([rate.reshape(*w.shape[:-1], -1) for rate in rates], axis=-1)
-
-    def _theta_rows(self, w: AnyArray) -> AnyArray:
-        rows = np.concatenate([np.zeros((self.p - self.d, self.d)), np.eye(self.p - self.d)], axis=1)
-        return np.broadcast_to(rows, (self.batch, *rows.shape))
 
 
 @kept(128)

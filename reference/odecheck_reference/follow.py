@@ -47,11 +47,16 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """The values at all times, one (times, n) for each way of following, what was seen, and where the ways ended."""
+    """What came of following an equation.
+
+    values: at all times, one (times, n) for each way. seen: what was seen. mesh: where the ways ended. stiff: whether
+    they went by implicit steps.
+    """
 
     values: tuple[Array, ...]
     seen: Seen
     mesh: Mesh
+    stiff: bool = False
 
 
 class _Follower(Scout):
@@ -79,7 +84,7 @@ class _Follower(Scout):
                 continue
             others = list[Run]()
             if not found:
-                others = [self.go(i, how, TOTAL) for i, how in enumerate(self.hows) if i > 0]
+                others = [self.go(i, how, self.allowed(how)) for i, how in enumerate(self.hows) if i > 0]
                 for other, how in zip(others, self.hows[1:], strict=True):
                     found = found or self._examine(other, samples, how[1], sharp=False)[0]
             if not found:
@@ -113,7 +118,7 @@ class _Follower(Scout):
         """Whether steps went over kinks that the integrations did not end at; now they do."""
         met = False
         for one in samples:
-            if one.slopes is not None:
+            if one.forget is not None:
                 continue
             along_the_way, unit = self._along(sharp, one.k), self.sizes.unit
 
@@ -213,7 +218,7 @@ class _Follower(Scout):
             self.mesh.count,
             self.spent,
         )
-        return Followed(tuple(one.w for one in runs), seen, self.mesh)
+        return Followed(tuple(one.w for one in runs), seen, self.mesh, self.stiff)
 
     def _unseen(self) -> Followed:
         """A system too large for a scan: followed as it is, and it says that nothing was looked at."""
@@ -242,6 +247,7 @@ def follow(
     seconds: float = 0.0,
     shared: Shared | None = None,
     before: Mesh | None = None,
+    stiff: bool = False,
 ) -> Followed:
     """Follow an equation in each of several ways, with whatever is narrow looked at, or refuse.
 
@@ -254,6 +260,7 @@ def follow(
         places: where to look closer than anywhere, see `Places`.
         seconds: CPU time of one evaluation, where they cannot be had together; 0 where they can.
         shared: which components share one size; None for none.
+        stiff: whether it is known to be stiff.
         before: where a part of the equation was found to need an end; it was scanned, the rest is in fewer strata.
 
     Returns:
@@ -272,6 +279,7 @@ def follow(
         strata_for(len(starts[0]), seconds, FEWEST_AGAIN if before else FEWEST_STRATA),
         shared or Shared(None),
     )
+    follower.stiff = stiff
     return follower.follow()
 
 

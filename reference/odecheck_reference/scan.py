@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .bounded import Array
 from .dense import Index, Mask, Run
+from .layered import forgotten, is_small
 from .mesh import Mesh
 from .sizes import Sizes
 from .stepping import Equation
@@ -40,12 +42,16 @@ ROUNDED, ROUNDED_RATE, ROUNDED_TIME = 1e-12, 3e-12, 5e-14
 STIFF_MOST = 64
 
 
+_linalg: Any = np.linalg
+Forget = Callable[[Array, Array], Array]
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """One random time in each stratum of segment k, in increasing order, and the field along the sharpest run there.
 
     x, lo, hi, weight (m,). In units of the local size: value, slope and rate (m, n), the sharpest run's u and u', and
-    the field there; slopes (m, n, n) or None, the derivatives of the rate by the state, where the equation is stiff.
+    the field there; forget: (h (m,), d (m, n)) → (1 − h F_y)⁻¹ d, where the equation is stiff, or None.
     local (m, n): that size, in units of the problem. shown: what is looked at of such values, all or their sums.
     """
 
@@ -58,7 +64,7 @@ class Samples:
     slope: Array
     rate: Array
     local: Array
-    slopes: Array | None
+    forget: Forget | None
     shown: Callable[[Array], Array]
 
 
@@ -103,10 +109,10 @@ def drawn(
         signs = 1 + 2 * EPS * rng.choice([-1.0, 1.0], size=u[few].shape)
         times = rng.choice([-2 * EPS, 2 * EPS], size=len(x[few]))
         grain = np.abs(rates(equation, sizes, k, x[few], u[few] * signs, times) - rate[few])
-        slopes = _slopes(equation, sizes, k, x, u, rate, local) if stiff and u.shape[1] <= STIFF_MOST else None
+        forget = _forgetting(equation, sizes, k, x, u, rate, local) if stiff else None
     rough = 4 * (np.nan_to_num(grain) * weight[few][:, None]).sum(axis=0)
     most = np.max(np.abs(np.nan_to_num(rate)) * (hi - lo)[:, None], axis=0)
-    return Samples(k, x, lo, hi, weight, u / local, slope / local, rate / local, local, slopes, shown), rough, most
+    return Samples(k, x, lo, hi, weight, u / local, slope / local, rate / local, local, forget, shown), rough, most
 
 
 def rates(equation: Equation, sizes: Sizes, k: int, x: Array, v: Array, later: Array | float = 0.0) -> Array:
@@ -117,6 +123,29 @@ def rates(equation: Equation, sizes: Sizes, k: int, x: Array, v: Array, later: A
         part = slice(i, i + rows)
         out[part] = equation.many(t[part], v[part] * sizes.unit) * (equation.length(k) / sizes.unit)
     return out
+
+
+def _forgetting(
+    equation: Equation, sizes: Sizes, k: int, x: Array, u: Array, rate: Array, local: Array
+) -> Forget | None:
+    """What a stiff equation leaves of a defect, in units of the local sizes; None of a large one of unknown layers."""
+    system, unit = equation.layered, local * sizes.unit
+    if system is not None and is_small(system):
+        length, w = equation.length(k), u * sizes.unit
+        times = equation.ts[k] + x * length
+
+        def in_layers(h: Array, defect: Array) -> Array:
+            return forgotten(system, times, w, h * length, defect * unit) / unit
+
+        return in_layers
+    if u.shape[1] > STIFF_MOST:
+        return None
+    dense = _slopes(equation, sizes, k, x, u, rate, local)
+
+    def at_once(h: Array, defect: Array) -> Array:
+        return _linalg.solve(np.eye(dense.shape[1]) - h[:, None, None] * dense, defect[:, :, None])[:, :, 0]
+
+    return at_once
 
 
 def _slopes(equation: Equation, sizes: Sizes, k: int, x: Array, u: Array, rate: Array, local: Array) -> Array:
@@ -153,12 +182,11 @@ def unexplained(
             apart = np.max(np.abs(d), axis=1) * h > tolerance
             if own is not None and apart.any():
                 d[apart] = slope[apart] - own(apart, z[apart])
-        if samples.slopes is not None:
-            matrix = np.eye(d.shape[1]) - h[:, None, None] * samples.slopes
-            d = np.linalg.solve(matrix, np.nan_to_num(d, nan=1e300, posinf=1e300, neginf=-1e300)[:, :, None])[:, :, 0]
+        if samples.forget is not None:
+            d = samples.forget(h, np.nan_to_num(d, nan=1e300, posinf=1e300, neginf=-1e300))
         size = np.max(np.abs(d), axis=1)
         floor = (ROUNDED + OFTEN * tolerance) * (1 + np.max(np.abs(z), axis=1)) / h
-        if samples.slopes is None:
+        if samples.forget is None:
             fast = np.max(np.abs(samples.rate), axis=1) * (1 if sharp else d.shape[1] ** 0.5)
             floor += fast * (ROUNDED_RATE + ROUNDED_TIME * samples.x / h)
     number, median = _medians(step, size, samples.weight > 0)

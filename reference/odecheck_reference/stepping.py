@@ -18,12 +18,17 @@ import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 
 from .bounded import Array
 from .dense import Run, Steps
+from .layered import Layered
 from .mesh import Interval, Mesh
+from .radau13 import Radau13
 from .sizes import Sizes
 from .vode import Vode
 
 _solvers: Any = scipy.integrate
-METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau")} | {"VODE": Vode}
+METHODS: dict[str, Any] = {name: getattr(_solvers, name) for name in ("DOP853", "LSODA", "Radau", "BDF")} | {
+    "VODE": Vode,
+    "Radau13": Radau13,
+}
 # evaluations of one run, and jumps that it may step across
 MAX_EVALUATIONS = 200_000
 MAX_JUMPS = 200
@@ -33,7 +38,13 @@ LONGEST_INSIDE = 1 / 16
 
 
 class FlowError(ArithmeticError):
-    """The flow does not exist up to the last time, or cannot be followed within the budget."""
+    """The flow does not exist up to the last time, or cannot be followed within the budget.
+
+    Attributes:
+        reached: the share of the way that was gone; none where that is not known.
+    """
+
+    reached: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +53,7 @@ class Equation:
 
     many: rates at many times, t (m,) and w (m, n) → (m, n). state: so many of the first components are a state that
     moves by itself; what follows depends on it. leading: the last of the components are derivatives of so many first
-    ones, wrong if the rates of these jump along the way.
+    ones, wrong if the rates of these jump along the way. layered: how w is made of layers, for Radau13 and BDF.
     """
 
     name: str
@@ -51,6 +62,7 @@ class Equation:
     many: Callable[[Array, Array], Array]
     state: int
     leading: int
+    layered: Layered | None = None
 
     @property
     def segments(self) -> int:
@@ -128,17 +140,17 @@ class _Walk:
         factor, rate = length / unit, self.equation.rate
 
         def counted(x: float, v: Array) -> Array:
-            self.calls += 1
-            if self.calls > self.budget:
-                raise self.refused(
-                    k,
-                    x,
-                    f"more than {self.budget} evaluations",
-                    "the problem is very stiff or oscillates too often. Shorten the times.",
-                )
+            self.count(k, 1, x)
             return rate(start + x * length, v * unit) * factor
 
         return counted
+
+    def count(self, k: int, evaluations: int, x: float) -> None:
+        """Evaluations at a time. Raises FlowError when they are too many."""
+        self.calls += evaluations
+        if self.calls > self.budget:
+            cause = "the problem is very stiff or oscillates too often. Shorten the times."
+            raise self.refused(k, x, f"more than {self.budget} evaluations", cause)
 
     def across(self, k: int, interval: Interval, v: Array) -> Array:
         """From one cut to the next; where a solver cannot make its step short enough, over the jump that is there."""
@@ -168,8 +180,9 @@ class _Walk:
         limits: dict[str, Any] = {"max_step": np.inf}
         if interval.short:
             limits = {"max_step": width * LONGEST_INSIDE, "first_step": min(width / 64, interval.hi - lo)}
-        if self.method in ("LSODA", "VODE"):
+        if self.method in ("LSODA", "VODE", "BDF"):
             limits["max_step"] = min(limits["max_step"], self._longest(k))
+        limits |= self._implicit(k)
         solver = METHODS[self.method](
             rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits
         )
@@ -195,6 +208,21 @@ class _Walk:
             if self.shown is not None:
                 self.steps.add(solver.t_old, solver.t, solver.dense_output(), partial(self.shown, local))
         return interval.hi, solver.y
+
+    def _implicit(self, k: int) -> dict[str, Any]:
+        """What the implicit methods are told of the system."""
+        system, start, length = self.equation.layered, float(self.equation.ts[k]), self.equation.length(k)
+        if system is None or self.method not in ("Radau13", "BDF"):
+            return {}
+        if self.method == "BDF":
+            return {"jac_sparsity": system.pattern}
+        return {
+            "system": system,
+            "start": start,
+            "length": length,
+            "unit": self.sizes.unit,
+            "count": partial(self.count, k),
+        }
 
     def _longest(self, k: int) -> float:
         """The longest step of the multistep family: it may not grow where nothing happens, as the other one does."""
@@ -225,7 +253,10 @@ class _Walk:
 
     def refused(self, k: int, x: float, seen: str, cause: str) -> FlowError:
         t = float(self.equation.ts[k]) + float(x) * self.equation.length(k)
-        return FlowError(
+        ts = self.equation.ts
+        found = FlowError(
             f"problem {self.equation.name!r}: {seen} at t = {t:.8g}, on the way from "
             f"{self.equation.ts[0]:g} to {self.equation.ts[-1]:g}; {cause}"
         )
+        found.reached = (t - float(ts[0])) / float(ts[-1] - ts[0])
+        return found

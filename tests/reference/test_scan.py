@@ -307,10 +307,12 @@ def test_what_bars_do_to_a_quantity_of_1e_199_is_in_its_bar():
     assert inside(hard.drawn(13_000_040))
 
 
-def test_what_makes_linear_algebra_fail_is_a_refusal():
-    """An implicit method that looks a problem over met a matrix that is not finite, and raised scipy's own error."""
-    with pytest.raises(FlowError, match="no step is short enough"):
-        gradient(hard.drawn(12_000_093).problem)
+def test_a_layer_at_the_start_that_explicit_steps_cannot_follow_is_inside():
+    """y' = −y³ from 9e4 on: an implicit method met a matrix that is not finite, and the problem was refused.
+
+    Its truth is y0 / √(1 + 2 y0² t) with its derivatives, in 60 digits.
+    """
+    assert inside(hard.drawn(12_000_093))
 
 
 def test_hard_problems_of_every_kind_are_inside_or_refused():

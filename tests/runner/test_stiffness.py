@@ -1,0 +1,56 @@
+"""A stiff field is seen before anything is solved, said in words, and given solvers that can solve it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from odecheck import module_pairs
+from odecheck.commands.forecast import line
+from odecheck.problem_sets.conformance import network
+from odecheck.runner.case import plan
+from odecheck.runner.stiffness import pace, time_constants, too_stiff
+
+
+class Relaxation(nn.Module):
+    def __init__(self, k):
+        super().__init__()
+        self.k = nn.Parameter(torch.tensor(k))
+
+    def forward(self, t, y):
+        return -self.k * (y - torch.cos(t))
+
+
+class Robertson(nn.Module):
+    """Not stiff at its start, where there is nothing of the second substance."""
+
+    def forward(self, t, y):
+        a, b, c = y.unbind(-1)
+        return torch.stack([1e4 * b * c - 0.04 * a, 0.04 * a - 3e7 * b * b - 1e4 * b * c, 3e7 * b * b], -1)
+
+
+@pytest.mark.parametrize("k", [2.0, 1e3])
+def test_time_constants_are_counted(k):
+    (_, problem), *_ = module_pairs(Relaxation(k), [[0.5]], [0.0, 1.0, 4.0])
+    assert time_constants(problem) == pytest.approx(4 * k)
+    (_, backwards), *_ = module_pairs(Relaxation(k), [[0.5]], [1.0, 0.5, 0.0])
+    assert time_constants(backwards) == 0.0  # it grows
+
+
+def test_stiffness_that_comes_later_is_seen():
+    (subject, problem), *others = module_pairs(Robertson(), [[1.0, 0.0, 0.0]], [0.0, 40.0])
+    assert 1e4 < time_constants(problem) < 1e6
+    assert too_stiff(problem) and "Radau" in subject.name and not others
+
+
+def test_the_estimate_says_so_and_is_larger():
+    plain, stiff = (plan(module_pairs(Relaxation(k), [[0.5]]), None, ["SOL-2"]) for k in (2.0, 1e3))
+    assert "about" in line(plain, 1).splitlines()[0] and len(line(plain, 1).splitlines()) == 1
+    first, second = line(stiff, 1).splitlines()
+    assert "at least" in first and "is stiff: its fastest decay has 1e+03 time constants" in second
+    assert pace(plain[0].problem) == 1.0 < pace(stiff[0].problem)
+
+
+def test_what_was_measured_with_a_formula_of_its_own_is_as_it_was():
+    assert pace(network()) == 1.0
