@@ -116,7 +116,7 @@ def _solved(problem: Problem, order: int, runs: tuple[tuple[str, float], ...]) -
         shared=shared,
         before=None if before is None else before.mesh,
         leading=system.places[order].start if order else None,
-        layered=system,
+        layered=system if system.has_slopes else None,
         stiff=before is not None and before.stiff,
     )
     beyond = found.seen.grain + found.seen.defect + found.seen.jumps

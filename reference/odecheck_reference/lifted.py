@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,10 +26,12 @@ class Lifted:
     Attributes:
         field: F. One whose derivatives are not had by complex numbers has `pull_along(t, y, theta, a, dy, dtheta, da)`.
         direction: θ̇, (params,).
+        values_alone: its jets are of order 0.
     """
 
     field: Field
     direction: AnyArray
+    values_alone: ClassVar[bool] = True
 
     @property
     def state(self) -> int:

@@ -42,6 +42,11 @@ class Variational:
         self._plain, self._sloped = Jets(field, theta, 0), self.jets if order else Jets(field, theta, 1)
 
     @property
+    def has_slopes(self) -> bool:
+        """Whether slopes in the state can be asked of the field at all."""
+        return self.order > 0 or not getattr(self.field, "values_alone", False)
+
+    @property
     def rows(self) -> tuple[int, int]:
         """Batch and state."""
         return self.batch, self.d
@@ -59,7 +64,7 @@ class Variational:
             y: a state.
         """
         found = self.jets.alone(t, y)
-        if self._sloped is not self.jets and is_small(self):
+        if self._sloped is not self.jets and self.has_slopes and is_small(self):
             self._sloped.alone(t, y)
         self._plain.at_once = self.jets.at_once
         return found
