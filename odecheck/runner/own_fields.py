@@ -24,11 +24,16 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
-from .stiffness import too_stiff
+from .stiffness import counted, remember, too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 DEFAULT_TIMES = (0.0, 0.5, 1.0)
+Ask = Callable[..., Any]
+
+
+def _here(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def module_pairs(
@@ -38,7 +43,7 @@ def module_pairs(
     *,
     name: str | None = None,
     parts: Parts | None = None,
-    asked: Callable[[nn.Module, Array], bool] | None = None,
+    asked: Ask = _here,
 ) -> list[Pair]:
     """How a plain module is verified, without a second formula of its field: with the default solvers and engines.
 
@@ -55,7 +60,8 @@ def module_pairs(
         name: Of the problem, by default with the name of the module's class.
         parts: Where the module is an HBNODE, a GHBNODE or an AdamNODE: what of it is what, so that the claims of that
             paper are asked as well.
-        asked: What asks a field whether it takes the batch of the example state alone; by default it is called here.
+        asked: Calls a function with arguments, which call the field, and gives what it returns, or None where that ends
+            badly; by default they are called here.
 
     Returns:
         (subject, problem) pairs, one for each of the default solvers and engines.
@@ -121,7 +127,7 @@ def module_pairs(
                 "odecheck.HeavyBallParts(force='net', damping='sigmoid(gamma)'), or odecheck.AdamParts(…)",
             )
         field, double = declared(double, parts, torch.tensor(start))
-    elif not isinstance(double, AllRows) and (asked or takes_this_batch_alone)(double, start):
+    elif not isinstance(double, AllRows) and asked(takes_this_batch_alone, double, start):
         double, start = AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
     field = field or CallbackField(double, features)
@@ -145,6 +151,7 @@ def module_pairs(
             "times that repeat, turn back or are too few, or a state with NaN",
             "ts = torch.linspace(0, 1, 3), or the same reversed",
         ) from error
+    remember(problem, asked(counted, problem) or 0.0)
     factory = ModuleFactory(Flattened(double, features))
     return [
         (Subject(factory, solver, engine), problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from odecheck_reference import Problem
@@ -17,8 +17,21 @@ TOO_MANY = 1e4
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 
 
-@lru_cache(maxsize=32)
+# of problems whose fields were asked; a field that somebody wrote is asked once, under limits and in another process
+_COUNTED: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
+
+
+def remember(problem: Problem, count: float) -> None:
+    """That a problem has so many time constants, as `counted` found."""
+    _COUNTED[problem] = count
+
+
 def time_constants(problem: Problem) -> float:
+    """What is remembered of a problem; 0 of one that nobody has counted."""
+    return _COUNTED.get(problem, 0.0)
+
+
+def counted(problem: Problem) -> float:
     """How many time constants of the fastest decay are in the window of a problem.
 
     max |Re λ(∂F/∂y)| · |ts[-1] − ts[0]| over eigenvalues λ of negative real part, at the start and after each of a

@@ -6,6 +6,7 @@ import ast
 import inspect
 import pickle
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, cast
 
@@ -20,9 +21,9 @@ from odecheck.subject import SHIPPED, Subject
 from . import presets as shipped
 from .imports import imported, without_end
 from .limits import Limits, within
-from .own_fields import Array, Pair, called, module_pairs, takes_this_batch_alone
+from .own_fields import Pair, called, module_pairs
 from .own_tolerance import at_tolerance
-from .pool import Job, Start, in_processes
+from .pool import Failure, Job, Start, in_processes
 
 
 def pairs(
@@ -69,16 +70,16 @@ def pairs(
     return found
 
 
-def _asked_elsewhere(module: nn.Module, start: Array, limits: Limits) -> bool:
-    """`takes_this_batch_alone` in another process; False where that ends or is late: validation says what is wrong."""
+def _asked_elsewhere(limits: Limits, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives in another process; None where that ends or is late: validation says what is wrong."""
     try:
-        pickle.loads(pickle.dumps(module))
+        pickle.loads(pickle.dumps(arguments))
     except Exception:  # a lambda: a copy of this process has it
         how: Start = "fork"
     else:
         how = "forkserver"
-    job = Job("", takes_this_batch_alone, (module, start), limits)
-    return [found for _, found in in_processes([job], 1, start=how)] == [True]
+    found = [found for _, found in in_processes([Job("", function, arguments, limits)], 1, start=how)]
+    return None if isinstance(found[0], Failure) else found[0]
 
 
 def _typed(option: str, text: str | None) -> Any:
@@ -161,7 +162,7 @@ class _Reading:
                     times,
                     name=self._name(field),
                     parts=getattr(field, "example_parts", None),
-                    asked=lambda module, start: _asked_elsewhere(module, start, limits),
+                    asked=partial(_asked_elsewhere, limits),
                 )
         except SystemExit as error:
             raise BadInput(
