@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -21,6 +22,23 @@ Scheduler = Annotated[
         help="A dask cluster does the work: tcp://host:8786, or a scheduler file.",
     ),
 ]
+
+
+@contextmanager
+def _without_collection() -> Generator[None]:
+    """No garbage is collected in a block, but before it.
+
+    A client that nobody answered closes itself where it is collected, by a lock that a client holds which begins: the
+    second of two waits for itself for ever where the first is collected within.
+    """
+    gc.collect()
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @contextmanager
@@ -45,7 +63,8 @@ def cluster(scheduler: str | None) -> Generator[Executor | None]:
     file = Path(scheduler)
     where: dict[str, Any] = {"scheduler_file": scheduler} if file.is_file() else {"address": scheduler}
     try:
-        client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False)
+        with _without_collection():
+            client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"no scheduler answers at {literal(scheduler)}: {first_line(said(error))}",

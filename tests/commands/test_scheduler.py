@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from odecheck.cli import app
+from odecheck.commands.scheduler import cluster as cluster_of
+from odecheck.errors import BadInput
 from odecheck.records.journal import Journal as Lines
 from odecheck.records.run_folder import read_records
 from odecheck.records.table import read_table
@@ -109,6 +112,21 @@ def test_nobody_who_answers_is_said_and_nothing_is_written(command: list[str], t
         done = typed(*command, "--scheduler", "tcp://127.0.0.1:1", "--workers", 3)
         assert done.exit_code == 2 and "the cluster has its own" in done.output
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_no_client_is_collected_while_another_begins(monkeypatch):
+    """It would close itself by a lock that the one that begins holds, and both would wait for ever."""
+    distributed = pytest.importorskip("distributed")
+    collecting = list[bool]()
+
+    def begins(**_: object) -> None:
+        collecting.append(gc.isenabled())
+        raise OSError("nobody")
+
+    monkeypatch.setattr(distributed, "Client", begins)
+    with pytest.raises(BadInput, match="no scheduler answers"), cluster_of("tcp://127.0.0.1:1"):
+        pass
+    assert collecting == [False] and gc.isenabled()
 
 
 def test_a_cluster_without_workers_is_refused(tmp_path: Path):
