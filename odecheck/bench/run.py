@@ -107,9 +107,9 @@ def run_commit(suite: Suite, commit: str, *, machine: str, bench: str = "") -> D
             *(["--bench", bench] if bench else []),
         ]
         where = os.pathsep.join(source_folders(checkout))
-        ours = os.pathsep.join(
-            [where, *OWN, *filter(None, [os.environ.get("PYTHONPATH")])]
-        )  # a suite of somebody else's may ask odecheck, which is where it is here
+        known = filter(None, [os.environ.get("PYTHONPATH")])  # where asv itself may be
+        # a suite of somebody else's may ask odecheck, which is where it is here
+        ours = os.pathsep.join([where, *OWN, *known])
         paths = {"ASV_PYTHONPATH": where, "PYTHONPATH": ours, "ODECHECK_ASV_MESSAGES": str(kept)}
         environment = {**os.environ, **ONE_THREAD, **paths}
         done = subprocess.run(

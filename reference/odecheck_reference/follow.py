@@ -62,7 +62,8 @@ class Followed:
 class _Follower(Scout):
     def follow(self) -> Followed:
         # by segment and place what all runs may be off by in the short piece with a kink, (n,): there they end at the
-        # same places, and the change of the rates times its length is below what makes a step of theirs shorter
+        # same places, and the change of the rates times its length is below what makes a step of theirs shorter; of the
+        # size that w has there, as it may grow afterwards
         self.stepped_over: dict[tuple[int, float, float], Array] = {}
         if not self.scanned:
             return self._unseen()
@@ -127,7 +128,8 @@ class _Follower(Scout):
 
             defect = np.max(np.abs(one.slope - one.rate), axis=1)
             for before, after in kinks(sharp.steps[one.k], one.x, defect, self.hows[0][1], rate):
-                self.stepped_over[one.k, before, after] = (after - before) * np.abs(rate(after) - rate(before)) * unit
+                over = (after - before) * np.abs(rate(after) - rate(before)) / self.sizes.local(one.k, before, after)
+                self.stepped_over[one.k, before, after] = over * unit
                 met = met or not any(before <= cut <= after for cut in self.mesh.cuts[one.k])
                 self.mesh.cut(one.k, (before, after))
         return met
