@@ -28,7 +28,7 @@ from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
 from .process_start import Start, context_of, not_in_a_worker_that_begins, quietly, would_run_the_script_again
-from .worker import end_strays, serve
+from .worker import descendants, end_strays, serve
 
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
 SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
@@ -257,9 +257,10 @@ class _Worker:
         status = process.exitcode
         pid = process.pid
         if pid is not None and hasattr(os, "killpg"):
+            started = descendants(pid) if status is None else []
             with suppress(OSError):  # it is none of a group of its own yet, or all of it has ended
                 os.killpg(pid, signal.SIGKILL)
-            end_strays(pid)
+            end_strays(pid, started)
         if status is None:
             process.kill()
             process.join()

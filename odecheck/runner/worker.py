@@ -12,7 +12,7 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -27,7 +27,7 @@ from odecheck.instruments.surroundings import Surroundings
 from .limits import Limits, OutOfTime, limit_cpu, limit_memory, within
 from .server import OURS, SAFE_PATH
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # in the environment of a worker, by which what it starts is known wherever that goes; its value is its process id
 MARK = "ODECHECK_WORKER"
 # of a worker that was given memory for its job alone, so much may be left behind by it
@@ -50,7 +50,8 @@ def serve(pipe: Connection, job: Asked | None) -> None:
     with suppress(EOFError, OSError):  # who asks has gone
         pipe.send_bytes(pickle.dumps(("begun",)))
         if job is not None:
-            _answer(pipe, job, alone=True)
+            if _answer(pipe, job, alone=True):
+                pipe.recv_bytes()  # until it is ended
             return
         while _answer(pipe, pipe.recv_bytes(), alone=False):
             pass
@@ -73,6 +74,8 @@ def _begin() -> None:
     os.environ[MARK] = str(os.getpid())
     with suppress(Exception):  # Linux: also where it is stopped, or never comes back from native code
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(Exception):  # Linux: whoever loses its parent becomes its child, so all that it starts descends of it
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with suppress(OSError):  # Linux: where memory runs out, a worker is ended before whoever waits for it
         Path("/proc/self/oom_score_adj").write_text("700")
     parent = multiprocessing.parent_process()
@@ -89,12 +92,26 @@ def _follow(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def end_strays(worker: int) -> None:
+def descendants(process: int) -> list[int]:
+    """Process ids of its children, and of theirs; none where the system does not tell (it does on Linux)."""
+    found: list[int] = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, path.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def end_strays(worker: int, known: Iterable[int] = ()) -> None:
     """End what a worker has started and what has left its group since, where the system tells (Linux).
 
     Args:
         worker: Its process id.
+        known: Its descendants while it lived: one that is just about to begin another program shows no mark.
     """
+    for pid in known:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
     mark = f"{MARK}={worker}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
@@ -104,7 +121,10 @@ def end_strays(worker: int) -> None:
 
 
 def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:
-    """Do a job and send what comes of it. Whether the worker may do another one."""
+    """Do a job and send what comes of it. Whether the worker waits for another one, or for its end.
+
+    One that has children does not end by itself: while it lives, it is known whose they are.
+    """
     before, weight = Surroundings(), _bytes()
     limits = Limits()
 
@@ -119,9 +139,10 @@ def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:
     limit_memory(None)
     limit_cpu(None)
     grown = limits.memory is not None and _bytes() - weight > KEPT * limits.memory
-    last = bool(before.restore()) or grown or alone or _has_children()
+    children = _has_children()
+    last = bool(before.restore()) or grown or alone or children
     pipe.send_bytes(pickle.dumps((*found, last)))
-    return not last
+    return children or not last
 
 
 def _limited(
@@ -169,6 +190,4 @@ def _bytes() -> int:
 
 
 def _has_children() -> bool:
-    with suppress(OSError):
-        return any(path.read_text().strip() for path in Path("/proc/self/task").glob("*/children"))
-    return bool(multiprocessing.active_children())
+    return bool(descendants(os.getpid()) or multiprocessing.active_children())

@@ -38,6 +38,15 @@ def _child_of_its_own_group():
     return os.getpid(), subprocess.Popen(["sleep", "60"], process_group=0).pid
 
 
+def _child_without_a_mark():
+    return os.getpid(), subprocess.Popen(["sleep", "60"], process_group=0, env={}).pid
+
+
+def _orphan_without_a_mark():
+    shell = "env -i setsid sleep 60 > /dev/null 2>&1 & echo $!"
+    return os.getpid(), int(subprocess.run(shell, shell=True, capture_output=True, check=True).stdout)
+
+
 def _hoard():
     LEFT.append(bytearray(GIB))  # type: ignore[arg-type]
     return os.getpid()
@@ -64,15 +73,17 @@ def _counts(upto):
 def test_a_worker_that_was_changed_is_not_given_another_job():
     limits = Limits(memory=3 * GIB)
     jobs = [Job("first", _tidy, limits=limits), Job("second", _tidy, limits=limits)]
-    for n, bad in enumerate((_untidy, _thread, _child, _child_of_its_own_group, _hoard, _raises)):
+    start = (_child, _child_of_its_own_group, _child_without_a_mark, _orphan_without_a_mark)
+    bad_ones = (_untidy, _thread, *start, _hoard, _raises)
+    for n, bad in enumerate(bad_ones):
         jobs += [Job(bad.__name__, bad, limits=limits), Job(n, _tidy, limits=limits)]
     found = dict(in_processes(jobs, 1))
-    assert found["first"] == found["second"] and all(found[n][1:] == (True, b"") for n in range(6))
-    pids = [found["second"][0], *(found[n][0] for n in range(6))]
-    assert len(set(pids)) == 7, "each bad job has ended its worker"
+    assert found["first"] == found["second"] and all(found[n][1:] == (True, b"") for n in range(len(bad_ones)))
+    pids = [found["second"][0], *(found[n][0] for n in range(len(bad_ones)))]
+    assert len(set(pids)) == len(pids), "each bad job has ended its worker"
     assert found["_untidy"] == pids[0] and isinstance(found["_raises"], Failure)
-    for child in ("_child", "_child_of_its_own_group"):
-        assert _ended(found[child][1]), "what it started has ended with it"
+    for job in start:
+        assert _ended(found[job.__name__][1]), f"what {job.__name__} started has ended with it"
 
 
 def test_an_end_is_heard_although_a_copy_of_the_process_goes_on():
