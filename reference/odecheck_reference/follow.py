@@ -85,13 +85,13 @@ class _Follower(Scout):
                 continue
             others = list[Run]()
             if not found:
+                if self.n > self.equation.leading:
+                    for one in samples:
+                        self._refuse_jumps_along_the_way(sharp, one)
                 others = [self.go(i, how, self.allowed(how)) for i, how in enumerate(self.hows) if i > 0]
                 for other, how in zip(others, self.hows[1:], strict=True):
                     found = found or self._examine(other, samples, how[1], sharp=False)[0]
             if not found:
-                if self.n > self.equation.leading:
-                    for one in samples:
-                        self._refuse_jumps_along_the_way(sharp, one)
                 grain = np.sum(np.stack([look[1] for look in looks]), axis=0)
                 return self._bound([sharp, *others], Integrals(defect, grain, most))
             left = [self._cut(samples[k], bad) for k, bad in found.items()]

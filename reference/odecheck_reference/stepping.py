@@ -35,6 +35,9 @@ MAX_JUMPS = 200
 # the multistep family takes at most this share of the window in a step; in a cut-out interval all take a sixteenth
 LONGEST = 1 / 40
 LONGEST_INSIDE = 1 / 16
+# so many times the step before a cut is the first one behind it at most: the estimate of a longer one's error may be
+# small by accident, and those at several tolerances off by the same
+LONGER = 1.0
 
 
 class FlowError(ArithmeticError):
@@ -117,6 +120,8 @@ def run(
             v = walk.over(k, end, interval.lo, v)
             v, end = walk.across(k, interval, v), interval.hi
         w = v * sizes.unit
+        if k + 1 < equation.segments:
+            walk.pace *= abs(equation.length(k) / equation.length(k + 1))
         if restart is not None:
             w = restart(k + 1, w)
         rows.append(w)
@@ -132,7 +137,7 @@ class _Walk:
     ) -> None:
         self.equation, self.method, self.tolerance = equation, method, tolerance
         self.sizes, self.budget, self.shown = sizes, budget, shown
-        self.steps, self.calls, self.crossed = Steps(), 0, 0
+        self.steps, self.calls, self.crossed, self.pace = Steps(), 0, 0, np.inf
         self.jumps: Array = np.zeros(len(sizes.unit))
 
     def rhs(self, k: int) -> Callable[[float, Array], Array]:
@@ -160,14 +165,16 @@ class _Walk:
             warnings.simplefilter("ignore")
             while True:
                 lo, v = self._solve(k, rhs, lo, interval, v, local)
-                if lo >= interval.hi:
+                if lo < interval.hi:
+                    lo, v = self._jump(k, rhs, lo, interval.hi, v, local)
+                if lo >= interval.hi:  # a jump may lie just before the cut
                     return v
-                lo, v = self._jump(k, rhs, lo, interval.hi, v, local)
 
     def over(self, k: int, end: float, start: float, v: Array) -> Array:
         """From one side of a jump that is known to the other: next to no time, and what that may cost is counted."""
         if start <= end:
             return v
+        self.pace = np.inf
         rhs = self.rhs(k)
         before, after = rhs(end, v), rhs(start, v)
         self.jumps = self.jumps + np.abs(after - before) * (start - end)
@@ -186,6 +193,10 @@ class _Walk:
         solver = METHODS[self.method](
             rhs, lo, v, interval.hi, rtol=self.tolerance, atol=0.1 * self.tolerance * local, **limits
         )
+        if self.method == "DOP853":  # its guess of a first step goes by two slopes
+            solver.h_abs = min(solver.h_abs, LONGER * self.pace)
+        # of the last two steps, as the very last one is cut off; an interval may have a single one
+        lengths = [0.0, self.pace if np.isfinite(self.pace) else 0.0]
         while solver.status == "running":
             before = solver.y
             try:
@@ -207,6 +218,8 @@ class _Walk:
                 )
             if self.shown is not None:
                 self.steps.add(solver.t_old, solver.t, solver.dense_output(), partial(self.shown, local))
+            lengths = [lengths[1], solver.t - solver.t_old]
+        self.pace = max(lengths)
         return interval.hi, solver.y
 
     def _implicit(self, k: int) -> dict[str, Any]:
@@ -232,7 +245,7 @@ class _Walk:
     def _jump(
         self, k: int, rhs: Callable[[float, Array], Array], lo: float, hi: float, v: Array, local: Array
     ) -> tuple[float, Array]:
-        self.crossed += 1
+        self.crossed, self.pace = self.crossed + 1, np.inf
         gap = min(64 * float(np.spacing(max(lo, 1e-3))), hi - lo)
         before = rhs(lo, v)
         after = rhs(lo + gap, v + gap * before)
