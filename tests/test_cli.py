@@ -181,6 +181,14 @@ def test_help_has_examples(odecheck):
     assert odecheck("--version")[1].startswith("odecheck 0.")
 
 
+def test_it_runs_as_a_module_of_an_interpreter(tmp_path):
+    """Also where it starts processes, which look at what the main module is."""
+    command = [sys.executable, "-m", "odecheck", "verify", "--claim", "SOL-1", "--subject", "odecheck.discrete"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "AS EXPECTED" in done.stdout
+
+
 def test_help_is_there_at_once():
     code = "import sys; from odecheck.cli import app; import odecheck.pytest_plugin; sys.argv[1:] = ['--help']\n"
     code += "try: app()\nfinally: print([m for m in ('torch', 'numpy', 'scipy', 'pandas') if m in sys.modules])"
