@@ -16,6 +16,8 @@ from .kept_trainings import Kept, geometric, who
 
 # beside the colours, for who does not see them
 DASHES = ("-", "--", ":", "-.")
+# of a mean over those seeds that still run, where others have stopped
+FAINT = 0.3
 
 
 def pictures(run: Kept, folder: Path) -> None:
@@ -45,9 +47,9 @@ def pictures(run: Kept, folder: Path) -> None:
             "linestyle": DASHES[place % len(DASHES)],
             "label": f"{name} {rate:g}" if several else str(name),
         }
-        mean = mine.groupby("step").agg({"loss": geometric, "cpu_seconds": "mean"})
-        by_step.plot(mean.index, mean["loss"], linewidth=1.3, **style)
-        by_time.plot(mean["cpu_seconds"], mean["loss"], linewidth=1.3, **style)
+        for part, faint in zip(means(mine), ({}, {"alpha": FAINT, "label": None}), strict=True):
+            by_step.plot(part.index, part["loss"], linewidth=1.3, **{**style, **faint})
+            by_time.plot(part["cpu_seconds"], part["loss"], linewidth=1.3, **{**style, **faint})
         for axis, column in zip(both, ("nfe_forward", "nfe_backward"), strict=True):
             at = (mine["step"] - 1) // 10 * 10 + 5 if single else mine["epoch"]
             per = mine.groupby(at)[column].mean()
@@ -60,9 +62,25 @@ def pictures(run: Kept, folder: Path) -> None:
     both[0].set_ylabel("evaluations of a step")
     for figure, what in ((loss, "loss"), (nfe, "nfe")):
         figure.axes[0].legend(fontsize=8)
-        figure.suptitle(f"{run.name}: geometric mean over seeds" if what == "loss" else f"{run.name}: mean over seeds")
+        mean = (
+            "geometric mean over seeds; faint: over those that have not stopped"
+            if what == "loss"
+            else "mean over seeds"
+        )
+        figure.suptitle(f"{run.name}: {mean}")
         figure.savefig(folder / f"training-{run.name}-{what}.png", dpi=100)
         plt.close(figure)
+
+
+def means(rows: Any) -> tuple[Any, Any]:
+    """Mean loss and CPU seconds by step, while every seed runs, and afterwards over those that have not stopped.
+
+    Args:
+        rows: Of the training steps of one model or optimizer at one rate.
+    """
+    found = rows.groupby("step").agg({"loss": geometric, "cpu_seconds": "mean"})
+    all_run = found.index <= rows.groupby("seed")["step"].max().min()
+    return found[all_run], found[~all_run]
 
 
 def _ratios(run: Kept, folder: Path, plt: Any, pairs: Iterable[tuple[str, str]]) -> None:

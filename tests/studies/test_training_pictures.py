@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from odecheck.studies.kept_trainings import keep, tables
-from odecheck.studies.training_pictures import has_end_time, pictures
+from odecheck.studies.training_pictures import has_end_time, means, pictures
 from tests.studies.kept_runs import folder_of_a_run
 
 pytest.importorskip("matplotlib")
@@ -27,3 +27,11 @@ def test_a_third_where_the_end_time_is_trained(tmp_path) -> None:
     assert isinstance(moved.rows, pd.DataFrame) and has_end_time(moved.rows)
     pictures(moved, tmp_path)
     assert (tmp_path / "training-one-end-time.png").exists()
+
+
+def test_a_mean_changes_its_line_where_a_training_stops() -> None:
+    """The others are other trainings: their mean jumps, in time even back."""
+    went = [(0, step, 1.0, 2.0 * step) for step in (1, 2, 3)] + [(1, step, 0.01, 9.0 * step) for step in (1, 2)]
+    common, rest = means(pd.DataFrame(went, columns=["seed", "step", "loss", "cpu_seconds"]))
+    assert common["loss"].tolist() == pytest.approx([0.1, 0.1]) and list(common.index) == [1, 2]
+    assert rest["cpu_seconds"].tolist() == [6.0] and list(rest.index) == [3]
