@@ -47,29 +47,39 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
-def table(units: Sequence[Unit]) -> Any:
-    """Each claim with its cases and what they cost, dearest first.
+def table(units: Sequence[Unit], seconds: float | None = None) -> Any:
+    """Each claim with its cases and what they cost: dearest first, or what tells most first, as a budget asks.
 
     Args:
         units: All that is to be done.
+        seconds: Of a processor, that the budget leaves; None where there is no budget.
 
     Returns:
         A table of rich.
     """
     from rich.table import Table
 
-    from odecheck.runner.estimate import each
+    from odecheck.runner.estimate import each, most_telling_first
 
     cost: dict[str, list[float]] = {}
+    asked: dict[str, int] = {}
     words: dict[str, str] = {}
-    for _, claim, seconds in each(units):
-        cost.setdefault(claim.id, []).append(seconds)
+    spent_so_far = 0.0
+    for _, claim, spent in each(units if seconds is None else most_telling_first(units)):
+        cost.setdefault(claim.id, []).append(spent)
         words[claim.id] = claim.text
-    made = Table(box=None, pad_edge=False, header_style="bold")
+        # one that has begun comes to its end
+        asked[claim.id] = asked.get(claim.id, 0) + (seconds is None or spent_so_far < seconds)
+        spent_so_far += spent
+    made = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     made.add_column("claim", no_wrap=True, min_width=max(map(len, cost), default=0))
     made.add_column("cases", justify="right", min_width=5)
+    if seconds is not None:
+        made.add_column("asked", justify="right", min_width=5)
     made.add_column("CPU s", justify="right", min_width=6)
-    made.add_column("states", no_wrap=True, overflow="ellipsis")
-    for id, spent in sorted(cost.items(), key=lambda item: -sum(item[1])):
-        made.add_row(id, str(len(spent)), f"{sum(spent):.1f}", words[id])
+    made.add_column("states", no_wrap=True, overflow="ellipsis", ratio=1)  # it alone gives way
+    rows = cost.items() if seconds is not None else sorted(cost.items(), key=lambda item: -sum(item[1]))
+    for id, each_spent in rows:
+        within = [] if seconds is None else [str(asked[id])]
+        made.add_row(id, str(len(each_spent)), *within, f"{sum(each_spent):.1f}", words[id])
     return made

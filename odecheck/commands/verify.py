@@ -132,7 +132,7 @@ def verify(
             none_ignored(context, ["quiet"], "--verbose says more", "--quiet or --verbose")
         files = {"json": json, "junit": junit, "summary": summary, "badge": badge}
         if plan:
-            unused = [*files, "run", "resume", "budget", "first", "quiet", "verbose", "strict", "no_cache", "scheduler"]
+            unused = [*files, "run", "resume", "first", "quiet", "verbose", "strict", "no_cache", "scheduler"]
             none_ignored(context, unused, "--plan asks nothing and stops", "the same without it, or without --plan")
         if scheduler is not None:
             none_ignored(context, ["workers"], "the cluster has its own", "--scheduler or --workers")
@@ -140,9 +140,10 @@ def verify(
             folder = run_folder(run, True, "verify")
             asked = restored(context, folder, read_facts(folder))
             say(f"going on with {typed_again(asked)}", err=True)
+        _until(budget, begun, lambda: False)
         units = _units(context, asked)
         if plan:
-            _planned(units, workers or cores())
+            _planned(units, workers or cores(), budget)
         folder = folder or run_folder(run, False, "verify")
         for option, file in files.items():
             needs_to_write(file or None, f"--{option}", folder=False)
@@ -304,7 +305,9 @@ def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Ca
     return why
 
 
-def _planned(units: list[Unit], workers: int) -> NoReturn:
-    console().print(forecast.table(units))
+def _planned(units: list[Unit], workers: int, budget: float | None) -> NoReturn:
+    console().print(forecast.table(units, None if budget is None else budget * workers))
     say(f"\n{forecast.line(units, workers)}")
+    if budget is not None:
+        say(f"asked: how many of the cases are begun within {budget:g} s, if they take as long as that")
     raise typer.Exit

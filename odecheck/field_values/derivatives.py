@@ -264,7 +264,12 @@ def _where(asking: Asking, at: Point, value: Array, sample: Sample) -> Defect:
     }
     off = {name: max(s.defect for s in x.samples if s.off) for name, x in found.items() if x is not None and x.off}
     names = sorted(off, key=lambda name: -off[name])
-    alone = parts[names[0]] if names else v
-    near, far = (asking.asked.along(at, alone, h) for h in (CLOSE, 2.0**-4))
-    flat = bool(np.array_equal(near, value)) and not np.array_equal(far, value)
-    return Defect(sample, tuple(names), flat)
+    # values in stairs have no derivative that could be told, so alone none is off: then time and state are looked at
+    flat = [name for name in (names[:1] or ("t", "y")) if _in_stairs(asking, at, parts[name], value)]
+    return Defect(sample, tuple(names or flat[:1]), bool(flat))
+
+
+def _in_stairs(asking: Asking, at: Point, along: Point, value: Array) -> bool:
+    """Whether values stand still in a tiny step, and move in a long one."""
+    near, far = (asking.asked.along(at, along, h) for h in (CLOSE, 2.0**-4))
+    return bool(np.array_equal(near, value)) and not np.array_equal(far, value)

@@ -127,5 +127,6 @@ def _coarse(worst: Defect) -> Words:
         "changes in its tenth digit",
         "float32 inside, t.float() or y.float() with a cast back, or rounding",
         "t.to(y.dtype) and constants of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand("
-        "len(y), 1)), and no .float() or round() inside it",
+        "len(y), 1)), and no .float() or round() inside it; a step in float32, as it trains, is judged by "
+        "odecheck.watch",
     )

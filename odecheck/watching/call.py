@@ -23,6 +23,9 @@ _LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib
 OWN_SOLVE = "_SolveBackward"
 # nodes of the graph between what a solve to an event gives and its backward solve, at most
 NEAR = 40
+# what puts tensors one behind the other, and what leaves the first number the first
+JOINS = ("StackBackward", "CatBackward")
+VIEWS = ("ViewBackward", "ReshapeAlias", "Unsqueeze", "ToCopy", "Clone", "Alias")
 # kinds of device without float64
 NO_DOUBLE = ("mps",)
 _OWN = str(Path(__file__).parents[1])
@@ -49,6 +52,7 @@ class Call:
     starts_ask: list[bool]
     random: list[Tensor]
     grad_mode: bool
+    start_time_asks: bool = True
     autocast: torch.dtype | None = None
     autocast_backward: bool = False
     held: Held | None = None
@@ -57,6 +61,7 @@ class Call:
     real: dict[int, Tensor] = field(default_factory=dict)
     real_y0: Tensor | None = None
     real_t: Tensor | None = None
+    backward_began: bool = False
     backward_seconds: float = float("nan")
     seconds: float = float("nan")
     moved: list[str] = field(default_factory=list)
@@ -87,6 +92,11 @@ class Call:
             return self.times
         return torch.stack([self.times[0], self.solution[-1].reshape(()).to(self.times)])
 
+    @property
+    def rates_in_time_matter(self) -> bool:
+        """Whether a gradient has ∂f/∂t in it: that in the first time has, and all of steps on a grid of the times."""
+        return self.times_ask and (self.start_time_asks or not (self.posed.adaptive or self.posed.adjoint))
+
     def rows_of(self, parts: list[Tensor]) -> Tensor:
         """States at the times as (times, states) in float64, of the parts of a solution or of its cotangents."""
         n = len(self.window)
@@ -111,6 +121,7 @@ def kept(number: int, posed: Posed, memo: Memo) -> Call:
         start=[y.detach().clone() for y in posed.y0],
         times=posed.t.detach().clone().to(posed.y0[0].device if posed.y0 else posed.t.device),
         times_ask=posed.t.requires_grad,
+        start_time_asks=first_asks(posed.t),
         starts_ask=[y.requires_grad for y in posed.y0],
         random=generators(),
         grad_mode=torch.is_grad_enabled(),
@@ -124,6 +135,29 @@ def kept(number: int, posed: Posed, memo: Memo) -> Call:
     if torch.is_autocast_enabled(call.device.type):
         call.autocast = torch.get_autocast_dtype(call.device.type)
     call.held = Held((posed.field, posed.others), memo)
+    return call
+
+
+def first_asks(t: Tensor) -> bool:
+    """Whether anybody asks for the gradient in the first of the times: not where it is a constant beside learned ones.
+
+    Seen are torch.stack and torch.cat with a constant in front, the usual ways to write a learned end.
+    """
+    node = t.grad_fn
+    while node is not None and node.name().startswith(JOINS + VIEWS):
+        node = node.next_functions[0][0]
+        if node is None:
+            return False
+    return t.requires_grad
+
+
+def inside_a_transform(number: int, library: str, function: str) -> Call:
+    """A call inside of a transform of torch.func, as a row that says so."""
+    call = not_understood(number, library, function, RuntimeError())
+    call.problem = (
+        "it is solved inside of a transform of torch.func (vmap, grad, ...), whose tensors do not outlive it: "
+        "the same solve of one row, or of the batch, without the transform would be judged"
+    )
     return call
 
 
@@ -171,7 +205,7 @@ def listen_backward(call: Call, result: Any) -> None:
     began, owners = [0.0], _owners(node, call)
 
     def before(_: Any) -> None:
-        began[0] = time.process_time()
+        call.backward_began, began[0] = True, time.process_time()
         call.moved = call.held.moved() if call.held else []
 
     def after(given: tuple[Tensor | None, ...], _: Any) -> None:

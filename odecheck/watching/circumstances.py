@@ -15,12 +15,10 @@ from odecheck.compat import hooks_before
 
 from .call import Call
 from .kinds import Finding, finding
+from .memory import ROUNDING, caches, distance, remembers, value_at
 from .precision import InDouble
 from .random_state import drawn_so_far
 from .repeat import posed_again
-
-# of a value: differences below this are rounding of differently ordered sums
-ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
 @dataclass
@@ -50,7 +48,7 @@ def circumstances(call: Call, *, deadline: float = float("inf")) -> Circumstance
         out.deterministic = False
         out.said.append(random)
         return out
-    asked = (_changes_its_input, _remembers, _caches, _batch_norm)
+    asked = (_changes_its_input, remembers, caches, _batch_norm)
     for ask in asked:
         if time.process_time() > deadline:
             raise OutOfBudget("before the field was asked for all its circumstances")
@@ -63,27 +61,12 @@ def circumstances(call: Call, *, deadline: float = float("inf")) -> Circumstance
     return out
 
 
-def _ask(call: Call, f: Any, t: Tensor) -> Tensor:
-    """The value at t and the start, flat, with a graph as a solver that differentiates has it."""
-    with torch.enable_grad():
-        out = f(t.clone(), call.posed.packed([y.clone() for y in call.start]))
-    return torch.cat([x.detach().reshape(-1) for x in call.posed.parts(out)])
-
-
-def _far(a: Tensor, b: Tensor) -> float:
-    """The largest difference over the largest value."""
-    if a.shape != b.shape:
-        return float("inf")
-    a, b = a.double(), b.double()
-    return float((a - b).abs().max() / (b.abs().max() + 1e-300)) if not torch.equal(a, b) else 0.0
-
-
 def _random(call: Call, f: Any, t: Tensor, iterated: list[str]) -> Finding | None:
-    _ask(call, f, call.times[0])
+    value_at(call, f, call.times[0])
     before = drawn_so_far()
     # noise may be drawn at the start alone
-    values = [[_ask(call, f, at) for _ in range(3)] for at in (call.times[0], t)]
-    far = max(_far(v, of[0]) for of in values for v in of[1:])
+    values = [[value_at(call, f, at) for _ in range(3)] for at in (call.times[0], t)]
+    far = max(distance(v, of[0]) for of in values for v in of[1:])
     if far <= ROUNDING.get(values[0][0].dtype, 1e-2):
         return None
     if before == drawn_so_far() and iterated:
@@ -134,7 +117,7 @@ def _functions(call: Call, f: Any, t: Tensor) -> list[tuple[str, bool]]:
             return func(*args, **given)
 
     with Listen():
-        _ask(call, f, t)
+        value_at(call, f, t)
     return seen
 
 
@@ -195,60 +178,16 @@ def _changes_its_input(call: Call, t: Tensor) -> Finding | None:
     )
 
 
-def _remembers(call: Call, t: Tensor) -> Finding | None:
-    with posed_again(call) as (f, _, _):
-        fresh = _ask(call, f, t)
-    with posed_again(call) as (f, _, _):
-        _ask(call, f, call.times[0])
-        _ask(call, f, call.window[-1])
-        later = _ask(call, f, t)
-    far = _far(later, fresh)
-    if far <= ROUNDING.get(fresh.dtype, 1e-2):
-        return None
-    return finding(
-        "remembers its first call",
-        f"the field's value at t = {float(t):.4g} is another one after a call at t = {float(call.times[0]):.4g} than "
-        f"before ({far:.1e}): it keeps the time or something made from it (an `if self.x is None:`); compute it anew "
-        "in every call",
-    )
-
-
-def _caches(call: Call, t: Tensor) -> Finding | None:
-    """Whether what was computed in the first call from the parameters is used after they have changed."""
-
-    def changed(leaves: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for x in leaves.values():
-                x.mul_(1.01).add_(1e-3 * (x.abs().mean() + 1e-3) if x.is_floating_point() and x.numel() else 0.0)
-
-    with posed_again(call) as (f, _, leaves):
-        changed(leaves)
-        fresh = _ask(call, f, t)
-    with posed_again(call) as (f, _, leaves):
-        _ask(call, f, t)
-        changed(leaves)
-        later = _ask(call, f, t)
-    far = _far(later, fresh)
-    if far <= ROUNDING.get(fresh.dtype, 1e-2):
-        return None
-    return finding(
-        "caches its weights",
-        f"the field goes on with weights of its first call after its parameters have changed (values are off by "
-        f"{far:.1e} where parameters moved by 1 %): a tensor made from parameters is kept in an attribute; make it "
-        "anew in every call",
-    )
-
-
 def _rounds(call: Call, t: Tensor) -> Finding | None:
     """Whether a float64 field makes float32 of its time or of its state."""
     short = t.float().double()  # outside of promotion, which would undo it
     with posed_again(call) as (f, _, _):
-        _ask(call, f, call.times[0])
-        own, rounded = _ask(call, f, t), _ask(call, f, short)
+        value_at(call, f, call.times[0])
+        own, rounded = value_at(call, f, t), value_at(call, f, short)
     with posed_again(call) as (f, _, _), InDouble(call.start[0].dtype):
-        _ask(call, f, call.times[0])
-        whole, moved = _ask(call, f, t), _ask(call, f, short)
-    far = _far(own, whole)
+        value_at(call, f, call.times[0])
+        whole, moved = value_at(call, f, t), value_at(call, f, short)
+    far = distance(own, whole)
     if (torch.equal(own, rounded) and not torch.equal(whole, moved)) or _moves_in_float32_steps(call):
         return finding(
             "float32 clock",
@@ -268,7 +207,7 @@ def _moves_in_float32_steps(call: Call) -> bool:
     """Whether values stand still while t moves within the rounding of float32, and move beyond it, at three times."""
     start, length = float(call.window[0]), float(call.window[-1] - call.window[0])
     with posed_again(call) as (f, _, _):
-        _ask(call, f, call.times[0])
+        value_at(call, f, call.times[0])
         for share in (0.2113, 0.5377, 0.8291):
             # the middle of what is rounded to one number of float32
             middle = float(np.float32(start + share * length))
@@ -277,7 +216,7 @@ def _moves_in_float32_steps(call: Call) -> bool:
                 torch.tensor(middle + k * grain, dtype=call.times.dtype, device=call.times.device)
                 for k in (-0.25, 0.25, 8.0)
             ]
-            here, within, beyond = (_ask(call, f, t) for t in at)
-            if not torch.equal(here, within) or _far(beyond, here) <= 1e-11:
+            here, within, beyond = (value_at(call, f, t) for t in at)
+            if not torch.equal(here, within) or distance(beyond, here) <= 1e-11:
                 return False
     return True

@@ -30,7 +30,9 @@ def observed(call: Call, repeat: Repeat, f: Field64) -> dict[str, Array]:
         out["dL/dy0"] = array(y0)
     if call.times_ask:
         t = repeat.t if call.real_t is None else call.real_t.double()
-        given = np.zeros(len(call.times)) if t is None else array(t.double())
+        given = np.zeros(len(call.times)) if t is None else array(t.double()).copy()
+        if not call.start_time_asks:
+            given[0] = 0.0  # it goes nowhere
         out["dL/dt"] = given[:1] if call.posed.event else given
     for key, kept_ in call.held.tensors.items():
         if kept_.name in f.leaves:

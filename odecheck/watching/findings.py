@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
 import torch
-from torch import Tensor, nn
 
 from odecheck.judge import Verdict
 
 from .call import Call
-from .field64 import Along, Array, Field64
-from .promise import Promise, rounding
+from .field64 import Array
+from .gradient_findings import NOTHING, named
+from .promise import Promise
 from .repeat import Repeat, real
 from .row import Row
 from .values import Lie
 
-# a gradient below this part of the largest one is nothing that can be missed
-NOTHING = 1e-6
 # a backward solve that takes so many times the evaluations of the forward one is worth a note
 DEAR = 5.0
 # a share of the steps granted after which a solve is about to use them up
@@ -26,9 +25,6 @@ NEARLY_ALL = 0.9
 COARSE = 1e-2
 # a gradient that is off by this part, within its tolerance, is worth a note
 LOOSE = 0.05
-# a tolerance of this part of what rounding leaves is worth a note; torchdiffeq's own default is not
-BELOW = 0.25
-HALF = (torch.float16, torch.bfloat16)
 # so many steps at min_step are no chance
 SHORTEST_STEPS = 3
 # what explains a large error better than a loose tolerance does
@@ -114,6 +110,19 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
             f"{made} of {granted} steps were used: the next batch may raise; look for a stiff field, or grant more",
             wrong=False,
         )
+    if endless := _not_finite(call, repeat):
+        row.say(
+            "gradient not finite",
+            f"the solution and the gradient of the loss in it are finite, and what the backward pass gives in "
+            f"{named(endless)} is not: the square root, norm, logarithm or quotient of something that is 0, perhaps "
+            "in the branch that torch.where does not take; (x**2 + 1e-12).sqrt(), or a clamp before it",
+        )
+    if repeat.ignored:
+        row.say(
+            "options ignored",
+            f"{repeat.ignored}: {row.method} has no such option, and goes on without; rtol and atol choose the steps "
+            "of an adaptive method, step_size those of a fixed one" + " (this one is adaptive)" * row.adaptive,
+        )
     if repeat.backward > DEAR * max(repeat.forward, 1):
         each = (
             f": one backward solve for each of {len(call.times) - 1} stretches between times"
@@ -125,7 +134,9 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
             f"backward takes {repeat.backward} evaluations of the field, forward "
             f"{repeat.forward}{each}; adjoint_options=dict(norm='seminorm'), or odeint without the adjoint",
         )
-    if changed_in_between(call, repeat) > 0:
+    if call.backward_began and np.isnan(call.backward_seconds):
+        row.say(*_of_a_backward_pass_that_raised(call))
+    elif changed_in_between(call, repeat) > 0:
         names = ", ".join(call.moved[:4]) or "something that is no attribute"
         row.say(
             "changed before backward",
@@ -133,6 +144,25 @@ def of_the_repeat(call: Call, row: Row, repeat: Repeat) -> None:
             "backward solve ran with another field, and the errors of its gradients are of that; keep what a solve "
             "needs in an object of its own, or in the state",
         )
+
+
+def _not_finite(call: Call, repeat: Repeat) -> list[str]:
+    """The results of the backward pass that are no numbers although what it began with are numbers."""
+    if not all(bool(x.isfinite().all()) for x in (*repeat.solution, *(call.cotangent or ()))):
+        return []
+    given = {"y0": repeat.y0, **repeat.theta}
+    return [name for name, g in given.items() if g is not None and not bool(g.isfinite().all())]
+
+
+def _of_a_backward_pass_that_raised(call: Call) -> tuple[str, str]:
+    if not call.moved:
+        return "raised", "its backward pass raised: what is judged is the solve, and gradients of the same one again"
+    names = ", ".join(call.moved[:4])
+    return (
+        "changed before backward",
+        f"the field was changed between this solve and its backward pass ({names}), which raised: an optimizer's step, "
+        "or a write into a parameter, belongs behind backward()",
+    )
 
 
 def changed_in_between(call: Call, repeat: Repeat) -> float:
@@ -151,60 +181,6 @@ def changed_in_between(call: Call, repeat: Repeat) -> float:
         float((a - g).abs().max()) / max(float(g.abs().max()), NOTHING * top, 1e-300) for a, g in pairs if g.numel()
     )
     return far if far > rounding and call.moved else 0.0
-
-
-def of_the_parameters(call: Call, row: Row, repeat: Repeat, exact: dict[str, Array], f: Field64, along: Along) -> None:
-    """Gradients that are lost, and parameters that the solve does not reach."""
-    assert call.held is not None
-    top = max([float(abs(x).max()) for x in exact.values() if x.size] or [0.0])
-    told = {id(x) for x in call.posed.told or ()}
-    own = {id(p) for p in call.posed.field.parameters()} if isinstance(call.posed.field, nn.Module) else set()
-    reached = _reached(f, along)
-    for key, kept in call.held.tensors.items():
-        if kept.name not in exact:
-            continue
-        size = float(abs(exact[kept.name]).max()) if exact[kept.name].size else 0.0
-        got = repeat.theta.get(kept.name)
-        lost = got is None or not bool(got.any())
-        if call.posed.told is not None and key not in told and size > NOTHING * top and lost:
-            row.say(
-                "captured, gradient lost",
-                f"the gradient of {kept.name} is lost (it is {size:.1e}): {_who(kept.tensor)}, and "
-                f"{call.posed.function} differentiates in y0 and adjoint_params alone; give it in adjoint_params=, put "
-                "it into the state, or use odeint",
-            )
-        elif kept.name not in reached and kept.name in call.unreached and (key in own or key in told):
-            if _has_reached_siblings(kept.name, reached):  # an additive constant of an energy, and the like
-                row.say("constant", f"the solve does not depend on the parameter {kept.name}")
-                continue
-            row.say(
-                "parameter not reached",
-                f"the solve does not depend on the parameter {kept.name}: it gets no gradient; "
-                "it is overwritten, detached or never used in forward",
-            )
-
-
-def _has_reached_siblings(name: str, reached: set[str]) -> bool:
-    """Whether the solve depends on another parameter of the same part of the field."""
-    part = name.rpartition(".")[0]
-    return bool(part) and any(other.rpartition(".")[0] == part for other in reached)
-
-
-def _who(x: Tensor) -> str:
-    if x.grad_fn is None:
-        return "the field uses it, and it is no registered parameter of the field"
-    return f"it was computed outside the field ({x.grad_fn.name().removesuffix('Backward0')}) and is captured by it"
-
-
-def _reached(f: Field64, along: Along) -> set[str]:
-    """The leaves that the field's graph leads to at one of three times."""
-    names = list(f.leaves)
-    found: set[str] = set()
-    for share in (0.0, 0.4, 0.9):
-        t = float(f.times[0] + share * (f.times[-1] - f.times[0]))
-        y = along(t)
-        found |= {n for n, g in zip(names, f.vjp(t, y, y * 0 + 1.0, leaves=True)[2], strict=True) if g is not None}
-    return found
 
 
 def of_the_values(row: Row, found: list[Lie], known: Collection[str] = ()) -> None:
@@ -288,41 +264,4 @@ def of_the_tolerance(call: Call, row: Row, off: float) -> None:
             "loose tolerance",
             f"{what} is off by {off:.0%}, and rtol={row.rtol:g}, atol={row.atol:g} promise no more: a smaller "
             f"tolerance, rtol={row.rtol * LOOSE / 5 / off:.0e} and atol={row.atol * LOOSE / 5 / off:.0e} for about 1 %",
-        )
-
-
-def of_the_rounding(call: Call, row: Row, largest: float) -> None:
-    """A tolerance below the rounding of the state's own numbers. largest: the largest number of the solution."""
-    dtype = call.start[0].dtype
-    asked = row.atol + row.rtol * largest
-    left = rounding(dtype) * largest
-    if row.adaptive and dtype == torch.float32 and asked < BELOW * left:
-        row.say(
-            "tolerance below rounding",
-            f"rtol={row.rtol:g}, atol={row.atol:g} ask for errors of {asked:.1e} in a step, and float32 rounds numbers "
-            f"of this size by {left:.1e}: such a tolerance costs steps and cannot be kept; rtol=1e-6, or y0.double() "
-            "and a field in float64",
-        )
-
-
-def of_the_precision(call: Call, row: Row, error: float, in_double: float) -> None:
-    """float32 where it hurts, or half of it: the same solve in float64 is much closer to the truth."""
-    half = call.autocast or (call.start[0].dtype if call.start[0].dtype in HALF else None)
-    if error <= max(1e-4, 5 * in_double):
-        return
-    if half:
-        broken = row.quantities["solution"].verdict is Verdict.REFUTED
-        name, where = str(half).removeprefix("torch."), "under autocast" if call.autocast else "with a state of its own"
-        row.say(
-            "half precision",
-            f"the field runs in {name} {where}: the solution is off by {error:.1e}, the same solve in float64 by "
-            f"{in_double:.1e}" + (", and the tolerance is not kept" if broken else "") + "; solve inside "
-            'torch.autocast("cpu", enabled=False), or "cuda", with y0.float()',
-            wrong=broken or error > COARSE,
-        )
-    else:
-        row.say(
-            "float32 hurts",
-            f"in float32 the solution is off by {error:.1e}, the same solve in float64 by {in_double:.1e}: "
-            "large numbers beside small ones, or times far from 0; shift and scale the state, or solve in float64",
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +16,25 @@ from odecheck_reference.path import OutOfBudget, Path, path
 
 from odecheck.foreign import first_line
 
-from . import events, findings
+from . import events, findings, precision_findings
 from .call import Call
 from .circumstances import circumstances
 from .compared import aims, direction_off, keep_promises, observed, quantities, relative
 from .event_findings import of_its_function, of_no_event, of_the_event
 from .field64 import Along, Array, Field64, NoField, in_double
-from .gradient_findings import of_a_broken_gradient
-from .precision import InDouble
+from .gradient_findings import of_a_broken_gradient, of_the_parameters
+from .precision import InDouble, half_inside
 from .promise import STAGES, Promise, growth_rate, promise
 from .random_state import untouched
-from .repeat import Repeat, again, array
+from .repeat import Repeat, again, array, posed_again
 from .row import Row, State
 from .settle import Truth, has_kinks, settle
 from .values import lies
 
 # of the time that is left, what the truth may take: the rest is for what is asked of it
 TRUTH = 0.7
+# of the tolerance: solves of about the same accuracy, whose steps are others
+NEARBY = (0.5, 0.8, 1.25, 2.0)
 WHOLE = ("an integer", "y.double() as the state")
 COMPLEX = (
     "a complex",
@@ -58,6 +62,12 @@ def _without_autocast(calls: list[Call]) -> Generator[None]:
         yield
 
 
+def _without_compiling() -> AbstractContextManager[Any]:
+    """What is compiled is called where it fits, and nothing is compiled anew: its limit of times is the user's own."""
+    stance = getattr(torch.compiler, "set_stance", None)
+    return stance("eager_on_recompile") if stance is not None and "torch._dynamo" in sys.modules else nullcontext()
+
+
 def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """A row for each call. Random numbers, the model and its gradients stay as they are.
 
@@ -67,7 +77,7 @@ def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """
     deadline = time.process_time() + budget
     works, met = [], set()
-    with untouched(), torch.enable_grad(), _without_autocast(calls):
+    with untouched(), torch.enable_grad(), _without_autocast(calls), _without_compiling():
         for call in calls:
             work = _Work(call, _row(call))
             key = (call.where, id(call.posed.field))
@@ -167,6 +177,8 @@ def _pose_again(work: _Work, deadline: float) -> None:
     if np.isnan(row.seconds[1]):
         row.seconds = (row.seconds[0], repeat.backward_seconds)
     findings.of_the_repeat(call, row, repeat)
+    if any(f.kind == "gradient not finite" for f in row.said):
+        row.state, row.reason = State.NOT_JUDGED, "its gradients are not finite: there is nothing to compare"
 
 
 def _compare(work: _Work, deadline: float) -> None:
@@ -186,7 +198,7 @@ def _compare(work: _Work, deadline: float) -> None:
         row.reason = f"{truth.family} {truth.sharpness}" + (f"; {truth.short}" if truth.short else "")
         row.state, row.truth = State.JUDGED, truth
         _in_time(row, "what may be wrong around it", lambda: _around(work, f, truth, got))
-    findings.of_the_rounding(call, row, float(np.abs(exact["solution"]).max(initial=0.0)))
+    precision_findings.of_the_rounding(call, row, float(np.abs(exact["solution"]).max(initial=0.0)))
     findings.of_the_shortest_steps(call, row, repeat)
     error = row.quantities["solution"].error
     if (call.start[0].dtype != torch.float64 or call.autocast) and error > 1e-4:
@@ -218,17 +230,28 @@ def _around(work: _Work, f: Field64, truth: Truth, got: dict[str, Array]) -> Non
     if work.alone:
         if repeat.has_gradients:
             theta = {k: v for k, v in truth.parts().items() if k in f.leaves and k not in lost}
-            findings.of_the_parameters(call, row, repeat, theta, f, along)
+            of_the_parameters(call, row, repeat, theta, f, along)
         if call.cotangent is not None:
-            findings.of_the_values(row, lies(f, along, in_time=call.times_ask), work.iterated)
+            findings.of_the_values(row, lies(f, along, in_time=call.rates_in_time_matter), work.iterated)
 
 
 def _wide(work: _Work, error: float, exact: dict[str, Array], deadline: float) -> None:
     """Whether the same solve in float64 is much better. Raises OutOfBudget."""
-    with InDouble(work.call.start[0].dtype):
-        wide = again(work.call, torch.float64, gradients=False, deadline=deadline)
-    solution = array(work.call.rows_of(wide.solution))
-    findings.of_the_precision(work.call, work.row, error, relative(solution, exact["solution"]))
+    call = work.call
+
+    def off(**how: float) -> float:
+        with InDouble(call.start[0].dtype):
+            wide = again(call, torch.float64, gradients=False, deadline=deadline, how=how)
+        return relative(array(call.rows_of(wide.solution)), exact["solution"])
+
+    in_double = off()
+    single = call.posed.others.get("rtol")
+    if precision_findings.is_much_better(in_double, error) and isinstance(single, float) and work.row.adaptive:
+        # across jumps and kinks the error is a matter of where steps happen to end: other steps have other luck
+        in_double = max(in_double, *(off(rtol=factor * single) for factor in NEARBY))
+    with posed_again(call) as (f, _, _):
+        half = half_inside(lambda: f(call.times[0], call.posed.packed([y.clone() for y in call.start])))
+    precision_findings.of_the_precision(call, work.row, error, in_double, half)
 
 
 def _settled(work: _Work, f: Field64, got: dict[str, Array], seconds: float) -> Truth:

@@ -45,6 +45,7 @@ KINDS: Mapping[str, tuple[Weight, str]] = MappingProxyType(
         "changed before backward": (Weight.WRONG, ""),
         "cut off": (Weight.WRONG, ""),
         "wrong backward": (Weight.WRONG, ""),
+        "gradient not finite": (Weight.WRONG, ""),
         "remembers its first call": (Weight.WRONG, ""),
         "caches its weights": (Weight.WRONG, ""),
         "depends on the number of calls": (Weight.WRONG, ""),
@@ -80,6 +81,7 @@ KINDS: Mapping[str, tuple[Weight, str]] = MappingProxyType(
         "spectral norm in training mode": (Weight.EITHER, "where its power iteration has not converged"),
         "constant": (Weight.ADVICE, ""),
         "raised": (Weight.ADVICE, ""),
+        "options ignored": (Weight.ADVICE, ""),
     }
 )
 

@@ -60,6 +60,21 @@ def _up(x: Any) -> Any:
     return torch.float64 if isinstance(x, torch.dtype) and x in LOW else x
 
 
+def half_inside(evaluate: Callable[[], Any]) -> torch.dtype | None:
+    """In which half precision a field makes tensors when it is evaluated; None where it makes none."""
+    seen: list[torch.dtype] = []
+
+    class Listen(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            seen.extend(x.dtype for x in tree_leaves(out) if isinstance(x, Tensor) and x.dtype in LOW[1:])
+            return out
+
+    with Listen():
+        evaluate()
+    return seen[0] if seen else None
+
+
 @contextmanager
 def default_double() -> Generator[None]:
     """torch.set_default_dtype(float64), for a block."""

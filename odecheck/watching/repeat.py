@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from odecheck.foreign import said, words
 from .call import Call
 from .random_state import untouched
 
+NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass
 class Repeat:
@@ -28,7 +31,7 @@ class Repeat:
     tensor, None where it is not reached. forward, backward: evaluations of the field. steps: accepted and rejected
     in the forward solve; None where the solver does not tell. saved_bytes: kept for the backward pass; None where
     nobody may count. lengths: of the steps that were tried in the forward solve, where the solver tells; accepted: of
-    those that were not rejected. raised: by the backward solve.
+    those that were not rejected. raised: by the backward solve. ignored: what the solver said of options it has not.
     """
 
     solution: list[Tensor]
@@ -42,6 +45,7 @@ class Repeat:
     saved_bytes: int | None = 0
     backward_seconds: float = float("nan")
     raised: str = ""
+    ignored: str = ""
     lengths: list[float] = field(default_factory=list)
     accepted: list[float] = field(default_factory=list)
 
@@ -138,21 +142,28 @@ def posed_again(
 
 
 def again(
-    call: Call, dtype: torch.dtype | None = None, *, gradients: bool = True, deadline: float = float("inf")
+    call: Call,
+    dtype: torch.dtype | None = None,
+    *,
+    gradients: bool = True,
+    deadline: float = float("inf"),
+    how: Mapping[str, Any] = NOTHING_ELSE,
 ) -> Repeat:
     """Pose a solve again, and pull its cotangent back. Raises whatever the solver raises, and OutOfBudget.
 
-    deadline: process time, in seconds.
+    deadline: process time, in seconds. how: arguments of the call in the place of its own.
     """
     try:
-        return _again(call, dtype, gradients=gradients, deadline=deadline, noting=True)
+        return _again(call, dtype, gradients=gradients, deadline=deadline, noting=True, how=how)
     except RuntimeError as error:
         if "saved tensor hooks" not in words(error):
             raise
-    return _again(call, dtype, gradients=gradients, deadline=deadline, noting=False)
+    return _again(call, dtype, gradients=gradients, deadline=deadline, noting=False, how=how)
 
 
-def _again(call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: float, noting: bool) -> Repeat:
+def _again(
+    call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: float, noting: bool, how: Mapping[str, Any]
+) -> Repeat:
     """As `again`. noting: what is kept for the backward pass, which torch.func does not bear in a field."""
     posed, counter = call.posed, _Counter(deadline)
     own = dtype is None
@@ -164,9 +175,10 @@ def _again(call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: 
             t = t[0]
         saved: dict[int, int] = {}
         hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: _noted(x, saved), lambda x: x)
-        with hooks if noting else nullcontext(), _autocast(call, own):
-            got = posed.again(counter.on(f), posed.packed([y.view_as(y) for y in y0]), t, others)
+        with hooks if noting else nullcontext(), _autocast(call, own), _listened() as told:
+            got = posed.again(counter.on(f), posed.packed([y.view_as(y) for y in y0]), t, {**others, **how})
         out = Repeat([y.detach().double() for y in got], forward=counter.calls)
+        out.ignored = next((text for w in told if "Unexpected arguments" in (text := str(w.message))), "")
         out.saved_bytes = sum(saved.values()) if noting else None
         if counter.told:
             out.steps, out.rejected = counter.steps - counter.rejected, counter.rejected
@@ -179,6 +191,14 @@ def _again(call: Call, dtype: torch.dtype | None, *, gradients: bool, deadline: 
                     out.raised = said(error)
             out.backward = counter.calls - out.forward
     return out
+
+
+@contextmanager
+def _listened() -> Generator[list[warnings.WarningMessage]]:
+    """The warnings of a block, all of them."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield told
 
 
 def _autocast(call: Call, wanted: bool) -> torch.autocast:

@@ -31,6 +31,8 @@ NO_ANSWER = 0.3
 MOST = 6_000
 # so many time constants are made in implicit steps at once
 STIFF = 500.0
+# so many may be, where an explicit method has failed; with fewer, and kinks, it is the kinks
+PERHAPS_STIFF = 50.0
 # with more states, Jacobians are too dear
 MOST_IMPLICIT = 128
 # of the steps that are then halved, and how their family is called
@@ -118,6 +120,8 @@ def _sharpened(f: Field64, aims: Callable[[Truth], dict[str, float]], rtol: floa
         before = truth.dop853(f, rtol=at)
     except OutOfBudget:
         f.deadline, f.most = end, float("inf")
+        if has_kinks(f) and not (decaying and rate * abs(f.times[-1] - f.times[0]) > PERHAPS_STIFF):
+            return _halved(f, aims)
         return _implicit(f, aims) or _halved(f, aims)
     f.deadline, f.most = end, float("inf")
     best: Truth | None = None

@@ -14,7 +14,7 @@ import torch
 from odecheck.compat import is_transforming
 from odecheck.foreign import said
 
-from .call import Call, kept, listen_backward, not_understood
+from .call import Call, inside_a_transform, kept, listen_backward, not_understood
 from .held import Memo
 from .interception import intercepted, known_globals
 from .solver_calls import Adapter, arguments
@@ -136,6 +136,7 @@ class Step:
         """What is kept of a call, and the arguments to go on with: None where they are to be passed on as they came."""
         try:
             if _inside_a_transform():
+                self.calls.append(inside_a_transform(len(self.calls), adapter.library, function.__name__))
                 return None, None
             given = arguments(original, args, kwargs)
         except Exception:  # a wrong call: what it raises is the user's

@@ -40,6 +40,8 @@ def _given(f: Field64) -> by_adjoint.Cotangents | None:
 
 def _ended(f: Field64, answer: Answer) -> Answer:
     """An answer with the event that its solve ended at, where it ended at one."""
+    if answer.t is not None and not f.call.start_time_asks:
+        answer.t[0] = 0.0  # it goes nowhere
     return answer if f.event is None else events.ended(f, answer, cotangents(f))
 
 
@@ -57,7 +59,7 @@ def adams(f: Field64, along: Path, *, rtol: float) -> Answer:
 
 def radau(f: Field64, *, mesh: Array, parts: int) -> Answer:
     """By Radau steps on a mesh, each in parts, and the exact derivative of these steps. Raises OutOfBudget."""
-    return by_radau.radau(f, _given(f), mesh=mesh, parts=parts)
+    return _ended(f, by_radau.radau(f, _given(f), mesh=mesh, parts=parts))
 
 
 def rk4(f: Field64, *, steps: int) -> Answer:

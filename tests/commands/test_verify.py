@@ -36,6 +36,21 @@ def test_a_plan_says_what_would_be_asked_and_stops(option, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_within_a_budget_says_what_is_asked_of_it_in_its_order(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("verify", "--claims", "NODE-2,SOL-2", "--plan", "--workers", "1")
+    asked = {}
+    for budget in ("1e-9", "1e6"):
+        done = run(*words, "--budget", budget)
+        assert done.exit_code == 0, done.output
+        rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("NODE-2", "SOL-2"))]
+        asked[budget] = [int(row[2]) for row in rows]
+        assert all(row[1] == "16" for row in rows)  # a narrow window takes no numbers away
+    assert asked["1e-9"] == [1, 0]  # a budget begins with one
+    assert asked["1e6"] == [16, 16]
+    assert run(*words, "--budget", "0").exit_code == 2
+
+
 def test_a_run_says_first_what_it_will_ask_and_about_how_long():
     done = run(*FEW)
     assert done.exit_code == 0

@@ -52,3 +52,27 @@ def test_a_module_that_is_called_back_is_asked_and_a_field_of_the_reference_is_n
     words = refused(kinds.Net(change=lambda s, t, y, v: v * y.detach()))
     assert words is not None and "by automatic differentiation is off" in words[0]
     assert refusal_of(Mlp(2, 2), np.ones(6), kinds.TS, KNOTS) is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        lambda t, y: torch.ones(len(y), 1, dtype=torch.float32) * t,
+        lambda t, y: t.float().expand(len(y), 1),
+        lambda t, y: torch.full((len(y), 1), float(t), dtype=torch.float32),
+    ],
+)
+def test_a_time_of_float32_is_named_as_that_and_not_as_a_wrong_derivative(time):
+    class Timed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Tanh(), torch.nn.Linear(16, 2)).double()
+
+        def forward(self, t, y):
+            return self.net(torch.cat([y, time(t, y)], 1))
+
+    module = Timed()
+    words = refusal_of(CallbackField(module, (2,)), flat_parameters(module), kinds.TS, KNOTS)
+    assert words is not None and "do not change when t changes in its tenth digit" in words[0]
+    assert "torch.ones(len(y), 1, dtype=y.dtype) * t" in words[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torchdiffeq import odeint
+from torchdiffeq import odeint, odeint_adjoint
 
 from .more_right_models import Autonomous, trained
 from .right_models import net, right
@@ -95,3 +95,24 @@ def a_frozen_network_with_a_small_one_that_begins_at_zero():
             return self.net(y) + y @ self.down @ self.up
 
     return trained(Field(), torch.randn(4, 3))
+
+
+@right
+def a_learned_end_of_a_field_that_cuts_off_its_time():
+    """FFJORD's own code: the end alone is learned, and its gradient has no derivative in time in it."""
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(4, 8, 3)
+
+        def forward(self, t, y):
+            return self.net(torch.cat([y, t.detach().expand(len(y), 1)], 1))
+
+    field, end, y0 = Field(), nn.Parameter(torch.tensor(0.7)), torch.randn(4, 3)
+
+    def step():
+        times = torch.stack([torch.tensor(0.0), end * end])
+        odeint_adjoint(field, y0, times, rtol=1e-5, atol=1e-6)[-1].square().mean().backward()
+
+    return step

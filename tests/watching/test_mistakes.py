@@ -10,10 +10,10 @@ import torch
 from odecheck.watching.kinds import KINDS, Weight
 from odecheck.watching.step import watch
 
-from . import mistakes_of_values, more_mistakes
+from . import mistakes_kept_in_words, mistakes_of_values, more_mistakes
 from .mistakes import MISTAKES
 
-assert mistakes_of_values.__doc__ and more_mistakes.__doc__
+assert mistakes_of_values.__doc__ and more_mistakes.__doc__ and mistakes_kept_in_words.__doc__
 
 # advice, and noise where steps are fixed: all that is drawn among the mistakes
 NOTES = {kind for kind, (weight, _) in KINDS.items() if weight is Weight.ADVICE} | {"noise in every evaluation"}

@@ -211,3 +211,63 @@ def test_what_the_row_of_diffrax_says_to_type_works():
     names |= {"ts": [0.0, 1.0], "args": jax.numpy.array(0.5)}
     exec(code, names)
     assert names["subjects"][0][0].name.startswith("field, Bosh3(rtol=1e-07)")
+
+
+def test_a_cut_in_time_is_said_where_the_first_time_asks():
+    class Timed(Dense):
+        def forward(self, t, y):
+            return self.net(y) * torch.cos(t.detach())
+
+    field, begin = Timed(), torch.tensor(0.2, requires_grad=True)
+    with watch() as step:
+        times = torch.stack([begin, torch.tensor(1.0)])
+        odeint_adjoint(field, torch.ones(2, 3), times, rtol=1e-5, atol=1e-6)[-1].square().sum().backward()
+    assert {f.kind for f in step.rows[0].findings} == {"cut off"}
+
+
+def test_half_precision_inside_of_a_float32_field_is_called_that():
+    net = Dense().net.bfloat16()
+    run = trained(lambda t, y: net(y.bfloat16()).float(), torch.ones(2, 3), solve=odeint, method="rk4")
+    with watch() as step:
+        run()
+    said = {f.kind: f.text for f in step.rows[0].said}
+    assert "the field runs in bfloat16 inside its forward" in said["half precision"]
+    assert "float32 hurts" not in said
+
+
+def test_the_luck_of_steps_across_jumps_is_not_laid_to_float32():
+    heights = nn.Parameter(torch.tensor([0.7, -1.4, 0.5, -0.3, 1.1]))
+    steps = trained(
+        lambda t, y: -y + heights[min(int(t), 4)], torch.ones(3, 1), solve=odeint, times=(0.0, 5.0), rtol=1e-5
+    )
+    with watch() as step:
+        steps()
+    assert "float32 hurts" not in {f.kind for f in step.rows[0].said}
+
+
+def test_a_parameter_that_moves_before_backward_is_named_where_torch_raises():
+    field = Dense()
+    with watch() as step:
+        loss = odeint_adjoint(field, torch.ones(2, 3), T, rtol=1e-5, atol=1e-6)[-1].sum()
+        with torch.no_grad():
+            field.net[0].weight.mul_(0.9)
+        with pytest.raises(RuntimeError, match="inplace"):
+            loss.backward()
+    (found,) = step.rows[0].findings
+    assert found.kind == "changed before backward" and "net.0.weight" in found.text
+
+
+def test_judging_compiles_nothing():
+    made = []
+
+    def backend(graph, inputs):
+        made.append(graph)
+        return graph.forward
+
+    field = torch.compile(Dense(), backend=backend)
+    run = trained(field, torch.ones(2, 3), solve=odeint)
+    with watch() as step:
+        run()
+    before = len(made)
+    assert before and step.rows[0].verdict is odecheck.HOLDS, str(step)
+    assert len(made) == before
