@@ -95,7 +95,7 @@ def ask_function(
         One answer to each question, in the order of `CAUSES`.
     """
     rng = np.random.default_rng(seed)
-    places = list(_places(path, features, rng))
+    places = list(_places(path, features, rng, make))
     compare = _Compared()
     fresh = [_value(make(), p) for p in places]
     compare(DRAWN, places[0], _value(make(), places[0]), fresh[0])
@@ -127,7 +127,7 @@ def ask_again(
         The answer to "after thousands of calls".
     """
     compare = _Compared()
-    for place in _places(path, features, np.random.default_rng(seed)):
+    for place in _places(path, features, np.random.default_rng(seed), make):
         compare("after thousands of calls", place, _value(used, place), _value(make(), place))
     return compare.answers[0]
 
@@ -148,16 +148,25 @@ class _Compared:
         return tuple(self.found[q] for q in CAUSES if q in self.found)
 
 
-def _places(path: Path, features: tuple[int, ...], rng: np.random.Generator) -> Iterator[Place]:
+def _places(
+    path: Path, features: tuple[int, ...], rng: np.random.Generator, make: Callable[[], nn.Module]
+) -> Iterator[Place]:
+    """Around the path, and on it where the field refuses what lies around it."""
     for t in strata(path.times, PLACES, rng):
         on = path.at(float(t))
         y = on + rng.choice(AROUND[1:5], size=(len(on), 1)) * path.size * rng.standard_normal(on.shape)
-        yield torch.tensor(float(t), dtype=torch.float64), torch.tensor(y).reshape(len(y), *features)
+        time, *states = (torch.tensor(x, dtype=torch.float64) for x in (float(t), y, on))
+        around, onto = ((time, state.reshape(len(y), *features)) for state in states)
+        yield around if bool(torch.isfinite(_value(make(), around)).any()) else onto
 
 
 def _value(module: nn.Module, place: Place) -> Tensor:
+    """The value at a place; NaN where the field refuses it: it may check what it is called with."""
     with torch.no_grad():
-        return module(place[0].clone(), place[1].clone()).detach().clone()
+        try:
+            return module(place[0].clone(), place[1].clone()).detach().clone()
+        except Exception:
+            return torch.full_like(place[1], torch.nan)
 
 
 def _distance(seen: Tensor, true: Tensor) -> float:
@@ -201,8 +210,11 @@ def _circumstances(
         compare("its output afterwards", place, kept, before)
         if len(y) > 1:
             compare("a row by itself", place, _value(module, (t, y[:1])), true[:1])
-        beside = torch.cat([y, y.flip(0) * 1.25 + 0.25 * y.abs().max()])
-        compare("a row by itself", place, _value(module, (t, beside))[: len(y)], true)
+        for others in (y.flip(0) * 1.25 + 0.25 * y.abs().max(), y.flip(0)):
+            beside = _value(module, (t, torch.cat([y, others])))
+            if bool(torch.isfinite(beside).any()):  # else it refuses the first ones, and takes their like
+                break
+        compare("a row by itself", place, beside[: len(y)], true)
 
 
 def _changed_parameters(
@@ -263,7 +275,7 @@ def without_influence(
         The names of those, of `names`. Saturated units are no such case: a factor of 1e-4 brings them back.
     """
     rng = np.random.default_rng(seed)
-    places = list(_places(path, features, rng))[:4]
+    places = list(_places(path, features, rng, lambda: copy.deepcopy(module)))[:4]
     own, found = copy.deepcopy(module), list[str]()
     named = dict(own.named_parameters())
     with torch.no_grad():
@@ -284,7 +296,7 @@ def without_influence(
                 here = [_value(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))
-                    matters |= any(not torch.equal(_value(own, x), v) for x, v in zip(places, here, strict=True))
+                    matters |= any(_distance(_value(own, x), v) > 0 for x, v in zip(places, here, strict=True))
                 for k, q in named.items():
                     q.copy_(kept[k])
             if not matters:

@@ -93,21 +93,25 @@ class Asked:
             found.append((p.abs() + 0.1 * (typical or whole or 1.0)).reshape(-1))
         return torch.cat(found)
 
-    def _call(self, at: Point) -> Tensor:
-        self._flat.copy_(at.theta)
-        return self.module(torch.tensor(at.t, dtype=torch.float64), at.y.clone())
-
     def value(self, at: Point) -> Array:
-        """The field's values, without a graph: (rows * state,)."""
-        with torch.no_grad():
-            return np.array(self._call(at).reshape(-1).numpy())
+        """The field's values, without a graph: (rows * state,). NaN in rows that it refuses, outside of its domain."""
+        self._flat.copy_(at.theta)
+        return self._values(at.t, at.y.clone())
 
     def along(self, at: Point, direction: Point, h: float) -> Array:
-        """The values at at + h · direction."""
+        """The values at at + h · direction, NaN as those of `value`."""
+        torch.add(at.theta, direction.theta, alpha=h, out=self._flat)
+        return self._values(at.t + h * direction.t, at.y + h * direction.y)
+
+    def _values(self, t: float, y: Tensor) -> Array:
+        time = torch.tensor(t, dtype=torch.float64)
         with torch.no_grad():
-            torch.add(at.theta, direction.theta, alpha=h, out=self._flat)
-            t = torch.tensor(at.t + h * direction.t, dtype=torch.float64)
-            return np.array(self.module(t, at.y + h * direction.y).reshape(-1).numpy())
+            try:
+                return np.array(self.module(time, y).reshape(-1).numpy())
+            except Exception:
+                if len(y) < 2:
+                    return np.full(y.numel(), np.nan)
+        return np.concatenate([self._values(t, row[None]) for row in y])
 
     def forward_mode(self, at: Point, v: Point) -> Array | None:
         """J v by dual numbers; None where an operation of the field has no forward mode."""

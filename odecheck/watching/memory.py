@@ -15,6 +15,8 @@ from .repeat import posed_again
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
 # how far the state of another call is away, in its own size: no further than a solution goes
 ELSEWHERE = 0.1
+# and where the field refuses that
+NEARBY = 1e-3
 
 
 def value_at(call: Call, f: Any, t: Tensor, *, moved: float = 0.0) -> Tensor:
@@ -59,9 +61,7 @@ def remembers(call: Call, t: Tensor) -> Finding | None:
             f"than before ({far:.1e}): it keeps the time or something made from it (an `if self.x is None:`); compute "
             "it anew in every call",
         )
-    with posed_again(call) as (f, _, _):
-        value_at(call, f, call.times[0], moved=ELSEWHERE)
-        after, once_more = value_at(call, f, t), value_at(call, f, t)
+    after, once_more = _after_another_state(call, t) or (fresh, fresh)
     if (far := distance(after, fresh)) <= rounding:
         return None
     if distance(once_more, after) > rounding:
@@ -77,6 +77,18 @@ def remembers(call: Call, t: Tensor) -> Finding | None:
         "of its first call or something made from it (statistics, an `if self.x is None:`), which no gradient sees; "
         "compute it before the solve, and give it to the field or put it into the state",
     )
+
+
+def _after_another_state(call: Call, t: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Two values at t after a call with another state, as far away as the field takes one; None where it takes none."""
+    for moved in (ELSEWHERE, -ELSEWHERE, NEARBY, -NEARBY):
+        with posed_again(call) as (f, _, _):
+            try:
+                value_at(call, f, call.times[0], moved=moved)
+            except Exception:  # it may check its state, which is another one than a solution has
+                continue
+            return value_at(call, f, t), value_at(call, f, t)
+    return None
 
 
 def caches(call: Call, t: Tensor) -> Finding | None:

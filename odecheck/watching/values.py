@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from odecheck_reference.path import OutOfBudget
 from torch import Tensor
 
 from .field64 import Along, Array, Field64
@@ -114,8 +115,15 @@ def _point(f: Field64, t: float, y: Array, draw: torch.Generator, in_time: bool,
         if x.is_floating_point():
             own = x.detach().abs() + 0.1 * float(x.detach().square().mean().sqrt()) if x.numel() else x.detach()
             ask[name], direction[name] = x, noise(x) * (own + (1e-3 if not bool(x.detach().any()) else 0.0))
-    with torch.enable_grad():
-        out = f.value(ask.get("t", f.time(t)), f.parts(ask["y"].view_as(ask["y"])))
+    try:
+        with torch.enable_grad():
+            out = f.value(ask.get("t", f.time(t)), f.parts(ask["y"].view_as(ask["y"])))
+    except OutOfBudget:
+        raise
+    except Exception:  # beside the solution a field may refuse a state: that is no place of its
+        if not beside:
+            raise
+        return None
     if not bool(torch.isfinite(out).all()):
         return None
     cotangent = noise(out)
@@ -141,6 +149,8 @@ def _wrong(f: Field64, point: _Point, names: list[str]) -> Lie | None:
     blurs[~np.isfinite(blurs)] = np.inf
     best = int(np.argmin(blurs))
     measured, blur = float(better[best]), float(blurs[best])
+    if not np.isfinite(blur):  # the field has no values around this point
+        return None
     if abs(measured - said) <= SURE * blur + SMALL * max(size, abs(measured)):
         return None
     return Lie(names[0], measured, said, point.own_backward)
@@ -157,7 +167,7 @@ def _at_a_kink(f: Field64, point: _Point, name: str) -> bool:
 
 
 def _at(f: Field64, point: _Point, names: list[str], h: float) -> float:
-    """⟨cotangent, f⟩ with the named variables moved by h along the direction."""
+    """⟨cotangent, f⟩ with the named variables moved by h along the direction; NaN where the field refuses these."""
     with torch.no_grad():
         kept = {n: point.ask[n].detach().clone() for n in names}
         try:
@@ -167,6 +177,10 @@ def _at(f: Field64, point: _Point, names: list[str], h: float) -> float:
             with torch.set_grad_enabled(not f.quiet):
                 out = f.value(t, y)
             return float((out.detach() * point.cotangent).sum())
+        except OutOfBudget:
+            raise
+        except Exception:
+            return float("nan")
         finally:
             for n, x in kept.items():
                 point.ask[n].data.copy_(x)

@@ -76,3 +76,27 @@ def test_a_time_of_float32_is_named_as_that_and_not_as_a_wrong_derivative(time):
     words = refusal_of(CallbackField(module, (2,)), flat_parameters(module), kinds.TS, KNOTS)
     assert words is not None and "do not change when t changes in its tenth digit" in words[0]
     assert "torch.ones(len(y), 1, dtype=y.dtype) * t" in words[2]
+
+
+class Guarded(torch.nn.Module):
+    """It raises where a state has left what it takes, as a check of arguments does, or a Cholesky factor."""
+
+    def __init__(self, cut: bool) -> None:
+        super().__init__()
+        self.net, self.cut = torch.nn.Linear(2, 2).double(), cut
+
+    def forward(self, t, y):
+        if bool((y > 1.02).any()):
+            raise ValueError("the state has left its box")
+        value = -torch.sigmoid(self.net(y)) * y
+        return value.detach() + 0 * value if self.cut and 0.4 < float(t) < 0.6 else value
+
+
+def test_a_field_that_refuses_states_beside_its_solution_is_asked_where_it_takes_them():
+    def refused(module: Guarded):
+        return refusal_of(CallbackField(module, (2,)), flat_parameters(module), kinds.TS, KNOTS)
+
+    torch.manual_seed(0)
+    assert refused(Guarded(cut=False)) is None
+    words = refused(Guarded(cut=True))
+    assert words is not None and "by automatic differentiation is off" in words[0]

@@ -48,6 +48,19 @@ def test_a_right_module_passes():
     passes(Net(), ts=TS[::-1])
 
 
+def test_a_field_that_checks_its_state():
+    """It takes its start and the solution, and raises not far beside them."""
+
+    def checked(self, t, y, value):
+        if bool((y.abs() > 2.02).any()):
+            raise ValueError("the state has left its box")
+        return -torch.sigmoid(value) * y
+
+    passes(Net(checked))
+    passes(Net(checked), y0=((1.0, 2.0),))
+    assert "raised ValueError" in refusal(Net(checked), y0=((1.0, 2.5), (1.0, 0.0))).seen
+
+
 def test_output_of_another_shape():
     assert "shape (2, 3)" in refusal(WithoutTime(nn.Linear(2, 3))).seen
     passes(WithoutTime(nn.Linear(2, 2)))

@@ -116,3 +116,20 @@ def a_learned_end_of_a_field_that_cuts_off_its_time():
         odeint_adjoint(field, y0, times, rtol=1e-5, atol=1e-6)[-1].square().mean().backward()
 
     return step
+
+
+@right
+def a_field_that_checks_its_state():
+    """Of a solution that comes near to what it refuses: around it, and beyond its ends, the field raises."""
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net(2, 8, 2)
+
+        def forward(self, t, y):
+            if bool((y > 1).any()):
+                raise ValueError("the state has left its box")
+            return -torch.sigmoid(self.net(y)) * y
+
+    return trained(Field(), torch.tensor([[0.98, 0.5], [0.9, 0.2]]))
