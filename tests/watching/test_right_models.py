@@ -63,6 +63,7 @@ def test_nothing_is_found_and_nothing_changes(name):
 
 def test_every_solve_of_a_right_model_is_decided_except_events():
     modules = ("a_module_of_torchscript", "a_gradient_of_torch_func", "a_graph_with_a_sparse_buffer")
+    modules += ("a_field_that_checks_its_state",)
     for name in ("classifier", "flow_with_divergence", "ode_rnn", "hamiltonian", "training_times", *modules):
         torch.manual_seed(0)
         run = MODELS[name]()
