@@ -20,6 +20,8 @@ from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Jet, Pulled
 from torch import Tensor, nn
 
+from odecheck.compat import is_forward_mode, is_transforming
+
 
 class Flattened(nn.Module):
     """A module on states (batch, *features), seen as a module on states (batch, state).
@@ -37,8 +39,9 @@ class Flattened(nn.Module):
         """The module's value at (t, y), as rows (batch, state)."""
         shape = (len(y), *self.features)
         shaped = y if y.shape == shape else y.reshape(shape)
-        if not torch.is_grad_enabled():
-            shaped = shaped.detach()  # a field cannot ask for its gradient in a view that was made without a graph
+        if not (torch.is_grad_enabled() or is_forward_mode() or is_transforming()):
+            # a field cannot ask for its gradient in a view that was made without a graph; a tangent would be cut off
+            shaped = shaped.detach()
         value = self.inner(t, shaped)
         # another shape than the state's is left alone, for validation to see
         return value.reshape(y.shape) if value.shape == (len(y), *self.features) else value

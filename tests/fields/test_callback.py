@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters, trainable
 
@@ -71,3 +72,15 @@ def test_the_jet_is_that_of_the_formula():
     np.testing.assert_allclose(jet.first, first, rtol=1e-15, atol=1e-15)
     np.testing.assert_allclose(jet.second, second, rtol=1e-15, atol=1e-15)
     assert CallbackField(Bent(), (2,)).jet(t, y, w, 0).first is None
+
+
+def test_tangents_pass_where_no_graph_is_made():
+    """Second derivatives ask for them so: of a field that cuts them off they are wrong, and its solver is blamed."""
+    module, t = Flattened(Bent(), (1, 2)), torch.tensor(0.5, dtype=torch.float64)
+    y, dy = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+    with torch.no_grad():
+        _, by_transform = torch.func.jvp(lambda y: module(t, y), (y,), (dy,))
+        with forward_ad.dual_level():
+            by_duals = forward_ad.unpack_dual(module(t, forward_ad.make_dual(y, dy))).tangent
+    assert by_transform.tolist() == [[2.0, 6.0]]
+    assert by_duals.tolist() == [[2.0, 6.0]]

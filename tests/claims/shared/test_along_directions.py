@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
+import torch
 from odecheck_reference import Problem, gauss_newton, gradient, hessian
 from odecheck_reference.fields import Mlp
 from odecheck_reference.first_order import is_large
 from odecheck_reference.losses import QuadraticCost, SquaredError
 from odecheck_reference.products import gauss_newton_product, hessian_product, horizon
 
+from odecheck import module_pairs
 from odecheck.claims.papers import snopt
 from odecheck.claims.papers.kronecker import factors_are_time_integrals
 from odecheck.claims.papers.layers import layer_factors
@@ -102,3 +105,21 @@ def test_factors_of_a_large_field_hold_and_wrong_ones_do_not(claim, mutant):
     record = evaluate(claim, RIGHT, large)
     assert record.verdict is Verdict.HOLDS, record
     assert evaluate(claim, mutant(RIGHT), large).verdict is Verdict.REFUTED
+
+
+class Autonomous(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, t, y):
+        return self.inner(y)
+
+
+@pytest.mark.parametrize("claim", BEYOND, ids=lambda c: c.id)
+def test_of_a_plain_module_too(claim):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(3, 12), torch.nn.Tanh(), torch.nn.Linear(12, 3))
+    (subject, own), *_ = module_pairs(Autonomous(module), [[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]])
+    record = evaluate(claim, replace(subject, solver=FixedStep("rk4", step=0.125), engine=Closed()), own)
+    assert record.verdict is Verdict.HOLDS, record
