@@ -140,7 +140,7 @@ def verify(
             folder = run_folder(run, True, "verify")
             asked = restored(context, folder, read_facts(folder))
             say(f"going on with {typed_again(asked)}", err=True)
-        _until(budget, begun, lambda: False)
+        _needs_some_time(budget)
         units = _units(context, asked)
         if plan:
             _planned(units, workers or cores(), budget)
@@ -285,10 +285,9 @@ def _asked(words: list[str], *, own: bool) -> tuple[Claim, ...]:
     return (*(CLAIMS if own else ()), *chosen)
 
 
-def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Callable[[], str]:
-    """Why no other case is begun, if so. Raises BadInput for a time that is none."""
+def _needs_some_time(budget: float | None) -> None:
+    """Raises BadInput for a budget that is none."""
     from odecheck.errors import BadInput
-    from odecheck.runner.limits import TIME_IS_UP
 
     if budget is not None and not budget > 0:
         raise BadInput(
@@ -296,6 +295,11 @@ def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Ca
             "0 that was meant as no limit",
             "--budget 60, or no --budget",
         )
+
+
+def _until(budget: float | None, begun: float, failed: Callable[[], bool]) -> Callable[[], str]:
+    """Why no other case is begun, if so."""
+    from odecheck.runner.limits import TIME_IS_UP
 
     def why() -> str:
         if failed():

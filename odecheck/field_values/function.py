@@ -169,6 +169,11 @@ def _value(module: nn.Module, place: Place) -> Tensor:
             return torch.full_like(place[1], torch.nan)
 
 
+def _same(seen: Tensor, true: Tensor) -> bool:
+    """Whether two values are the same to the last bit, NaN being NaN."""
+    return np.array_equal(seen.numpy(), true.numpy(), equal_nan=True)
+
+
 def _distance(seen: Tensor, true: Tensor) -> float:
     """The largest difference, in the size of the field there; of NaN where the other is NaN too, none."""
     if seen.shape != true.shape:
@@ -296,7 +301,7 @@ def without_influence(
                 here = [_value(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))
-                    matters |= any(_distance(_value(own, x), v) > 0 for x, v in zip(places, here, strict=True))
+                    matters |= any(not _same(_value(own, x), v) for x, v in zip(places, here, strict=True))
                 for k, q in named.items():
                     q.copy_(kept[k])
             if not matters:

@@ -85,7 +85,7 @@ def _begin() -> None:
 
 def _follow(parent: BaseProcess) -> None:
     parent.join()
-    end_strays(os.getpid())
+    end_strays(os.getpid(), descendants(os.getpid()))
     with suppress(OSError, AttributeError):
         if os.getpgid(0) == os.getpid():
             os.killpg(0, signal.SIGKILL)

@@ -32,7 +32,7 @@ def value_at(call: Call, f: Any, t: Tensor, *, moved: float = 0.0) -> Tensor:
 def _moved(y: Tensor, by: float) -> Tensor:
     if not by or not y.numel():
         return y.clone()
-    size = float(y.double().abs().max()) or 1.0
+    size = float(y.abs().max()) or 1.0
     steps = torch.linspace(1, 0.5, y.numel(), dtype=y.dtype, device=y.device)
     return y + by * size * steps.view_as(y)
 
