@@ -24,7 +24,7 @@ import torch
 from odecheck import tasks
 from odecheck.training.rows import read
 
-START = "from odecheck.cli import main; main()"
+START = "from odecheck.commands.cli import main; main()"
 
 
 def used() -> float:
@@ -38,7 +38,7 @@ def measure(name: str) -> dict[str, Any]:
         command = [
             sys.executable,
             "-c",
-            "from odecheck.cli import main; main()",
+            "from odecheck.commands.cli import main; main()",
             "train",
             name,
             "--run",

@@ -7,7 +7,7 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 
 PAGE = "reference/commands.md"
 # lines of a help text that are typed

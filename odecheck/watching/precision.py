@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from odecheck.compat import tree_leaves, tree_map
 
-LOW = (torch.float32, torch.float16, torch.bfloat16)
+HALF = (torch.float16, torch.bfloat16)
+LOW = (torch.float32, *HALF)
 RANDOM = ("bernoulli", "normal", "multinomial", "poisson")
 RANDOM_IN_PLACE = ("normal_", "uniform_", "bernoulli_", "exponential_")
 
@@ -67,7 +68,7 @@ def half_inside(evaluate: Callable[[], Any]) -> torch.dtype | None:
     class Listen(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             out = func(*args, **(kwargs or {}))
-            seen.extend(x.dtype for x in tree_leaves(out) if isinstance(x, Tensor) and x.dtype in LOW[1:])
+            seen.extend(x.dtype for x in tree_leaves(out) if isinstance(x, Tensor) and x.dtype in HALF)
             return out
 
     with Listen():

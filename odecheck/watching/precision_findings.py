@@ -7,12 +7,12 @@ import torch
 from odecheck.judge import Verdict
 
 from .call import Call
+from .precision import HALF
 from .promise import rounding
 from .row import Row
 
 # a tolerance of this part of what rounding leaves is worth a note; torchdiffeq's own default is not
 BELOW = 0.25
-HALF = (torch.float16, torch.bfloat16)
 # an error in half precision that is worth a finding, relative
 COARSE = 1e-2
 

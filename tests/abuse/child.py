@@ -39,7 +39,15 @@ def warm() -> None:
     """Import what the commands import, so that a copy need not."""
     from importlib import import_module
 
-    for name in ("cli", "runner.run", "runner.targets", "report", "conformance.matrix", "conformance.find", "cost"):
+    for name in (
+        "commands.cli",
+        "runner.run",
+        "runner.targets",
+        "report",
+        "conformance.matrix",
+        "conformance.find",
+        "cost",
+    ):
         import_module(f"odecheck.{name}")
     for name in ("pandas", "pyarrow.parquet", "jinja2", "odecheck.training.runs", "odecheck.tasks", "odecheck.bench"):
         import_module(name)
@@ -94,7 +102,7 @@ def _be_the_command(typed: Sequence[str], place: Path, out: int, err: int) -> No
         )
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["odecheck", *typed]
-        from odecheck.cli import main
+        from odecheck.commands.cli import main
 
         main()
         code = 0

@@ -28,7 +28,7 @@ TYPED = (
     "--run",
     "run",
 )
-COMMAND = "import sys; from odecheck.cli import main; sys.argv[0] = 'odecheck'; main()"
+COMMAND = "import sys; from odecheck.commands.cli import main; sys.argv[0] = 'odecheck'; main()"
 
 
 def judged(argument: tuple[int, str]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from typer.models import OptionInfo
 
-from odecheck.cli import COMMANDS
+from odecheck.commands.cli import COMMANDS
 from odecheck.records.run_folder import read
 from odecheck.records.summary import exit_status
 from tests.abuse.child import run, troubles

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from odecheck.bench import gpu, gpu_plan
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from tests.bench.computations import ITEM, SMALL, row
 
 SCRIPTS = Path(__file__).parents[2] / "asv_bench"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from odecheck.bench import gpu
 from odecheck.bench.gpu_report import Report
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from tests.bench.computations import ITEM, row
 
 

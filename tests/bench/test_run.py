@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from odecheck.bench import Suite, changes, read_done, read_series, run_commits
 from odecheck.bench.pairs import PairsError, PairServer, paired
 from odecheck.bench.suite import source_folders
-from odecheck.cli import app
+from odecheck.commands.cli import app
 
 pytest.importorskip("asv")
 from tests.scratch_history import scratch

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from odecheck.bench import Suite, changes, exit_status, read_series, run_commits
 from odecheck.bench.solves import Solves, write_suite
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.errors import BadInput
 from tests.scratch_history import git
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck.bench import run
-from odecheck.cli import app
+from odecheck.commands.cli import app
 
 pytest.importorskip("asv")
 from tests.scratch_history import git, scratch

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.commands.conformance import SHOWN, _report
 from odecheck.conformance.libraries import Version
 from odecheck.conformance.matrix import COLUMNS, row_of

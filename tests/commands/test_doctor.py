@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.cli import app
 from odecheck.commands import doctor as command
+from odecheck.commands.cli import app
 from odecheck.commands.doctor import ADDS
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]

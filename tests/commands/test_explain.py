@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from odecheck.claims import ALL
 from odecheck.claims.find import by_id
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.commands.explain import told
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -12,8 +12,8 @@ from odecheck.commands.look import PIPED, console, records_of_a_run, verdict
 from odecheck.judge import Verdict
 from odecheck.record import REFUSED
 from odecheck.records.summary import Headline, identifier
+from tests.commands.test_cli import odecheck  # noqa: F401  # pyright: ignore[reportUnusedImport]  # the fixture
 from tests.report_runs import ALL, CRASHED, FAILED, HELD, NOTHING, UNSURE
-from tests.test_cli import odecheck  # noqa: F401  # pyright: ignore[reportUnusedImport]  # the fixture
 
 
 def lines(capsys, records, **how) -> list[str]:

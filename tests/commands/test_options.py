@@ -10,13 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.commands.options import split, unknown
 
 LIGHT = """
 import sys
 sys.argv[0] = "odecheck"
-from odecheck.cli import main
+from odecheck.commands.cli import main
 try:
     main()
 finally:

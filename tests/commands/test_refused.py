@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.cli import app, main
 from odecheck.commands import common
+from odecheck.commands.cli import app, main
 from odecheck.conformance import libraries
 from odecheck.engines.release import NotInstalled
 from odecheck.errors import BadInput
@@ -79,7 +79,7 @@ def test_what_cannot_be_written_after_all_is_2_and_no_traceback(monkeypatch, cap
     def full(*_typed: object, **_how: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("odecheck.cli.app", full)
+    monkeypatch.setattr("odecheck.commands.cli.app", full)
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.records.facts import OLDER
 from odecheck.records.journal import CHECKSUM
 from odecheck.records.run_folder import read

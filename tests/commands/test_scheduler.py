@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.commands.scheduler import cluster as cluster_of
 from odecheck.errors import BadInput
 from odecheck.records.journal import Journal as Lines

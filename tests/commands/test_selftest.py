@@ -6,7 +6,7 @@ import json
 
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 
 
 def test_the_command_measures_writes_and_says_what_it_does_not_know(tmp_path):

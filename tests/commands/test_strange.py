@@ -26,7 +26,7 @@ from tests.abuse import kept
 from tests.commands.typed import refused, run
 
 VERIFY = ("verify", "--claim", "SOL-1", "--problem", "linear", "--subject", "rk4", "--workers", "1")
-RUN = [sys.executable, "-c", "import sys; from odecheck.cli import main; sys.argv[0] = 'odecheck'; main()"]
+RUN = [sys.executable, "-c", "import sys; from odecheck.commands.cli import main; sys.argv[0] = 'odecheck'; main()"]
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ def test_a_damaged_table_of_conformance_is_refused():
 
 SWALLOWED = """
 import gc, os, signal, time
-from odecheck.cli import _interrupted_once
+from odecheck.commands.cli import _interrupted_once
 ended = _interrupted_once()
 sent = []
 def collected(*_):

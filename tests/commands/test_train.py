@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 
 def said(*arguments):
-    from odecheck.cli import app
+    from odecheck.commands.cli import app
 
     return CliRunner().invoke(app, arguments)
 

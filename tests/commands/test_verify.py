@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck.claims import ALL
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
 from odecheck.runner import server

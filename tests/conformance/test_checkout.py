@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck import BadInput
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.conformance.checkout import checkout
 from odecheck.conformance.matrix import matrix
 from tests.conformance.rows import SAMPLE

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.conformance.matrix import digest
 from odecheck.engines.torchdiffeq import Adjoint
 from odecheck.problem_sets.conformance import problems

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from odecheck import Subject, Verdict, check, problems
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.conformance.libraries import versions
 from odecheck.conformance.matrix import matrix
 from odecheck.runner.limits import GIB, Limits, OutOfTime, within

@@ -118,7 +118,7 @@ def test_a_library_of_one_file_is_noticed_by_everybody(tmp_path):
 def test_the_command_runs_a_library_of_another_package(tmp_path):
     path = package(tmp_path / "site", "mine = somebody", somebody=MINE)
     typed = ("conformance", "mine", "--claim", "SOL-9", "--workers", "1", "--run")
-    done = run("-c", "from odecheck.cli import main; main()", *typed, str(tmp_path / "run"), path=path)
+    done = run("-c", "from odecheck.commands.cli import main; main()", *typed, str(tmp_path / "run"), path=path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "holds" in done.stdout
 
@@ -130,7 +130,7 @@ def test_an_entry_point_that_does_not_import_is_said_and_others_go_on(tmp_path):
     assert done.returncode == 0 and done.stdout == "noticed\n", done.stderr
     assert "broken = torn of the group odecheck.engines does not import and is left out" in done.stderr
     assert "no_such_module_of_anybody" in done.stderr and 'python -c "import torn"' in done.stderr
-    asked = run("-c", "from odecheck.cli import main; main()", "conformance", "torn", path=path)
+    asked = run("-c", "from odecheck.commands.cli import main; main()", "conformance", "torn", path=path)
     assert asked.returncode == 2 and "there is no library 'torn'" in asked.stderr
     assert "left out" in " ".join(asked.stderr.split())
 

@@ -22,7 +22,7 @@ import odecheck
 from odecheck import HOLDS, REFUTED, SHIPPED, Adaptive, Adjoint, Subject, tasks
 from odecheck.claim import Claim
 from odecheck.claims import ALL
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.conformance.libraries import versions
 from odecheck.conformance.matrix import matrix
 from odecheck.cost.presets import settings, subjects

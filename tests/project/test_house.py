@@ -23,10 +23,6 @@ def files(*packages: str) -> Graph:
     return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
 
-# `python -m odecheck` runs it, nobody imports it: a door and no room
-MAIN = "__main__"
-
-
 def rooms(imports: Graph, package: str) -> Graph:
     """The same for the folders and modules right below a package; the package's own face is none of them."""
     found: Graph = {}
@@ -40,8 +36,6 @@ def rooms(imports: Graph, package: str) -> Graph:
 
 def _room(module: str, package: str) -> str:
     parts = module.split(".")
-    if parts[1:] == [MAIN]:
-        return ""
     return parts[0] if parts[0] != package else "".join(parts[1:2])
 
 
@@ -76,14 +70,13 @@ def test_no_import_runs_back_up() -> None:
 
 
 def test_the_root_is_the_sentence_that_it_tells() -> None:
-    modules = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != MAIN)
+    modules = sorted(path.stem for path in PACKAGE.glob("*.py"))
     assert len(modules) <= 12, modules
     assert {"solvers", "subject", "claim", "refinement", "judge", "record"} <= set(modules)
 
 
 def test_at_most_forty_rooms() -> None:
     found = [p for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
-    found.remove(PACKAGE / f"{MAIN}.py")
     assert len(found) + len(("reference", "asv_bench")) <= 40
 
 
@@ -150,12 +143,12 @@ def test_a_circle_is_noticed(small: Path) -> None:
 
 # modules without a test file of their own, by pattern of their path below odecheck/, and where they are tested instead
 TESTED_ELSEWHERE = {
-    f"{MAIN}.py": "run in tests/test_cli.py",
+    "__main__.py": "run in tests/commands/test_cli.py",
     "claims/papers/*": "each claim refutes its mutants in tests/claims",
     "claims/libraries/*": "each claim refutes its mutants in tests/claims/libraries",
     "claims/methods/*": "each claim refutes its mutants in tests/claims/methods",
     "claims/shared/*": "claims are bitten through them",
-    "commands/*": "run as a user types them, in tests/test_cli.py, tests/commands and the tests of what they show",
+    "commands/*": "run as a user types them, in tests/commands and the tests of what they show",
     "engines/known_failures/*": "data: strict in every run of conformance",
     "mutants/*": "each mutant is refuted where a claim is bitten",
     "report/sections/*": "rendered in tests/report/test_page.py",

@@ -94,7 +94,7 @@ def site(wheel, tmp_path_factory) -> Path:
 def typed(site: Path, where: Path, *words: str) -> tuple[int, str]:
     """The exit status and all that is printed by odecheck with these words, in an empty folder."""
     environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    command = [sys.executable, "-c", "from odecheck.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from odecheck.commands.cli import main; main()", *words]
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 

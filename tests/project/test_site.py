@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from odecheck.cli import COMMANDS
+from odecheck.commands.cli import COMMANDS
 
 pytest.importorskip("mkdocs", reason='the site needs pip install -e ".[docs]"')
 ROOT = Path(__file__).parents[2]

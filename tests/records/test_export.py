@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError, validate
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.record import COLUMNS
 from odecheck.records.export import SCHEMA, SUMMARY_BYTES, schema, to_summary, write_json, write_junit, write_summary
 from odecheck.records.run_folder import about

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.cost import COLUMNS
 from odecheck.report import cost_page as page
 from tests.cost.laws import laws

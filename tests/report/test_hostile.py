@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.errors import BadInput
 from odecheck.records.run_folder import frame
 from odecheck.report import build, page, static

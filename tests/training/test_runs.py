@@ -28,7 +28,7 @@ def test_a_killed_process_loses_nothing(tmp_path) -> None:
     command = [
         sys.executable,
         "-c",
-        "from odecheck.cli import main; main()",
+        "from odecheck.commands.cli import main; main()",
         "train",
         "spheres",
         "--model",

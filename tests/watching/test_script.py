@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.records.run_folder import read
 from odecheck.watching.script import watch_script
 

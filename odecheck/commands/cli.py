@@ -13,22 +13,22 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands.bench import bench
-from .commands.claims import claims
-from .commands.common import INTERRUPTED, say
-from .commands.conformance import conformance
-from .commands.cost import cost
-from .commands.doctor import doctor
-from .commands.explain import explain
-from .commands.regressions import regressions
-from .commands.report import report
-from .commands.reproduce import reproduce
-from .commands.selftest import selftest
-from .commands.show import show
-from .commands.tasks import tasks
-from .commands.train import train
-from .commands.verify import verify
-from .commands.watch import watch
+from .bench import bench
+from .claims import claims
+from .common import INTERRUPTED, say
+from .conformance import conformance
+from .cost import cost
+from .doctor import doctor
+from .explain import explain
+from .regressions import regressions
+from .report import report
+from .reproduce import reproduce
+from .selftest import selftest
+from .show import show
+from .tasks import tasks
+from .train import train
+from .verify import verify
+from .watch import watch
 
 # what typer raises for a command line that it does not take
 REFUSED: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")

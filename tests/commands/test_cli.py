@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import odecheck as odecheck_itself
 from odecheck import ALL
-from odecheck.cli import app
+from odecheck.commands.cli import app
 from odecheck.records.run_folder import read
 
 MODEL = """
@@ -190,7 +190,9 @@ def test_it_runs_as_a_module_of_an_interpreter(tmp_path):
 
 
 def test_help_is_there_at_once():
-    code = "import sys; from odecheck.cli import app; import odecheck.pytest_plugin; sys.argv[1:] = ['--help']\n"
+    code = (
+        "import sys; from odecheck.commands.cli import app; import odecheck.pytest_plugin; sys.argv[1:] = ['--help']\n"
+    )
     code += "try: app()\nfinally: print([m for m in ('torch', 'numpy', 'scipy', 'pandas') if m in sys.modules])"
 
     def seconds() -> float:
