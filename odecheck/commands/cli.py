@@ -122,7 +122,7 @@ def _version(asked: bool) -> None:
     if asked:
         from odecheck import __version__
 
-        typer.echo(f"odecheck {__version__}")
+        say(f"odecheck {__version__}")
         raise typer.Exit
 
 

@@ -123,3 +123,32 @@ def test_of_a_plain_module_too(claim):
     (subject, own), *_ = module_pairs(Autonomous(module), [[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]])
     record = evaluate(claim, replace(subject, solver=FixedStep("rk4", step=0.125), engine=Closed()), own)
     assert record.verdict is Verdict.HOLDS, record
+
+
+class Pair(torch.nn.Module):
+    """A state of two parts, of which the second is moved by the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.back = torch.nn.Linear(3, 12), torch.nn.Linear(12, 2)
+
+    def forward(self, t, parts):
+        a, b = parts
+        value = self.back(torch.tanh(self.wide(torch.cat(parts, 1))))
+        return value, -b * value[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("module", "y0"),
+    [
+        (lambda: Autonomous(torch.nn.Conv2d(2, 2, 3, padding=1)), torch.linspace(-1, 1, 36).reshape(2, 2, 3, 3)),
+        (Pair, (torch.tensor([[1.0, 0.5], [0.0, 2.0]]), torch.tensor([[1.0], [-1.0]]))),
+        (lambda: Autonomous(torch.nn.Linear(8, 8)), torch.linspace(-1, 1, 8)),
+    ],
+    ids=["several axes", "two parts", "no batch"],
+)
+def test_of_a_state_of_any_shape(module, y0):
+    torch.manual_seed(0)
+    (subject, own), *_ = module_pairs(module(), y0)
+    right = replace(subject, solver=FixedStep("rk4", step=0.125), engine=Closed())
+    assert evaluate(snopt.second_order_adjoint, right, own).verdict is Verdict.HOLDS
