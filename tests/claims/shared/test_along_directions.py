@@ -133,7 +133,7 @@ class Pair(torch.nn.Module):
         self.wide, self.back = torch.nn.Linear(3, 12), torch.nn.Linear(12, 2)
 
     def forward(self, t, parts):
-        a, b = parts
+        _, b = parts
         value = self.back(torch.tanh(self.wide(torch.cat(parts, 1))))
         return value, -b * value[:, :1]
 
