@@ -42,8 +42,9 @@ and then written below and as a ceiling into pyproject.toml. Tried with torch 2.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -68,6 +69,7 @@ __all__ = [
     "capture",
     "compiled_graph",
     "compiling",
+    "compiling_nothing",
     "copy_all",
     "forward_mode",
     "hooks_before",
@@ -259,6 +261,16 @@ def compiling() -> Generator[None]:
     dynamo.reset()
     with settings.patch(**({"donated_buffer": False} if hasattr(settings, "donated_buffer") else {})):
         yield
+
+
+def compiling_nothing() -> AbstractContextManager[Any]:
+    """For a block: what is compiled is called where it fits, and nothing anew; torch's limit of times is the user's.
+
+    Returns:
+        A context manager; one that does nothing where nobody has compiled, or torch cannot be told.
+    """
+    stance = getattr(torch.compiler, "set_stance", None)
+    return stance("eager_on_recompile") if stance is not None and "torch._dynamo" in sys.modules else nullcontext()
 
 
 def capture(function: Callable[..., Any], arguments: Sequence[torch.Tensor]) -> torch.fx.GraphModule:

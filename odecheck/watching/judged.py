@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from odecheck_reference import by_radau
 from odecheck_reference.path import OutOfBudget, Path, path
 
+from odecheck.compat import compiling_nothing
 from odecheck.foreign import first_line
 
 from . import events, findings, precision_findings
@@ -62,12 +61,6 @@ def _without_autocast(calls: list[Call]) -> Generator[None]:
         yield
 
 
-def _without_compiling() -> AbstractContextManager[Any]:
-    """What is compiled is called where it fits, and nothing is compiled anew: its limit of times is the user's own."""
-    stance = getattr(torch.compiler, "set_stance", None)
-    return stance("eager_on_recompile") if stance is not None and "torch._dynamo" in sys.modules else nullcontext()
-
-
 def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """A row for each call. Random numbers, the model and its gradients stay as they are.
 
@@ -77,7 +70,7 @@ def judged(calls: list[Call], *, budget: float) -> list[Row]:
     """
     deadline = time.process_time() + budget
     works, met = [], set()
-    with untouched(), torch.enable_grad(), _without_autocast(calls), _without_compiling():
+    with untouched(), torch.enable_grad(), _without_autocast(calls), compiling_nothing():
         for call in calls:
             work = _Work(call, _row(call))
             key = (call.where, id(call.posed.field))
