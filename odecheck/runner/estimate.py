@@ -3,7 +3,7 @@
 `costs.json` has what was measured, of every claim on every kind of field that it was asked of, on a problem whose size
 it says. A case is estimated as
 
-    own(claim, field) · (size / measured size)^exponent · factor(engine),
+    own(claim, field) · (size / measured size)^exponent · factor(engine, claim),
 
 and the first subject of a problem pays for the reference besides, which the others share: first(claim, field), scaled
 likewise; what solvers take of a stiff field of one's own is more, as their steps are shorter: `stiffness`.
@@ -26,6 +26,9 @@ from typing import Any
 from odecheck_reference import Problem
 
 from odecheck.claim import Claim
+from odecheck.engines.base import Engine, SecondOrderEngine
+from odecheck.engines.own import Closed
+from odecheck.engines.torchdiffeq import BACKPROP
 from odecheck.foreign import words
 from odecheck.subject import Subject
 
@@ -57,7 +60,8 @@ def measured() -> dict[str, Any]:
     """What was measured.
 
     Returns:
-        "claims": id → name of a field's class → [own, first, size]; "engines": name → factor; "exponent"; "spread".
+        "claims": id → name of a field's class → [own, first, size]; "engines": name → id → factor, "" for other claims;
+        "exponent"; "spread".
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
@@ -90,12 +94,34 @@ def of_case(claim: Claim, subject: Subject, problem: Problem, *, first: bool = F
     by_field = costs["claims"].get(claim.id) or _mean_of_family(claim.family.id)
     kind = type(problem.field).__name__
     known = [by_field[kind]] if kind in by_field else list(by_field.values())
-    factor = costs["engines"].get(subject.engine.name, 1.0)
+    factor = factor_of(claim.id, _like(subject.engine), costs["engines"])
     slow = pace(problem)
     return fmean(
         (slow * factor * own + first * reference) * (size_of(problem) / size) ** costs["exponent"]
         for own, reference, size in known
     )
+
+
+def factor_of(claim: str, engine: str, engines: Mapping[str, Mapping[str, float]]) -> float:
+    """How many times the mean of the measured engines one of them takes of a claim.
+
+    Args:
+        claim: Its id.
+        engine: Its name.
+        engines: As `measured` has them.
+
+    Returns:
+        1 for an engine that was not measured.
+    """
+    known = engines.get(engine, {})
+    return known.get(claim, known.get("", 1.0))
+
+
+def _like(engine: Engine) -> str:
+    """The measured engine that costs about as much: an unknown one is of first order, or has second derivatives."""
+    if engine.name in measured()["engines"]:
+        return engine.name
+    return Closed().name if isinstance(engine, SecondOrderEngine) else BACKPROP.name
 
 
 def _mean_of_family(id: str) -> dict[str, list[float]]:

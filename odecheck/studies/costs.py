@@ -2,7 +2,7 @@
 
     python -c "from odecheck.studies.costs import measure; measure()"
 
-writes `odecheck/runner/costs.json` anew, in a few minutes. To be done when claims are added or have become quicker.
+writes `odecheck/runner/costs.json` anew, in about ten minutes. To be done when claims are added or have become quicker.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from torch import Tensor, nn
 
 from odecheck.claim import Claim
 from odecheck.claims import ALL, CONFORMANCE, METHODS
+from odecheck.engines.own import Closed
 from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.problem_sets.conformance import network, problems
 from odecheck.runner import presets
 from odecheck.runner.case import Case
-from odecheck.runner.estimate import FILE, size_of
+from odecheck.runner.estimate import FILE, factor_of, size_of
 from odecheck.runner.targets import module_pairs
-from odecheck.subject import Subject
+from odecheck.solvers import Adaptive
+from odecheck.subject import SHIPPED, Subject
 
 # below, a case says by a look that it does not apply, or costs next to nothing
 LEAST = 2e-3
@@ -72,11 +74,15 @@ class Small(nn.Module):
 
 
 def measure() -> None:
-    """Ask every claim on small problems, and write what it cost."""
+    """Ask every claim on small problems, and write what it cost.
+
+    The first subject is asked twice: once it pays for the reference. `odecheck.odeint` is asked beside the default
+    subjects, for what it costs of a second derivative is another thing than what they cost.
+    """
     subjects = presets.subjects("quick")
     spent: list[Spent] = []
     for problem in presets.problems("quick"):
-        for subject in subjects:
+        for subject in (*subjects, subjects[0], Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Closed())):
             spent += _asked(subject, problem, ALL)
     for one in presets.beside("quick"):
         spent += _asked(one.subject, one.problem, [claim for claim in ALL if claim.id in one.claims])
@@ -108,27 +114,35 @@ def summarised(spent: Sequence[Spent]) -> dict[str, Any]:
         spent: The cases, of each problem in the order in which its subjects were asked.
 
     Returns:
-        Of each claim and field the seconds of its own and of the reference; factors of engines; exponent and spread.
+        Of each claim and field the mean seconds of a subject and those of the reference; of each engine the factor of
+        each claim, and "" for others; exponent and spread.
     """
     by_case: dict[tuple[str, str], list[Spent]] = {}
     for one in spent:
         by_case.setdefault((one.claim, one.problem), []).append(one)
     claims: dict[str, dict[str, list[float]]] = {}
-    ratios: dict[str, list[float]] = {}
+    ratios: dict[str, dict[str, list[float]]] = {}
     for (claim, _), rows in by_case.items():
         later = [row.seconds for row in rows[1:]]
         own = fmean(later) if later else rows[0].seconds / 2
-        first = max(0.0, rows[0].seconds - own)
+        again = [row.seconds for row in rows[1:] if row.subject == rows[0].subject] or [own]
+        first = max(0.0, rows[0].seconds - fmean(again))
         claims.setdefault(claim, {})[rows[0].field] = [round(own, 4), round(first, 4), rows[0].size]
         for row in rows[1:] if own > LEAST else []:
-            ratios.setdefault(row.engine, []).append(max(row.seconds, LEAST) / own)
-    engines = {name: round(geometric_mean(found), 2) for name, found in ratios.items() if len(found) > 20}
+            ratios.setdefault(row.engine, {}).setdefault(claim, []).append(max(row.seconds, LEAST) / own)
+    engines = {name: _factors(by_claim) for name, by_claim in ratios.items() if len(by_claim) > 20}
     return {
         "claims": claims,
         "engines": engines,
         "exponent": _exponent(spent),
         "spread": _spread(spent, claims, engines),
     }
+
+
+def _factors(by_claim: dict[str, list[float]]) -> dict[str, float]:
+    every = [ratio for found in by_claim.values() for ratio in found]
+    of_claims = {claim: round(fmean(found), 3) for claim, found in by_claim.items()}
+    return {"": round(geometric_mean(every), 2), **of_claims}
 
 
 def _exponent(spent: Sequence[Spent]) -> float:
@@ -148,13 +162,15 @@ def _exponent(spent: Sequence[Spent]) -> float:
     return min(EXPONENTS, key=scatter)
 
 
-def _spread(spent: Sequence[Spent], claims: dict[str, dict[str, list[float]]], engines: dict[str, float]) -> float:
+def _spread(
+    spent: Sequence[Spent], claims: dict[str, dict[str, list[float]]], engines: dict[str, dict[str, float]]
+) -> float:
     """The factor within which nine of ten pairs of subject and problem are, estimated from what is kept."""
     pairs: dict[tuple[str, str], list[float]] = {}
     seen: set[tuple[str, str]] = set()
     for one in spent:
         own, first, _ = claims[one.claim][one.field]
-        guess = own * engines.get(one.engine, 1.0) + first * ((one.claim, one.problem) not in seen)
+        guess = own * factor_of(one.claim, one.engine, engines) + first * ((one.claim, one.problem) not in seen)
         seen.add((one.claim, one.problem))
         sums = pairs.setdefault((one.subject, one.problem), [0.0, 0.0])
         sums[0] += guess

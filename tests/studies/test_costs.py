@@ -30,4 +30,25 @@ def test_engines_that_cost_more_have_a_factor():
         for engine, seconds in (("first", 1.0), ("dear", 0.9), ("cheap", 0.1))
     ]
     engines = summarised(rows)["engines"]
-    assert engines["dear"] == pytest.approx(1.8) and engines["cheap"] == pytest.approx(0.2)
+    assert engines["dear"][""] == pytest.approx(1.8) and engines["cheap"]["NODE-3"] == pytest.approx(0.2)
+
+
+def test_the_reference_is_what_the_first_subject_takes_less_the_second_time():
+    rows = [
+        spent("NODE-2", "Linear", 10, engine, seconds)
+        for engine, seconds in (("first", 5.0), ("cheap", 0.5), ("first", 1.0), ("dear", 10.5))
+    ]
+    own, reference, _ = summarised(rows)["claims"]["NODE-2"]["Linear"]
+    assert own == pytest.approx(4.0) and reference == pytest.approx(4.0)
+
+
+def test_an_engine_may_be_dear_in_one_claim_and_cheap_in_another():
+    rows = [
+        spent(f"NODE-{i}", "Linear", 10, engine, seconds)
+        for i in range(30)
+        for engine, seconds in (("first", 1.0), ("a", 0.1 if i % 2 else 0.9), ("b", 0.9 if i % 2 else 0.1))
+    ]
+    engines = summarised(rows)["engines"]
+    assert engines["a"]["NODE-1"] == engines["b"]["NODE-2"] == pytest.approx(0.2)
+    assert engines["a"]["NODE-2"] == engines["b"]["NODE-1"] == pytest.approx(1.8)
+    assert engines["a"][""] == pytest.approx(0.6)
