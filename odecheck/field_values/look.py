@@ -10,7 +10,7 @@ import torch
 from odecheck_reference.bounded import Array
 from torch import nn
 
-from .constants import constants
+from .constants import constants, replaced
 from .derivatives import COSTLY, ask_derivatives
 from .function import Answer, ask_again, ask_function, without_influence
 from .line import Asked
@@ -29,7 +29,8 @@ class FieldSeen:
     Attributes:
         derivatives: What was seen of them against its values.
         answers: Those to the same questions in other circumstances.
-        without_influence: Parameters that can take any value without the field changing.
+        without_influence: Parameters that can take any value without the field changing, where something that was
+            kept of them may stand in their place.
     """
 
     derivatives: DerivativesSeen
@@ -83,6 +84,7 @@ def look(
     kept |= {name for name, p in make().named_parameters() if not p.numel()}
     untouched = [name for name in derivatives.untouched if name not in kept][:MOST]
     unread = without_influence(make(), path, features, untouched, seed=seed)
+    unread = replaced(make(), unread, t, y) if unread else unread
     return FieldSeen(derivatives, (*answers, again), unread)
 
 

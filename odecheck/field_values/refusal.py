@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import Field
 
-from odecheck.fields.callback import CallbackField
+from odecheck.fields.callback import CallbackField, own_name
 
 from .function import CAUSES, DRAWN, Answer
 from .jets import ask_jets
@@ -35,7 +36,8 @@ def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | N
     """
     if isinstance(field, CallbackField):
         try:
-            return refusal(look(lambda: copy.deepcopy(field.module), ts, knots, features=field.features))
+            seen = look(lambda: copy.deepcopy(field.module), ts, knots, features=field.features)
+            return refusal(seen, lambda name: own_name(field.module, name))
         except NoBackward as error:
             return (
                 f"the backward pass of the field raised {error}",
@@ -45,11 +47,12 @@ def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | N
     return None if type(field).__module__.startswith("odecheck_reference.") else _of_jets(field, theta, ts, knots)
 
 
-def refusal(seen: FieldSeen) -> Words | None:
+def refusal(seen: FieldSeen, called: Callable[[str], str] = str) -> Words | None:
     """The words for what was seen of a field.
 
     Args:
         seen: What `look` gave.
+        called: How the user calls a parameter of this name.
 
     Returns:
         What was seen, its usual cause and what to type; None of a field that nothing speaks against.
@@ -58,10 +61,13 @@ def refusal(seen: FieldSeen) -> Words | None:
     if off:
         return _not_a_function(off[0], [answer.question for answer in off[1:]])
     if seen.without_influence:
-        return _kept(seen.without_influence)
+        return _kept([called(name) for name in seen.without_influence])
     if seen.derivatives.worst is None:
         return None
-    return _coarse(seen.derivatives.worst) if seen.derivatives.worst.flat else _another_derivative(seen.derivatives)
+    along = [called(name) for name in seen.derivatives.worst.along]
+    if seen.derivatives.worst.flat:
+        return _coarse(seen.derivatives.worst, along)
+    return _another_derivative(seen.derivatives, along)
 
 
 def _of_jets(field: Field, theta: Array, ts: Array, knots: Array) -> Words | None:
@@ -98,7 +104,7 @@ def _not_a_function(answer: Answer, questions: list[str]) -> Words:
     )
 
 
-def _kept(names: tuple[str, ...]) -> Words:
+def _kept(names: Sequence[str]) -> Words:
     return (
         f"no number that the parameters {', '.join(names)} are given changes the field, though they take part in it",
         "a weight that was cached at an earlier call, on the module or in a global, beside a zero times the true one",
@@ -106,14 +112,24 @@ def _kept(names: tuple[str, ...]) -> Words:
     )
 
 
-def _another_derivative(seen: DerivativesSeen) -> Words:
+def _another_derivative(seen: DerivativesSeen, along: Sequence[str]) -> Words:
     assert seen.worst is not None
     worst, off = seen.worst.sample, [s.t for s in seen.off]
-    along = f" in the direction of {', '.join(seen.worst.along[:4])}" if seen.worst.along else ""
-    return (
+    where = f" in the direction of {', '.join(along[:4])}" if along else ""
+    observed = (
         f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
-        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{along}; seen at {len(set(off))} of "
-        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}",
+        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{where}; seen at {len(set(off))} of "
+        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}"
+    )
+    if list(along) == ["t"]:
+        return (
+            observed,
+            "torch.tensor(t), t.item(), float(t) or t.detach() inside forward: a new number, from which no derivative "
+            "leads back to t; or t.float(), float32",
+            "t itself in forward: t.to(y), t.expand(len(y), 1), t * torch.ones_like(y[:, :1])",
+        )
+    return (
+        observed,
         "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that "
         "is not the derivative of its forward; rounding or float32 inside",
         "forward without these, torch.autograd.gradcheck for a custom backward; or Problem(...) with a numpy formula "
@@ -121,9 +137,9 @@ def _another_derivative(seen: DerivativesSeen) -> Words:
     )
 
 
-def _coarse(worst: Defect) -> Words:
+def _coarse(worst: Defect, along: Sequence[str]) -> Words:
     return (
-        f"at t = {worst.sample.t:.6g} the values of the field do not change when {(worst.along or ('everything',))[0]} "
+        f"at t = {worst.sample.t:.6g} the values of the field do not change when {[*along, 'everything'][0]} "
         "changes in its tenth digit",
         "float32 inside, t.float() or y.float() with a cast back, or rounding",
         "t.to(y.dtype) and constants of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand("

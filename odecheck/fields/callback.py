@@ -57,6 +57,13 @@ class StandIn(nn.Module):
         return inner.called if isinstance(inner, StandIn) else type(inner).__name__
 
 
+def own_name(module: nn.Module, name: str) -> str:
+    """How the user's own module calls a parameter, of which a module that holds it as `inner` says "inner."."""
+    while isinstance(module, Flattened | StandIn) and name.startswith("inner."):
+        module, name = cast(nn.Module, module.inner), name.removeprefix("inner.")
+    return name
+
+
 @dataclass(frozen=True, eq=False)
 class ModuleFactory:
     """What a `Subject` calls its field: theta (params,) → a copy of a module with theta as its trainable parameters.

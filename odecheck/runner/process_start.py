@@ -14,6 +14,7 @@ from odecheck.errors import BadInput
 from . import server
 
 Start = Literal["forkserver", "fork"]
+CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 
 
 def context_of(start: Start) -> Any:

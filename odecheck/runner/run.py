@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import pickle
 import warnings
@@ -29,12 +28,11 @@ from .case import Case, Key, Subjects, Unit, cases, plan
 from .code_digest import code_of_claim, code_of_unit
 from .estimate import costs
 from .limits import UNLIMITED, Limits
+from .process_start import CAN_FORK
 from .progress import Progress, in_notebook
 from .records import Records
 from .spent import Clock, Spent
 from .units import Work, through_executor, through_pool
-
-CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 
 __all__ = ["Case", "Limits", "Unit", "cases", "check", "plan", "run_units"]
 

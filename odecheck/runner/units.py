@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import torch
 from odecheck_reference import Problem
 from odecheck_reference.on_disk import kept_in
 
 from odecheck.errors import BadInput
+from odecheck.foreign import said
 from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
@@ -20,7 +22,7 @@ from .case import Unit
 from .elsewhere import carried, on_worker
 from .limits import TIME_IS_UP, UNLIMITED, Limits, OutOfTime, Printed, within
 from .pool import SLACK, Failure, Job, in_processes
-from .process_start import Start
+from .process_start import CAN_FORK, Start
 from .spent import Clock, Spent
 
 
@@ -54,7 +56,7 @@ class Work:
     @property
     def arguments(self) -> tuple[Any, ...]:
         """What a worker gets, all of it small or pickled, but for a copy of this process."""
-        how = self.seed, self.validate, self.limits, self.references
+        how = self.seed, self.validate, self.limits, self.references, torch.get_default_dtype()
         if self.forked:
             return self.unit.subject, self.unit.problem, self.unit.claims, *how
         return self.subject, self.problem, pickle.dumps(self.unit.claims), *how
@@ -94,20 +96,46 @@ class Work:
         return replace(self, unit=replace(self.unit, claims=self.unit.claims[count:]))
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A unit that a new process cannot read, though this one can.
+
+    The file that it is of has prepared its process: other modules under the names of missing ones, folders to look
+    into, the words of a command line.
+
+    Attributes:
+        words: What was raised there.
+    """
+
+    words: str
+
+
 def _parts(
-    subject: Any, problem: Any, claims: Any, seed: int, validate: bool, limits: Limits, references: str | None
-) -> Iterator[Record | Spent | None]:
+    subject: Any,
+    problem: Any,
+    claims: Any,
+    seed: int,
+    validate: bool,
+    limits: Limits,
+    references: str | None,
+    dtype: torch.dtype,
+) -> Iterator[Record | Spent | Unread | None]:
     """The records one by one, and what they cost; before them None, where the subject was let in."""
+    torch.set_default_dtype(dtype)  # which a user's file may have set, for constants of its field
     if isinstance(subject, bytes):
-        subject, problem, claims = pickle.loads(subject), _problem(problem), pickle.loads(claims)
+        try:
+            subject, problem, claims = pickle.loads(subject), _problem(problem), pickle.loads(claims)
+        except (Exception, SystemExit) as error:
+            yield Unread(said(error))
+            return
     unit = Unit(subject, problem, claims)
     with Printed() as printed, unit_of_work(), kept_in(references) as kept:
         clock = Clock(kept)
         trouble = _trouble(unit, seed, limits) if validate else []
         clock.validated()
         if trouble:
-            said = printed.take()
-            yield from (_with_print(record, said) for record in trouble)
+            output = printed.take()
+            yield from (_with_print(record, output) for record in trouble)
         else:
             yield None
             for part in unit.one_by_one():
@@ -141,8 +169,8 @@ def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
     return _with_print(record, printed.take())
 
 
-def _with_print(record: Record, said: str) -> Record:
-    return replace(record, message=f"{record.message}\nprinted to standard output: {said}") if said else record
+def _with_print(record: Record, output: str) -> Record:
+    return replace(record, message=f"{record.message}\nprinted to standard output: {output}") if output else record
 
 
 def _late(seconds: float | None) -> str:
@@ -153,6 +181,16 @@ def _late(seconds: float | None) -> str:
 def _problem(pickled: bytes) -> Problem:
     """The same object for the same bytes, so that what the reference keeps of a problem serves all its subjects."""
     return pickle.loads(pickled)
+
+
+def _unread(unit: Unit, words: str) -> list[Record]:
+    return unit.refused(
+        BadInput(
+            f"another process cannot read the subject: {words}",
+            "a file that prepares its own process: sys.modules, sys.path, sys.argv",
+            "the same at the top of the module of the field itself; or no --scheduler",
+        )
+    )
 
 
 def _failed(unit: Unit, error: BaseException | None, words: str) -> list[Record]:
@@ -168,11 +206,12 @@ class _Answers:
     failure: Failure | None
     let_in: bool
     spent: Spent | None
+    unread: Unread | None
 
 
 def _answers(found: Iterable[Any]) -> _Answers:
     """The same, of all that came of a job whose work is `_parts`."""
-    records, failure, let_in, spent = list[Record](), None, False, None
+    records, failure, let_in, spent, unread = list[Record](), None, False, None, None
     for one in found:
         if isinstance(one, Failure):
             failure = one
@@ -180,9 +219,11 @@ def _answers(found: Iterable[Any]) -> _Answers:
             let_in = True
         elif isinstance(one, Spent):
             spent = one
+        elif isinstance(one, Unread):
+            unread = one
         else:
             records.append(one)
-    return _Answers(records, failure, let_in, spent)
+    return _Answers(records, failure, let_in, spent, unread)
 
 
 def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Record | Spent]:
@@ -209,6 +250,9 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
             yield from found.records
             if found.spent is not None:
                 yield found.spent
+            if found.unread is not None:
+                yield from _unread(piece.unit, found.unread.words)
+                continue
             rest = piece.after(len(found.records))
             if found.failure is None:
                 continue
@@ -225,7 +269,8 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record | Spent]
     """Work through the pool of processes. Each claim is answered once, whatever becomes of the others.
 
     A claim whose process died is asked again by itself: the memory that was missing may have been that of another
-    worker. What dies again gives the record of an error, and what comes after it is done.
+    worker. What dies again gives the record of an error, and what comes after it is done. What a new process cannot
+    read is done by a copy of this one, where there are copies.
 
     Args:
         work: All of it.
@@ -234,15 +279,20 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record | Spent]
     Yields:
         Records as they come, and what units cost.
     """
-    suspects = list[Work]()
+    suspects, unread = list[Work](), list[Work]()
     for start in ("forkserver", "fork"):
-        pieces = [piece for piece in work if piece.forked == (start == "fork")]
+        pieces = [piece for piece in (*work, *unread) if piece.forked == (start == "fork")]
         let_in, count = set[Work](), dict[Work, int]()
         for piece, found in in_processes([piece.job(piece) for piece in pieces], workers, start=start):
             if found is None:
                 let_in.add(piece)
             elif isinstance(found, Spent):
                 yield found
+            elif isinstance(found, Unread):
+                if CAN_FORK:
+                    unread.append(replace(piece, subject=b""))
+                else:
+                    yield from _unread(piece.unit, found.words)
             elif not isinstance(found, Failure):
                 count[piece] = count.get(piece, 0) + 1
                 yield found
@@ -259,6 +309,9 @@ def _alone(piece: Work, ask: Callable[[Work], _Answers]) -> Iterator[Record]:
     while piece.unit.claims:
         one = piece.one_by_one()[0]
         found = ask(one)
+        if found.unread is not None:
+            yield from _unread(piece.unit, found.unread.words)
+            return
         records, failure = found.records, found.failure
         if failure is not None and not records:
             let_in = found.let_in or not piece.validate

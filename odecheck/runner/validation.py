@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, Unsupported
 from odecheck.field_values import constants, refusal_of
-from odecheck.fields.callback import Flattened
+from odecheck.fields.callback import own_name
 from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
@@ -184,8 +184,7 @@ def _reaches_all_parameters(module: nn.Module, t: Tensor, y: Tensor, *, formula:
     if missed and value.requires_grad and not formula:
         missed = [name for name in missed if name not in constants(module, t[0], y)]
     if missed:
-        if isinstance(module, Flattened):
-            missed = [name.removeprefix("inner.") for name in missed]
+        missed = [own_name(module, name) for name in missed]
         raise BadInput(
             f"the gradient of the field does not reach the parameters {', '.join(missed)}",
             "detach(), .data, .item() or no_grad() inside forward, or a parameter that forward does not use",

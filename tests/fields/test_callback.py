@@ -7,7 +7,15 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
-from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, flat_parameters, trainable
+from odecheck.fields.callback import (
+    CallbackField,
+    Flattened,
+    ModuleFactory,
+    StandIn,
+    flat_parameters,
+    own_name,
+    trainable,
+)
 
 
 class Bent(nn.Module):
@@ -84,3 +92,13 @@ def test_tangents_pass_where_no_graph_is_made():
             by_duals = forward_ad.unpack_dual(module(t, forward_ad.make_dual(y, dy))).tangent
     assert by_transform.tolist() == [[2.0, 6.0]]
     assert by_duals.tolist() == [[2.0, 6.0]]
+
+
+def test_a_parameter_is_called_what_the_user_calls_it():
+    plain = nn.Linear(2, 2)
+    assert own_name(plain, "inner.weight") == "inner.weight"
+    assert own_name(Flattened(plain, (2,)), "inner.weight") == "weight"
+    twice = Flattened(StandIn(), (2,))
+    twice.inner.inner = plain
+    assert own_name(twice, "inner.inner.weight") == "weight"
+    assert own_name(twice, "inner.scale") == "scale"

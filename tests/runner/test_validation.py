@@ -197,6 +197,55 @@ def test_a_field_that_remembers():
     assert "no number that the parameters outer.weight are given" in refusal(called).seen
 
 
+def test_what_stands_in_the_place_of_a_parameter_may_be_kept_anywhere():
+    """A zero times the true weight, and something of it that an earlier call has kept."""
+    shared = {}
+
+    def in_a_buffer(self, t, y, value):
+        if not hasattr(self, "kept"):
+            self.register_buffer("kept", self.outer.weight.detach().flatten().flip(0).clone())
+        return torch.tanh(self.inner(y)) @ self.kept.flip(0).reshape(2, -1).T + 0 * self.outer.weight.sum()
+
+    def made_of_it(self, t, y, value):
+        kept = shared.setdefault("made", self.outer.weight.detach().exp())
+        return torch.tanh(self.inner(y)) @ kept.T + 0 * self.outer.weight.sum()
+
+    def in_numpy(self, t, y, value):
+        kept = shared.setdefault("numbers", self.outer.weight.detach().numpy().copy())
+        return torch.tanh(self.inner(y)) @ torch.as_tensor(kept).T + 0 * self.outer.weight.sum()
+
+    for change in (in_a_buffer, made_of_it, in_numpy):
+        shared.clear()
+        module = Net(change).double()
+        module(torch.tensor(0.0), torch.ones(1, 2, dtype=torch.float64))
+        assert "the parameters outer.weight are given changes the field" in refusal(module).seen
+
+    class Scaled(Net):
+        def __init__(self):
+            super().__init__(lambda self, t, y, value: value * shared.setdefault("k", self.k.item()) + 0 * self.k)
+            self.k = nn.Parameter(torch.tensor(0.7))
+
+    shared.clear()
+    module = Scaled().double()
+    module(torch.tensor(0.0), torch.ones(1, 2, dtype=torch.float64))
+    assert "the parameters k are given changes the field" in refusal(module).seen
+
+
+def test_a_parameter_times_a_true_zero_is_let_in():
+    """A gravity that does not depend on the speed, as in examples of torchdiffeq: its weight is given zeros."""
+    passes(Net(lambda self, t, y, value: y + torch.tanh(self.inner(torch.zeros_like(y))) @ self.outer.weight.T))
+    passes(Net(lambda self, t, y, value: value + 0.0 * self.inner.weight.sum() + self.inner.bias.sum() * 0))
+    with_constants = Net(lambda self, t, y, value: value * self.scale + self.inner(0 * y).mean(1, keepdim=True))
+    with_constants.register_buffer("scale", torch.tensor([2.0, 3.0]))
+    passes(with_constants)
+
+
+def test_a_number_made_of_the_time_is_told_as_what_it_is():
+    refused = refusal(Net(lambda self, t, y, value: value + torch.sin(t.new_tensor(float(t))) * y))
+    assert "in the direction of t;" in refused.seen
+    assert "torch.tensor(t)" in refused.cause and "t.to(y)" in refused.fix
+
+
 def test_a_backward_pass_that_fails():
     class Failing(torch.autograd.Function):
         @staticmethod
