@@ -1,7 +1,7 @@
-"""Parameters that take part in a field and on which it does not depend: the additive constant of an energy.
+"""Parameters on which a field does not depend: the additive constant of an energy, or what it does not use.
 
-The same is seen of a weight that was read at an earlier call and is kept, beside a zero times the true one; there the
-gradient is lost. What stands in a parameter's place is something that a later call is given from outside: `replaced`.
+The same is seen of a weight that was read at an earlier call and is kept, perhaps beside a zero times the true one:
+there the gradient is lost. What stands in its place is something that a later call is given from outside: `replaced`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from odecheck.compat import tree_leaves
 
 
 def constants(module: nn.Module, t: Tensor, y: Tensor) -> tuple[str, ...]:
-    """Which parameters take part in a field whose graph and whose values do without them.
+    """Which parameters a field's graph and its values do without: its derivative in them is truly zero.
 
-    A Hamiltonian field is the gradient of a network, and the network's last bias falls out of it: its derivative is
-    truly zero. A parameter that is detached takes part too, but values change with it; one that was read once and is
-    kept, or is never used, takes part in no later call.
+    A Hamiltonian field is the gradient of a network, and the network's last bias falls out of it. Others are never
+    used: the parameter of another part of a model, or of a mode that is switched off. A parameter that is detached
+    takes part, and values change with it; in the place of one that was read once stands what was kept of it.
 
     Args:
         module: A float64 module, called as module(t, y); a copy of it is asked.
@@ -36,7 +36,7 @@ def constants(module: nn.Module, t: Tensor, y: Tensor) -> tuple[str, ...]:
     """
     own = copy.deepcopy(module)
     named = {name: p for name, p in own.named_parameters() if p.requires_grad}
-    used = _Used()
+    used = _Given(())
     with torch.enable_grad():
         state = y.detach().clone().requires_grad_()
         with used:
@@ -45,11 +45,13 @@ def constants(module: nn.Module, t: Tensor, y: Tensor) -> tuple[str, ...]:
             return ()
         # torch's types do not know that allow_unused gives None
         grads = cast(Sequence[Tensor | None], torch.autograd.grad(value.sum(), list(named.values()), allow_unused=True))
-    return tuple(
-        name
+    out = [
+        (name, id(p) in used.seen)
         for (name, p), g in zip(named.items(), grads, strict=True)
-        if g is None and id(p) in used.seen and _without_influence(own, p, t, y, value.detach())
-    )
+        if g is None and _without_influence(own, p, t, y, value.detach())
+    ]
+    kept = replaced(module, [name for name, seen in out if not seen], t, y)
+    return tuple(name for name, _ in out if name not in kept)
 
 
 def _without_influence(module: nn.Module, p: Tensor, t: Tensor, y: Tensor, value: Tensor) -> bool:
@@ -66,9 +68,10 @@ def _without_influence(module: nn.Module, p: Tensor, t: Tensor, y: Tensor, value
 def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> tuple[str, ...]:
     """In the place of which of these parameters something may stand that is kept from an earlier call.
 
-    A later call is followed: the functions of torch in it are given t, y, parameters, what they made of them, and
-    perhaps something from outside. A tensor or an array that is registered nowhere may have been made of any parameter
-    of its size; a buffer or a number stands for a parameter whose values it has.
+    Two calls of a copy are followed: functions of torch are given t, y, parameters, what they made of them, and perhaps
+    something from outside. What the second is given and the first was not, the first has kept. What both are given may
+    have been made of any parameter of its size, and a number of any single one that is not used; a buffer or a number
+    stands for a parameter whose values it has.
 
     Args:
         module: A float64 module, called as module(t, y); a copy of it is asked.
@@ -77,29 +80,36 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
         y: A state (rows, *features).
 
     Returns:
-        Their names, and of those that no function of torch was given. A parameter of another name is times a true
-        zero: of torch.zeros_like(y), of a part that is switched off.
+        Their names. A parameter of another name is times a true zero, of torch.zeros_like(y), of a part that is
+        switched off; or it is not used.
     """
     own = copy.deepcopy(module)
-    named = dict(own.named_parameters())
+    named, calls = dict(own.named_parameters()), list[_Given]()
     with torch.enable_grad():
-        own(t.clone(), y.detach().clone())  # whatever is kept is kept now
-        time, state = t.clone(), y.detach().clone().requires_grad_()
-        given = _Given((time, state, *named.values()))
-        with given:
-            own(time, state)
+        for _ in range(2 if names else 0):
+            time, state = t.clone(), y.detach().clone().requires_grad_()
+            calls.append(_Given((time, state, *named.values())))
+            with calls[-1]:
+                own(time, state)
+    if not calls:
+        return ()
+    first, second = calls
     buffers = {id(b) for b in own.buffers()}
-    loose = max((_values(x).size for x in given.outside if id(x) not in buffers), default=0)
-    kept = [_values(x) for x in given.outside if id(x) in buffers] + [np.array([x]) for x in given.numbers]
+    before = {id(x) for x in first.outside}
+    if any(id(x) not in before for x in second.outside):
+        return tuple(names)
+    sizes = {_values(x).size for x in second.outside if id(x) not in buffers}
+    equal = [_values(x) for x in second.outside if id(x) in buffers] + [np.array([x]) for x in second.numbers]
 
     def is_replaced(p: Tensor) -> bool:
-        return loose >= p.numel() or id(p) not in given.seen or any(_alike(_values(p), x) for x in kept)
+        of_a_number = p.numel() == 1 and id(p) not in second.seen and any(x % 1 for x in second.numbers)
+        return p.numel() in sizes or of_a_number or any(_alike(_values(p), x) for x in equal)
 
     return tuple(name for name in names if is_replaced(named[name]))
 
 
 def _values(x: Any) -> NDArray[np.float64]:
-    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    array = x.detach().cpu().to_dense().numpy() if isinstance(x, Tensor) else np.asarray(x)
     return np.sort(array.ravel().real.astype(np.float64))
 
 
@@ -125,19 +135,8 @@ class _Given(TorchFunctionMode):
                 self.seen.add(id(x))
                 if id(x) not in self.known:
                     self.known[id(x)] = x
-                    self.outside.append(x)
+                    if x.dtype.kind in "fc" if isinstance(x, np.ndarray) else x.is_floating_point() or x.is_complex():
+                        self.outside.append(x)
         result = func(*args, **(kwargs or {}))
         self.known |= {id(x): x for x in tree_leaves(result) if isinstance(x, Tensor)}
         return result
-
-
-class _Used(TorchFunctionMode):
-    """Notes which tensors are given to functions of torch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = set[int]()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen |= {id(x) for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)}
-        return func(*args, **(kwargs or {}))

@@ -7,8 +7,7 @@ is the solve and its gradient, not the field. A problem with such a field says `
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -118,6 +117,9 @@ class CallbackField:
     module: nn.Module
     features: tuple[int, ...]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"module": self.module, "features": self.features}
+
     @property
     def state(self) -> int:
         """How many numbers a row has."""
@@ -218,33 +220,39 @@ class CallbackField:
 
         return variable(t if np.ndim(t) == 2 else float(t)), variable(np.asarray(y)), variable(np.asarray(theta))
 
+    @cached_property
+    def _places(self) -> list[tuple[nn.Module, str, int]]:
+        """Wherever the module holds one of its trainable parameters, and the number of it.
+
+        `torch.func.functional_call` loses the parameters of a submodule that is held under two names.
+        """
+        number = {id(p): i for i, p in enumerate(trainable(self._asked).values())}
+        held = [(m, name, p) for m in self._asked.modules() for name, p in _held(m).items()]
+        return [(m, name, number[id(p)]) for m, name, p in held if id(p) in number]
+
+    @cached_property
+    def _shapes(self) -> list[torch.Size]:
+        return [p.shape for p in trainable(self._asked).values()]
+
     def _call(self, t: Tensor, y: Tensor, theta: Tensor) -> Tensor:
-        named = trainable(self._asked)
-        pieces = torch.split(theta, [p.numel() for p in named.values()])
-        at = {name: piece.reshape(p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
+        places, shapes = self._places, self._shapes
+        pieces = torch.split(theta, [shape.numel() for shape in shapes]) if shapes else ()
+        at = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
         shaped = y if self.features == y.shape[1:] else y.reshape(len(y), *self.features)
-        with _holding(self._asked, at):
+        own = [_held(m)[name] for m, name, _ in places]
+        try:
+            for m, name, i in places:
+                _held(m)[name] = at[i]
             value = self._asked(t, shaped)
+        finally:
+            for (m, name, _), p in zip(places, own, strict=True):
+                _held(m)[name] = p
         return value.reshape(y.shape)
 
 
-@contextmanager
-def _holding(module: nn.Module, values: Mapping[str, Tensor]) -> Generator[None]:
-    """A module with other tensors in the place of its parameters, wherever it holds one of them.
-
-    `torch.func.functional_call` loses the parameters of a submodule that is held under two names.
-    """
-    own = dict(module.named_parameters())
-    instead = {id(own[name]): value for name, value in values.items()}
-    held: list[dict[str, Any]] = [m.__dict__["_parameters"] for m in module.modules()]
-    places = [(holder, name, p) for holder in held for name, p in holder.items() if id(p) in instead]
-    try:
-        for holder, name, p in places:
-            holder[name] = instead[id(p)]
-        yield
-    finally:
-        for holder, name, p in places:
-            holder[name] = p
+def _held(module: nn.Module) -> dict[str, Any]:
+    """The parameters that a module itself holds."""
+    return module.__dict__["_parameters"]
 
 
 def _blocks(jet: Jet) -> tuple[Array | None, Array | None, Array | None]:

@@ -50,10 +50,10 @@ class OfFunction(StandIn):
         return self.function(t, y)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OfFunction:
-        return OfFunction(_copied(self.function, memo))
+        return OfFunction(copied_function(self.function, memo))
 
 
-def _reached(function: types.FunctionType) -> Mapping[str, Any]:
+def reached(function: types.FunctionType) -> Mapping[str, Any]:
     """Names → values of the globals that a function's code names."""
     codes = [function.__code__, *(c for c in function.__code__.co_consts if isinstance(c, types.CodeType))]
     names = {name for code in codes for name in code.co_names}
@@ -82,7 +82,7 @@ def _held(value: Any, seen: set[int]) -> Iterator[nn.Module | nn.Parameter]:
     elif isinstance(value, types.MethodType):
         yield from _held(value.__self__, seen)
     elif isinstance(value, types.FunctionType) and not _is_library(value):
-        for part in (*_cells(value), *_reached(value).values(), *(value.__defaults__ or ())):
+        for part in (*_cells(value), *reached(value).values(), *(value.__defaults__ or ())):
             yield from _held(part, seen)
     elif _carries(value):
         for part in vars(value).values():
@@ -96,18 +96,23 @@ def _is_library(function: types.FunctionType) -> bool:
     return function.__module__.partition(".")[0] in ("torch", "numpy", "torchdiffeq", "odecheck")
 
 
-def _copied(value: Any, memo: dict[int, Any]) -> Any:
-    """A copy that reaches copies: of a function with cells and globals of its own."""
+def copied_function(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy that reaches copies: of a function with cells and globals of its own; a library's function itself."""
     if id(value) in memo:
         return memo[id(value)]
     if isinstance(value, functools.partial):
-        args, more = [_copied(x, memo) for x in value.args], {k: _copied(x, memo) for k, x in value.keywords.items()}
-        made: Any = functools.partial(_copied(value.func, memo), *args, **more)
+        args, more = (
+            [copied_function(x, memo) for x in value.args],
+            {k: copied_function(x, memo) for k, x in value.keywords.items()},
+        )
+        made: Any = functools.partial(copied_function(value.func, memo), *args, **more)
     elif isinstance(value, types.MethodType):
         made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
     elif isinstance(value, types.FunctionType) and not _is_library(value):
-        inside = {name: _copied(x, memo) for name, x in _reached(value).items() if _is_state(x)}
-        cells: Any = tuple(types.CellType(_copied(x, memo)) for x in _cells(value)) if value.__closure__ else None
+        inside = {name: copied_function(x, memo) for name, x in reached(value).items() if _is_state(x)}
+        cells: Any = (
+            tuple(types.CellType(copied_function(x, memo)) for x in _cells(value)) if value.__closure__ else None
+        )
         everything: dict[str, Any] = {**value.__globals__, **inside}
         made = types.FunctionType(value.__code__, everything, value.__name__, value.__defaults__, cells)
         made.__kwdefaults__ = value.__kwdefaults__

@@ -20,6 +20,7 @@ from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, St
 from odecheck.fields.declared import Parts, declared
 from odecheck.fields.from_jax import FromJax
 from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module, copied
+from odecheck.fields.widened import widened
 from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
@@ -89,6 +90,7 @@ def module_pairs(
         )
     try:
         double = copied(taken).double().cpu()
+        double = double if isinstance(double, FromJax) else widened(double)
     except Exception as error:
         raise BadInput(
             f"{called(module)} cannot be copied: {first_line(said(error))}",

@@ -1,4 +1,4 @@
-"""A parameter that takes part and falls out is told from one that is cut off, never used, or read once and kept."""
+"""A parameter that falls out, or is never used, is told from one that is cut off, or read once and kept."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Kept(WithoutBias):
         (Turned(), ("outer.bias",)),
         (Turned(lambda self: self.outer.bias.detach()), ()),
         (Turned(lambda self: self.outer.bias), ()),
-        (WithoutBias(), ()),
+        (WithoutBias(), ("outer.bias",)),
         (Kept(), ()),
     ],
 )

@@ -155,11 +155,38 @@ def test_parameters_out_of_reach():
         "inner.weight, inner.bias"
         in refusal(Net(lambda self, t, y, value: self.outer(torch.tanh(self.inner(y)).detach()))).seen
     )
+
+
+def test_a_parameter_that_is_never_used_is_let_in():
+    """Of another part of the model, or of a mode that is switched off: the derivative in it is zero."""
     unused = Net()
-    unused.extra = nn.Parameter(torch.zeros(3))
-    assert "extra" in refusal(unused).seen
-    unused.extra.requires_grad_(False)
+    unused.extra, unused.single = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.tensor(0.3))
     passes(unused)
+    halved = Net(lambda self, t, y, value: 0.5 * value)
+    halved.extra = nn.Parameter(torch.zeros(3))
+    passes(halved)
+
+
+def test_a_parameter_that_was_read_once_and_is_not_used_again():
+    """Also where nothing of it is left but something that was made of it."""
+    shared = {}
+
+    class Single(Net):
+        def __init__(self, made):
+            super().__init__(lambda self, t, y, value: value * (shared.get("k") or self.keep()))
+            self.k, self.made = nn.Parameter(torch.tensor(0.7)), made
+
+        def keep(self):
+            shared["k"] = self.made(self.k)
+            return shared["k"]
+
+    for made in (lambda k: k.item(), lambda k: np.exp(k.item()), lambda k: k.detach() ** 2):
+        for called in (False, True):
+            shared.clear()
+            module = Single(made).double()
+            if called:
+                module(torch.tensor(0.0), torch.ones(1, 2, dtype=torch.float64))
+            assert "the parameters k" in refusal(module).seen
 
 
 def test_derivatives_that_are_cut_off():
