@@ -51,7 +51,7 @@ def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
     Returns:
         1 when a record is refuted, an error, or holds although it is known to fail; 2 where nothing else has failed
         than subjects that were refused before any claim: bad input; otherwise UNDECIDED when one is inconclusive and
-        was not expected to be; otherwise 0.
+        was not expected to be, or none was judged and some were not asked; otherwise 0.
     """
     from odecheck.record import is_refused
 
@@ -59,7 +59,8 @@ def exit_status(records: Sequence[Record], *, strict: bool = False) -> int:
     failed = [record for record in records if outcome(record, strict=strict) == "failed"]
     if failed:
         return 2 if all(map(is_refused, failed)) else 1
-    return UNDECIDED if "inconclusive" in outcomes else 0
+    nothing = "not asked" in outcomes and outcomes <= {"not asked", "not applicable"}
+    return UNDECIDED if nothing or "inconclusive" in outcomes else 0
 
 
 def identifier(record: Record) -> str:

@@ -7,10 +7,11 @@ from odecheck.foreign import words
 # words of which one is in the message, the type of the exception, its usual cause, what to type: the first that fits
 _RAISED: tuple[tuple[tuple[str, ...], type[Exception], str, str], ...] = (
     (
-        ("dtype",),
+        ("dtype", "expected scalar type"),
         Exception,
-        "a tensor inside the module is float32, and is no parameter or buffer of it",
-        "self.register_buffer('name', value), or value.to(y.dtype) inside forward",
+        "a tensor of float32 that forward makes, or that the module does not hold",
+        "torch.set_default_dtype(torch.float64) at the top of the file that is verified; or torch.zeros(..., "
+        "dtype=y.dtype), y.new_zeros(...) and value.to(y.dtype) inside forward",
     ),
     (
         ("device",),

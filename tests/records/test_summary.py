@@ -109,5 +109,13 @@ def test_the_headline_is_the_exit_status_in_words(records, word, text):
         assert colours[exit_status(records)] in found.style
 
 
+def test_a_run_that_had_no_time_for_anything_is_undecided():
+    """A check of every commit is not green for want of time; claims without a case are nobody's."""
+    late = replace(NOTHING, verdict=Verdict.NOT_ASKED)
+    assert exit_status([late]) == exit_status([late, NOTHING]) == 3
+    assert exit_status([late, HELD]) == exit_status([NOTHING]) == exit_status([]) == 0
+    assert exit_status([late, FAILED]) == 1
+
+
 def test_in_strict_runs_what_is_inconclusive_has_failed():
     assert headline([HELD, UNSURE], strict=True).text == "1 of 2 verdicts are not as expected (1 inconclusive)"
