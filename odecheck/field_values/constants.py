@@ -109,7 +109,7 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
 
 
 def _values(x: Any) -> NDArray[np.float64]:
-    array = x.detach().cpu().to_dense().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    array: Any = x.detach().cpu().to_dense().numpy() if isinstance(x, Tensor) else np.asarray(x)
     return np.sort(array.ravel().real.astype(np.float64))
 
 
@@ -123,20 +123,23 @@ class _Given(TorchFunctionMode):
 
     def __init__(self, known: Sequence[Tensor]) -> None:
         super().__init__()
-        self.known = {id(x): x for x in known}  # kept alive: an id is given again
+        self.known: dict[int, Any] = {id(x): x for x in known}  # kept alive: an id is given again
         self.outside = list[Any]()
         self.numbers, self.seen = set[float](), set[int]()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for x in tree_leaves((args, kwargs or {})):
-            if isinstance(x, float):
-                self.numbers.add(x)
-            elif isinstance(x, Tensor | np.ndarray):
-                self.seen.add(id(x))
-                if id(x) not in self.known:
-                    self.known[id(x)] = x
-                    if x.dtype.kind in "fc" if isinstance(x, np.ndarray) else x.is_floating_point() or x.is_complex():
-                        self.outside.append(x)
+        given = list[Any](tree_leaves((args, kwargs or {})))
+        self.numbers |= {x for x in given if isinstance(x, float)}
+        for x in given:
+            if isinstance(x, Tensor | np.ndarray):
+                self._see(x)
         result = func(*args, **(kwargs or {}))
         self.known |= {id(x): x for x in tree_leaves(result) if isinstance(x, Tensor)}
         return result
+
+    def _see(self, x: Any) -> None:
+        self.seen.add(id(x))
+        if id(x) not in self.known:
+            self.known[id(x)] = x
+            if x.dtype.is_floating_point or x.dtype.is_complex if isinstance(x, Tensor) else x.dtype.kind in "fc":
+                self.outside.append(x)

@@ -142,7 +142,7 @@ def _coarse(worst: Defect, along: Sequence[str]) -> Words:
         f"at t = {worst.sample.t:.6g} the values of the field do not change when {[*along, 'everything'][0]} "
         "changes in its tenth digit",
         "float32 inside, t.float() or y.float() with a cast back, or rounding",
-        "torch.set_default_dtype(torch.float64) at the top of the file that is verified; or t.to(y.dtype) and constants "
-        "of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand(len(y), 1)); and no .float() or "
-        "round() inside it; a step in float32, as it trains, is judged by odecheck.watch",
+        "torch.set_default_dtype(torch.float64) at the top of the file that is verified; or t.to(y.dtype) and "
+        "constants of y.dtype in forward (torch.ones(len(y), 1, dtype=y.dtype) * t, or t.expand(len(y), 1)); and no "
+        ".float() or round() inside it; a step in float32, as it trains, is judged by odecheck.watch",
     )

@@ -68,7 +68,8 @@ class _Widening:
         if id(holder) in self.seen:
             return
         self.seen[id(holder)] = holder
-        for name, value in list(vars(holder).items()):
+        attributes = cast(dict[str, Any], vars(holder))
+        for name, value in list(attributes.items()):
             if isinstance(holder, nn.Module) and name in _OWN:
                 continue
             if isinstance(holder, OfFunction) and name == "function":  # a copy already
@@ -90,12 +91,12 @@ class _Widening:
         if isinstance(value, types.MethodType):
             self._attributes(value.__self__)
         elif isinstance(value, list | dict):
-            self._items(value)
+            self._items(cast(list[Any] | dict[Any, Any], value))
         elif _is_plain(value):
             if isinstance(value, nn.Module) and id(value) not in self.memo:  # registered nowhere
                 value.double()
             self._attributes(value)
-        return value
+        return cast(Any, value)
 
     def _tensor(self, value: Tensor) -> Tensor:
         if value.dtype != torch.float32 or isinstance(value, nn.Parameter) or id(value) in self.memo:
@@ -124,7 +125,7 @@ class _Widening:
             return
         self.seen[id(value)] = value
         if isinstance(value, functools.partial):
-            part: Any = value
+            part = cast(Any, value)
             self._function(part.func)
             args, more = self._tuple(part.args), {k: self._value(x) for k, x in part.keywords.items()}
             part.__setstate__((part.func, args, more, vars(part)))

@@ -26,10 +26,13 @@ import torch
 from torch import nn
 
 from odecheck.claim import Claim
+from odecheck.foreign import literal
 from odecheck.foreign import said as words_of
 
 from .case import Unit
 
+# characters of the text of an attribute
+LONGEST_SHOWN = 1_000_000
 OWN = tuple(Path(str(package.__file__)).parent for package in (sys.modules["odecheck"], odecheck_reference))
 INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -136,7 +139,7 @@ def _shown(value: object) -> str:
         return _numbers(cast(object, value))
     if isinstance(value, nn.Module) or callable(value):
         return type(value).__qualname__
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    return re.sub(r" at 0x[0-9a-f]+", "", literal(value, LONGEST_SHOWN))
 
 
 def _numbers(x: object) -> str:

@@ -110,9 +110,12 @@ def _loaded(name: str, shown: str, typed: Callable[[object], str]) -> ModuleType
         with without_end():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+        missing = error.name or ""
+        if not missing or not (name == missing or name.startswith(missing + ".")):
             raise BadInput(
-                f"{shown} does not import: {error}", "a package that is not installed here", f"pip install {error.name}"
+                f"{shown} does not import: {error}",
+                "a package that is not installed here",
+                f"pip install {missing.partition('.')[0]}",
             ) from error
         close = _near(name, error.name)
         raise BadInput(
@@ -124,7 +127,7 @@ def _loaded(name: str, shown: str, typed: Callable[[object], str]) -> ModuleType
         raise BadInput(
             f"{shown} does not import: {said(error)}",
             "an error at the top level of the file, or an end of the process there",
-            f"python -c 'import {name}' to see where",
+            f"python {shown} to see where" if shown.endswith(".py") else f"python -c 'import {name}' to see where",
         ) from error
 
 

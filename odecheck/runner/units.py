@@ -6,24 +6,20 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import torch
-from odecheck_reference import Problem
-from odecheck_reference.on_disk import kept_in
 
 from odecheck.errors import BadInput
-from odecheck.foreign import said
-from odecheck.instruments.unit_of_work import unit_of_work
 from odecheck.record import Record
 
 from .case import Unit
 from .elsewhere import carried, on_worker
-from .limits import TIME_IS_UP, UNLIMITED, Limits, OutOfTime, Printed, within
+from .limits import TIME_IS_UP, UNLIMITED, Limits
+from .parts import Unread, late, parts_of
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import CAN_FORK, Start
-from .spent import Clock, Spent
+from .spent import Spent
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +70,7 @@ class Work:
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
         seconds = self.limits.left
         patience = None if seconds is None else seconds + self.limits.grace + SLACK
-        return Job(key, _parts, self.arguments, Limits(memory=self.limits.memory), patience, self.problem or None)
+        return Job(key, parts_of, self.arguments, Limits(memory=self.limits.memory), patience, self.problem or None)
 
     def one_by_one(self) -> list[Work]:
         """The same work in parts.
@@ -94,93 +90,6 @@ class Work:
             What is left of it.
         """
         return replace(self, unit=replace(self.unit, claims=self.unit.claims[count:]))
-
-
-@dataclass(frozen=True)
-class Unread:
-    """A unit that a new process cannot read, though this one can.
-
-    The file that it is of has prepared its process: other modules under the names of missing ones, folders to look
-    into, the words of a command line.
-
-    Attributes:
-        words: What was raised there.
-    """
-
-    words: str
-
-
-def _parts(
-    subject: Any,
-    problem: Any,
-    claims: Any,
-    seed: int,
-    validate: bool,
-    limits: Limits,
-    references: str | None,
-    dtype: torch.dtype,
-) -> Iterator[Record | Spent | Unread | None]:
-    """The records one by one, and what they cost; before them None, where the subject was let in."""
-    torch.set_default_dtype(dtype)  # which a user's file may have set, for constants of its field
-    if isinstance(subject, bytes):
-        try:
-            subject, problem, claims = pickle.loads(subject), _problem(problem), pickle.loads(claims)
-        except (Exception, SystemExit) as error:
-            yield Unread(said(error))
-            return
-    unit = Unit(subject, problem, claims)
-    with Printed() as printed, unit_of_work(), kept_in(references) as kept:
-        clock = Clock(kept)
-        trouble = _trouble(unit, seed, limits) if validate else []
-        clock.validated()
-        if trouble:
-            output = printed.take()
-            yield from (_with_print(record, output) for record in trouble)
-        else:
-            yield None
-            for part in unit.one_by_one():
-                yield _timed(part, seed, limits, printed)
-        yield clock.spent()
-
-
-def _trouble(unit: Unit, seed: int, limits: Limits) -> list[Record]:
-    if limits.over:
-        return unit.not_asked(TIME_IS_UP)
-    try:
-        with within(limits.left, limits.grace):
-            return unit.trouble(seed)
-    except OutOfTime:
-        return unit.not_asked(TIME_IS_UP) if limits.over else unit.crashed(f"before any claim: {_late(limits.seconds)}")
-    except KeyboardInterrupt:  # a worker ignores Ctrl-C: it is the subject's own
-        return unit.crashed("before any claim: KeyboardInterrupt")
-
-
-def _timed(part: Unit, seed: int, limits: Limits, printed: Printed) -> Record:
-    """The record of a unit of one claim, which says as well that time was up, and what was printed."""
-    if limits.over:
-        return part.not_asked(TIME_IS_UP)[0]
-    try:
-        with within(limits.left, limits.grace):
-            record = part.cases[0].run(seed)
-    except OutOfTime:
-        (record,) = part.not_asked(TIME_IS_UP) if limits.over else part.crashed(_late(limits.seconds))
-    except KeyboardInterrupt:
-        (record,) = part.crashed("KeyboardInterrupt")
-    return _with_print(record, printed.take())
-
-
-def _with_print(record: Record, output: str) -> Record:
-    return replace(record, message=f"{record.message}\nprinted to standard output: {output}") if output else record
-
-
-def _late(seconds: float | None) -> str:
-    return f"no answer within {seconds:g} seconds"
-
-
-@lru_cache(maxsize=64)
-def _problem(pickled: bytes) -> Problem:
-    """The same object for the same bytes, so that what the reference keeps of a problem serves all its subjects."""
-    return pickle.loads(pickled)
 
 
 def _unread(unit: Unit, words: str) -> list[Record]:
@@ -339,5 +248,5 @@ def _ended(unit: Unit, failure: Failure, limits: Limits) -> list[Record]:
     if limits.over:
         return unit.not_asked(TIME_IS_UP)
     seconds = limits.seconds
-    late = seconds is not None and failure.seconds > seconds
-    return unit.crashed(f"{_late(seconds)}; its process was ended" if late else failure.message)
+    is_late = seconds is not None and failure.seconds > seconds
+    return unit.crashed(f"{late(seconds)}; its process was ended" if is_late else failure.message)

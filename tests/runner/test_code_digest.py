@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 import warnings
@@ -111,3 +112,30 @@ def test_a_changed_claim_is_another():
 
     assert code_of_claim(flow_is_met) == code_of_claim(flow_is_met)
     assert code_of_claim(flow_is_met) != code_of_claim(replace(flow_is_met, resolution=1.0))
+
+
+class Unshown(torch.nn.Module):
+    """As a layer of a public project, whose text names what it has not."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.net, self.factor = torch.nn.Linear(2, 2), factor
+
+    def __repr__(self):
+        return f"{self.in_features} in"
+
+    def forward(self, t, y):
+        return self.factor * self.net(y)
+
+
+def test_a_module_that_cannot_be_shown_has_a_digest():
+    def code(module: torch.nn.Module) -> str:
+        subject, problem = module_pairs(module, [[1.0, 0.5]])[0]
+        return code_of_unit(Unit(subject, problem, ()))
+
+    torch.manual_seed(0)
+    module = Unshown()
+    assert code(module) == code(copy.deepcopy(module))
+    other = copy.deepcopy(module)
+    other.factor = 2.0
+    assert code(module) != code(other)

@@ -14,9 +14,10 @@ from odecheck.judge import Verdict
 from odecheck.records.run_folder import read_records
 from odecheck.runner.case import Unit
 from odecheck.runner.limits import TIME_IS_UP, Limits, Printed
+from odecheck.runner.parts import _timed, _trouble
 from odecheck.runner.pool import Failure
 from odecheck.runner.run import run_units
-from odecheck.runner.units import _ended, _timed, _trouble
+from odecheck.runner.units import _ended
 
 SLEEPING = """
 import time

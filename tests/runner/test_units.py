@@ -15,8 +15,9 @@ from odecheck.record import Record, is_refused
 from odecheck.runner import units
 from odecheck.runner.case import Unit
 from odecheck.runner.limits import Limits
+from odecheck.runner.parts import problem_of
 from odecheck.runner.spent import Spent
-from odecheck.runner.units import Work, _problem, through_executor
+from odecheck.runner.units import Work, through_executor
 
 SUBJECT = Subject(None, Adaptive("dopri5", rtol=1e-5), Backprop())
 
@@ -67,7 +68,7 @@ def test_a_job_has_the_memory_and_each_claim_the_seconds():
 
 def test_equal_bytes_are_one_problem():
     one, other = (pickle.dumps(problem) for problem in problems()[:2])
-    assert _problem(one) is _problem(bytes(one)) is not _problem(other)
+    assert problem_of(one) is problem_of(bytes(one)) is not problem_of(other)
 
 
 def test_an_executors_failure_is_a_record_and_so_is_a_refusal():
