@@ -117,9 +117,9 @@ def _loaded(name: str, shown: str, typed: Callable[[object], str]) -> ModuleType
                 "a package that is not installed here",
                 f"pip install {missing.partition('.')[0]}",
             ) from error
-        close = _near(name, error.name)
+        close = _near(name, missing)
         raise BadInput(
-            f"there is no module {error.name!r}",
+            f"there is no module {missing!r}",
             "a misspelt name, or another working folder" + (f"; close to it: {', '.join(close)}" if close else ""),
             typed(close[0] if close else "path/to/file.py"),
         ) from error
