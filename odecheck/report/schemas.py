@@ -77,12 +77,14 @@ class Parquet(Kind):
         text: columns of words.
         numbers: columns of numbers.
         needed: columns without which the table says nothing; others may be absent, and come out empty.
+        later: columns that tables of earlier versions have not, of which nothing is said.
     """
 
     name: str
     text: tuple[str, ...]
     numbers: tuple[str, ...]
     needed: tuple[str, ...]
+    later: tuple[str, ...] = ()
     held: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +126,7 @@ class Parquet(Kind):
         lacking = [column for column in self.needed if column not in read]
         if lacking:
             return None, [f"has no column {', '.join(lacking)}, so it is not shown"]
-        empty = [column for column in self.columns if column not in read]
+        empty = [column for column in self.columns if column not in read and column not in self.later]
         if empty:
             problems.append(f"has no column {', '.join(empty)}: shown empty")
         if len(read) > MOST_ROWS:

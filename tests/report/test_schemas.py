@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +36,15 @@ def test_a_column_that_is_absent_is_empty_and_words_for_numbers_are_said(tmp_pat
         "has no column town, wind: shown empty",
         "1 of 2 values of rain are no numbers: shown empty",
     ]
+
+
+def test_of_a_column_that_came_later_nothing_is_said(tmp_path: Path) -> None:
+    """A run of an earlier version is no damage."""
+    path = tmp_path / "weather.parquet"
+    pd.DataFrame({"rain": [1.5]}).to_parquet(path)
+    table, problems = replace(KIND, later=("wind",)).table(path)
+    assert table["wind"].isna().all()
+    assert problems == ["has no column town: shown empty"]
 
 
 def test_a_table_without_what_it_needs_is_not_shown(tmp_path: Path) -> None:

@@ -23,4 +23,5 @@ KIND = Parquet(
         "overshoot",
     ),
     needed=("task", "model", "step", "loss"),
+    later=("knobs", "end_time", "overshoot"),
 )
