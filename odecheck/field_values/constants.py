@@ -7,6 +7,7 @@ there the gradient is lost. What stands in its place is something that a later c
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -98,14 +99,18 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
     before = {id(x) for x in first.outside}
     if any(id(x) not in before for x in second.outside):
         return tuple(names)
-    sizes = {_values(x).size for x in second.outside if id(x) not in buffers}
-    equal = [_values(x) for x in second.outside if id(x) in buffers] + [np.array([x]) for x in second.numbers]
+    sizes = {_size(x) for x in second.outside if id(x) not in buffers}
+    equal = [*(x for x in second.outside if id(x) in buffers), *map(np.array, second.numbers)]
 
     def is_replaced(p: Tensor) -> bool:
         of_a_number = p.numel() == 1 and id(p) not in second.seen and any(x % 1 for x in second.numbers)
-        return p.numel() in sizes or of_a_number or any(_alike(_values(p), x) for x in equal)
+        return p.numel() in sizes or of_a_number or any(_alike(p, x) for x in equal)
 
     return tuple(name for name in names if is_replaced(named[name]))
+
+
+def _size(x: Any) -> int:
+    return math.prod(x.shape)
 
 
 def _values(x: Any) -> NDArray[np.float64]:
@@ -113,9 +118,9 @@ def _values(x: Any) -> NDArray[np.float64]:
     return np.sort(array.ravel().real.astype(np.float64))
 
 
-def _alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+def _alike(a: Tensor, b: Any) -> bool:
     """The same numbers in any order, to float32."""
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=0.0)
+    return _size(a) == _size(b) and np.allclose(_values(a), _values(b), rtol=1e-6, atol=0.0)
 
 
 class _Given(TorchFunctionMode):
