@@ -82,7 +82,8 @@ def _full() -> tuple[Subject, ...]:
             known = {"NODE-3": STEP_TIMES} if engine.target == "steps" else {}
             if method == "explicit_adams":
                 known = {**known, "SOL-3": DIVERGES}
-            found.append(Subject(SHIPPED, FixedStep(method, step=_STEP_OF.get(method, _STEP[order])), engine, expected_failures=known))
+            solver = FixedStep(method, step=_STEP_OF.get(method, _STEP[order]))
+            found.append(Subject(SHIPPED, solver, engine, expected_failures=known))
     return (
         *found,
         Subject(SHIPPED, Adaptive("dopri8", rtol=1e-10, land=True), Backprop()),
