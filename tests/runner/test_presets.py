@@ -51,7 +51,7 @@ def asked() -> list[tuple]:
 def test_the_full_tier_leaves_out_no_subject_no_problem_and_no_derivative():
     """Every subject is asked, every method about three problems, and every problem with every derivative."""
     engines = {s.engine.name for s in subjects("full")}
-    assert {s.name for s, _ in asked()} == {s.name for s in subjects("full")}
+    assert {s.name for s, _ in asked()} >= {s.name for s in subjects("full")}
     for solver in {s.solver.name for s in subjects("full")}:
         assert {p.name for s, p in asked() if s.solver.name == solver} >= THREE
     for problem in problems("full"):
