@@ -18,6 +18,7 @@ from odecheck.record import Record
 
 from .case import Unit
 from .limits import TIME_IS_UP, Limits, OutOfTime, Printed, within
+from .read_outside import read_outside
 from .spent import Clock, Spent
 
 
@@ -26,7 +27,7 @@ class Unread:
     """A unit that a new process cannot read, though this one can.
 
     The file that it is of has prepared its process: other modules under the names of missing ones, folders to look
-    into, the words of a command line.
+    into, the words of a command line, values in the modules that it imports.
 
     Attributes:
         words: What was raised there.
@@ -44,6 +45,7 @@ def parts_of(
     limits: Limits,
     references: str | None,
     dtype: torch.dtype,
+    outside: str,
 ) -> Iterator[Record | Spent | Unread | None]:
     """A unit as it is done by a worker.
 
@@ -56,6 +58,7 @@ def parts_of(
         limits: Of each claim.
         references: The folder in which answers of the reference are kept, or None.
         dtype: torch's default, which the user's file may have set for constants of its field.
+        outside: Of the subject where it was pickled, as `read_outside` has it.
 
     Yields:
         The records one by one, and what they cost; before them None, where the subject was let in; or that it cannot
@@ -67,6 +70,9 @@ def parts_of(
             subject, problem, claims = pickle.loads(subject), problem_of(problem), pickle.loads(claims)
         except (Exception, SystemExit) as error:
             yield Unread(said(error))
+            return
+        if read_outside(subject) != outside:
+            yield Unread("values that its code reads are others in a new process")
             return
     unit = Unit(subject, problem, claims)
     with Printed() as printed, unit_of_work(), kept_in(references) as kept:

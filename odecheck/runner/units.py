@@ -19,6 +19,7 @@ from .limits import TIME_IS_UP, UNLIMITED, Limits
 from .parts import Unread, late, parts_of
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import CAN_FORK, Start
+from .read_outside import read_outside
 from .spent import Spent
 
 
@@ -54,8 +55,8 @@ class Work:
         """What a worker gets, all of it small or pickled, but for a copy of this process."""
         how = self.seed, self.validate, self.limits, self.references, torch.get_default_dtype()
         if self.forked:
-            return self.unit.subject, self.unit.problem, self.unit.claims, *how
-        return self.subject, self.problem, pickle.dumps(self.unit.claims), *how
+            return self.unit.subject, self.unit.problem, self.unit.claims, *how, ""
+        return self.subject, self.problem, pickle.dumps(self.unit.claims), *how, read_outside(self.unit.subject)
 
     def job(self, key: Any = None) -> Job:
         """The same as a job of the pool.
