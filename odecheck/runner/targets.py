@@ -23,7 +23,8 @@ from .imports import imported, without_end
 from .limits import Limits, within
 from .own_fields import Pair, called, module_pairs
 from .own_tolerance import at_tolerance
-from .pool import Failure, Job, Start, in_processes
+from .pool import Failure, Job, in_processes
+from .process_start import CAN_FORK, Start
 
 
 def pairs(
@@ -72,14 +73,18 @@ def pairs(
 
 def _asked_elsewhere(limits: Limits, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function gives in another process; None where that ends or is late: validation says what is wrong."""
+    starts: list[Start] = ["forkserver", "fork"] if CAN_FORK else ["forkserver"]
     try:
         pickle.loads(pickle.dumps(arguments))
     except Exception:  # a lambda: a copy of this process has it
-        how: Start = "fork"
-    else:
-        how = "forkserver"
-    found = [found for _, found in in_processes([Job("", function, arguments, limits)], 1, start=how)]
-    return None if isinstance(found[0], Failure) else found[0]
+        starts = ["fork"]
+    for start in starts:
+        ((_, found),) = in_processes([Job("", function, arguments, limits)], 1, start=start)
+        if not isinstance(found, Failure):
+            return found
+        if found.why != "raised":
+            break  # else perhaps it was not read there: the file has prepared this process for its field
+    return None
 
 
 def _typed(option: str, text: str | None) -> Any:

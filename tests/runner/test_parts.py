@@ -101,3 +101,37 @@ def test_the_default_dtype_of_a_users_file_is_that_of_its_field(tmp_path, monkey
     finally:
         torch.set_default_dtype(torch.float32)
     assert [r.verdict for r in records] == ["holds"], records[0].message
+
+
+CONTROLLED = """
+import sys, types
+import torch
+from odecheck import module_pairs
+
+sys.modules["a_package_that_is_not_here"] = types.ModuleType("a_package_that_is_not_here")
+import controlled_model
+pairs = controlled_model.Field(), torch.ones(3, 2)
+"""
+CONTROL = """
+import a_package_that_is_not_here
+import torch
+
+class Field(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.control = torch.nn.Linear(2, 2), torch.arange(6.0).reshape(3, 2)
+    def forward(self, t, y):
+        return torch.tanh(self.net(y)) * self.control
+"""
+
+
+def test_what_a_field_is_asked_before_is_asked_in_a_copy_too(tmp_path, monkeypatch):
+    """A field that is made for this batch alone: its rows are one state, which it takes a call to know."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "controlled_model.py").write_text(CONTROL)
+    (tmp_path / "prepares_it.py").write_text(CONTROLLED)
+    for name in ("a_package_that_is_not_here", "controlled_model", "prepares_it"):
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]
+    (_, problem), *_ = pairs([str(tmp_path / "prepares_it.py:pairs")], limits=Limits(60.0))
+    assert problem.y0.shape == (1, 6)
