@@ -7,6 +7,7 @@ A class is pickled by its name, so a new process imports its module afresh. Wher
 from __future__ import annotations
 
 import hashlib
+import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -19,8 +20,9 @@ from odecheck.fields.callback import ModuleFactory
 from odecheck.fields.shaped import OfFunction
 from odecheck.subject import Subject
 
-# their code is the same in every process of this machine
-_LIBRARIES = ("torch", "torchdiffeq", "numpy", "scipy", "odecheck", "odecheck_reference", "builtins", "typing", "abc")
+# their code is the same in every process of this machine, and their objects are no options of a user's
+_OTHERS = {"torch", "torchdiffeq", "numpy", "scipy", "odecheck", "odecheck_reference"}
+_LIBRARIES = (_OTHERS | sys.stdlib_module_names) - {"argparse", "types"}  # less those of namespaces
 # a value is looked into so many levels deep, and of so many entries
 DEEPEST, MOST = 4, 10_000
 
@@ -59,14 +61,14 @@ def _read(roots: Iterable[Any]) -> Iterator[tuple[str, str]]:
             for name, value in list(vars(one).items()):
                 value = getattr(value, "__func__", value)  # of static and class methods
                 left += [value] if isinstance(value, types.FunctionType) else []
-                yield from _plain(f"{one.__module__}.{one.__qualname__}.{name}", value)
+                yield from _plain(f"{one.__qualname__}.{name}", value)
         elif isinstance(one, types.FunctionType):
             names = set(_names(one.__code__))
             for name, value in _globals(one.__globals__, names):
                 if isinstance(value, type | types.FunctionType):
                     left.append(value)
                 elif not isinstance(value, nn.Module):
-                    yield from _plain(f"{one.__module__}.{name}", value)
+                    yield from _plain(name, value)  # a script's module has another name in a new process
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

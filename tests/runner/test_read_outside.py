@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import pytest
@@ -106,6 +107,18 @@ def test_the_digest_is_of_what_the_code_reads_and_of_nothing_else(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setitem(globals(), "SETS", "nobody reads it")
         assert read_outside(field) == before
+
+
+def test_a_script_is_the_same_in_a_new_process_and_loggers_do_not_count(monkeypatch):
+    """There its module is called `__mp_main__`; and handlers of a log are nobody's field."""
+    field = Subject(Field, Adaptive(), Backprop())
+    before = read_outside(field)
+    monkeypatch.setattr(Field, "__module__", "__mp_main__")
+    assert read_outside(field) == before
+    monkeypatch.setitem(globals(), "UNREADABLE", logging.getLogger("odecheck.test"))
+    quiet = read_outside(field)
+    logging.getLogger("odecheck.test").setLevel(3)
+    assert read_outside(field) == quiet
 
 
 def test_what_cannot_be_looked_at_costs_nothing(monkeypatch):
