@@ -89,9 +89,9 @@ def verify(
 
     Exit status 0: all as expected; 1: something is not; 2: bad input;
     3: nothing is refuted, and something is inconclusive (with a line that says
-    what would decide it), or there was no time for anything; 130: interrupted, and --resume goes on. A subject that
-    is refused, crashes, exits or hangs has records that say so; all others have
-    theirs.
+    what would decide it), or there was no time for anything; 130: interrupted,
+    and --resume goes on. A subject that is refused, crashes, exits or hangs has
+    records that say so; all others have theirs.
 
 
     A target is a Subject, a list of them, (subject, problem) pairs, a function

@@ -4,7 +4,7 @@ A model without a second formula is believed by everything that comes later: its
 What it cannot fake are its values, so these are asked, at random times in equal strata, and beside the trajectory too.
 """
 
-from .constants import constants, replaced
+from .constants import constants
 from .derivatives import ask_derivatives
 from .function import Answer, ask_function, without_influence
 from .jets import ask_jets
@@ -29,7 +29,6 @@ __all__ = [
     "look",
     "refusal",
     "refusal_of",
-    "replaced",
     "rough_path",
     "without_influence",
 ]

@@ -10,6 +10,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -34,18 +35,15 @@ def read_outside(subject: Subject) -> str:
         subject: Its field is a class, a function, or the copy of a module.
 
     Returns:
-        Sixteen hexadecimal digits; values of other kinds do not count: modules, open files, what has no text. Nothing
-        where one of them cannot be looked at.
+        Sixteen hexadecimal digits; values of other kinds do not count: modules, open files, what has no text,
+        what cannot be looked at.
     """
     field: Any = subject.field
     roots: list[Any] = [field]
     if isinstance(field, ModuleFactory):
         parts = list(field.module.modules())
         roots = [*map(type, parts), *(part.function for part in parts if isinstance(part, OfFunction))]
-    try:
-        lines = sorted({f"{name}={value}" for name, value in _read(roots)})
-    except Exception:  # of a property, or a __getattr__, of anybody
-        return ""
+    lines = sorted({f"{name}={value}" for name, value in _read(roots)})
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -59,16 +57,18 @@ def _read(roots: Iterable[Any]) -> Iterator[tuple[str, str]]:
         if isinstance(one, type):
             left += one.__mro__[1:]
             for name, value in list(vars(one).items()):
-                value = getattr(value, "__func__", value)  # of static and class methods
-                left += [value] if isinstance(value, types.FunctionType) else []
-                yield from _plain(f"{one.__qualname__}.{name}", value)
+                with suppress(Exception):  # of a property, or a __getattr__, of anybody: this one does not count
+                    value = getattr(value, "__func__", value)  # of static and class methods
+                    left += [value] if isinstance(value, types.FunctionType) else []
+                    yield from _plain(f"{one.__qualname__}.{name}", value)
         elif isinstance(one, types.FunctionType):
             names = set(_names(one.__code__))
             for name, value in _globals(one.__globals__, names):
-                if isinstance(value, type | types.FunctionType):
-                    left.append(value)
-                elif not isinstance(value, nn.Module):
-                    yield from _plain(name, value)  # a script's module has another name in a new process
+                with suppress(Exception):
+                    if isinstance(value, type | types.FunctionType):
+                        left.append(value)
+                    elif not isinstance(value, nn.Module):
+                        yield from _plain(name, value)  # a script's module has another name in a new process
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -82,10 +82,10 @@ def _globals(space: Mapping[str, Any], names: set[str]) -> Iterator[tuple[str, A
     """Those of a function's module, and those of other modules that it names: `config.SCALE`."""
     for name in sorted(names & space.keys()):
         value = space[name]
-        if not isinstance(value, types.ModuleType):
+        if not issubclass(type(value), types.ModuleType):
             yield name, value
         elif not _is_library(value):
-            inside = vars(value)
+            inside = cast(Mapping[str, Any], vars(value))
             yield from ((f"{name}.{other}", inside[other]) for other in sorted(names & inside.keys()))
 
 

@@ -47,14 +47,19 @@ class Field(torch.nn.Module):
 """
 
 
-def prepared(tmp_path, monkeypatch) -> list:
-    """Pairs of a file that has prepared its process for a module that no new process can import."""
+def written(tmp_path, monkeypatch, **files: str) -> None:
+    """Modules by their names, which this process has not imported, and which it forgets."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "their_model.py").write_text(THEIRS)
-    (tmp_path / "prepared_model.py").write_text(PREPARED)
-    for name in ("a_package_that_is_not_here", "their_model", "prepared_model"):
+    for name in ("a_package_that_is_not_here", *files):
         monkeypatch.setitem(sys.modules, name, None)
         del sys.modules[name]
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+
+def prepared(tmp_path, monkeypatch) -> list:
+    """Pairs of a file that has prepared its process for a module that no new process can import."""
+    written(tmp_path, monkeypatch, their_model=THEIRS, prepared_model=PREPARED)
     return pairs([str(tmp_path / "prepared_model.py:pairs")])
 
 
@@ -127,11 +132,6 @@ class Field(torch.nn.Module):
 
 def test_what_a_field_is_asked_before_is_asked_in_a_copy_too(tmp_path, monkeypatch):
     """A field that is made for this batch alone: its rows are one state, which it takes a call to know."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "controlled_model.py").write_text(CONTROL)
-    (tmp_path / "prepares_it.py").write_text(CONTROLLED)
-    for name in ("a_package_that_is_not_here", "controlled_model", "prepares_it"):
-        monkeypatch.setitem(sys.modules, name, None)
-        del sys.modules[name]
+    written(tmp_path, monkeypatch, controlled_model=CONTROL, prepares_it=CONTROLLED)
     (_, problem), *_ = pairs([str(tmp_path / "prepares_it.py:pairs")], limits=Limits(60.0))
     assert problem.y0.shape == (1, 6)

@@ -122,7 +122,11 @@ def test_a_script_is_the_same_in_a_new_process_and_loggers_do_not_count(monkeypa
 
 
 def test_what_cannot_be_looked_at_costs_nothing(monkeypatch):
+    """And hides nothing of what is read beside it."""
     monkeypatch.setitem(globals(), "UNREADABLE", Unreadable())
-    assert read_outside(Subject(Field, Adaptive(), Backprop())) == ""
+    before = read_outside(Subject(Field, Adaptive(), Backprop()))
+    assert len(before) == 16
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert read_outside(Subject(Field, Adaptive(), Backprop())) != before
     monkeypatch.setitem(globals(), "UNREADABLE", torch.zeros(0))
     assert len(read_outside(Subject(Field, Adaptive(), Backprop()))) == 16
