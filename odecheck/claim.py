@@ -146,6 +146,8 @@ class Claim:
         of_libraries: A claim of the papers that `odecheck conformance` asks of every library as well.
         predicted: What a right subject gives where the statement is false, with its bar: it is off by a residual that
             is known, and any other residual is a refutation of the subject.
+        without_time: It speaks of no derivative of the field in time, so a field is let in where that alone is off:
+            torch.tensor(t) in its forward.
     """
 
     id: str
@@ -158,6 +160,7 @@ class Claim:
     when: Condition | None = None
     of_libraries: bool = False
     predicted: Prediction | None = None
+    without_time: bool = False
 
     @property
     def family(self) -> Family:
@@ -262,6 +265,7 @@ def claim(
     when: Condition | None = None,
     of_libraries: bool = False,
     predicted: Prediction | None = None,
+    without_time: bool = False,
 ) -> Callable[[Statement], Claim]:
     """Make a claim of a function (subject, problem) → (observed, expected): a decorator.
 
@@ -275,6 +279,7 @@ def claim(
         when: A condition under which the statement is true and without which it is not.
         of_libraries: Whether `odecheck conformance` asks it of every library as well.
         predicted: What a right subject gives where the statement is false.
+        without_time: Whether it speaks of no derivative of the field in time.
 
     Returns:
         A decorator: the function, whose docstring's first paragraph is the statement in words, becomes the claim.
@@ -299,6 +304,18 @@ def claim(
     def define(statement: Statement) -> Claim:
         if not inspect.getdoc(statement):
             raise ValueError(f"claim {id} has no docstring: its first paragraph is the statement that people read")
-        return Claim(id, statement, source, resolution, tuple(mutants), scale, expect, when, of_libraries, predicted)
+        return Claim(
+            id,
+            statement,
+            source,
+            resolution,
+            tuple(mutants),
+            scale,
+            expect,
+            when,
+            of_libraries,
+            predicted,
+            without_time,
+        )
 
     return define

@@ -23,6 +23,10 @@ class BadInput(ValueError):
         return f"{self.seen}\n  usual cause: {self.cause}\n  what to type: {self.fix}"
 
 
+class NoDerivativeInTime(BadInput):
+    """A field whose derivative in time is not that of its values, and whose others are: some claims do without."""
+
+
 class NotApplicable(Exception):
     """The claim does not speak about this subject or problem: the message says why."""
 

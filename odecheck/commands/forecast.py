@@ -21,8 +21,8 @@ def line(units: Sequence[Unit], workers: int) -> str:
     Returns:
         One line, and one more for each problem that is stiff.
     """
+    from odecheck.runner.at_sight import TOO_MANY
     from odecheck.runner.estimate import of_units
-    from odecheck.runner.stiffness import TOO_MANY
 
     claims = {claim.id for unit in units for claim in unit.claims}
     problems, subjects = {unit.problem.name for unit in units}, {unit.subject.name for unit in units}

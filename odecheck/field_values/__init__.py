@@ -11,7 +11,7 @@ from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
 from .points import Path, rough_path
-from .refusal import refusal, refusal_of
+from .refusal import in_time_alone, refusal, refusal_of
 from .seen import Defect, DerivativesSeen, Sample
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "ask_function",
     "ask_jets",
     "constants",
+    "in_time_alone",
     "look",
     "refusal",
     "refusal_of",

@@ -40,7 +40,11 @@ MOVED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Asking:
-    """What stays the same from place to place: the module, the path, and the length of a step in each variable."""
+    """What stays the same from place to place: the module, the path, and the length of a step in each variable.
+
+    in_time: Whether directions lead through t; not where the derivative in t alone was seen to be off, so that whatever
+    else is off is seen beside it.
+    """
 
     asked: Asked
     path: Path
@@ -48,6 +52,7 @@ class Asking:
     scales: Tensor
     rng: np.random.Generator
     forward: bool
+    in_time: bool = True
 
     def normal(self, like: Tensor) -> Tensor:
         """Normal numbers of a tensor's shape."""
@@ -78,7 +83,7 @@ class Asking:
         """A step in every variable, each in its own size: a tenth of the interval, a state, a parameter."""
         size = torch.tensor(self.path.size, dtype=torch.float64).reshape(self.features)
         return Point(
-            0.1 * self.path.length * float(self.rng.standard_normal()),
+            0.1 * self.path.length * float(self.rng.standard_normal()) * self.in_time,
             (at.y.abs() + 0.1 * size) * self.normal(at.y),
             self.scales * self.normal(self.scales),
         )
@@ -134,6 +139,7 @@ def ask_derivatives(
     judged: list[float] = []
     untouched = set(asked.names if samples else ())
     worst: Defect | None = None
+    of_time: Defect | None = None
     confirmed = 0
     for number, t in enumerate(strata(path.times, samples, rng)):
         try:
@@ -149,13 +155,15 @@ def ask_derivatives(
         untouched &= set(now.untouched)
         if worst is None and any(s.off for s in now.samples):
             worst = _where(asking, at, value, max(now.samples, key=lambda s: s.defect / s.bar))
+            if worst.along == ("t",) and not worst.flat and of_time is None:
+                asking, of_time, worst, confirmed = replace(asking, in_time=False), worst, None, 0
     return DerivativesSeen(
         tuple(found),
         tuple(judged),
         samples,
         float(path.times[0]),
         float(path.times[-1]),
-        worst,
+        worst or of_time,
         tuple(sorted(untouched)),
     )
 

@@ -19,6 +19,12 @@ from .points import rough_path
 from .seen import Defect, DerivativesSeen
 
 Words = tuple[str, str, str]
+# cause and fix of a derivative that is off in the direction of t, and in no other
+IN_TIME = (
+    "torch.tensor(t), t.item(), float(t) or t.detach() inside forward: a new number, from which no derivative "
+    "leads back to t; or t.float(), float32",
+    "t itself in forward: t.to(y), t.expand(len(y), 1), t * torch.ones_like(y[:, :1])",
+)
 
 
 def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | None:
@@ -45,6 +51,15 @@ def refusal_of(field: Field, theta: Array, ts: Array, knots: Array) -> Words | N
                 "out-of-place operations in forward: y = y * 2 for y.mul_(2)",
             )
     return None if type(field).__module__.startswith("odecheck_reference.") else _of_jets(field, theta, ts, knots)
+
+
+def in_time_alone(words: Words) -> bool:
+    """Whether a field is refused for its derivative in time, and would be let in without it.
+
+    Args:
+        words: What `refusal_of` gave.
+    """
+    return words[1:] == IN_TIME
 
 
 def refusal(seen: FieldSeen, called: Callable[[str], str] = str) -> Words | None:
@@ -122,12 +137,7 @@ def _another_derivative(seen: DerivativesSeen, along: Sequence[str]) -> Words:
         f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}"
     )
     if list(along) == ["t"]:
-        return (
-            observed,
-            "torch.tensor(t), t.item(), float(t) or t.detach() inside forward: a new number, from which no derivative "
-            "leads back to t; or t.float(), float32",
-            "t itself in forward: t.to(y), t.expand(len(y), 1), t * torch.ones_like(y[:, :1])",
-        )
+        return (observed, *IN_TIME)
     return (
         observed,
         "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from odecheck_reference import Problem
@@ -12,19 +12,25 @@ from odecheck_reference import Problem
 from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.claims.find import found as named
-from odecheck.errors import BadInput
+from odecheck.errors import BadInput, NoDerivativeInTime
 from odecheck.foreign import said, words
 from odecheck.instruments.surroundings import Surroundings
 from odecheck.instruments.surroundings import seed as seeded
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
+from odecheck.judge import Verdict
 from odecheck.record import Record, crashed, evaluate, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
 from .limits import OutOfTime
-from .validation import validate
+from .validation import cut_in_time, validate
 
 Key = tuple[str, str, str]
+# what stands beside what does not hold where the field's derivative in time is not that of its values
+CUT_IN_TIME = (
+    "The field's own derivative in time is not that of its values, as where torch.tensor(t), t.item() or t.detach() is "
+    "in forward: steps whose lengths are differentiated pass that on to every gradient. t itself in forward mends it."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +66,7 @@ class Case:
         """
         with _reproducible(seed):
             try:
-                return evaluate(self.claim, self.subject, self.problem)
+                return _explained(evaluate(self.claim, self.subject, self.problem), self.problem)
             except (KeyboardInterrupt, OutOfTime, GeneratorExit):
                 raise
             except BaseException as ended:  # sys.exit() of a subject, and what else is no Exception
@@ -117,10 +123,9 @@ class Unit:
         """
         kept, before = kept_so_far(), Surroundings()
         try:
-            if validate and (trouble := self.trouble(seed)):
-                yield from trouble
-                return
-            for case in self.cases:
+            trouble = self.trouble(seed) if validate else []
+            yield from trouble
+            for case in self.without(record.key for record in trouble).cases:
                 with unit_of_work(kept):
                     record = case.run(seed)
                 before.restore()
@@ -146,18 +151,25 @@ class Unit:
             seed: Of random numbers.
 
         Returns:
-            Nothing where its claims may be asked; else the record of each: refused, or crashed on the way.
+            Nothing where its claims may be asked; else the record of each that may not: refused, or crashed on the way.
         """
         with _reproducible(seed):
             try:
                 validate(self.subject, self.problem)
             except (KeyboardInterrupt, OutOfTime, GeneratorExit):
                 raise
+            except NoDerivativeInTime as reason:
+                return self._asking_for_time.refused(reason)
             except BadInput as reason:
                 return self.refused(reason)
             except BaseException as error:
                 return self.crashed(f"before any claim: {ending(error)}\n{where(error)}")
         return []
+
+    @property
+    def _asking_for_time(self) -> Unit:
+        """A unit of the claims that ask for the field's derivative in time."""
+        return Unit(self.subject, self.problem, tuple(one for one in self.claims if not one.without_time))
 
     def refused(self, reason: BadInput) -> list[Record]:
         """The records of cases that cannot be verified.
@@ -188,6 +200,13 @@ class Unit:
             A record with the verdict "error" for each claim.
         """
         return [crashed(claim, self.subject, self.problem, message) for claim in self.claims]
+
+
+def _explained(record: Record, problem: Problem) -> Record:
+    """The same; where it does not hold and the field's derivative in time is wrong, with what may have caused that."""
+    if record.verdict not in (Verdict.REFUTED, Verdict.INCONCLUSIVE) or not cut_in_time(problem):
+        return record
+    return replace(record, message=f"{record.message} {CUT_IN_TIME}")
 
 
 def ending(error: BaseException) -> str:

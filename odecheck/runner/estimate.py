@@ -6,7 +6,7 @@ it says. A case is estimated as
     own(claim, field) · (size / measured size)^exponent · factor(engine, claim),
 
 and the first subject of a problem pays for the reference besides, which the others share: first(claim, field), scaled
-likewise; what solvers take of a stiff field of one's own is more, as their steps are shorter: `stiffness`.
+likewise; what solvers take of a stiff field of one's own is more, as their steps are shorter: `at_sight`.
 size = batch · state · (state + params), the numbers in the sensitivities of a problem. Where a field was not
 measured the mean over the fields takes its place. The spread is the factor within which nine out of ten measured pairs
 of subject and problem are, all their claims together.
@@ -32,8 +32,8 @@ from odecheck.engines.torchdiffeq import BACKPROP
 from odecheck.foreign import words
 from odecheck.subject import Subject
 
+from .at_sight import is_stiff, pace, remembered
 from .case import Unit
-from .stiffness import is_stiff, pace, time_constants
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -141,7 +141,7 @@ def of_units(units: Iterable[Unit]) -> Estimate:
         Their sum, with the spread.
     """
     units = list(units)
-    stiff = {u.problem.name: time_constants(u.problem) for u in units if is_stiff(u.problem)}
+    stiff = {u.problem.name: remembered(u.problem).constants for u in units if is_stiff(u.problem)}
     seconds, spread = math.fsum(seconds for _, _, seconds in each(units)), float(measured()["spread"])
     return Estimate(seconds, seconds / spread, seconds * spread, stiff)
 

@@ -25,7 +25,7 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
-from .stiffness import counted, remember, too_stiff
+from .at_sight import NOTHING, remember, seen, too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -153,11 +153,12 @@ def module_pairs(
             "times that repeat, turn back or are too few, or a state with NaN",
             "ts = torch.linspace(0, 1, 3), or the same reversed",
         ) from error
-    remember(problem, asked(counted, problem) or 0.0)
+    sight = asked(seen, problem) or NOTHING
+    remember(problem, sight)
     factory = ModuleFactory(Flattened(double, features))
     return [
         (Subject(factory, solver, engine), problem)
-        for solver, engine in shipped.for_modules(implicit=too_stiff(problem))
+        for solver, engine in shipped.for_modules(implicit=too_stiff(problem), bent=sight.bent)
     ]
 
 

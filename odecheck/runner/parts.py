@@ -82,10 +82,11 @@ def parts_of(
         if trouble:
             output = printed.take()
             yield from (_with_print(record, output) for record in trouble)
-        else:
+        asked = unit.without(record.key for record in trouble)
+        if asked.claims:
             yield None
-            for part in unit.one_by_one():
-                yield _timed(part, seed, limits, printed)
+        for part in asked.one_by_one():
+            yield _timed(part, seed, limits, printed)
         yield clock.spent()
 
 

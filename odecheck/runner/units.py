@@ -81,16 +81,16 @@ class Work:
         """
         return [replace(self, unit=part) for part in self.unit.one_by_one()]
 
-    def after(self, count: int) -> Work:
-        """The same work without its first claims.
+    def after(self, found: Iterable[Record]) -> Work:
+        """What is left of the same work.
 
         Args:
-            count: How many have their records.
+            found: The records that there are.
 
         Returns:
-            What is left of it.
+            It without the claims that have theirs.
         """
-        return replace(self, unit=replace(self.unit, claims=self.unit.claims[count:]))
+        return replace(self, unit=self.unit.without(record.key for record in found))
 
 
 def _unread(unit: Unit, words: str) -> list[Record]:
@@ -163,7 +163,7 @@ def through_executor(executor: Executor, work: Sequence[Work]) -> Iterator[Recor
             if found.unread is not None:
                 yield from _unread(piece.unit, found.unread.words)
                 continue
-            rest = piece.after(len(found.records))
+            rest = piece.after(found.records)
             if found.failure is None:
                 continue
             if found.failure.why == "raised":
@@ -192,11 +192,11 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record | Spent]
     suspects, unread = list[Work](), list[Work]()
     for start in ("forkserver", "fork"):
         pieces = [piece for piece in (*work, *unread) if piece.forked == (start == "fork")]
-        let_in, count = set[Work](), dict[Work, int]()
+        done = dict[Work, list[Record]]()
         for piece, found in in_processes([piece.job(piece) for piece in pieces], workers, start=start):
             if found is None:
-                let_in.add(piece)
-            elif isinstance(found, Spent):
+                continue
+            if isinstance(found, Spent):
                 yield found
             elif isinstance(found, Unread):
                 if CAN_FORK:
@@ -204,12 +204,12 @@ def through_pool(work: Sequence[Work], workers: int) -> Iterator[Record | Spent]
                 else:
                     yield from _unread(piece.unit, found.words)
             elif not isinstance(found, Failure):
-                count[piece] = count.get(piece, 0) + 1
+                done.setdefault(piece, []).append(found)
                 yield found
             elif found.why == "raised":
-                yield from _failed(piece.after(count.get(piece, 0)).unit, found.error, found.message)
+                yield from _failed(piece.after(done.get(piece, [])).unit, found.error, found.message)
             else:
-                suspects.append(piece.after(count.get(piece, 0)))
+                suspects.append(piece.after(done.get(piece, [])))
     for piece in suspects:
         yield from _alone(piece, _here)
 
@@ -227,12 +227,12 @@ def _alone(piece: Work, ask: Callable[[Work], _Answers]) -> Iterator[Record]:
             let_in = found.let_in or not piece.validate
             records = _ended(one.unit if let_in else piece.unit, failure, piece.limits)
         yield from records
-        piece = piece.after(len(records))
+        piece = piece.after(records)
         if not piece.unit.claims:
             return
         found = ask(piece)
         yield from found.records
-        piece = piece.after(len(found.records))
+        piece = piece.after(found.records)
         if found.failure is not None and found.failure.why == "raised":
             yield from _failed(piece.unit, found.failure.error, found.failure.message)
             return

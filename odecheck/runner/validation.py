@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from odecheck_reference import Problem
 from torch import Tensor, nn
 
 from odecheck.claims.shared.kit import check_kit
-from odecheck.errors import BadInput, Unsupported
-from odecheck.field_values import constants, refusal_of
+from odecheck.errors import BadInput, NoDerivativeInTime, Unsupported
+from odecheck.field_values import constants, in_time_alone, refusal_of
 from odecheck.fields.callback import own_name
 from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
@@ -35,6 +36,8 @@ _Statistics = (
 )
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
+# what the values of a problem's field say against it
+_ASKED: WeakKeyDictionary[Problem, tuple[str, str, str] | None] = WeakKeyDictionary()
 
 
 def validate(subject: Subject, problem: Problem) -> None:
@@ -50,6 +53,7 @@ def validate(subject: Subject, problem: Problem) -> None:
             step budget; of a problem without a formula of its own also rows that see each other,
             derivatives that are not those of the values, answers that depend on earlier calls, and values that are not
             of float64.
+        NoDerivativeInTime: The derivative in time alone is not that of the values.
     """
     _is_a_solver(subject)
     check_kit(subject)
@@ -63,6 +67,16 @@ def validate(subject: Subject, problem: Problem) -> None:
         _rows_are_separate(module, t[0], y, value)
     _arrives(subject, problem)
     _its_values_agree(subject, problem)
+
+
+def cut_in_time(problem: Problem) -> bool:
+    """Whether the derivative in time alone of a problem's field was seen not to be that of its values.
+
+    Args:
+        problem: One that was validated in this process, or nothing is known of it.
+    """
+    reason = _ASKED.get(problem)
+    return reason is not None and in_time_alone(reason)
 
 
 def _is_a_solver(subject: Subject) -> None:
@@ -227,9 +241,11 @@ def _its_values_agree(subject: Subject, problem: Problem) -> None:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    reason = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    if problem not in _ASKED:  # by the units of all its subjects, and of all parts of their claims
+        _ASKED[problem] = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    reason = _ASKED[problem]
     if reason is not None:
-        raise BadInput(*reason)
+        raise (NoDerivativeInTime if in_time_alone(reason) else BadInput)(*reason)
 
 
 @dataclass(eq=False)

@@ -15,7 +15,8 @@ from .bars import at_least, largest_mean
 from .bounded import Array, Bounded
 from .fields.jets import Jets
 from .fields.pulled import pull
-from .first_order import first_order, is_large
+from .first_order import first_order
+from .flat import is_large
 from .flow import NEARBY, RUNS, followed, moved, solution, spread, trajectories
 from .follow import Followed
 from .looked import kept, with_seen

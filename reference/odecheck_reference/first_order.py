@@ -13,20 +13,22 @@ the steps say. What they do not explain is cut out, and all of it is done again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
 
-from . import by_adjoint
+from . import by_adjoint, halved
 from .bars import at_least, largest_mean
+from .bends import is_bent
 from .bounded import Array, Bounded
 from .by_adjoint import NODES, Answer, nodes
-from .fields.pulled import Pulled, pull, pulls
+from .fields.pulled import pulls
+from .flat import Flat
 from .flow import FlowError, spread, trajectories
-from .follow import mostly_in_time
-from .jumps import along
+from .halved import apart
+from .jumps import refuse_along
 from .looked import kept, note
 from .path import OutOfBudget, Path
 from .problem import Problem
@@ -34,24 +36,10 @@ from .scan import EXPLAINED, strata_for
 
 # of the sharpest run; the two beside it are at ten and a hundred times that, as those of the other family are
 SHARP = 1e-12
-# beyond so many sensitivities the adjoint is the quicker way, and the multistep family has no room for n² numbers
-FORWARD = 4_000
-# evaluations of all runs together
-BUDGET = 120_000
 # random directions in which the integrand of dL/dtheta is looked at, and draws of random signs
 DIRECTIONS, SIGNS = 4, 16
 # rounds of cutting, pieces that what was seen is cut into, and the most strata
 ROUNDS, INSIDE, MOST_STRATA = 5, 16, 1024
-
-
-def is_large(problem: Problem) -> bool:
-    """Whether first derivatives are had by the adjoint: forward sensitivities would be too many numbers.
-
-    Args:
-        problem: what is asked about.
-    """
-    d, p = problem.field.state, problem.field.params
-    return problem.batch * d * (d + p) > FORWARD
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,39 +59,6 @@ class FirstOrder:
     adjoints: Bounded
 
 
-class _Flat:
-    """A problem's field on flat states."""
-
-    def __init__(self, problem: Problem, breaks: tuple[float, ...]) -> None:
-        self.problem, self.breaks, self.spent = problem, breaks, 0
-        self.start: Array = problem.y0.ravel().copy()
-        self.times: Array = problem.ts
-
-    def _rows(self, x: Array) -> Array:
-        self.spent += 1
-        if self.spent > BUDGET:
-            raise OutOfBudget(f"more than {BUDGET} evaluations of the field")
-        return x.reshape(self.problem.y0.shape)
-
-    def f(self, t: float, y: Array) -> Array:
-        return self.problem.field.jet(t, self._rows(y), self.problem.theta, 0).value.ravel()
-
-    def pulled(self, t: float, y: Array, a: Array) -> Pulled:
-        return pull(self.problem.field, t, self._rows(y), self.problem.theta, a.reshape(self.problem.y0.shape))
-
-    def pull(self, t: float, y: Array, a: Array) -> Array:
-        return self.pulled(t, y, a).y.ravel()
-
-    def gather(self, t: float, y: Array, a: Array) -> dict[str, Array]:
-        return {"theta": self.pulled(t, y, a).theta} if self.problem.field.params else {}
-
-    def zeros(self) -> dict[str, Array]:
-        return {"theta": np.zeros(self.problem.field.params)} if self.problem.field.params else {}
-
-    def cotangents(self, y: Array) -> Array:
-        return self.problem.loss.gradient(y.reshape(self.problem.observations)).reshape(len(y), -1)
-
-
 @kept(32)
 def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
     """The first derivatives of a problem's loss by the adjoint.
@@ -119,7 +74,9 @@ def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
         FlowError: the solution does not reach the last time, the budget is spent, or the field is not what its
             solution says.
     """
-    before = trajectories(problem, 0)[0]  # scanned
+    before = trajectories(problem, 0)[0]  # scanned, or refused where the field jumps
+    if is_bent(problem):
+        return _by_halved_steps(problem)
     assert before.mesh is not None and before.seen is not None
     cuts = [
         (float(problem.ts[k] + x * (problem.ts[k + 1] - problem.ts[k])))
@@ -130,11 +87,11 @@ def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
     breaks = {*problem.breaks, *cuts}
     try:
         for _ in range(ROUNDS):
-            f = _Flat(problem, tuple(sorted(breaks)))
+            f = Flat(problem, tuple(sorted(breaks)))
             sharp = by_adjoint.dop853(f, f.cotangents, rtol=rtol)
             looked_at, found = _look(f, sharp, rtol)
             if not found:
-                return _bounded(problem, f, sharp, rtol, max(looked_at, before.seen.looked_at))
+                return _bounded(problem, f, _runs(f, sharp, rtol), max(looked_at, before.seen.looked_at), spread)
             breaks |= found
     except OutOfBudget as reason:
         raise FlowError(
@@ -149,16 +106,40 @@ def first_order(problem: Problem, rtol: float = SHARP) -> FirstOrder:
     )
 
 
-def _bounded(problem: Problem, f: _Flat, sharp: Answer, rtol: float, looked_at: float) -> FirstOrder:
+def _by_halved_steps(problem: Problem) -> FirstOrder:
+    """The same of a field that bends often: to first order in the steps."""
+    f = Flat(problem, problem.breaks)
+
+    def enough(runs: Sequence[Answer]) -> bool:
+        of = ([run.y0 for run in runs], [run.theta.get("theta") for run in runs], [run.t for run in runs])
+        each = [[x for x in values if x is not None] for values in of]
+        return all(apart(x) <= halved.AIM * float(np.max(np.abs(x[0]), initial=0.0)) for x in each if x)
+
+    try:
+        runs, longest = halved.halved(f, enough, slopes=True)
+        return _bounded(problem, f, runs, longest, lambda x: Bounded(x[0], {halved.TERM: apart(x)}))
+    except OutOfBudget as reason:
+        raise halved.no_answer(problem, reason) from reason
+
+
+def _runs(f: Flat, sharp: Answer, rtol: float) -> list[Answer]:
     assert sharp.along is not None
-    note(looked_at)
     nearby, farther = (by_adjoint.dop853(f, f.cotangents, rtol=at) for at in (10 * rtol, 100 * rtol))
     others = (by_adjoint.adams(f, f.cotangents, sharp.along, rtol=at) for at in (10 * rtol, 100 * rtol))
-    runs = [sharp, nearby, farther, *others]
+    return [sharp, nearby, farther, *others]
+
+
+def _bounded(
+    problem: Problem,
+    f: Flat,
+    runs: Sequence[Answer],
+    looked_at: float,
+    combined: Callable[[list[Array]], Bounded],
+) -> FirstOrder:
+    note(looked_at)
 
     def part(of: Callable[[Answer], Array | None], shape: tuple[int, ...]) -> Bounded:
-        found = [x.reshape(shape) for run in runs if (x := of(run)) is not None]
-        seen = spread(found)
+        seen = combined([x.reshape(shape) for run in runs if (x := of(run)) is not None])
         return Bounded(seen.value, seen.budget, looked_at=looked_at)
 
     shape, n = problem.y0.shape, problem.field.params
@@ -168,13 +149,14 @@ def _bounded(problem: Problem, f: _Flat, sharp: Answer, rtol: float, looked_at: 
     ts = part(lambda run: run.t, (len(problem.ts),))
     theta = part(lambda run: run.theta.get("theta", np.zeros(0)), (n,))
     swayed, rounded = _in_time(f, states, y0)
-    ts = at_least(ts, swayed)
+    # a few numbers: the bars of a are far wider than what it is off by at most of its places, and four distances tell
+    ts = at_least(ts, swayed if combined is spread else 2 * float(np.max(ts.radius)))
     return FirstOrder(
         y0, theta, Bounded(ts.value, {**ts.budget, "roundoff of the field": rounded}, looked_at=looked_at), adjoints
     )
 
 
-def _in_time(f: _Flat, states: Bounded, a: Bounded) -> tuple[float, float]:
+def _in_time(f: Flat, states: Bounded, a: Bounded) -> tuple[float, float]:
     """What the bars of y and a do to dL/dt, root mean square; and what the round-off of F does to it."""
     rng, times = np.random.default_rng(0), f.times
     w = f.cotangents(states.value.reshape(len(times), -1))
@@ -203,7 +185,7 @@ def _in_time(f: _Flat, states: Bounded, a: Bounded) -> tuple[float, float]:
     return swayed, 32 * eps * max(rates)
 
 
-def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
+def _look(f: Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
     """How narrow a feature was certainly looked at, and the ends of the strata that show one."""
     begun = process_time()
     assert sharp.along is not None and sharp.y0 is not None
@@ -240,21 +222,10 @@ def _look(f: _Flat, sharp: Answer, rtol: float) -> tuple[float, set[float]]:
     return (2 * length / strata if strata else np.inf), _cuts(bad)
 
 
-def _refuse_jumps_along_the_way(f: _Flat, y: Path, times: Array, rates: Array) -> None:
+def _refuse_jumps_along_the_way(f: Flat, y: Path, times: Array, rates: Array) -> None:
     """Raises FlowError where the field jumps because the state crosses a place: see `follow`."""
     order = np.argsort(times)
-
-    def rate(t: float, at: float) -> Array:
-        return f.f(t, y(at))
-
-    found = along(times[order], rates[order], lambda t: rate(t, t))
-    if found is not None and not mostly_in_time(found, rate):
-        raise FlowError(
-            f"problem {f.problem.name!r}: the field jumps at t = {found[0]:.8g} because its state crosses a place "
-            "there. The solution goes on, but its derivatives jump by what no adjoint equation knows. Usual cause: "
-            "sign, where or a comparison of the state, for second derivatives relu as well. Ask for what needs one "
-            "derivative less, or smooth the field."
-        )
+    refuse_along(f.problem.name, times[order], rates[order], lambda t, at: f.f(t, y(at)), lambda t: t)
 
 
 def _cuts(bad: list[tuple[float, float]]) -> set[float]:
@@ -276,7 +247,7 @@ def _adjoints(sharp: Answer) -> Array:
 class _Panel:
     """One step of the adjoint: what is known of y, a and the integrand of dL/dtheta from the solver and its nodes."""
 
-    def __init__(self, f: _Flat, along: Path, back: Path, directions: list[Array], lo: float, hi: float) -> None:
+    def __init__(self, f: Flat, along: Path, back: Path, directions: list[Array], lo: float, hi: float) -> None:
         self.f, self.along, self.back, self.directions, self.lo, self.hi = f, along, back, directions, lo, hi
         self.at = [s for s, _ in nodes(lo, hi)]
         pulled = [self._integrand(s) for s in self.at]

@@ -35,18 +35,23 @@ times an observed distance, that is three standard deviations of what the errors
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
+from . import halved
 from .bars import at_least, largest_mean
+from .bends import is_bent
 from .bounded import Array, Bounded
+from .by_adjoint import Answer
+from .flat import Flat
 from .follow import Followed, Seen, follow
 from .layered import Layered
 from .looked import kept, looked_at, note, with_seen
 from .mesh import Mesh
+from .path import OutOfBudget
 from .places import marks, numbers
 from .problem import Problem
 from .sizes import Shared
@@ -177,9 +182,29 @@ def followed(
 @kept(128)
 def trajectories(problem: Problem, order: int) -> tuple[Trajectory, ...]:
     """The runs of `RUNS`; kept, because many claims ask for the same problem."""
-    runs = _solved(problem, order, RUNS)
+    runs = _by_halved_steps(problem) if order == 0 and is_bent(problem) else _solved(problem, order, RUNS)
     note(None if runs[0].seen is None else runs[0].seen.looked_at)
     return runs
+
+
+def _by_halved_steps(problem: Problem) -> tuple[Trajectory, ...]:
+    """The runs of a field that bends often, in the order of `RUNS`."""
+    f = Flat(problem, problem.breaks)
+
+    def enough(runs: Sequence[Answer]) -> bool:
+        y = [run.solution for run in runs]
+        return halved.apart(y) <= halved.AIM_OF_STATES * float(np.max(np.abs(y[0])))
+
+    try:
+        answers, longest = halved.halved(f, enough, slopes=False)
+        halved.refuse_jumps(f)
+    except OutOfBudget as reason:
+        raise halved.no_answer(problem, reason) from reason
+    values, nothing = [one.solution for one in answers], np.zeros(problem.y0.size)
+    off = np.full(problem.y0.size, halved.apart(values))
+    seen = Seen(nothing, off, nothing, longest, 0, f.spent)
+    sharp, *others = (Trajectory(y.reshape(problem.observations)) for y in values)
+    return (replace(sharp, seen=seen, beyond=(off.reshape(problem.y0.shape),)), *others)
 
 
 def spread(values: list[Array]) -> Bounded:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Mask, Run
-from .jumps import along, jumps
+from .jumps import jumps, refuse_along
 from .kinks import kinks
 from .mesh import Mesh
 from .scan import FEWEST_AGAIN, FEWEST_STRATA, Integrals, Samples, drawn, rates, strata_for, unexplained
@@ -147,15 +147,13 @@ class _Follower(Scout):
     def _refuse_jumps_along_the_way(self, sharp: Run, one: Samples) -> None:
         """Raises FlowError where rates jump because the state crosses a place: derivatives are not followed there."""
         k, first, rate = one.k, self.equation.leading, self._along(sharp, one.k)
-        found = along(one.x, one.rate[:, :first] * one.local[:, :first], lambda x: rate(x, x)[:first])
-        if found is None or mostly_in_time(found, lambda x, at: rate(x, at)[:first]):
-            return
         start, length = float(self.equation.ts[k]), self.equation.length(k)
-        raise FlowError(
-            f"problem {self.equation.name!r}: the field, or its slope, jumps at t = {start + found[0] * length:.8g} "
-            "because its state crosses a place there. The solution goes on, but its derivatives jump by what no "
-            "variational or adjoint equation knows. Usual cause: sign, where or a comparison of the state, for second "
-            "derivatives relu as well. Ask for what needs one derivative less, or smooth the field."
+        refuse_along(
+            self.equation.name,
+            one.x,
+            one.rate[:, :first] * one.local[:, :first],
+            lambda x, at: rate(x, at)[:first],
+            lambda x: start + x * length,
         )
 
     def _look(self, sharp: Run, k: int) -> tuple[Samples, Array, Array]:
@@ -283,15 +281,6 @@ def follow(
     )
     follower.stiff = stiff
     return follower.follow()
-
-
-def mostly_in_time(found: tuple[float, float], rate: Callable[[float, float], Array]) -> bool:
-    """Whether rates at one state, rate(x, the state's x), change as much as along the way."""
-    before, after = found
-    first = rate(before, before)
-    along_the_way, in_time = np.abs(rate(after, after) - first), np.abs(rate(after, before) - first)
-    most = int(np.argmax(along_the_way))
-    return bool(in_time[most] > along_the_way[most] / 2)
 
 
 def _nowhere(_k: int, _grid: Array, _w: Array) -> Array:

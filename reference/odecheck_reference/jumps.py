@@ -15,6 +15,7 @@ import numpy as np
 
 from .bounded import Array
 from .dense import Steps
+from .stepping import FlowError
 
 Rate = Callable[[float, Array], Array]
 Pair = tuple[float, float]
@@ -97,3 +98,44 @@ def along(x: Array, rates: Array, rate: Callable[[float], Array]) -> Pair | None
             if found is not None:
                 return found
     return None
+
+
+def refuse_along(
+    name: str, x: Array, rates: Array, rate: Callable[[float, float], Array], time: Callable[[float], float]
+) -> None:
+    """Refuse a field that jumps because the state crosses a place: derivatives are not followed there.
+
+    Args:
+        name: of the problem.
+        x: times in increasing order (m,).
+        rates: the field along the way there, (m, n).
+        rate: (x, at) ↦ the field at time x in the state at `at`.
+        time: x ↦ the time that is told.
+
+    Raises:
+        FlowError: the field jumps, and does so because of the state.
+    """
+    found = along(x, rates, lambda at: rate(at, at))
+    if found is not None:
+        refuse(name, found, rate, time)
+
+
+def refuse(name: str, found: Pair, rate: Callable[[float, float], Array], time: Callable[[float], float]) -> None:
+    """The same of a jump between two times that was found. Raises FlowError where it is one of the state."""
+    if _mostly_in_time(found, rate):
+        return
+    raise FlowError(
+        f"problem {name!r}: the field, or its slope, jumps at t = {time(found[0]):.8g} because its state crosses a "
+        "place there. The solution goes on, but its derivatives jump by what no variational or adjoint equation knows. "
+        "Usual cause: sign, where or a comparison of the state, for second derivatives relu as well. Ask for what "
+        "needs one derivative less, or smooth the field."
+    )
+
+
+def _mostly_in_time(found: Pair, rate: Callable[[float, float], Array]) -> bool:
+    """Whether rates at one state, rate(x, the state's x), change as much as along the way."""
+    before, after = found
+    first = rate(before, before)
+    along_the_way, in_time = np.abs(rate(after, after) - first), np.abs(rate(after, before) - first)
+    most = int(np.argmax(along_the_way))
+    return bool(in_time[most] > along_the_way[most] / 2)

@@ -54,7 +54,7 @@ def kinks(steps: Steps, x: Array, defect: Array, tolerance: float, rate: Callabl
     for first, last in places[:MOST]:
         centre = float(left[first] + right[last]) / 2
         reach = max(float(right[last] - left[first]) / 2, LEAST_REACH)
-        at = _kink(max(centre - reach, 0.0), min(centre + reach, 1.0), rate)
+        at = kink_in(max(centre - reach, 0.0), min(centre + reach, 1.0), rate)
         if at is not None:
             found.append((max(at - BESIDE, 0.0), min(at + BESIDE, 1.0)))
     return found
@@ -65,11 +65,19 @@ def _nearby(x: Array) -> Array:
     return np.lib.stride_tricks.sliding_window_view(np.pad(x, NEARBY, mode="edge"), 2 * NEARBY + 1)
 
 
-def _kink(lo: float, hi: float, rate: Callable[[float], Array]) -> float | None:
-    """Where in [lo, hi] the slope of the rates jumps; None where they are smooth.
+def kink_in(lo: float, hi: float, rate: Callable[[float], Array]) -> float | None:
+    """Where the slope of the rates jumps, if it does.
 
     A rate that is a small difference of large terms is rounded as these are. A place that is found is asked about again
     with the rounding beside it.
+
+    Args:
+        lo: where to look from, in units in which a bend is worth finding to BESIDE.
+        hi: where to look to.
+        rate: (n,) along the way.
+
+    Returns:
+        The place of the largest jump of a slope, or None where the rates are smooth.
     """
     rounded = np.maximum(_rounding(lo, CLOSE, rate), _rounding(hi, -CLOSE, rate))
     at = _bent(lo, hi, rate, rounded)

@@ -20,7 +20,8 @@ import numpy as np
 from .bounded import Array, Bounded
 from .fields.field import AnyArray, Jet
 from .fields.pulled import Pulled, pull
-from .first_order import first_order, is_large
+from .first_order import first_order
+from .flat import is_large
 from .flow import Trajectory, bounded, trajectories
 from .losses import Loss, RunningCost
 from .problem import Problem

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
-from odecheck_reference.first_order import is_large
+from odecheck_reference.flat import is_large
 from odecheck_reference.flow import Trajectory, bounded
 from torch import Tensor, nn
 

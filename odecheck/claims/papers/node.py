@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 from odecheck_reference import Bounded, Problem, adjoint_states, gradient, solution, transition, volume
 from odecheck_reference.bounded import Array
-from odecheck_reference.first_order import FirstOrder, first_order, is_large
+from odecheck_reference.first_order import FirstOrder, first_order
+from odecheck_reference.flat import is_large
 from odecheck_reference.looked import kept
 from odecheck_reference.losses import Linear
 from odecheck_reference.sensitivity import with_cost_as_state
@@ -49,6 +50,7 @@ NODE = family(
 @claim(
     "NODE-1",
     source=f"{PONTRYAGIN}: the adjoint equation",
+    without_time=True,
     resolution=1e-5,
     mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
@@ -76,6 +78,7 @@ def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
 @claim(
     "NODE-2",
     source=f"{PONTRYAGIN}: the gradient in the parameters",
+    without_time=True,
     resolution=1e-5,
     mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
@@ -113,6 +116,7 @@ def time_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]
 @claim(
     "NODE-4",
     source="bilinear invariant of an adjoint and a tangent",
+    without_time=True,
     resolution=1e-5,
     mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), wrong.TRANSPOSED_JACOBIAN, wrong.WRONG_INTERVAL],
 )
@@ -157,6 +161,7 @@ def adjoint_times_tangent(subject: Subject, problem: Problem) -> tuple[Bounded, 
 @claim(
     "NODE-5",
     source="Liouville's formula; instantaneous change of variables: Chen et al., arXiv:1806.07366",
+    without_time=True,
     resolution=1e-4,
     mutants=[wrong.scaled("y0", 1.0002), wrong.SCALED_FIELD, wrong.WRONG_INTERVAL],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from odecheck_reference import Bounded, Problem, gauss_newton, gradient, hessian
 from odecheck_reference.bounded import Array
-from odecheck_reference.first_order import is_large
+from odecheck_reference.flat import is_large
 from odecheck_reference.flow import Trajectory, bounded
 from odecheck_reference.losses import CrossEntropy, Linear, SquaredError
 from odecheck_reference.products import horizon as true_horizon

@@ -12,7 +12,7 @@ import torch
 from odecheck_reference import Bounded, Problem, solution, transition
 from odecheck_reference.bounded import Array
 from odecheck_reference.fields import pull
-from odecheck_reference.first_order import is_large
+from odecheck_reference.flat import is_large
 from odecheck_reference.losses import Linear
 
 from odecheck.claim import claim
@@ -113,6 +113,7 @@ def module_jet(module: torch.nn.Module, t: float, y: Array) -> Array:
     "SOL-2",
     source="definition of the flow",
     of_libraries=True,
+    without_time=True,
     resolution=1e-5,
     mutants=[
         wrong.SCALED_SOLUTION,
@@ -133,6 +134,7 @@ def flow_is_met(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
     "SOL-6",
     source="uniqueness of solutions",
     of_libraries=True,
+    without_time=True,
     resolution=1e-4,
     mutants=[wrong.BACKWARDS_SLOWER, wrong.SCALED_SOLUTION],
 )
@@ -154,6 +156,7 @@ def there_and_back(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
     "SOL-7",
     source="the flow is a group",
     of_libraries=True,
+    without_time=True,
     resolution=1e-4,
     mutants=[wrong.LOCAL_TIME, wrong.WRONG_INTERVAL],
 )
@@ -175,6 +178,7 @@ def splitting_changes_nothing(subject: Subject, problem: Problem) -> tuple[Bound
     "SOL-8",
     source="rows of a batch are separate problems",
     of_libraries=True,
+    without_time=True,
     resolution=1e-4,
     mutants=[wrong.MIXED_ROWS],
 )
@@ -192,6 +196,7 @@ def batch_equals_rows(subject: Subject, problem: Problem) -> tuple[Bounded, Boun
     "SOL-9",
     source="a solver is a function of its arguments",
     of_libraries=True,
+    without_time=True,
     resolution=1e-12,
     mutants=[wrong.RANDOM_FIELD],
 )

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from odecheck_reference import Problem, solution
 from odecheck_reference.bounded import Array
-from odecheck_reference.first_order import is_large
+from odecheck_reference.flat import is_large
 from odecheck_reference.looked import kept
 from torch import Tensor, nn
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from odecheck_reference import Problem, gauss_newton, gradient, hessian
 from odecheck_reference.fields import Mlp
-from odecheck_reference.first_order import is_large
+from odecheck_reference.flat import is_large
 from odecheck_reference.losses import QuadraticCost, SquaredError
 from odecheck_reference.products import gauss_newton_product, hessian_product, horizon
 

@@ -9,8 +9,8 @@ from torch import nn
 from odecheck import module_pairs
 from odecheck.commands.forecast import line
 from odecheck.problem_sets.conformance import network
+from odecheck.runner.at_sight import pace, remembered, too_stiff
 from odecheck.runner.case import plan
-from odecheck.runner.stiffness import pace, time_constants, too_stiff
 
 
 class Relaxation(nn.Module):
@@ -33,14 +33,14 @@ class Robertson(nn.Module):
 @pytest.mark.parametrize("k", [2.0, 1e3])
 def test_time_constants_are_counted(k):
     (_, problem), *_ = module_pairs(Relaxation(k), [[0.5]], [0.0, 1.0, 4.0])
-    assert time_constants(problem) == pytest.approx(4 * k)
+    assert remembered(problem).constants == pytest.approx(4 * k)
     (_, backwards), *_ = module_pairs(Relaxation(k), [[0.5]], [1.0, 0.5, 0.0])
-    assert time_constants(backwards) == 0.0  # it grows
+    assert remembered(backwards).constants == 0.0  # it grows
 
 
 def test_stiffness_that_comes_later_is_seen():
     (subject, problem), *others = module_pairs(Robertson(), [[1.0, 0.0, 0.0]], [0.0, 40.0])
-    assert 1e4 < time_constants(problem) < 1e6
+    assert 1e4 < remembered(problem).constants < 1e6
     assert too_stiff(problem) and "Radau" in subject.name and not others
 
 

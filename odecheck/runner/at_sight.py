@@ -1,11 +1,13 @@
-"""Whether a field of one's own is stiff, seen before anything is solved: its fastest rate beside the window."""
+"""What is seen of a field of one's own before anything is solved: whether it is stiff, and whether it bends often."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from odecheck_reference import Problem
+from odecheck_reference.bends import is_bent
 from odecheck_reference.layered import is_small, reach
 from odecheck_reference.variational import Variational
 
@@ -17,18 +19,47 @@ TOO_MANY = 1e4
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of a problem.
+
+    Attributes:
+        constants: How many time constants of the fastest decay are in its window.
+        bent: Whether its field bends again and again along its solution, as wide networks of relu do.
+    """
+
+    constants: float = 0.0
+    bent: bool = False
+
+
+NOTHING = Sight()
 # of problems whose fields were asked; a field that somebody wrote is asked once, under limits and in another process
-_COUNTED: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
+_SEEN: WeakKeyDictionary[Problem, Sight] = WeakKeyDictionary()
 
 
-def remember(problem: Problem, count: float) -> None:
-    """That a problem has so many time constants, as `counted` found."""
-    _COUNTED[problem] = count
+def remember(problem: Problem, sight: Sight) -> None:
+    """What `seen` found of a problem."""
+    _SEEN[problem] = sight
 
 
-def time_constants(problem: Problem) -> float:
-    """What is remembered of a problem; 0 of one that nobody has counted."""
-    return _COUNTED.get(problem, 0.0)
+def remembered(problem: Problem) -> Sight:
+    """What is remembered of a problem; nothing of one that nobody has looked at."""
+    return _SEEN.get(problem, NOTHING)
+
+
+def seen(problem: Problem) -> Sight:
+    """What is seen of a problem.
+
+    Args:
+        problem: What is asked about.
+
+    Returns:
+        It; nothing of a field that cannot be asked, which validation refuses in words.
+    """
+    try:
+        return Sight(counted(problem), is_bent(problem))
+    except Exception:
+        return NOTHING
 
 
 def counted(problem: Problem) -> float:
@@ -73,7 +104,7 @@ def pace(problem: Problem) -> float:
     """
     if problem.independent or too_stiff(problem):  # then no solver is explicit
         return 1.0
-    return max(1.0, time_constants(problem) / PLAIN)
+    return max(1.0, remembered(problem).constants / PLAIN)
 
 
 def too_stiff(problem: Problem) -> bool:
@@ -82,7 +113,7 @@ def too_stiff(problem: Problem) -> bool:
     Args:
         problem: What is asked about.
     """
-    return time_constants(problem) > TOO_MANY
+    return remembered(problem).constants > TOO_MANY
 
 
 def is_stiff(problem: Problem) -> bool:
@@ -91,4 +122,4 @@ def is_stiff(problem: Problem) -> bool:
     Args:
         problem: What is asked about; one with a formula of its own is not looked at.
     """
-    return not problem.independent and time_constants(problem) > PLAIN
+    return not problem.independent and remembered(problem).constants > PLAIN
