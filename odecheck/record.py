@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 from odecheck_reference import Bounded, FlowError, Problem
-from odecheck_reference.bends import bends_at_all, is_bent
 from odecheck_reference.looked import widths
-from odecheck_reference.sensitivity import with_cost_as_state
 
 from .claim import Claim
 from .errors import BadInput, NotApplicable, Unsupported
 from .foreign import for_terminal, said, words
 from .instruments.metering import Meter, metered
 from .instruments.unit_of_work import unit_of_work
-from .judge import Judgement, Verdict, judge, reference_without_an_answer, what_decides
+from .judge import BENT, OF_BENDS, Judgement, Verdict, bends, judge, reference_without_an_answer, what_decides
 from .refinement import Refined, erratic
 from .subject import Subject
 
@@ -29,14 +27,6 @@ RESIDUAL = 0.1
 OTHER_RESIDUAL = (
     "Read literally it is false, and a right subject differs from it by a residual that is known. What is expected "
     "here is the literal value with that residual."
-)
-# The relative defect that is asked to be seen where a field bends. Derivatives of steps that do not end on bends
-# converge to first order alone: of a convolutional classifier they are off by 3e-3 at rtol 1e-7, and three rungs vouch
-# for four times as much.
-OF_BENDS = 0.1
-BENT = (
-    "The field bends along its solution, as networks of relu do, and solvers step over bends: no more than a tenth is "
-    "asked to be seen."
 )
 # what tells two runs of the same case apart although nothing is different
 UNREPEATABLE = ("seconds",)
@@ -174,7 +164,7 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
         try:
             observed, expected = claim.statement(subject, problem)
             judgement = judge(observed, expected, resolution=asked, scale=claim.scale)
-            if judgement.verdict is Verdict.INCONCLUSIVE and asked < OF_BENDS and _bends(problem):
+            if judgement.verdict is Verdict.INCONCLUSIVE and asked < OF_BENDS and bends(problem):
                 asked = OF_BENDS
                 judgement = judge(observed, expected, resolution=asked, scale=claim.scale)
                 message = f"{message} {BENT}"
@@ -202,12 +192,6 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
     row = replace(_row(claim, subject, problem, verdict, message, judgement, cost), resolution=asked)
     seen = max(looked, default=math.inf) if judgement else math.nan
     return replace(row, decides=decides, ok=row.ok and not residual, looked_at=seen)
-
-
-def _bends(problem: Problem) -> bool:
-    """Whether the field of a problem bends along its solution; of one with a formula of its own, again and again."""
-    whole = with_cost_as_state(problem)
-    return is_bent(whole) if problem.independent else bends_at_all(whole)
 
 
 def _each_rung(j: Judgement, observed: Bounded, expected: Bounded, wanted: Verdict) -> tuple[Judgement, str]:

@@ -8,8 +8,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from odecheck_reference import Problem
 from odecheck_reference.bends import is_bent
+from odecheck_reference.bounded import Array
 from odecheck_reference.layered import is_small, reach
 from odecheck_reference.variational import Variational
+
+from odecheck.field_values import in_time_alone, refusal_of
 
 # explicit steps are as long as about three time constants; so many of these in a window are what a run costs anyway
 PLAIN = 200.0
@@ -60,6 +63,35 @@ def seen(problem: Problem) -> Sight:
         return Sight(counted(problem), is_bent(problem))
     except Exception:
         return NOTHING
+
+
+# what the values of a problem's field say against it: asked once for all its subjects and all parts of their claims
+_AGAINST: WeakKeyDictionary[Problem, tuple[str, str, str] | None] = WeakKeyDictionary()
+
+
+def said_by_values(problem: Problem, knots: Array) -> tuple[str, str, str] | None:
+    """What the values of a problem's field say against it, as `refusal_of`; asked once in a process.
+
+    Args:
+        problem: What is asked about.
+        knots: (times, batch, state), states at its times.
+
+    Returns:
+        What was seen, its usual cause and what to type, or None.
+    """
+    if problem not in _AGAINST:
+        _AGAINST[problem] = refusal_of(problem.field, problem.theta, problem.ts, knots)
+    return _AGAINST[problem]
+
+
+def cut_in_time(problem: Problem) -> bool:
+    """Whether the derivative in time alone of a problem's field was seen not to be that of its values.
+
+    Args:
+        problem: One that was validated in this process, or nothing is known of it.
+    """
+    reason = _AGAINST.get(problem)
+    return reason is not None and in_time_alone(reason)
 
 
 def counted(problem: Problem) -> float:

@@ -22,8 +22,9 @@ from odecheck.record import Record, crashed, evaluate, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
+from .at_sight import cut_in_time
 from .limits import OutOfTime
-from .validation import cut_in_time, validate
+from .validation import validate
 
 Key = tuple[str, str, str]
 # what stands beside what does not hold where the field's derivative in time is not that of its values

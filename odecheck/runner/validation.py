@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,13 +14,14 @@ from torch import Tensor, nn
 
 from odecheck.claims.shared.kit import check_kit
 from odecheck.errors import BadInput, NoDerivativeInTime, Unsupported
-from odecheck.field_values import constants, in_time_alone, refusal_of
+from odecheck.field_values import constants, in_time_alone
 from odecheck.fields.callback import own_name
 from odecheck.foreign import said, words
 from odecheck.instruments.step_counts import Counter, Phase, watch_calls
 from odecheck.solvers import Stepping
 from odecheck.subject import Subject, tensor
 
+from .at_sight import said_by_values
 from .raised import cause_and_fix
 
 # layers whose statistics move with every call while they train
@@ -36,8 +36,6 @@ _Statistics = (
 )
 # rows that see each other by less than this are round-off of differently blocked matrix products
 ROWS = 1e-9
-# what the values of a problem's field say against it
-_ASKED: WeakKeyDictionary[Problem, tuple[str, str, str] | None] = WeakKeyDictionary()
 
 
 def validate(subject: Subject, problem: Problem) -> None:
@@ -67,16 +65,6 @@ def validate(subject: Subject, problem: Problem) -> None:
         _rows_are_separate(module, t[0], y, value)
     _arrives(subject, problem)
     _its_values_agree(subject, problem)
-
-
-def cut_in_time(problem: Problem) -> bool:
-    """Whether the derivative in time alone of a problem's field was seen not to be that of its values.
-
-    Args:
-        problem: One that was validated in this process, or nothing is known of it.
-    """
-    reason = _ASKED.get(problem)
-    return reason is not None and in_time_alone(reason)
 
 
 def _is_a_solver(subject: Subject) -> None:
@@ -241,9 +229,7 @@ def _its_values_agree(subject: Subject, problem: Problem) -> None:
         knots = subject.solution(problem)
     except Unsupported:
         knots = np.broadcast_to(problem.y0, (len(problem.ts), *problem.y0.shape))
-    if problem not in _ASKED:  # by the units of all its subjects, and of all parts of their claims
-        _ASKED[problem] = refusal_of(problem.field, problem.theta, problem.ts, knots)
-    reason = _ASKED[problem]
+    reason = said_by_values(problem, knots)
     if reason is not None:
         raise (NoDerivativeInTime if in_time_alone(reason) else BadInput)(*reason)
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from odecheck import Verdict, module_pairs
 from odecheck.claims import ALL
+from odecheck.judge import BENT, OF_BENDS
 from odecheck.mutants.derivatives import FORGOTTEN_OBSERVATION, FROZEN_TIME, scaled
-from odecheck.record import BENT, OF_BENDS
 from odecheck.runner.at_sight import remembered
 from odecheck.runner.case import Unit
 
