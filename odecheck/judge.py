@@ -159,10 +159,13 @@ def bends(problem: Problem) -> bool:
     """Whether the field of a problem bends along its solution; of one with a formula of its own, again and again.
 
     Args:
-        problem: What is asked about.
+        problem: What is asked about; of a field that raises beside its solution nothing is known.
     """
     whole = with_cost_as_state(problem)
-    return is_bent(whole) if problem.independent else bends_at_all(whole)
+    try:
+        return is_bent(whole) if problem.independent else bends_at_all(whole)
+    except Exception:
+        return False
 
 
 def reference_without_an_answer(reason: object) -> str:
