@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from odecheck_reference import FlowError, Problem, adjoint_states, gradient, solution, volume
-from odecheck_reference import first_order as way
+from odecheck_reference import FlowError, Problem, adjoint_states, flat, gradient, solution, volume
 from odecheck_reference.fields import Jet, Mlp, Pulled, pull
 from odecheck_reference.fields.mlp import EXAMPLES
 from odecheck_reference.first_order import first_order
@@ -51,7 +50,7 @@ def test_a_network_pulls_back_what_its_jet_says(name):
 def test_both_ways_agree_within_their_bars(ts, running, monkeypatch):
     p = problem(Mlp(2, 2, (3,), time=True), ts, running=running)
     forward, other = gradient(p), adjoint_states(p)
-    monkeypatch.setattr(way, "FORWARD", 0)
+    monkeypatch.setattr(flat, "FORWARD", 0)
     again = p.with_(name="again")
     backward = gradient(again)
     for name in ("y0", "theta", "ts"):

@@ -20,7 +20,7 @@ def cancelling(x: float, small: float = 0.0) -> np.ndarray:
 
 
 def found(rate):
-    return kinks._kink(0.1, 0.4, rate)
+    return kinks.kink_in(0.1, 0.4, rate)
 
 
 def test_the_rounding_of_a_small_difference_is_no_kink(monkeypatch):
