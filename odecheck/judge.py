@@ -1,4 +1,4 @@
-"""The judge: a pure function of an observed and an expected number with their bars; what would decide a verdict."""
+"""The judge: a pure function of an observed and an expected number with their bars; what is asked, and what decides."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _by_halved_steps(problem: Problem) -> FirstOrder:
 
     try:
         runs, longest = halved.halved(f, enough, slopes=True)
-        return _bounded(problem, f, runs, longest, lambda x: Bounded(x[0], {halved.TERM: apart(x)}))
+        return _bounded(problem, f, runs, longest, lambda x: Bounded(x[0], {halved.TERM: apart(x)}), sways=False)
     except OutOfBudget as reason:
         raise halved.no_answer(problem, reason) from reason
 
@@ -135,7 +135,10 @@ def _bounded(
     runs: Sequence[Answer],
     looked_at: float,
     combined: Callable[[list[Array]], Bounded],
+    *,
+    sways: bool = True,
 ) -> FirstOrder:
+    """The quantities of some runs, each `combined`; sways: whether bars of y and a widen that of dL/dt, or two of its."""
     note(looked_at)
 
     def part(of: Callable[[Answer], Array | None], shape: tuple[int, ...]) -> Bounded:
@@ -149,8 +152,7 @@ def _bounded(
     ts = part(lambda run: run.t, (len(problem.ts),))
     theta = part(lambda run: run.theta.get("theta", np.zeros(0)), (n,))
     swayed, rounded = _in_time(f, states, y0)
-    # a few numbers: the bars of a are far wider than what it is off by at most of its places, and four distances tell
-    ts = at_least(ts, swayed if combined is spread else 2 * float(np.max(ts.radius)))
+    ts = at_least(ts, swayed if sways else 2 * float(np.max(ts.radius)))
     return FirstOrder(
         y0, theta, Bounded(ts.value, {**ts.budget, "roundoff of the field": rounded}, looked_at=looked_at), adjoints
     )

@@ -141,19 +141,14 @@ def runge_kutta(f: Flat, mesh: Array, *, slopes: bool) -> Answer:
     for t, s in pairwise(mesh.tolist()):
         (*_, last), slope = _stages(f, t, s - t, states[-1])
         states.append(_finite(states[-1] + (s - t) / 6 * (slope + f.f(s, last)), s))
-    places = _places(f, mesh)
-    out = Answer(np.stack([states[i] for i in places.values()]))
-    if not slopes:
-        return out
-    theta = np.zeros(f.problem.field.params)
 
-    def back(a: Array, start: float, end: float) -> Array:
-        for i in range(places[start] - 1, places[end] - 1, -1):
+    def back(a: Array, first: int, last: int, theta: Array) -> Array:
+        for i in range(last - 1, first - 1, -1):
             a, of_theta = _pulled_step(f, float(mesh[i]), float(mesh[i + 1] - mesh[i]), states[i], a)
-            theta[:] += of_theta
+            theta += of_theta
         return a
 
-    return _answered(f, out, back, theta)
+    return _answered(f, mesh, states, back if slopes else None)
 
 
 def _stages(f: Flat, t: float, h: float, y: Array) -> tuple[tuple[Array, Array, Array, Array], Array]:
@@ -178,15 +173,10 @@ def _pulled_step(f: Flat, t: float, h: float, y: Array, a: Array) -> tuple[Array
 def kutta(f: Flat, mesh: Array, *, slopes: bool) -> Answer:
     """By Kutta's formula of third order, and the adjoint equation likewise; as `runge_kutta`."""
     states, rates = _walked(f, mesh)
-    places = _places(f, mesh)
-    out = Answer(np.stack([states[i] for i in places.values()]))
-    if not slopes:
-        return out
-    theta = np.zeros(f.problem.field.params)
 
-    def back(a: Array, start: float, end: float) -> Array:
-        later = f.pulled(start, states[places[start]], a)
-        for i in range(places[start] - 1, places[end] - 1, -1):
+    def back(a: Array, first: int, last: int, theta: Array) -> Array:
+        later = f.pulled(float(mesh[last]), states[last], a)
+        for i in range(last - 1, first - 1, -1):
             t, h = float(mesh[i]), float(mesh[i + 1] - mesh[i])
             middle = (states[i] + states[i + 1]) / 2 + h / 8 * (rates[i] - rates[i + 1])
             k1 = later.y.ravel()
@@ -195,11 +185,11 @@ def kutta(f: Flat, mesh: Array, *, slopes: bool) -> Answer:
             before = a + h / 6 * (k1 + 4 * k2 + k3)
             now = f.pulled(t, states[i], before)
             halfway = f.pulled(t + h / 2, middle, (a + before) / 2 + h / 8 * (k1 - now.y.ravel()))
-            theta[:] += h / 6 * (later.theta + 4 * halfway.theta + now.theta)
+            theta += h / 6 * (later.theta + 4 * halfway.theta + now.theta)
             a, later = before, now
         return a
 
-    return _answered(f, out, back, theta)
+    return _answered(f, mesh, states, back if slopes else None)
 
 
 def _walked(f: Flat, mesh: Array) -> tuple[list[Array], list[Array]]:
@@ -263,17 +253,24 @@ def _most_bent(rates: Array) -> list[int]:
     return [*largest.tolist(), *others.tolist()]
 
 
-def _answered(f: Flat, out: Answer, back: Callable[[Array, float, float], Array], theta: Array) -> Answer:
-    out.y0, out.t, out.adjoints = carried_back(f.f, f.times, f.cotangents(out.solution), out.solution, back)
+def _answered(
+    f: Flat, mesh: Array, states: list[Array], back: Callable[[Array, int, int, Array], Array] | None
+) -> Answer:
+    """The answer of a mesh from the states at its ends; back: (a, first, last, theta) ↦ a at the first of two ends."""
+    places = {float(t): int(np.argmin(np.abs(mesh - t))) for t in f.times}
+    out = Answer(np.stack([states[i] for i in places.values()]))
+    if back is None:
+        return out
+    theta = np.zeros(f.problem.field.params)
+
+    def carried(a: Array, start: float, end: float) -> Array:
+        return back(a, places[end], places[start], theta)
+
+    out.y0, out.t, out.adjoints = carried_back(f.f, f.times, f.cotangents(out.solution), out.solution, carried)
     out.theta = {"theta": theta} if len(theta) else {}
     if not np.isfinite(out.y0).all():
         raise OutOfBudget("a derivative was not finite")
     return out
-
-
-def _places(f: Flat, mesh: Array) -> dict[float, int]:
-    """By time of the field, its place among the ends of steps."""
-    return {float(t): int(np.argmin(np.abs(mesh - t))) for t in f.times}
 
 
 def _finite(y: Array, t: float) -> Array:
