@@ -133,11 +133,11 @@ def _another_derivative(seen: DerivativesSeen, along: Sequence[str]) -> Words:
     where = f" in the direction of {', '.join(along[:4])}" if along else ""
     observed = (
         f"the derivative of the field by automatic differentiation is off by {worst.defect:.2g} of its size (±"
-        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{where}; seen at {len(set(off))} of "
-        f"{len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}"
+        f"{worst.bar:.1g}) from that of its values, at t = {worst.t:.6g}{where}; "
     )
-    if list(along) == ["t"]:
-        return (observed, *IN_TIME)
+    if list(along) == ["t"]:  # looked for no more where it was seen: all other places were asked without time
+        return (f"{observed}in all other directions it is right at {len(seen.judged)} random times", *IN_TIME)
+    observed += f"seen at {len(set(off))} of {len(seen.judged)} random times, from t = {min(off):.6g} to {max(off):.6g}"
     return (
         observed,
         "detach(), .data, .item() or no_grad() inside forward, perhaps in a branch on t or y; a custom backward that "

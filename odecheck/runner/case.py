@@ -13,6 +13,7 @@ from odecheck.claim import Claim
 from odecheck.claims import ALL
 from odecheck.claims.find import found as named
 from odecheck.errors import BadInput, NoDerivativeInTime
+from odecheck.field_values.refusal import IN_TIME
 from odecheck.foreign import said, words
 from odecheck.instruments.surroundings import Surroundings
 from odecheck.instruments.surroundings import seed as seeded
@@ -207,7 +208,8 @@ def _explained(record: Record, problem: Problem) -> Record:
     """The same; where it does not hold and the field's derivative in time is wrong, with what may have caused that."""
     if record.verdict not in (Verdict.REFUTED, Verdict.INCONCLUSIVE) or not cut_in_time(problem):
         return record
-    return replace(record, message=f"{record.message} {CUT_IN_TIME}")
+    decides = IN_TIME[1] if record.verdict is Verdict.INCONCLUSIVE else record.decides
+    return replace(record, message=f"{record.message} {CUT_IN_TIME}", decides=decides)
 
 
 def ending(error: BaseException) -> str:

@@ -138,7 +138,7 @@ def _bounded(
     *,
     sways: bool = True,
 ) -> FirstOrder:
-    """The quantities of some runs, each `combined`; sways: whether bars of y and a widen that of dL/dt, or two of its."""
+    """The quantities of some runs, `combined`; sways: whether bars of y and a widen that of dL/dt, or it is doubled."""
     note(looked_at)
 
     def part(of: Callable[[Answer], Array | None], shape: tuple[int, ...]) -> Bounded:

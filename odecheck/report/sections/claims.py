@@ -77,7 +77,7 @@ def margins(judged: Any) -> Chart:
             made.append(Series(kind, [*mine["claim"]], [*mine[column]], line=False, hover=hover))
         return tuple(made)
 
-    asked = judged.drop_duplicates("claim")
+    asked = judged.drop_duplicates(["claim", "resolution"])
     limit = Series("asked for", [*asked["claim"]], [*asked["resolution"]], line=False)
     panels = (
         Panel(
