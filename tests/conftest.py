@@ -21,6 +21,12 @@ def pytest_configure(config):
         load_profile("ci")
 
 
+def pytest_collection_modifyitems(items):
+    # such an id is another in each process, and processes that share the tests refuse to begin
+    if addressed := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"ids that hold an address in memory (give the parameter a name): {addressed}")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _references_of_their_own(tmp_path_factory):
     """Answers of a reference that a test has changed are never those of the user, nor the user's those of a test."""

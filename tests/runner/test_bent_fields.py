@@ -72,7 +72,7 @@ def test_a_few_bends_are_ended_at_and_solvers_step_over_them_all_the_same():
         ("NODE-2", scaled("theta", 1.2)),
         ("NODE-3", scaled("ts", 1.2)),
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "name", one),
 )
 def test_wrong_ones_are_refuted(id, mutant, bent):
     (subject, problem), _ = bent
