@@ -148,6 +148,7 @@ class Claim:
             is known, and any other residual is a refutation of the subject.
         without_time: It speaks of no derivative of the field in time, so a field is let in where that alone is off:
             torch.tensor(t) in its forward.
+        shares: Claims of the same word rest on the same solves of a subject: with little time they are asked together.
     """
 
     id: str
@@ -161,6 +162,7 @@ class Claim:
     of_libraries: bool = False
     predicted: Prediction | None = None
     without_time: bool = False
+    shares: str = ""
 
     @property
     def family(self) -> Family:
@@ -266,6 +268,7 @@ def claim(
     of_libraries: bool = False,
     predicted: Prediction | None = None,
     without_time: bool = False,
+    shares: str = "",
 ) -> Callable[[Statement], Claim]:
     """Make a claim of a function (subject, problem) → (observed, expected): a decorator.
 
@@ -280,6 +283,7 @@ def claim(
         of_libraries: Whether `odecheck conformance` asks it of every library as well.
         predicted: What a right subject gives where the statement is false.
         without_time: Whether it speaks of no derivative of the field in time.
+        shares: A word that claims have in common which rest on the same solves.
 
     Returns:
         A decorator: the function, whose docstring's first paragraph is the statement in words, becomes the claim.
@@ -316,6 +320,7 @@ def claim(
             of_libraries,
             predicted,
             without_time,
+            shares,
         )
 
     return define

@@ -147,13 +147,14 @@ COLUMNS = tuple(f.name for f in fields(Record))
 NEEDED = frozenset(f.name for f in fields(Record) if f.default is MISSING)
 
 
-def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
+def evaluate(claim: Claim, subject: Subject, problem: Problem, *, promises: bool = True) -> Record:
     """Judge one case. Never raises for what the subject does: a crash is a record too.
 
     Args:
         claim: What is asked.
         subject: Of whom.
         problem: On what.
+        promises: Whether an open verdict is worth the question what each rung's tolerance promises.
 
     Returns:
         The verdict, and what it rests on and has cost.
@@ -169,7 +170,7 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
                 judgement = judge(observed, expected, resolution=asked, scale=claim.scale)
                 message = f"{message} {BENT}"
             wanted = claim.expected(problem)
-            judgement, of_rungs = _each_rung(judgement, observed, expected, wanted)
+            judgement, of_rungs = _each_rung(judgement, observed, expected, wanted, promises=promises)
             verdict, message = judgement.verdict, message + of_rungs
             if wanted is Verdict.REFUTED and verdict is not Verdict.HOLDS and claim.predicted:
                 other = _residual(observed, expected, claim.predicted(subject, problem))
@@ -194,11 +195,13 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem) -> Record:
     return replace(row, decides=decides, ok=row.ok and not residual, looked_at=seen)
 
 
-def _each_rung(j: Judgement, observed: Bounded, expected: Bounded, wanted: Verdict) -> tuple[Judgement, str]:
+def _each_rung(
+    j: Judgement, observed: Bounded, expected: Bounded, wanted: Verdict, *, promises: bool
+) -> tuple[Judgement, str]:
     """The judgement, refuted where a single rung of a refinement is wrong although the finest may be right."""
     if j.verdict is Verdict.REFUTED or wanted is not Verdict.HOLDS:
         return j, ""
-    undecided = j.verdict is Verdict.INCONCLUSIVE
+    undecided = promises and j.verdict is Verdict.INCONCLUSIVE
     for seen, other in ((observed, expected), (expected, observed)):
         bad = erratic(seen, other, undecided=undecided) if isinstance(seen, Refined) else None
         if bad:

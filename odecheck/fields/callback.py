@@ -55,12 +55,16 @@ class StandIn(nn.Module):
         inner = self.inner
         return inner.called if isinstance(inner, StandIn) else type(inner).__name__
 
+    def own_name(self, name: str) -> str:
+        """How the user calls one of its parameters."""
+        return name
+
 
 def own_name(module: nn.Module, name: str) -> str:
     """How the user's own module calls a parameter, of which a module that holds it as `inner` says "inner."."""
     while isinstance(module, Flattened | StandIn) and name.startswith("inner."):
         module, name = cast(nn.Module, module.inner), name.removeprefix("inner.")
-    return name
+    return module.own_name(name) if isinstance(module, StandIn) else name
 
 
 @dataclass(frozen=True, eq=False)

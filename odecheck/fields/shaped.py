@@ -30,11 +30,19 @@ class OfFunction(StandIn):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self.function = function
-        for i, held in enumerate(dict.fromkeys(_held(function, set()))):
+        self.names = dict[str, str]()
+        for i, (name, held) in enumerate(_held(function, "", set())):
             if isinstance(held, nn.Module):
                 self.add_module(f"module_{i}", held)
+                self.names[f"module_{i}"] = name
             else:
                 self.register_parameter(f"parameter_{i}", held)
+                self.names[f"parameter_{i}"] = name
+
+    def own_name(self, name: str) -> str:
+        """How the user calls one of its parameters: by the variable that leads there."""
+        first, dot, rest = name.partition(".")
+        return f"{self.names.get(first) or first}{dot}{rest}"
 
     @property
     def called(self) -> str:
@@ -60,36 +68,46 @@ def reached(function: types.FunctionType) -> Mapping[str, Any]:
     return {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
 
 
-def _cells(function: types.FunctionType) -> list[Any]:
-    found = list[Any]()
-    for cell in function.__closure__ or ():
+def _cells(function: types.FunctionType) -> dict[str, Any]:
+    """The variables of a closure that have a value, in its order."""
+    found = dict[str, Any]()
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found.append(cell.cell_contents)
+            found[name] = cell.cell_contents
         except ValueError:  # an empty cell
             continue
     return found
 
 
-def _held(value: Any, seen: set[int]) -> Iterator[nn.Module | nn.Parameter]:
+def _held(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
+    """The modules and parameters that a value reaches, each once, with the variable that leads there."""
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, nn.Module | nn.Parameter):
-        yield value
-    elif isinstance(value, functools.partial):
-        for part in (value.func, *value.args, *value.keywords.values()):
-            yield from _held(part, seen)
+        yield name, value
+    for inside, part in _parts(value):
+        yield from _held(part, name if not inside else f"{name}.{inside}" if _carries(value) and name else inside, seen)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value leads to at once, by name where it has one of its own."""
+    if isinstance(value, nn.Module | nn.Parameter):
+        return
+    if isinstance(value, functools.partial):
+        yield "", value.func
+        yield from (("", x) for x in value.args)
+        yield from value.keywords.items()
     elif isinstance(value, types.MethodType):
-        yield from _held(value.__self__, seen)
+        yield "self", value.__self__
     elif isinstance(value, types.FunctionType) and not _is_library(value):
-        for part in (*_cells(value), *reached(value).values(), *(value.__defaults__ or ())):
-            yield from _held(part, seen)
+        yield from _cells(value).items()
+        yield from reached(value).items()
+        yield from (("", x) for x in value.__defaults__ or ())
     elif _carries(value):
-        for part in vars(value).values():
-            yield from _held(part, seen)
+        yield from vars(value).items()
     elif isinstance(value, tuple | list):
-        for part in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _held(part, seen)
+        yield from (("", x) for x in value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _is_library(function: types.FunctionType) -> bool:
@@ -110,9 +128,7 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
         made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
     elif isinstance(value, types.FunctionType) and not _is_library(value):
         inside = {name: copied_function(x, memo) for name, x in reached(value).items() if _is_state(x)}
-        cells: Any = (
-            tuple(types.CellType(copied_function(x, memo)) for x in _cells(value)) if value.__closure__ else None
-        )
+        cells: Any = value.__closure__ and tuple(_copied_cell(x, memo) for x in value.__closure__)
         everything: dict[str, Any] = {**value.__globals__, **inside}
         made = types.FunctionType(value.__code__, everything, value.__name__, value.__defaults__, cells)
         made.__kwdefaults__ = value.__kwdefaults__
@@ -124,6 +140,13 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
         return value
     memo[id(value)] = made  # pyright: ignore[reportUnknownArgumentType]
     return made
+
+
+def _copied_cell(cell: types.CellType, memo: dict[int, Any]) -> types.CellType:
+    try:
+        return types.CellType(copied_function(cell.cell_contents, memo))
+    except ValueError:  # it is empty
+        return types.CellType()
 
 
 def _carries(value: Any) -> bool:

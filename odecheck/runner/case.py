@@ -19,11 +19,12 @@ from odecheck.instruments.surroundings import Surroundings
 from odecheck.instruments.surroundings import seed as seeded
 from odecheck.instruments.unit_of_work import kept_so_far, unit_of_work
 from odecheck.judge import Verdict
-from odecheck.record import Record, crashed, evaluate, not_asked, refused, where
+from odecheck.record import Record, crashed, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
 from .at_sight import cut_in_time
+from .further import evaluated
 from .limits import OutOfTime
 from .validation import validate
 
@@ -68,7 +69,7 @@ class Case:
         """
         with _reproducible(seed):
             try:
-                return _explained(evaluate(self.claim, self.subject, self.problem), self.problem)
+                return _explained(evaluated(self.claim, self.subject, self.problem), self.problem)
             except (KeyboardInterrupt, OutOfTime, GeneratorExit):
                 raise
             except BaseException as ended:  # sys.exit() of a subject, and what else is no Exception

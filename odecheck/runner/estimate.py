@@ -175,7 +175,7 @@ def telling(claim: Claim, cases: Sequence[tuple[Subject, Problem]]) -> float:
 
 
 def most_telling_first(units: Sequence[Unit], parts: int = 6) -> list[Unit]:
-    """The same work, claims that tell most for their cost first.
+    """The same work, claims that tell most for their cost first; those that share solves together.
 
     Args:
         units: What is to be done.
@@ -188,18 +188,21 @@ def most_telling_first(units: Sequence[Unit], parts: int = 6) -> list[Unit]:
     for unit in units:
         for claim in unit.claims:
             asked.setdefault(claim.id, (claim, []))[1].append((unit.subject, unit.problem))
-    order = sorted(asked, key=lambda id: -telling(*asked[id]))
+    tells = {id: telling(*one) for id, one in asked.items()}
     costs = {id: sum(of_case(claim, *case) for case in cases) for id, (claim, cases) in asked.items()}
+    group = {id: claim.shares or id for id, (claim, _) in asked.items()}
+    first = {name: max(tells[id] for id in asked if group[id] == name) for name in group.values()}
+    order = sorted(asked, key=lambda id: (-first[group[id]], group[id], -tells[id]))
     total, spent = sum(costs.values()), 0.0
     part_of: dict[str, int] = {}
     for id in order:
-        part_of[id] = min(parts - 1, int(parts * spent / total)) if total else 0
+        part_of.setdefault(group[id], min(parts - 1, int(parts * spent / total)) if total else 0)
         spent += costs[id]
     place = {id: i for i, id in enumerate(order)}
     found: list[Unit] = []
     for part in range(parts):
         for unit in units:
-            mine = sorted((c for c in unit.claims if part_of[c.id] == part), key=lambda c: place[c.id])
+            mine = sorted((c for c in unit.claims if part_of[group[c.id]] == part), key=lambda c: place[c.id])
             if mine:
                 found.append(Unit(unit.subject, unit.problem, tuple(mine)))
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from odecheck.errors import BadInput
 from odecheck.fields.callback import CallbackField, Flattened, ModuleFactory, StandIn, flat_parameters
+from odecheck.fields.circumstances import Needs, around, needs
 from odecheck.fields.declared import Parts, declared
 from odecheck.fields.from_jax import FromJax
 from odecheck.fields.shaped import AllRows, AsPairs, Beside, as_module, copied
@@ -70,46 +72,15 @@ def module_pairs(
     Raises:
         BadInput: A state or times that are no numbers, or times that are not monotone.
     """
-    try:
-        taken = as_module(module)
-    except TypeError as error:
-        raise BadInput(
-            str(error), "the result of a field in place of the field", "the module or function itself"
-        ) from None
-    if any(isinstance(part, torch.jit.ScriptModule) for part in taken.modules()):
-        raise BadInput(
-            f"{called(module)} is of TorchScript",
-            "torch.jit.script or torch.jit.trace, whose parameters cannot be lent for a call",
-            "the module that was given to it; a solve of the compiled one is judged by odecheck.watch",
-        )
-    if lazy := [name for name, p in taken.named_parameters() if is_lazy(p)]:
-        raise BadInput(
-            f"the parameter {lazy[0]} has no shape yet",
-            "a lazy module, which takes its shapes from its first call",
-            "field(t, y0), once, before it is verified",
-        )
-    try:
-        double = copied(taken).double().cpu()
-        double = double if isinstance(double, FromJax) else widened(double)
-    except Exception as error:
-        raise BadInput(
-            f"{called(module)} cannot be copied: {first_line(said(error))}",
-            "a lock, an open file, a generator or the like that the module holds",
-            "the same outside of the module, in a global or an argument; or def __deepcopy__(self, memo) in its class",
-        ) from error
-    if found := [name for name, p in double.named_parameters() if p.is_complex()]:
-        raise BadInput(
-            f"the parameter {found[0]} is complex",
-            "a complex weight, of which derivatives would mean two things",
-            "its real and imaginary parts as one real parameter: nn.Parameter(torch.view_as_real(w)), and "
-            "torch.view_as_complex(self.w) inside forward",
-        )
+    taken = _taken(module)
+    double = _in_double(taken, module)
+    converted = _in_single(taken, y0)
     tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
     if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
         double, y0 = _beside(double, tensors)
     if (isinstance(y0, torch.Tensor) and y0.is_complex()) or (isinstance(y0, np.ndarray) and y0.dtype.kind == "c"):
-        whole = torch.as_tensor(y0).detach().to(torch.complex128)
-        double, y0 = AsPairs(double), torch.view_as_real(whole.resolve_conj())
+        numbers = torch.as_tensor(y0).detach().to(torch.complex128)
+        double, y0 = AsPairs(double), torch.view_as_real(numbers.resolve_conj())
     start = _numbers("the example state", y0)
     own = isinstance(y0, torch.Tensor) and not isinstance(double, FromJax)  # not typed by hand, and no field of rows
     if start.ndim < 2 and start.size and parts is None and own:
@@ -120,7 +91,8 @@ def module_pairs(
             "a single row without its batch axis",
             "y0[None, :], so that it is (batch, *features)",
         )
-    field: Any = None
+    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
+    field, outside = None, double
     if parts is not None:
         if not isinstance(parts, Parts):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BadInput(
@@ -129,12 +101,17 @@ def module_pairs(
                 "odecheck.HeavyBallParts(force='net', damping='sigmoid(gamma)'), or odecheck.AdamParts(…)",
             )
         field, double = declared(double, parts, torch.tensor(start))
-    elif not isinstance(double, AllRows) and asked(takes_this_batch_alone, double, start):
-        double, start = AllRows(double, start.shape), start.reshape(1, -1)
+        outside = double
+    else:
+        whole, of_jax = isinstance(double, AllRows), isinstance(double, FromJax)
+        needed = None if of_jax else asked(functools.partial(needs, converted=converted), double, start, times)
+        needed = needed or Needs()
+        outside, double = around(double, replace(needed, graph=False)), around(double, needed)
+        if not whole and asked(takes_this_batch_alone, double, start):
+            outside, double, start = AllRows(outside, start.shape), AllRows(double, start.shape), start.reshape(1, -1)
     features = start.shape[1:]
     field = field or CallbackField(double, features)
     flat = start.reshape(len(start), -1)
-    times = _numbers("the times", DEFAULT_TIMES if ts is None else ts)
     loss = _distance((times.size, *flat.shape))
     try:
         problem = Problem(
@@ -155,11 +132,64 @@ def module_pairs(
         ) from error
     sight = asked(seen, problem) or NOTHING
     remember(problem, sight)
-    factory = ModuleFactory(Flattened(double, features))
+    inside, without = (ModuleFactory(Flattened(one, features)) for one in (double, outside))
     return [
-        (Subject(factory, solver, engine), problem)
+        # a graph is recorded where the steps are differentiated, and there alone
+        (Subject(inside if engine.target == "steps" else without, solver, engine), problem)
         for solver, engine in shipped.for_modules(implicit=too_stiff(problem), bent=sight.bent)
     ]
+
+
+def _taken(module: Any) -> nn.Module:
+    """A field as a module. Raises BadInput of what can be no field, or has no parameters to lend."""
+    try:
+        taken = as_module(module)
+    except TypeError as error:
+        raise BadInput(
+            str(error), "the result of a field in place of the field", "the module or function itself"
+        ) from None
+    if any(isinstance(part, torch.jit.ScriptModule) for part in taken.modules()):
+        raise BadInput(
+            f"{called(module)} is of TorchScript",
+            "torch.jit.script or torch.jit.trace, whose parameters cannot be lent for a call",
+            "the module that was given to it; a solve of the compiled one is judged by odecheck.watch",
+        )
+    if lazy := [name for name, p in taken.named_parameters() if is_lazy(p)]:
+        raise BadInput(
+            f"the parameter {lazy[0]} has no shape yet",
+            "a lazy module, which takes its shapes from its first call",
+            "field(t, y0), once, before it is verified",
+        )
+    return taken
+
+
+def _in_double(taken: nn.Module, module: Any) -> nn.Module:
+    """A copy in float64, with all that it holds. Raises BadInput of one that cannot be made."""
+    try:
+        double = copied(taken).double().cpu()
+        double = double if isinstance(double, FromJax) else widened(double)
+    except Exception as error:
+        raise BadInput(
+            f"{called(module)} cannot be copied: {first_line(said(error))}",
+            "a lock, an open file, a generator or the like that the module holds",
+            "the same outside of the module, in a global or an argument; or def __deepcopy__(self, memo) in its class",
+        ) from error
+    if found := [name for name, p in double.named_parameters() if p.is_complex()]:
+        raise BadInput(
+            f"the parameter {found[0]} is complex",
+            "a complex weight, of which derivatives would mean two things",
+            "its real and imaginary parts as one real parameter: nn.Parameter(torch.view_as_real(w)), and "
+            "torch.view_as_complex(self.w) inside forward",
+        )
+    return double
+
+
+def _in_single(taken: nn.Module, y0: Any) -> bool:
+    """Whether a field computes in float32 by itself, so that its constants are to follow it into float64."""
+    kinds = {x.dtype for x in (*taken.parameters(), *taken.buffers()) if x.is_floating_point()}
+    states = cast(Iterable[Any], y0 if isinstance(y0, tuple) else (y0,))
+    kinds = kinds or {x.dtype for x in states if isinstance(x, torch.Tensor)}
+    return torch.float32 in kinds and torch.float64 not in kinds
 
 
 def called(module: Any) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from odecheck.compat import tree_leaves, tree_map
+from odecheck.fields.circumstances import default_double
 
 HALF = (torch.float16, torch.bfloat16)
 LOW = (torch.float32, *HALF)
@@ -74,17 +75,6 @@ def half_inside(evaluate: Callable[[], Any]) -> torch.dtype | None:
     with Listen():
         evaluate()
     return seen[0] if seen else None
-
-
-@contextmanager
-def default_double() -> Generator[None]:
-    """torch.set_default_dtype(float64), for a block."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def cheapest(

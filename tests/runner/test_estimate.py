@@ -63,3 +63,14 @@ def test_what_tells_most_comes_first_and_every_case_once():
     assert worth == sorted(worth, reverse=True)
     # all subjects and problems of the first part before any of the next
     assert {claim.id for claim in ordered[0].claims} == {claim.id for claim in ordered[3].claims}
+
+
+def test_claims_that_share_solves_are_asked_together():
+    ids = ["SOL-1", "SOL-2", "NODE-1", "NODE-2", "NODE-3", "NODE-4", "NODE-5", "NODE-6", "SNOPT-1", "SNOPT-2"]
+    units = plan([SUBJECT, OTHER], problems()[:1], ids)
+    ordered = estimate.most_telling_first(units)
+    assert sorted(key for unit in ordered for key in unit.keys) == sorted(key for unit in units for key in unit.keys)
+    shared = {claim.id for claim in ALL if claim.shares}
+    holders = [unit for unit in ordered if shared & {claim.id for claim in unit.claims}]
+    assert shared == {"NODE-1", "NODE-2", "NODE-3"} and len(ordered) > len(holders) == 2
+    assert all(shared <= {claim.id for claim in unit.claims} for unit in holders)

@@ -38,6 +38,8 @@ WRONG_ADJOINTS = (
 # gradients that a determinant may take of a large field
 MOST_COLUMNS = 4
 PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
+# the gradient of the problem on three rungs, which a large field takes minutes for
+GRADIENT = "gradient of the problem"
 NODE = family(
     "NODE",
     title="Neural ODEs: the first derivative (arXiv:1806.07366)",
@@ -51,6 +53,7 @@ NODE = family(
     "NODE-1",
     source=f"{PONTRYAGIN}: the adjoint equation",
     without_time=True,
+    shares=GRADIENT,
     resolution=1e-5,
     mutants=[wrong.scaled("y0", 1.0002), wrong.scaled("y0", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
@@ -79,6 +82,7 @@ def adjoint_equation(subject: Subject, problem: Problem) -> tuple[Bounded, Bound
     "NODE-2",
     source=f"{PONTRYAGIN}: the gradient in the parameters",
     without_time=True,
+    shares=GRADIENT,
     resolution=1e-5,
     mutants=[wrong.scaled("theta", 1.0002), wrong.scaled("theta", -1.0), *WRONG_ADJOINTS, *wrong.ERRATIC],
 )
@@ -97,6 +101,7 @@ def parameter_gradient(subject: Subject, problem: Problem) -> tuple[Bounded, Bou
     "NODE-3",
     source=f"{PONTRYAGIN}: the gradient in the times",
     of_libraries=True,
+    shares=GRADIENT,
     resolution=1e-5,
     mutants=[
         wrong.scaled("ts", 1.0002),
