@@ -102,6 +102,8 @@ def flat_parameters(module: nn.Module) -> Array:
 
 # rows of several times that are asked for at once: the graph of all has a share for each pair of them
 ROWS_AT_ONCE = 16
+# first derivatives of which second ones are asked for together: beyond, passes over ever larger graphs take longer
+SECOND_AT_ONCE = 160
 # numbers of second derivatives that are asked for at a time
 NUMBERS = 2**20
 
@@ -155,33 +157,36 @@ class CallbackField:
         Returns:
             value (batch, state), first (batch, state, N), second (batch, state, N, N), N = 1 + state + params.
         """
-        if np.ndim(t) == 2:
-            return self._at_many_times(t, y, theta, order)
-        with torch.enable_grad():
-            z = self._variables(t, y, theta, order)
-            value = self._call(*z)
-            first = _rows(value, z, keep=order > 1) if order else None
-            second = None if first is None or order < 2 else _second(first, z)
-        return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
+        several = np.ndim(t) == 2
+        if several and self.features != y.shape[1:]:
+            raise TypeError("a time for each row has no place beside states with several axes")
+        held = max(1, len(y)) if order == 0 and not several else self._rows_at_once(order)
+        parts = [
+            self._jet(t[i : i + held] if several else t, y[i : i + held], theta, order)
+            for i in range(0, max(1, len(y)), held)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return Jet(*(None if x[0] is None else np.concatenate(x) for x in zip(*map(_blocks, parts), strict=True)))  # type: ignore[arg-type]
 
     @property
     def rows_at_once(self) -> int:
         """So many rows of several times are asked for together, and others after them."""
         return ROWS_AT_ONCE
 
-    def _at_many_times(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
-        if self.features != y.shape[1:]:
-            raise TypeError("a time for each row has no place beside states with several axes")
-        parts = list[Jet]()
-        for i in range(0, len(y), ROWS_AT_ONCE):
-            rows = slice(i, i + ROWS_AT_ONCE)
-            with torch.enable_grad():
-                z = self._variables(t[rows], y[rows], theta, order)
-                value = self._call(*z)
-                first = _rows(value, z, keep=order > 1) if order else None
-                second = None if first is None or order < 2 else _second(first, z)
-            parts.append(Jet(*(None if x is None else _numpy(x) for x in (value, first, second))))  # type: ignore[arg-type]
-        return Jet(*(None if x[0] is None else np.concatenate(x) for x in zip(*map(_blocks, parts), strict=True)))  # type: ignore[arg-type]
+    def _rows_at_once(self, order: int) -> int:
+        """Rows that are asked for together: each row's derivatives are taken of a graph that holds all of them."""
+        if order < 2:
+            return ROWS_AT_ONCE
+        return max(1, min(ROWS_AT_ONCE, SECOND_AT_ONCE // (self.state * (1 + self.state + self.params))))
+
+    def _jet(self, t: Any, y: Any, theta: Any, order: int) -> Jet:
+        with torch.enable_grad():
+            z = self._variables(t, y, theta, order)
+            value = self._call(*z)
+            first = _rows(value, z, keep=order > 1) if order else None
+            second = None if first is None or order < 2 else _second(first, z)
+        return Jet(_numpy(value), None if first is None else _numpy(first), None if second is None else _numpy(second))
 
     def pull(self, t: Any, y: Any, theta: Any, a: Any) -> Pulled:
         """As `odecheck_reference.fields.pull`: one reverse pass, whatever the number of parameters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,8 @@ from odecheck.field_values import in_time_alone, refusal_of
 PLAIN = 200.0
 # beyond so many an explicit solve takes ten seconds and more, and a verdict several of them at tighter tolerances
 TOO_MANY = 1e4
+# fixed steps in the window of a field that bends: a rung of them leaves some thousandths of a derivative
+STEPS = 64
 # shares of the window that implicit steps from the start are long: the fastest rate may not be there at the start
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 
@@ -155,3 +158,17 @@ def is_stiff(problem: Problem) -> bool:
         problem: What is asked about; one with a formula of its own is not looked at.
     """
     return not problem.independent and remembered(problem).constants > PLAIN
+
+
+def step_of(problem: Problem) -> float:
+    """A step at which explicit steps are stable and leave some thousandths, of a field that bends again and again.
+
+    Args:
+        problem: What is asked about.
+
+    Returns:
+        The step, in units of time; 0 of a field that does not bend so.
+    """
+    sight = remembered(problem)
+    window = abs(float(problem.ts[-1] - problem.ts[0]))
+    return window / max(STEPS, math.ceil(sight.constants)) if sight.bent else 0.0

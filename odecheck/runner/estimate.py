@@ -192,7 +192,8 @@ def most_telling_first(units: Sequence[Unit], parts: int = 6) -> list[Unit]:
     costs = {id: sum(of_case(claim, *case) for case in cases) for id, (claim, cases) in asked.items()}
     group = {id: claim.shares or id for id, (claim, _) in asked.items()}
     first = {name: max(tells[id] for id in asked if group[id] == name) for name in group.values()}
-    order = sorted(asked, key=lambda id: (-first[group[id]], group[id], -tells[id]))
+    # of those that share solves the cheapest first: what it has solved is there for the others
+    order = sorted(asked, key=lambda id: (-first[group[id]], group[id], costs[id]))
     total, spent = sum(costs.values()), 0.0
     part_of: dict[str, int] = {}
     for id in order:

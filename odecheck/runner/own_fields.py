@@ -27,7 +27,7 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
-from .at_sight import NOTHING, remember, seen, too_stiff
+from .at_sight import NOTHING, remember, seen, step_of, too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -130,13 +130,12 @@ def module_pairs(
             "times that repeat, turn back or are too few, or a state with NaN",
             "ts = torch.linspace(0, 1, 3), or the same reversed",
         ) from error
-    sight = asked(seen, problem) or NOTHING
-    remember(problem, sight)
+    remember(problem, asked(seen, problem) or NOTHING)
     inside, without = (ModuleFactory(Flattened(one, features)) for one in (double, outside))
     return [
         # a graph is recorded where the steps are differentiated, and there alone
         (Subject(inside if engine.target == "steps" else without, solver, engine), problem)
-        for solver, engine in shipped.for_modules(implicit=too_stiff(problem), bent=sight.bent)
+        for solver, engine in shipped.for_modules(implicit=too_stiff(problem), bent=step_of(problem))
     ]
 
 

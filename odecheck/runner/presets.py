@@ -228,18 +228,20 @@ def _of_coarse() -> list[Beside]:
     return [Beside(one, problem, _OF_COARSE) for one, problem in named]
 
 
-def for_modules(*, implicit: bool = False, bent: bool = False) -> tuple[tuple[Solver, Engine], ...]:
+def for_modules(*, implicit: bool = False, bent: float = 0.0) -> tuple[tuple[Solver, Engine], ...]:
     """How a plain module is verified.
 
     Args:
         implicit: Whether the field is too stiff for explicit steps: scipy's Radau solves it, which has no derivatives.
-        bent: Whether it bends again and again along its solution. The adjoint jumps at each bend, and its steps are as
-            short as its tolerance there: of a convolutional classifier 44,000 evaluations at 1e-6, 450 at 1e-3.
+        bent: Of a field that bends again and again along its solution, the step of its adjoint; 0 of any other. The
+            adjoint jumps at each bend, and adaptive steps shrink there to no avail: of a convolutional classifier they
+            leave an error of 7e-4 in 9,350 evaluations, and classical Runge-Kutta steps 5e-4 in 1,024.
 
     Returns:
         Solver and engine of each subject.
     """
     if implicit:
         return ((SolveIvp("Radau", rtol=1e-9), SOLVE_IVP),)
-    of_steps, of_adjoint = (1e-6, 1e-3) if bent else (1e-8, 1e-8)
-    return (Adaptive("dopri5", rtol=of_steps), Backprop()), (Adaptive("dopri5", rtol=of_adjoint), Adjoint())
+    if bent:
+        return (Adaptive("dopri5", rtol=1e-6), Backprop()), (FixedStep("rk4", step=bent), Adjoint())
+    return (Adaptive("dopri5", rtol=1e-8), Backprop()), (Adaptive("dopri5", rtol=1e-8), Adjoint())
