@@ -144,9 +144,10 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
 
 def _copied_cell(cell: types.CellType, memo: dict[int, Any]) -> types.CellType:
     try:
-        return types.CellType(copied_function(cell.cell_contents, memo))
+        value = cell.cell_contents
     except ValueError:  # it is empty
         return types.CellType()
+    return types.CellType(copied_function(value, memo))
 
 
 def _carries(value: Any) -> bool:
