@@ -35,7 +35,15 @@ def default_double() -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-class DoubleByDefault(StandIn):
+class _Around(StandIn):
+    """A field with something around each of its calls: inner, called as inner(t, y)."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+
+class DoubleByDefault(_Around):
     """A field whose forward makes numbers of torch's default dtype, which is float64 while it is called.
 
     The float64 copy of a module that computes in float32 computes in float64: parameters, buffers, what else it holds,
@@ -45,26 +53,18 @@ class DoubleByDefault(StandIn):
         inner: Called as inner(t, y).
     """
 
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
     def forward(self, t: Tensor, y: Any) -> Any:
         """The field's value."""
         with default_double():
             return self.inner(t, y)
 
 
-class WithGraph(StandIn):
+class WithGraph(_Around):
     """A field that differentiates inside, called as where a graph is recorded: by backpropagation through a solver.
 
     Args:
         inner: Called as inner(t, y).
     """
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The field's value, with a graph where the caller records one."""

@@ -6,7 +6,7 @@ from odecheck_reference import catalogue, gradient
 from odecheck_reference.fields import Mlp
 from torch import nn
 
-from odecheck.fields.callback import CallbackField
+from odecheck.fields.callback import ROWS_AT_ONCE, SECOND_AT_ONCE, CallbackField
 from odecheck.fields.from_reference import torch_twin
 
 
@@ -21,6 +21,28 @@ def test_a_callback_has_the_jet_of_the_hand_derived_field():
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-13)
     assert callback.jet(0.3, y, theta, 0).first is None
     assert callback.jet(0.3, y, theta, 1).second is None
+
+
+def test_rows_are_asked_for_in_few_at_a_time_and_are_the_same():
+    """40 rows: of a number and of a time for each, against the hand-derived field, and how many went into one graph."""
+    field, asked = Mlp(2, 2, (8,), "tanh", time=True), []
+    rng = np.random.default_rng(0)
+    theta, y, times = rng.standard_normal(field.params), rng.standard_normal((40, 2)), rng.random((40, 1))
+    module = torch_twin(field)(torch.tensor(theta))
+    module.register_forward_pre_hook(lambda _, args: asked.append(len(args[1])))
+    callback = CallbackField(module, (2,))
+    for t in (0.3, times):
+        for order in (0, 1, 2):
+            asked.clear()
+            called = callback.jet(t, y, theta, order)
+            rows = [field.jet(float(t[i, 0]) if np.ndim(t) else t, y[i : i + 1], theta, order) for i in range(40)]
+            for name in ("value", "first", "second")[: order + 1]:
+                exact = np.concatenate([getattr(row, name) for row in rows])
+                np.testing.assert_allclose(getattr(called, name), exact, rtol=0, atol=1e-12)
+            assert sum(asked) == 40
+            first = 2 * (1 + 2 + field.params)
+            most = 40 if order == 0 and not np.ndim(t) else ROWS_AT_ONCE if order < 2 else SECOND_AT_ONCE // first
+            assert max(asked) == max(1, most)
 
 
 def test_a_callback_gives_the_reference_the_same_gradient():
