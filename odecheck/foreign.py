@@ -7,7 +7,10 @@ its own words may raise.
 
 from __future__ import annotations
 
+import linecache
+import os
 import re
+import traceback
 
 # characters of one message: more than that nobody reads
 LONGEST = 20_000
@@ -62,6 +65,26 @@ def said(error: BaseException) -> str:
     """
     text = words(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def raised_where(error: BaseException) -> str:
+    """What an exception says and the line that raised it, with the condition above it: a limit shows itself there.
+
+    Args:
+        error: Of anybody.
+
+    Returns:
+        "LimitReached: a message, in field.py, line 40: if self.calls > 100".
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return said(error)
+    last = frames[-1]
+    line = last.lineno or 0
+    above = linecache.getline(last.filename, line - 1).strip()
+    shown = above if above.startswith(("if ", "elif ")) else (last.line or "")
+    where = f"{os.path.basename(last.filename)}, line {line}"
+    return one_line(f"{said(error)}, in {where}: {shown.rstrip(':')}" if shown else f"{said(error)}, in {where}")
 
 
 def for_terminal(value: object) -> str:

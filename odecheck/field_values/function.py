@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from odecheck.foreign import raised_where
+
 from .line import EPS, to_torch
 from .points import AROUND, Path, strata
 
@@ -39,11 +41,13 @@ class Answer:
         question: In which circumstances it was given.
         gap: Its relative distance from that of an object that was never asked before, the largest of all places.
         t: The time there.
+        raised: What was raised in place of an answer, and where; empty where there was one.
     """
 
     question: str
     gap: float
     t: float
+    raised: str = ""
 
     @property
     def bar(self) -> float:
@@ -98,12 +102,12 @@ def ask_function(
     places = list(_places(path, features, rng, make))
     compare = _Compared()
     fresh = [_value(make(), p) for p in places]
-    compare(DRAWN, places[0], _value(make(), places[0]), fresh[0])
+    compare.ask(DRAWN, places[0], make(), fresh[0])
     module = make()
     for place, true in zip(places, fresh, strict=True):
-        compare("after other points", place, _value(module, place), true)
+        compare.ask("after other points", place, module, true)
     for i in map(int, rng.permutation(len(places))):
-        compare("in another order", places[i], _value(module, places[i]), fresh[i])
+        compare.ask("in another order", places[i], module, fresh[i])
     for i, place in enumerate(places):
         _circumstances(module, make, place, places[i - 1], fresh[i], compare)
     for change in CHANGES:
@@ -128,7 +132,7 @@ def ask_again(
     """
     compare = _Compared()
     for place in _places(path, features, np.random.default_rng(seed), make):
-        compare("after thousands of calls", place, _value(used, place), _value(make(), place))
+        compare.ask("after thousands of calls", place, used, _value(make(), place))
     return compare.answers[0]
 
 
@@ -138,10 +142,15 @@ class _Compared:
     def __init__(self) -> None:
         self.found: dict[str, Answer] = {}
 
-    def __call__(self, question: str, place: Place, seen: Tensor, true: Tensor) -> None:
+    def __call__(self, question: str, place: Place, seen: Tensor, true: Tensor, raised: str = "") -> None:
         gap = _distance(seen, true)
         if question not in self.found or not gap <= self.found[question].gap:
-            self.found[question] = Answer(question, gap, float(place[0]))
+            self.found[question] = Answer(question, gap, float(place[0]), raised)
+
+    def ask(self, question: str, place: Place, module: nn.Module, true: Tensor) -> None:
+        """Compare what a module says at a place."""
+        errors: list[Exception] = []
+        self(question, place, _value(module, place, errors), true, "".join(map(raised_where, errors)))
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -160,12 +169,14 @@ def _places(
         yield around if bool(torch.isfinite(_value(make(), around)).any()) else onto
 
 
-def _value(module: nn.Module, place: Place) -> Tensor:
+def _value(module: nn.Module, place: Place, errors: list[Exception] | None = None) -> Tensor:
     """The value at a place; NaN where the field refuses it: it may check what it is called with."""
     with torch.no_grad():
         try:
             return module(place[0].clone(), place[1].clone()).detach().clone()
-        except Exception:
+        except Exception as error:
+            if errors is not None:
+                errors.append(error)
             return torch.full_like(place[1], torch.nan)
 
 
@@ -194,14 +205,14 @@ def _circumstances(
     (t, y), (time, state) = place, other
     first = _value(module, place)
     for _ in range(3):  # of a small state dropout can take the same part twice
-        compare("of the same point at once", place, _value(module, place), first)
+        compare.ask("of the same point at once", place, module, first)
     for question, then in (
         ("at the same time, another state", (t, state)),
         ("at the same state, another time", (time, y)),
     ):
         asked = make()
         _value(asked, place)
-        compare(question, then, _value(asked, then), _value(make(), then))
+        compare.ask(question, then, asked, _value(make(), then))
     with torch.enable_grad():
         live = module(t.clone().requires_grad_(), y.clone().requires_grad_() * 1.0)
     compare("with gradients", place, live.detach(), true)
@@ -252,14 +263,14 @@ def _changed_parameters(
             compare("by functional_call", place, called.detach().clone(), expected)
         anew(module)
         for place, expected in zip(places, true, strict=True):
-            compare("with changed parameters", place, _value(module, place), expected)
+            compare.ask("with changed parameters", place, module, expected)
         replaced = make()
         _value(replaced, places[0])
         for k, p in replaced.named_parameters():
             if k in new:
                 p.data = new[k].clone()
         for place, expected in zip(places, true, strict=True):
-            compare("with replaced parameters", place, _value(replaced, place), expected)
+            compare.ask("with replaced parameters", place, replaced, expected)
         for k, p in named.items():
             p.copy_(old[k])
 

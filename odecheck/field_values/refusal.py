@@ -101,6 +101,14 @@ def _of_jets(field: Field, theta: Array, ts: Array, knots: Array) -> Words | Non
 
 
 def _not_a_function(answer: Answer, questions: list[str]) -> Words:
+    if answer.raised:
+        return (
+            f"the field does not answer every call: {answer.question} it raises {answer.raised}; a copy that nobody "
+            f"has called before answers there, at t = {answer.t:.6g}",
+            "a limit on the count of calls, kept from one solve to the next, or something that a call uses up",
+            "no such limit while it is verified: the number in that line raised, to 1e9 or so (a verdict takes "
+            "many more calls than a solve)",
+        )
     others = f" (and {', '.join(questions)})" if questions else ""
     fix = (
         "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "

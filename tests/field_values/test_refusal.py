@@ -100,3 +100,22 @@ def test_a_field_that_refuses_states_beside_its_solution_is_asked_where_it_takes
     assert refused(Guarded(cut=False)) is None
     words = refused(Guarded(cut=True))
     assert words is not None and "by automatic differentiation is off" in words[0]
+
+
+class LimitReached(Exception):
+    """Too many calls."""
+
+
+@pytest.mark.parametrize("limit", [150, 1500, 3000])
+def test_a_limit_on_the_count_of_calls_is_named_with_the_line_that_holds_it(limit):
+    def limited(self, t, y, value):
+        object.__setattr__(self, "calls", getattr(self, "calls", 0) + 1)
+        if self.calls > limit:
+            raise LimitReached
+        return value
+
+    module = kinds.Net(change=limited)
+    words = refusal_of(CallbackField(module, (2,)), flat_parameters(module), kinds.TS, KNOTS)
+    assert words is not None and "does not answer every call" in words[0]
+    assert "LimitReached, in test_refusal.py, line" in words[0] and "if self.calls > limit" in words[0]
+    assert "limit on the count of calls" in words[1] and "raised, to 1e9" in words[2]
