@@ -28,16 +28,28 @@ def line(units: Sequence[Unit], workers: int) -> str:
     problems, subjects = {unit.problem.name for unit in units}, {unit.subject.name for unit in units}
     cases, cost = sum(len(unit.claims) for unit in units), of_units(units)
     shared = f", {_seconds(cost.seconds / workers)} with {workers} processes" if workers > 1 else ""
-    least = "at least" if cost.stiff else "about"
+    least = "at least" if cost.stiff or cost.left else "about"
+    windows = {u.problem.name: (float(u.problem.ts[0]), float(u.problem.ts[-1])) for u in units}
     said = "".join(
         f"\n{name} is stiff: its fastest decay has {count:.0e} time constants in the window, and an explicit step is "
         "no longer than about three of them" + (", too short: solve_ivp's Radau is asked" if count > TOO_MANY else "")
         for name, count in cost.stiff.items()
     )
+    said += "".join(_left(name, *windows[name], t) for name, t in cost.left.items())
     return (
         f"{number(len(claims), 'claim')} × {number(len(problems), 'problem')} × {number(len(subjects), 'subject')}: "
         f"{number(cases, 'case')}, {least} {_seconds(cost.seconds)} of a processor ({_seconds(cost.low)} to "
         f"{_seconds(cost.high)}){shared}{said}"
+    )
+
+
+def _left(name: str, first: float, last: float, t: float) -> str:
+    from odecheck.runner.at_sight import MOST, ROUGH, SECONDS
+
+    return (
+        f"\n{name}: an explicit solve (RK45, rtol={ROUGH:g}) is at t = {t:.3g} of {first:g} to {last:g} when its "
+        f"{MOST:,} evaluations or {SECONDS:g} s are used up. A window that ends before, as ts = [{first:g}, "
+        f"{first + (t - first) / 2:.1g}] or --times '[{first:g}, {first + (t - first) / 2:.1g}]', is judged in time"
     )
 
 

@@ -1,15 +1,19 @@
-"""What is seen of a field of one's own before anything is solved: whether it is stiff, and whether it bends often."""
+"""What is seen of a field of one's own before a claim is asked: whether it is stiff, bends often, and what it costs."""
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import scipy.integrate  # pyright: ignore[reportMissingTypeStubs]
 from odecheck_reference import Problem
 from odecheck_reference.bends import is_bent
 from odecheck_reference.bounded import Array
+from odecheck_reference.fields import pull
 from odecheck_reference.layered import is_small, reach
 from odecheck_reference.variational import Variational
 
@@ -21,6 +25,8 @@ PLAIN = 200.0
 TOO_MANY = 1e4
 # fixed steps in the window of a field that bends: a rung of them leaves some thousandths of a derivative
 STEPS = 64
+# a look at the whole window: to this tolerance, in at most so many evaluations and processor seconds
+ROUGH, MOST, SECONDS = 1e-6, 2_000, 3.0
 # shares of the window that implicit steps from the start are long: the fastest rate may not be there at the start
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 
@@ -32,12 +38,19 @@ class Sight:
     Attributes:
         constants: How many time constants of the fastest decay are in its window.
         bent: Whether its field bends again and again along its solution, as wide networks of relu do.
+        calls: Evaluations of an explicit solve; where it was left, as many as the whole window would take at that pace.
+        seconds: Of a processor, of one evaluation with its gradient in state and parameters; 0 where it cannot be said.
+        left: The time at which that solve was left, its evaluations being used up; None where it arrived.
     """
 
     constants: float = 0.0
     bent: bool = False
+    calls: float = 0.0
+    seconds: float = 0.0
+    left: float | None = None
 
 
+RK45: Any = scipy.integrate.RK45
 NOTHING = Sight()
 # of problems whose fields were asked; a field that somebody wrote is asked once, under limits and in another process
 _SEEN: WeakKeyDictionary[Problem, Sight] = WeakKeyDictionary()
@@ -63,9 +76,40 @@ def seen(problem: Problem) -> Sight:
         It; nothing of a field that cannot be asked, which validation refuses in words.
     """
     try:
-        return Sight(counted(problem), is_bent(problem))
+        calls, left = _along(problem)
+        return Sight(counted(problem), is_bent(problem), calls, _evaluation(problem), left)
     except Exception:
         return NOTHING
+
+
+def _along(problem: Problem) -> tuple[float, float | None]:
+    """`Sight.calls` and `Sight.left`."""
+    asked, shape, (first, *_, last) = 0, problem.y0.shape, map(float, problem.ts)
+    begun = time.process_time()
+
+    def rate(t: float, w: Array) -> Array:
+        nonlocal asked
+        asked += 1
+        return np.asarray(problem.field.jet(t, w.reshape(shape), problem.theta, 0).value).reshape(-1)
+
+    size = float(np.max(np.abs(problem.y0))) or 1.0
+    with np.errstate(all="ignore"):
+        solve = RK45(rate, first, problem.y0.reshape(-1), last, rtol=ROUGH, atol=ROUGH * size)
+        while solve.status == "running" and asked < MOST and time.process_time() - begun < SECONDS:
+            solve.step()
+    if solve.status == "finished":
+        return float(asked), None
+    left = float(solve.t)
+    return asked * (last - first) / (left - first) if left != first else math.inf, left
+
+
+def _evaluation(problem: Problem) -> float:
+    """`Sight.seconds`."""
+    field, begun = problem.field, list[float]()
+    for _ in range(4):  # three, after one that prepares
+        begun.append(time.process_time())
+        pull(field, float(problem.ts[0]), problem.y0, problem.theta, np.ones_like(problem.y0))
+    return min(np.diff(begun))
 
 
 # what the values of a problem's field say against it: asked once for all its subjects and all parts of their claims
@@ -128,18 +172,18 @@ def counted(problem: Problem) -> float:
     return fastest * abs(window)
 
 
-def pace(problem: Problem) -> float:
-    """How many times as many steps explicit solvers take as for a field that is not stiff, at least.
+def load(problem: Problem) -> float:
+    """What an explicit solve of a problem takes, in processor seconds, were each evaluation one with its gradient.
 
     Args:
         problem: What is asked about. Those with a formula of their own were measured as they are.
 
     Returns:
-        1 where it is not stiff.
+        Seconds; of a field that bends those of fixed steps, which are taken of it; 0 where nothing was seen.
     """
-    if problem.independent or too_stiff(problem):  # then no solver is explicit
-        return 1.0
-    return max(1.0, remembered(problem).constants / PLAIN)
+    sight = remembered(problem)
+    steps = 4 * STEPS / 10 if sight.bent else PLAIN if too_stiff(problem) else sight.calls
+    return sight.seconds * min(steps, 1e6)
 
 
 def too_stiff(problem: Problem) -> bool:

@@ -6,7 +6,8 @@ it says. A case is estimated as
     own(claim, field) · (size / measured size)^exponent · factor(engine, claim),
 
 and the first subject of a problem pays for the reference besides, which the others share: first(claim, field), scaled
-likewise; what solvers take of a stiff field of one's own is more, as their steps are shorter: `at_sight`.
+likewise. A field of one's own may take any time, and its solution any number of steps, so both are looked at
+beforehand: there the scale is 1 + (evaluations of an explicit solve · seconds of one, with its gradient) / DOUBLES.
 size = batch · state · (state + params), the numbers in the sensitivities of a problem. Where a field was not
 measured the mean over the fields takes its place. The spread is the factor within which nine out of ten measured pairs
 of subject and problem are, all their claims together.
@@ -32,8 +33,12 @@ from odecheck.engines.torchdiffeq import BACKPROP
 from odecheck.foreign import words
 from odecheck.subject import Subject
 
-from .at_sight import is_stiff, pace, remembered
+from .at_sight import is_stiff, load, remembered
 from .case import Unit
+
+# the load (`at_sight.load`) that takes as long as all that does not call the field: fitted to the processor seconds of
+# SOL-2 and NODE-1 to 3 on fields of public projects
+DOUBLES = 0.024
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -47,12 +52,14 @@ class Estimate:
         low: By the spread less.
         high: By the spread more.
         stiff: Names of the problems that are stiff → time constants in their window.
+        left: Names of the problems of which a look at the whole window does not arrive → the time where it was left.
     """
 
     seconds: float
     low: float
     high: float
     stiff: Mapping[str, float] = field(default_factory=dict[str, float])
+    left: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @cache
@@ -95,11 +102,12 @@ def of_case(claim: Claim, subject: Subject, problem: Problem, *, first: bool = F
     kind = type(problem.field).__name__
     known = [by_field[kind]] if kind in by_field else list(by_field.values())
     factor = factor_of(claim.id, _like(subject.engine), costs["engines"])
-    slow = pace(problem)
-    return fmean(
-        (slow * factor * own + first * reference) * (size_of(problem) / size) ** costs["exponent"]
-        for own, reference, size in known
-    )
+    own_load = 0.0 if problem.independent else load(problem)
+
+    def scale(size: float) -> float:
+        return 1 + own_load / DOUBLES if own_load else (size_of(problem) / size) ** costs["exponent"]
+
+    return fmean((factor * own + first * reference) * scale(size) for own, reference, size in known)
 
 
 def factor_of(claim: str, engine: str, engines: Mapping[str, Mapping[str, float]]) -> float:
@@ -143,7 +151,9 @@ def of_units(units: Iterable[Unit]) -> Estimate:
     units = list(units)
     stiff = {u.problem.name: remembered(u.problem).constants for u in units if is_stiff(u.problem)}
     seconds, spread = math.fsum(seconds for _, _, seconds in each(units)), float(measured()["spread"])
-    return Estimate(seconds, seconds / spread, seconds * spread, stiff)
+    own = {u.problem.name: remembered(u.problem).left for u in units if not is_stiff(u.problem)}
+    left = {name: t for name, t in own.items() if t is not None}
+    return Estimate(seconds, seconds / spread, seconds * spread, stiff, left)
 
 
 def each(units: Iterable[Unit]) -> Iterator[tuple[Unit, Claim, float]]:

@@ -5,34 +5,42 @@ A few such bends are found one by one, and integrations end there (`kinks`). A w
 its solution meets hundreds. Steps of any method are then off by h² J beside each in the state, and by h ΔF_y in a
 derivative: derivatives are known to first order alone, and nothing is gained by a formula of higher order.
 
-How often is told by second differences of the rates along a rough solution, in short windows. Those of a smooth
-function fall with the square of their width, over a bend with the width itself, and a few of the windows that show one
-are followed down to where nothing but rounding would hide a smooth curve.
+How often is told by second differences of the rates along a rough solution. A bend shows where one of them stands out
+among its neighbours, however much the rates curve there; where every one of them has a bend in it, by windows in which
+they fall with the width and not with its square. A few places are then looked at ever closer: over a bend the slope
+jumps by as much in an eighth of the width, that of a smooth curve changes by an eighth.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from .bounded import Array
 from .flat import Flat, is_large
-from .kinks import kink_in
 from .looked import kept
 from .path import OutOfBudget, path
 from .problem import Problem
 
-# windows that the whole interval is cut into, and how many of those that show a bend are looked at closer
-WINDOWS, CLOSER = 64, 6
+# windows that the whole interval is cut into, the cells of each, and how many of the windows that show a bend are
+# looked at closer
+WINDOWS, CELLS, CLOSER = 64, 16, 6
 # of the rough solution: its tolerance, and evaluations after which the field is left to others
 ROUGH, MOST = 1e-3, 4_000
-# so many windows must show a bend: that many of them mean −log(1 − LEAST / WINDOWS) WINDOWS bends, 8.5, of which three
-# in four show
+# so many windows must have a bend: that many of them mean −log(1 − LEAST / WINDOWS) WINDOWS bends, 8.5
 LEAST = 8
+# a second difference stands out if it is so many times as far from the median of so many on both sides as half of
+# these are; of so many numbers of the state, at most
+FAR, NEARBY, NUMBERS = 8, 4, 512
+# a jump of a slope counts from so much on, in units of the rates over the whole interval
+JUMP = 1e-3
 # what second differences fall by where the width is halved, between two and four, the least that is no rounding in
 # units of the rates
 FALL, ROUNDED = 2.8, 1e-11
+# looked at so often closer, by so much each time; what is left of a jump, between an eighth and one
+TIMES, FINER, LEFT = 4, 8, 0.35
 
 
 def is_bent(problem: Problem) -> bool:
@@ -47,7 +55,7 @@ def is_bent(problem: Problem) -> bool:
     if not is_large(problem):
         return False
     shown, found = _bends(problem)
-    return shown >= LEAST and 2 * found > CLOSER
+    return found > 0 and shown * found >= LEAST * min(shown, CLOSER)  # as many of the others as of those looked at
 
 
 def bends_at_all(problem: Problem) -> bool:
@@ -61,9 +69,10 @@ def bends_at_all(problem: Problem) -> bool:
 
 @kept(128)
 def _bends(problem: Problem) -> tuple[int, int]:
-    """In how many windows a bend shows, and in how many of those that were looked at closer there is one."""
+    """In how many windows a bend shows, and at how many of the places that were looked at closer there is one."""
     f = Flat(problem, problem.breaks, MOST)
-    begin, width = float(f.times[0]), float(f.times[-1] - f.times[0]) / WINDOWS
+    cells = WINDOWS * CELLS
+    begin, width = float(f.times[0]), float(f.times[-1] - f.times[0]) / cells
     try:
         with np.errstate(all="ignore"):
             along = path(f.f, f.start, f.times, rtol=ROUGH, breaks=f.breaks)
@@ -71,23 +80,57 @@ def _bends(problem: Problem) -> tuple[int, int]:
             def rate(t: float) -> Array:
                 return f.f(t, along(t))
 
-            def within(start: float) -> Callable[[float], Array]:
-                return lambda x: rate(start + x * width)
-
             f.budget += MOST
-            shown = [
-                start for start in (begin + width * np.arange(WINDOWS)).tolist() if _falls_slowly(rate, start, width)
-            ]
-            closer = list[float](np.random.default_rng(0).permutation(shown)[:CLOSER])
-            return len(shown), sum(kink_in(0.0, 1.0, within(start)) is not None for start in closer)
+            rates = np.stack([rate(begin + i * width) for i in range(cells + 1)])
+            size = np.max(np.abs(rates), axis=0)
+            size = np.maximum(size, max(ROUNDED * float(np.max(size)), np.finfo(np.float64).tiny))
+            shown = _shown(rates / size)
+            closer = np.random.default_rng(0).permutation(shown)[:CLOSER].tolist()
+            found = sum(_stays(lambda t: rate(t) / size, begin + i * width, width) for i in closer)
+            return len(shown), found
     except (OutOfBudget, ValueError):
         return 0, 0
 
 
-def _falls_slowly(rate: Callable[[float], Array], start: float, width: float) -> bool:
-    """Whether second differences of the rates fall by less than those of a smooth function."""
-    r = np.stack([rate(start + x * width) for x in (0.0, 0.25, 0.5, 0.75, 1.0)])
-    size = np.max(np.abs(r), axis=0)
+def _shown(rates: Array) -> list[int]:
+    """Of each window that shows a bend the sample where it shows most; rates (samples, n), of size one."""
+    every = -(-rates.shape[1] // NUMBERS)
+    second = np.diff(rates[:, ::every], n=2, axis=0)
+    near = np.lib.stride_tricks.sliding_window_view(
+        np.pad(second, ((NEARBY, NEARBY), (0, 0)), mode="edge"), 2 * NEARBY + 1, axis=0
+    )
+    middle = np.median(near, axis=-1)
+    off = np.abs(second - middle)
+    usual = np.median(np.abs(near - middle[..., None]), axis=-1)
+    least = max(ROUNDED, JUMP / (2 * len(rates)))
+    stands = np.max(np.where((off > FAR * usual) & (off > least), off, 0.0), axis=1)
+    found = list[int]()
+    for first in range(0, WINDOWS * CELLS, CELLS):
+        here = stands[first : first + CELLS]
+        if np.any(here):
+            found.append(first + 1 + int(np.argmax(here)))
+        elif _falls_slowly(rates[first : first + CELLS + 1 : CELLS // 4]):
+            largest = np.max(np.abs(np.diff(rates[first : first + CELLS + 1], n=2, axis=0)), axis=1)
+            found.append(first + 1 + int(np.argmax(largest)))
+    return found
+
+
+def _falls_slowly(r: Array) -> bool:
+    """Whether second differences of five rates fall by less than those of a smooth function."""
     whole = float(np.max(np.abs(r[0] - 2 * r[2] + r[4])))
     half = max(float(np.max(np.abs(r[i] - 2 * r[i + 1] + r[i + 2]))) for i in (0, 2))
-    return bool(np.isfinite(whole)) and half > ROUNDED * float(np.max(size)) and whole < FALL * half
+    return bool(np.isfinite(whole)) and half > ROUNDED and whole < FALL * half
+
+
+def _stays(rate: Callable[[float], Array], t: float, width: float) -> bool:
+    """Whether the slope of the rates, of size one, jumps at some place beside t, however close that is looked at."""
+    jumps = list[float]()
+    for _ in range(TIMES):
+        times = np.linspace(t - width, t + width, 2 * FINER + 1)
+        second = np.max(np.abs(np.diff(np.stack([rate(x) for x in times.tolist()]), n=2, axis=0)), axis=1)
+        at = int(np.argmax(second))
+        if not second[at] > ROUNDED:
+            break
+        t, width = float(times[at + 1]), width / FINER
+        jumps.append(float(second[at]) / abs(width))
+    return len(jumps) > 1 and math.isfinite(jumps[-1]) and jumps[-1] > LEFT * jumps[-2]
