@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Sequence
+from types import FrameType, FunctionType
 from typing import Any, cast
 
 import numpy as np
@@ -71,8 +73,8 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
 
     Two calls of a copy are followed: functions of torch are given t, y, parameters, what they made of them, and perhaps
     something from outside. What the second is given and the first was not, the first has kept. What both are given may
-    have been made of any parameter of its size, and a number of any single one that is not used; a buffer or a number
-    stands for a parameter whose values it has.
+    have been made of any parameter of its size, and a number that is not written in the code of any single one that is not
+    used; a buffer or a number stands for a parameter whose values it has.
 
     Args:
         module: A float64 module, called as module(t, y); a copy of it is asked.
@@ -103,7 +105,7 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
     equal = [*(x for x in second.outside if id(x) in buffers), *map(np.array, second.numbers)]
 
     def is_replaced(p: Tensor) -> bool:
-        of_a_number = p.numel() == 1 and id(p) not in second.seen and any(x % 1 for x in second.numbers)
+        of_a_number = p.numel() == 1 and id(p) not in second.seen and any(x % 1 for x in second.made)
         return p.numel() in sizes or of_a_number or any(_alike(p, x) for x in equal)
 
     return tuple(name for name in names if is_replaced(named[name]))
@@ -123,23 +125,53 @@ def _alike(a: Tensor, b: Any) -> bool:
     return _size(a) == _size(b) and np.allclose(_values(a), _values(b), rtol=1e-6, atol=0.0)
 
 
+def _literals(frame: FrameType | None) -> set[float]:
+    """Numbers that are written in the code of a field that is running, or in the making of the modules that run."""
+    found, makers = set[float](), set[Any]()
+    while frame is not None and frame.f_code.co_filename != __file__:
+        found |= _floats(frame.f_code.co_consts)
+        own = frame.f_locals.get("self")
+        makers |= {vars(kind).get("__init__") for kind in type(own).__mro__} if isinstance(own, nn.Module) else set()
+        frame = frame.f_back
+    for maker in makers:
+        if isinstance(maker, FunctionType):
+            found |= _floats(
+                (maker.__code__.co_consts, maker.__defaults__, tuple((maker.__kwdefaults__ or {}).values()))
+            )
+    return found
+
+
+def _floats(constants: Any) -> set[float]:
+    if isinstance(constants, tuple):
+        return set[float]().union(*map(_floats, cast(tuple[Any, ...], constants)))
+    return {constants, -constants} if isinstance(constants, float) else set()
+
+
 class _Given(TorchFunctionMode):
-    """Notes what functions of torch are given that is none of `known` and none of their results."""
+    """Notes what functions of torch are given that is none of `known` and none of their results.
+
+    outside: tensors and arrays. numbers, and of them those that may be `made` of something: they are not written in the
+    code. seen: ids of all tensors.
+    """
 
     def __init__(self, known: Sequence[Tensor]) -> None:
         super().__init__()
         self.known: dict[int, Any] = {id(x): x for x in known}  # kept alive: an id is given again
         self.outside = list[Any]()
-        self.numbers, self.seen = set[float](), set[int]()
+        self.numbers, self.made, self.seen = set[float](), set[float](), set[int]()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = list[Any](tree_leaves((args, kwargs or {})))
-        self.numbers |= {x for x in given if isinstance(x, float)}
-        for x in given:
-            if isinstance(x, Tensor | np.ndarray):
-                self._see(x)
+        if numbers := {float(x) for x in given if isinstance(x, float) and math.isfinite(x)}:
+            self.numbers |= numbers
+            self.made |= numbers - _literals(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
         result = func(*args, **(kwargs or {}))
-        self.known |= {id(x): x for x in tree_leaves(result) if isinstance(x, Tensor)}
+        made = [x for x in tree_leaves(result) if isinstance(x, Tensor)]
+        if made or result is None:  # who asks for a shape or a device makes no use of the numbers
+            for x in given:
+                if isinstance(x, Tensor | np.ndarray):
+                    self._see(x)
+        self.known |= {id(x): x for x in made}
         return result
 
     def _see(self, x: Any) -> None:

@@ -1,11 +1,15 @@
-"""What a field needs around each call to be asked at all, or asked in float64: another default dtype, a graph."""
+"""What a field needs around each call to be asked at all, or asked in float64: another default dtype, a graph, a count.
+
+A verdict takes many more calls than the solve of a training, so a limit on their count is lifted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,8 @@ from odecheck.foreign import words
 
 from .callback import StandIn
 
+# name of a submodule, attribute of it → a whole number
+Counts = dict[tuple[str, str], int]
 # what torch says where a derivative is asked of something that no graph leads to
 WITHOUT_GRAPH = ("does not require grad", "does not have a grad_fn", "to not have been used in the graph")
 # a share of the window that no short number is: at its ends a rounded time hides
@@ -76,6 +82,39 @@ class WithGraph(_Around):
         return value if recorded else value.detach()
 
 
+class WithoutLimit(_Around):
+    """A field that counts its calls and may raise beyond a number of them: where it raises, it begins to count anew.
+
+    Of a value that the count enters nothing is hidden: a count goes on where nothing is raised.
+
+    Args:
+        inner: Called as inner(t, y).
+        counts: Of a submodule's name and an attribute, where it begins.
+    """
+
+    def __init__(self, inner: nn.Module, counts: Counts) -> None:
+        super().__init__(inner)
+        self.counts = counts
+
+    def forward(self, t: Tensor, y: Any) -> Any:
+        """The field's value."""
+        try:
+            return self.inner(t, y)
+        except Exception:
+            if _counts(self.inner, self.counts) == self.counts:
+                raise
+            for (name, attribute), begin in self.counts.items():
+                setattr(self.inner.get_submodule(name), attribute, begin)
+            return self.inner(t, y)
+
+
+def _counts(field: nn.Module, of: Iterable[tuple[str, str]] | None = None) -> Counts:
+    """Whole numbers that a field or a part of it holds: these, or all."""
+    parts: dict[str, nn.Module] = dict(field.named_modules())  # pyright: ignore[reportUnknownArgumentType]
+    places = of if of is not None else [(name, a) for name, part in parts.items() for a in vars(part)]
+    return {(name, a): vars(parts[name])[a] for name, a in places if type(vars(parts[name]).get(a)) is int}
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a field needs around its calls.
@@ -83,17 +122,19 @@ class Needs:
     Attributes:
         double: torch's default dtype in float64.
         graph: A graph from its state on.
+        counts: Whole numbers that every call of it changes, as they were before.
     """
 
     double: bool = False
     graph: bool = False
+    counts: Counts = field(default_factory=dict[tuple[str, str], int])
 
 
-def needs(field: nn.Module, y0: Array, ts: Array, *, converted: bool) -> Needs:
+def needs(asked: nn.Module, y0: Array, ts: Array, *, converted: bool) -> Needs:
     """What a field needs around its calls, by its answers at the example state and at a time in the window.
 
     Args:
-        field: Called as field(t, y), in float64; copies of it are called.
+        asked: Called as asked(t, y), in float64; copies of it are called.
         y0: (batch, *features).
         ts: (times,).
         converted: Whether it computes in float32 by itself: of one that is in float64, numbers of float32 are its own.
@@ -108,7 +149,7 @@ def needs(field: nn.Module, y0: Array, ts: Array, *, converted: bool) -> Needs:
     def answer(needed: Needs) -> Tensor | str:
         try:
             with torch.no_grad():
-                return around(copy.deepcopy(field), needed)(t.clone(), y.clone()).cpu()
+                return around(copy.deepcopy(asked), needed)(t.clone(), y.clone()).cpu()
         except (Exception, SystemExit) as error:
             return words(error)
 
@@ -117,21 +158,27 @@ def needs(field: nn.Module, y0: Array, ts: Array, *, converted: bool) -> Needs:
     plain, *wide = (answer(Needs(one, graph)) for one in either)
     graph = graph and not all(map(_asks_for_a_graph, (plain, *wide)))
     double = any(not _same(plain, one) and _same(answer(Needs(True, graph)), one) for one in wide)
-    return Needs(double, graph)
+    counting = copy.deepcopy(asked)
+    begin, called = _counts(counting), around(counting, Needs(double, graph))
+    with contextlib.suppress(Exception, SystemExit), torch.no_grad():
+        called(t.clone(), y.clone())
+    after = _counts(counting)
+    return Needs(double, graph, {place: n for place, n in begin.items() if after.get(place) != n})
 
 
-def around(field: nn.Module, needed: Needs) -> nn.Module:
+def around(inner: nn.Module, needed: Needs) -> nn.Module:
     """A field with what it needs around its calls.
 
     Args:
-        field: Called as field(t, y).
+        inner: Called as inner(t, y).
         needed: What `needs` gave.
 
     Returns:
         The field, or a module around it.
     """
-    field = DoubleByDefault(field) if needed.double else field
-    return WithGraph(field) if needed.graph else field
+    inside = WithoutLimit(inner, needed.counts) if needed.counts else inner
+    inside = DoubleByDefault(inside) if needed.double else inside
+    return WithGraph(inside) if needed.graph else inside
 
 
 def _asks_for_a_graph(answer: Tensor | str) -> bool:

@@ -152,3 +152,40 @@ def test_where_the_steps_are_differentiated_there_is_a_graph_and_the_adjoint_is_
     found = verdicts(Energy())
     assert found["torchdiffeq backprop"] == f"{HOLDS.value} {HOLDS.value}"
     assert "torch.enable_grad()" in found["torchdiffeq adjoint"]
+
+
+class Limited(nn.Module):
+    """It counts its calls, its part does so too, and it raises beyond a number of them."""
+
+    def __init__(self, limit, enters=0.0):
+        super().__init__()
+        torch.manual_seed(0)
+        self.part, self.limit, self.enters = Of(exact), limit, enters
+        self.calls, self.part.calls = 3, 0
+
+    def forward(self, t, y):
+        if self.calls > self.limit:
+            raise RuntimeError("too many calls")
+        self.calls += 1
+        self.part.calls += 1
+        return self.part(t, y) * (1 + self.enters * self.part.calls)
+
+
+def test_a_limit_on_the_count_of_calls_is_lifted():
+    counts = {("", "calls"): 3, ("part", "calls"): 0}
+    assert needs(Limited(40), Y0, TS, converted=True) == Needs(counts=counts)
+    subject, problem = module_pairs(Limited(40), torch.tensor(Y0, dtype=torch.float32))[0]
+    validate(subject, problem)
+    assert evaluate(parameter_gradient, subject, problem).verdict is HOLDS
+    calls = around(Limited(40), Needs(counts=counts))
+    t, y = torch.tensor(0.5), torch.tensor(Y0, dtype=torch.float32)
+    assert all(torch.equal(calls(t, y), Limited(40)(t, y)) for _ in range(100))
+
+
+def test_what_raises_at_every_call_raises_and_a_count_that_enters_the_value_is_seen():
+    broken = around(Limited(2), Needs(counts={("", "calls"): 3}))
+    with pytest.raises(RuntimeError, match="too many calls"):
+        broken(torch.tensor(0.5), torch.tensor(Y0, dtype=torch.float32))
+    subject, problem = module_pairs(Limited(10**6, enters=1e-3), torch.tensor(Y0, dtype=torch.float32))[0]
+    with pytest.raises(BadInput, match="two values"):
+        validate(subject, problem)
