@@ -73,8 +73,8 @@ def replaced(module: nn.Module, names: Sequence[str], t: Tensor, y: Tensor) -> t
 
     Two calls of a copy are followed: functions of torch are given t, y, parameters, what they made of them, and perhaps
     something from outside. What the second is given and the first was not, the first has kept. What both are given may
-    have been made of any parameter of its size, and a number that is not written in the code of any single one that is not
-    used; a buffer or a number stands for a parameter whose values it has.
+    have been made of any parameter of its size, and a number, unless it is written in the code, of any single one that
+    is not used; a buffer or a number stands for a parameter whose values it has.
 
     Args:
         module: A float64 module, called as module(t, y); a copy of it is asked.

@@ -25,6 +25,8 @@ PLAIN = 200.0
 TOO_MANY = 1e4
 # fixed steps in the window of a field that bends: a rung of them leaves some thousandths of a derivative
 STEPS = 64
+# evaluations of an explicit solve that cost as much as one of those steps: nothing is followed there to ten digits
+OF_STEPS = 0.6
 # a look at the whole window: to this tolerance, in at most so many evaluations and processor seconds
 ROUGH, MOST, SECONDS = 1e-6, 2_000, 3.0
 # shares of the window that implicit steps from the start are long: the fastest rate may not be there at the start
@@ -182,7 +184,7 @@ def load(problem: Problem) -> float:
         Seconds; of a field that bends those of fixed steps, which are taken of it; 0 where nothing was seen.
     """
     sight = remembered(problem)
-    steps = 4 * STEPS / 10 if sight.bent else PLAIN if too_stiff(problem) else sight.calls
+    steps = OF_STEPS * STEPS if sight.bent else PLAIN if too_stiff(problem) else sight.calls
     return sight.seconds * min(steps, 1e6)
 
 

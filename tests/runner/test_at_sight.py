@@ -9,8 +9,9 @@ from torch import nn
 from odecheck import module_pairs
 from odecheck.commands.forecast import line
 from odecheck.problem_sets.conformance import network
-from odecheck.runner.at_sight import pace, remembered, too_stiff
+from odecheck.runner.at_sight import MOST, load, remembered, too_stiff
 from odecheck.runner.case import plan
+from odecheck.runner.estimate import of_units
 
 
 class Relaxation(nn.Module):
@@ -49,8 +50,39 @@ def test_the_estimate_says_so_and_is_larger():
     assert "about" in line(plain, 1).splitlines()[0] and len(line(plain, 1).splitlines()) == 1
     first, second = line(stiff, 1).splitlines()
     assert "at least" in first and "is stiff: its fastest decay has 1e+03 time constants" in second
-    assert pace(plain[0].problem) == 1.0 < pace(stiff[0].problem)
+    assert 20 * load(plain[0].problem) < load(stiff[0].problem)
 
 
 def test_what_was_measured_with_a_formula_of_its_own_is_as_it_was():
-    assert pace(network()) == 1.0
+    assert load(network()) == 0.0
+
+
+class Singular(nn.Module):
+    """Its solution leaves for infinity at t = 1."""
+
+    def forward(self, t, y):
+        return y * y
+
+
+class Slow(Relaxation):
+    """The same rate, many times as dear."""
+
+    def forward(self, t, y):
+        return super().forward(t, y) + 0 * sum(torch.tanh(y + i) for i in range(400))
+
+
+def test_a_solve_that_does_not_arrive_is_said_with_a_window_that_is_short_enough():
+    units = plan(module_pairs(Singular(), [[1.0]], [0.0, 0.9, 2.0]), None, ["SOL-2"])
+    sight = remembered(units[0].problem)
+    assert sight.left == pytest.approx(1.0, abs=1e-3) and sight.calls > MOST
+    first, second = line(units, 1).splitlines()
+    assert "at least" in first and "is at t = 1 of 0 to 2 when" in second and "--times '[0, 0.5]'" in second
+
+
+def test_what_is_dear_is_told_by_one_evaluation():
+    plain, slow = (module_pairs(field, [[0.5]])[0][1] for field in (Relaxation(2.0), Slow(2.0)))
+    assert remembered(plain).calls == remembered(slow).calls > 10 and remembered(plain).left is None
+    assert remembered(slow).seconds > 5 * remembered(plain).seconds > 0
+    cases = [plan(module_pairs(field, [[0.5]]), None, ["NODE-2"]) for field in (Relaxation(2.0), Slow(2.0))]
+    cheap, dear = (of_units(units).seconds for units in cases)
+    assert dear > 2 * cheap
