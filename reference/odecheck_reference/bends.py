@@ -31,14 +31,14 @@ WINDOWS, CELLS, CLOSER = 64, 16, 6
 ROUGH, MOST = 1e-3, 4_000
 # so many windows must have a bend: that many of them mean −log(1 − LEAST / WINDOWS) WINDOWS bends, 8.5
 LEAST = 8
-# a second difference stands out if it is so many times as far from the median of so many on both sides as half of
-# these are; of so many numbers of the state, at most
-FAR, NEARBY, NUMBERS = 8, 4, 512
+# a second difference stands out if it is so many times as far from a smooth curve through its neighbours as half of so
+# many on both sides are; of so many numbers of the state, at most
+FAR, NEARBY, NUMBERS = 8, 8, 512
 # a jump of a slope counts from so much on, in units of the rates over the whole interval
 JUMP = 1e-3
-# what second differences fall by where the width is halved, between two and four, the least that is no rounding in
-# units of the rates
-FALL, ROUNDED = 2.8, 1e-11
+# what second differences fall by where the width is halved: four where all is smooth, two over one bend, 2.8 where
+# there are many; the least of them that is no rounding, in units of the rates
+FALL, ROUNDED = 3.4, 1e-11
 # looked at so often closer, by so much each time; what is left of a jump, between an eighth and one
 TIMES, FINER, LEFT = 4, 8, 0.35
 
@@ -96,29 +96,32 @@ def _shown(rates: Array) -> list[int]:
     """Of each window that shows a bend the sample where it shows most; rates (samples, n), of size one."""
     every = -(-rates.shape[1] // NUMBERS)
     second = np.diff(rates[:, ::every], n=2, axis=0)
-    near = np.lib.stride_tricks.sliding_window_view(
-        np.pad(second, ((NEARBY, NEARBY), (0, 0)), mode="edge"), 2 * NEARBY + 1, axis=0
-    )
-    middle = np.median(near, axis=-1)
-    off = np.abs(second - middle)
-    usual = np.median(np.abs(near - middle[..., None]), axis=-1)
+    at, pairs = len(second), np.pad(second, ((4, 4), (0, 0)), mode="edge")
+
+    def beside(by: int) -> Array:
+        return pairs[4 - by : 4 - by + at] + pairs[4 + by : 4 + by + at]
+
+    off = np.abs(second - (4 * beside(2) - beside(4)) / 6)  # from the cubic through two on either side
+    near = np.pad(off, ((NEARBY, NEARBY), (0, 0)), mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(near, 2 * NEARBY + 1, axis=0), axis=-1)
     least = max(ROUNDED, JUMP / (2 * len(rates)))
     stands = np.max(np.where((off > FAR * usual) & (off > least), off, 0.0), axis=1)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(stands, 4), 9)
+    stands = np.where(stands == np.max(around, axis=-1), stands, 0.0)  # the curve through it shows beside it
     found = list[int]()
     for first in range(0, WINDOWS * CELLS, CELLS):
         here = stands[first : first + CELLS]
         if np.any(here):
             found.append(first + 1 + int(np.argmax(here)))
-        elif _falls_slowly(rates[first : first + CELLS + 1 : CELLS // 4]):
+        elif _falls_slowly(rates[first : first + CELLS + 1]):
             largest = np.max(np.abs(np.diff(rates[first : first + CELLS + 1], n=2, axis=0)), axis=1)
             found.append(first + 1 + int(np.argmax(largest)))
     return found
 
 
 def _falls_slowly(r: Array) -> bool:
-    """Whether second differences of five rates fall by less than those of a smooth function."""
-    whole = float(np.max(np.abs(r[0] - 2 * r[2] + r[4])))
-    half = max(float(np.max(np.abs(r[i] - 2 * r[i + 1] + r[i + 2]))) for i in (0, 2))
+    """Whether second differences of the rates fall by less than those of a smooth function."""
+    whole, half = (float(np.max(np.abs(r[: -2 * i] - 2 * r[i:-i] + r[2 * i :]))) for i in (2, 1))
     return bool(np.isfinite(whole)) and half > ROUNDED and whole < FALL * half
 
 

@@ -106,6 +106,35 @@ def test_what_bends_rarely_or_not_at_all_is_followed_as_ever():
     assert not is_bent(alone)
 
 
+@dataclass(frozen=True)
+class Driven(Bent):
+    """With something smooth beside the bends, whose curve in a window is many times as large as what a bend adds there.
+
+    knots: so many times at which that is joined with another piece, its slope going on: a spline.
+    """
+
+    bends: float = 1.0
+    knots: int = 0
+
+    def jet(self, t, y, theta, order):
+        own = super().jet(t, y, theta, order)
+        at = np.linspace(0.0, END, self.knots + 2)[1:-1]
+        drive = 1.2 * np.sin(60 * t) + np.sum(np.maximum(t - at, 0.0) ** 2)
+        slope = 72 * np.cos(60 * t) + 2 * np.sum(np.maximum(t - at, 0.0))
+        if order == 0:
+            return Jet(self.bends * own.value + drive)
+        first = self.bends * own.first
+        first[:, :, 0] += slope
+        return Jet(self.bends * own.value + drive, first)
+
+
+def test_bends_stand_out_among_rates_that_curve_and_knots_of_a_spline_are_none():
+    back_and_forth = posed(Driven(), ts=(0.0, 1.0, END))
+    assert is_bent(back_and_forth) and bends_at_all(back_and_forth)
+    for smooth in (Driven(bends=0.0), Driven(bends=0.0, knots=20)):
+        assert not is_bent(posed(smooth)) and not bends_at_all(posed(smooth))
+
+
 @pytest.mark.parametrize(("jump", "jumping"), [(0.3, WIDE), (1e-3, WIDE), (0.3, 1), (0.02, 1)])
 def test_a_field_that_jumps_with_its_state_is_refused(jump, jumping):
     with pytest.raises(FlowError, match="its state crosses a place"):
