@@ -56,8 +56,8 @@ def evaluated(claim: Claim, subject: Subject, problem: Problem) -> Record:
     if problem.independent or first.verdict is not Verdict.INCONCLUSIVE:
         return first
     first = evaluate(claim, subject, problem)  # with what each tolerance promises, which an erratic error breaks
-    if not _too_coarse(first, subject, within=COARSE):
-        return first
+    if claim.expected(problem) is not Verdict.HOLDS or not _too_coarse(first, subject, within=COARSE):
+        return first  # of a sentence that is false as read, that a coarse look finds nothing says nothing
     coarse = evaluate(claim, subject, problem, promises=False, asked=COARSE)
     return replace(coarse, message=f"{coarse.message} {LEFT_OPEN.format(first.resolution)}")
 

@@ -90,3 +90,12 @@ def test_what_no_tolerance_decides_holds_up_to_what_would_have_been_seen(pair, m
     assert "a defect of 1e-05" in record.message
     wrong = evaluated(parameter_gradient, scaled("theta", 1 + 5 * before.resolved)(subject), pair[1])
     assert wrong.verdict is Verdict.REFUTED
+
+
+def test_a_sentence_that_is_false_as_read_does_not_hold_because_nobody_looked_closely(pair, monkeypatch):
+    monkeypatch.setattr(further, "TIMES", 0)
+    subject, before, _ = opened(*pair, 1e-5)
+    assert before.resolved <= COARSE
+    false = replace(parameter_gradient, expect=Verdict.REFUTED)
+    record = evaluated(false, subject, pair[1])
+    assert record.verdict is Verdict.INCONCLUSIVE and record.resolution == before.resolution
