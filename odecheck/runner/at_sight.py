@@ -184,7 +184,7 @@ def load(problem: Problem) -> float:
         Seconds; of a field that bends those of fixed steps, which are taken of it; 0 where nothing was seen.
     """
     sight = remembered(problem)
-    steps = OF_STEPS * STEPS if sight.bent else PLAIN if too_stiff(problem) else sight.calls
+    steps = OF_STEPS * _steps(sight) if sight.bent else PLAIN if too_stiff(problem) else sight.calls
     return sight.seconds * min(steps, 1e6)
 
 
@@ -219,4 +219,9 @@ def step_of(problem: Problem) -> float:
     """
     sight = remembered(problem)
     window = abs(float(problem.ts[-1] - problem.ts[0]))
-    return window / max(STEPS, math.ceil(sight.constants), math.ceil(sight.calls / 3)) if sight.bent else 0.0
+    return window / _steps(sight) if sight.bent else 0.0
+
+
+def _steps(sight: Sight) -> int:
+    """How many steps a window has of a field that bends."""
+    return max(STEPS, math.ceil(sight.constants), math.ceil(min(sight.calls, MOST) / 3))

@@ -9,7 +9,7 @@ from torch import nn
 from odecheck import module_pairs
 from odecheck.commands.forecast import line
 from odecheck.problem_sets.conformance import network
-from odecheck.runner.at_sight import MOST, load, remembered, too_stiff
+from odecheck.runner.at_sight import MOST, STEPS, Sight, load, remember, remembered, step_of, too_stiff
 from odecheck.runner.case import plan
 from odecheck.runner.estimate import of_units
 
@@ -86,3 +86,11 @@ def test_what_is_dear_is_told_by_one_evaluation():
     cases = [plan(module_pairs(field, [[0.5]]), None, ["NODE-2"]) for field in (Relaxation(2.0), Slow(2.0))]
     cheap, dear = (of_units(units).seconds for units in cases)
     assert dear > 2 * cheap
+
+
+def test_a_long_window_of_a_field_that_bends_has_more_steps():
+    (_, problem), *_ = module_pairs(Relaxation(2.0), [[0.5]], [0.0, 1.0, 4.0])
+    for calls, steps in ((20.0, STEPS), (3.0 * 200, 200), (1e9, MOST // 3 + 1)):
+        remember(problem, Sight(bent=True, calls=calls, seconds=1e-3))
+        assert step_of(problem) == pytest.approx(4 / steps)
+        assert load(problem) == pytest.approx(0.6e-3 * steps)
