@@ -37,8 +37,8 @@ from .at_sight import is_stiff, load, remembered
 from .case import Unit
 
 # what of a case on a field of one's own does not call it, its validation included, in units of the measured case; and
-# the load (`at_sight.load`, seconds) that takes as long as that case. Fitted to SOL-2 and NODE-1 to 3 on 28 fields of
-# public projects: nine in ten of them take between half and twice as long
+# the load (`at_sight.load`, seconds) that takes as long as that case. Fitted to SOL-2 and NODE-1 to 3 on 23 fields of
+# public projects: all of them take between half and twice as long
 BESIDE, LOAD = 1.3, 0.018
 
 FILE = Path(__file__).with_name("costs.json")
