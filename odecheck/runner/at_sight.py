@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -91,18 +92,25 @@ def _along(problem: Problem) -> tuple[float, float | None]:
 
     def rate(t: float, w: Array) -> Array:
         nonlocal asked
+        if asked >= MOST or time.process_time() - begun > SECONDS:  # within a step too: one from a NaN never ends
+            raise _UsedUp
         asked += 1
         return np.asarray(problem.field.jet(t, w.reshape(shape), problem.theta, 0).value).reshape(-1)
 
-    size = float(np.max(np.abs(problem.y0))) or 1.0
-    with np.errstate(all="ignore"):
+    size, left = float(np.max(np.abs(problem.y0))) or 1.0, first
+    with np.errstate(all="ignore"), contextlib.suppress(_UsedUp):
         solve = RK45(rate, first, problem.y0.reshape(-1), last, rtol=ROUGH, atol=ROUGH * size)
-        while solve.status == "running" and asked < MOST and time.process_time() - begun < SECONDS:
+        while solve.status == "running":
             solve.step()
-    if solve.status == "finished":
-        return float(asked), None
-    left = float(solve.t)
-    return asked * (last - first) / (left - first) if left != first else math.inf, left
+            left = float(solve.t)
+        if solve.status == "finished":
+            return float(asked), None
+    # of one that does not leave its start nothing is known
+    return (asked * (last - first) / (left - first), left) if left != first else (0.0, None)
+
+
+class _UsedUp(Exception):
+    """The evaluations or the seconds of a look are used up."""
 
 
 def _evaluation(problem: Problem) -> float:

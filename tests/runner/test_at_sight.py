@@ -94,3 +94,20 @@ def test_a_long_window_of_a_field_that_bends_has_more_steps():
         remember(problem, Sight(bent=True, calls=calls, seconds=1e-3))
         assert step_of(problem) == pytest.approx(4 / steps)
         assert load(problem) == pytest.approx(0.6e-3 * steps)
+
+
+class Outside(nn.Module):
+    """It has no value at its start, or beyond a time."""
+
+    def __init__(self, until):
+        super().__init__()
+        self.until = until
+
+    def forward(self, t, y):
+        return torch.where(t < self.until, -y, torch.nan)
+
+
+@pytest.mark.parametrize(("until", "left"), [(-1.0, None), (0.5, 0.5)])
+def test_a_look_at_what_has_no_value_comes_to_an_end(until, left):
+    (_, problem), *_ = module_pairs(Outside(until), [[1.0]])
+    assert remembered(problem).left == (left if left is None else pytest.approx(left, abs=1e-3))
