@@ -147,7 +147,7 @@ COLUMNS = tuple(f.name for f in fields(Record))
 NEEDED = frozenset(f.name for f in fields(Record) if f.default is MISSING)
 
 
-def evaluate(claim: Claim, subject: Subject, problem: Problem, *, promises: bool = True, asked: float = 0) -> Record:
+def evaluate(claim: Claim, subject: Subject, problem: Problem, *, promises: bool = True) -> Record:
     """Judge one case. Never raises for what the subject does: a crash is a record too.
 
     Args:
@@ -155,13 +155,12 @@ def evaluate(claim: Claim, subject: Subject, problem: Problem, *, promises: bool
         subject: Of whom.
         problem: On what.
         promises: Whether an open verdict is worth the question what each rung's tolerance promises.
-        asked: The relative defect that has to be seen; 0 for the claim's.
 
     Returns:
         The verdict, and what it rests on and has cost.
     """
     judgement: Judgement | None = None
-    message, decides, residual, asked = claim.text, "", "", asked or claim.resolution
+    message, decides, residual, asked = claim.text, "", "", claim.resolution
     with unit_of_work(), metered() as cost, widths() as looked:
         try:
             observed, expected = claim.statement(subject, problem)

@@ -15,19 +15,11 @@ from odecheck.subject import Subject
 
 # so often a tolerance is tightened: each time makes an error that falls with it ten times smaller, and costs one rung
 TIMES = 2
-# a relative defect that has to be seen at least, of a statement that no tolerance decides as sharply as is asked
-COARSE = 1e-3
-LEFT_OPEN = (
-    "The error of the solver falls slowly here, as where a derivative of the field jumps: at no tolerance within reach "
-    "would a defect of {:.0e} be seen, and what holds is the statement up to what would have been."
-)
 DECIDED = (Verdict.HOLDS, Verdict.REFUTED)
 
 
 def evaluated(claim: Claim, subject: Subject, problem: Problem) -> Record:
     """The record of a case; of a field of one's own, at as tight a tolerance as decides it, within two decades.
-
-    What none of them decides is asked for COARSE: that a spline has knots is no reason to say nothing.
 
     A statement is of the flow, and a solver's rungs approach it: those from a tighter tolerance on are worth as much,
     and all but the last are there already. Where the field bends each costs five times the one before: these are left.
@@ -43,7 +35,7 @@ def evaluated(claim: Claim, subject: Subject, problem: Problem) -> Record:
     first = record = evaluate(claim, subject, problem, promises=problem.independent)
     finer = subject
     for _ in range(TIMES):
-        if problem.independent or not _too_coarse(record, finer, within=10**TIMES * record.resolution):
+        if problem.independent or not _too_coarse(record, finer):
             break
         finer = finer.refined()
         record = evaluate(claim, finer, problem, promises=False)
@@ -53,21 +45,16 @@ def evaluated(claim: Claim, subject: Subject, problem: Problem) -> Record:
                 f"have seen {first.resolved:.1e}."
             )
             return replace(record, subject=words(subject.name), message=message)
-    if problem.independent or first.verdict is not Verdict.INCONCLUSIVE:
-        return first
-    first = evaluate(claim, subject, problem)  # with what each tolerance promises, which an erratic error breaks
-    if claim.expected(problem) is not Verdict.HOLDS or not _too_coarse(first, subject, within=COARSE):
-        return first  # of a sentence that is false as read, that a coarse look finds nothing says nothing
-    coarse = evaluate(claim, subject, problem, promises=False, asked=COARSE)
-    return replace(coarse, message=f"{coarse.message} {LEFT_OPEN.format(first.resolution)}")
+    open_still = first.verdict is Verdict.INCONCLUSIVE and not problem.independent
+    return evaluate(claim, subject, problem) if open_still else first
 
 
-def _too_coarse(record: Record, subject: Subject, *, within: float) -> bool:
-    """Whether an error of the solver's, no larger than this, is why a case is open."""
+def _too_coarse(record: Record, subject: Subject) -> bool:
+    """Whether an error of the solver's that a tighter tolerance may take away is why a case is open."""
     return (
         record.verdict is Verdict.INCONCLUSIVE
         and record.largest_term.startswith("observed: truncation")
-        and record.resolved <= within
+        and record.resolved <= 10**TIMES * record.resolution
         and record.resolution < OF_BENDS
         and isinstance(subject.solver, Toleranced)
     )

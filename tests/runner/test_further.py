@@ -15,7 +15,7 @@ from odecheck.problem_sets.conformance import network
 from odecheck.record import evaluate
 from odecheck.runner import further
 from odecheck.runner.case import Case
-from odecheck.runner.further import COARSE, evaluated
+from odecheck.runner.further import evaluated
 from odecheck.runner.own_fields import module_pairs
 from odecheck.runner.presets import subjects
 from odecheck.solvers import Adaptive
@@ -78,24 +78,3 @@ def test_what_is_shipped_is_judged_at_its_own_tolerance(rtol):
     subject, problem = replace(subjects()[0], solver=Adaptive("dopri5", rtol=rtol)), network()
     before, record = (ask(parameter_gradient, subject, problem) for ask in (evaluate, evaluated))
     assert before.verdict is Verdict.INCONCLUSIVE and record.repeatable() == before.repeatable()
-
-
-def test_what_no_tolerance_decides_holds_up_to_what_would_have_been_seen(pair, monkeypatch):
-    """As of a field with the knots of a spline, whose errors fall slowly."""
-    monkeypatch.setattr(further, "TIMES", 0)
-    subject, before, _ = opened(*pair, 1e-5)
-    record = Case(subject, pair[1], parameter_gradient).run()
-    assert record.verdict is Verdict.HOLDS and record.ok and not record.decides
-    assert before.resolution < record.resolved == before.resolved <= record.resolution == COARSE
-    assert "a defect of 1e-05" in record.message
-    wrong = evaluated(parameter_gradient, scaled("theta", 1 + 5 * before.resolved)(subject), pair[1])
-    assert wrong.verdict is Verdict.REFUTED
-
-
-def test_a_sentence_that_is_false_as_read_does_not_hold_because_nobody_looked_closely(pair, monkeypatch):
-    monkeypatch.setattr(further, "TIMES", 0)
-    subject, before, _ = opened(*pair, 1e-5)
-    assert before.resolved <= COARSE
-    false = replace(parameter_gradient, expect=Verdict.REFUTED)
-    record = evaluated(false, subject, pair[1])
-    assert record.verdict is Verdict.INCONCLUSIVE and record.resolution == before.resolution
