@@ -142,6 +142,7 @@ DECIDED = {
     "a counter in a buffer": (Counting(), Y0),
     "a module under two names": (Shared(), Y0),
     "a gradient inside": (Energy(), Y0),
+    "an unused single parameter": (Neuron(read=lambda bias: 0.0), Y0),
     "a control for each row": (Controlled(), Y0),
     "a plain function": (plain, Y0),
     "a partial": (functools.partial(with_more, scale=0.5), Y0),
@@ -250,7 +251,7 @@ REFUSED = {
     "the same outside of the module": (Locked(), Y0),
     "once, before it is verified": (nn.LazyLinear(2), Y0),
     "FILE.py:block.field": (nn.Linear(2, 2), Y0),
-    "outer.bias": (Neuron(read=lambda bias: 0.0), Y0),
+    "outer.bias": (Neuron(read=lambda bias: torch.pi), Y0),  # a number from elsewhere may have been made of it
     "detach": (Leaking(), Y0),
     "module or function itself": (3, Y0),
 }
