@@ -5,7 +5,7 @@ import tokenize
 
 import pytest
 
-from odecheck.foreign import comment, for_terminal, literal, one_line, said, words
+from odecheck.foreign import comment, for_terminal, literal, one_line, raised_where, said, words
 
 
 class Raises(Exception):
@@ -62,3 +62,21 @@ def test_a_comment_ends_with_its_line_and_says_nothing_of_the_file(hostile):
     tokens = [t.type for t in tokenize.tokenize(io.BytesIO(source).readline)]
     assert tokens.count(tokenize.COMMENT) == 1 and tokens.count(tokenize.NAME) == 1
     assert tokenize.detect_encoding(io.BytesIO(source).readline)[0] == "utf-8"
+
+
+def _raising(limit: int) -> Exception:
+    try:
+        if limit < 3:
+            raise ValueError("too \x1b[2A many")
+        raise LookupError
+    except Exception as error:
+        return error
+
+
+def test_what_was_raised_is_told_with_its_line_and_the_condition_above_it():
+    told = raised_where(_raising(2))
+    assert told.startswith(r"ValueError: too \x1b[2A many, in test_foreign.py, line ") and told.endswith(
+        ": if limit < 3"
+    )
+    assert raised_where(_raising(3)).endswith(": raise LookupError")
+    assert raised_where(ValueError("never raised")) == "ValueError: never raised"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,13 @@ def line(units: Sequence[Unit], workers: int) -> str:
 def _left(name: str, first: float, last: float, t: float) -> str:
     from odecheck.runner.at_sight import MOST, ROUGH, SECONDS
 
+    digits = max(0, 1 - math.floor(math.log10(abs(t - first) / 2)))  # two of what is between, wherever it begins
+    place, half = (f"{round(x, digits):.12g}" for x in (t, first + (t - first) / 2))
+    begin, end = f"{first:.12g}", f"{last:.12g}"
     return (
-        f"\n{name}: an explicit solve (RK45, rtol={ROUGH:g}) is at t = {t:.3g} of {first:g} to {last:g} when its "
-        f"{MOST:,} evaluations or {SECONDS:g} s are used up. A window that ends before, as ts = [{first:g}, "
-        f"{first + (t - first) / 2:.1g}] or --times '[{first:g}, {first + (t - first) / 2:.1g}]', is judged in time"
+        f"\n{name}: an explicit solve (RK45, rtol={ROUGH:g}, at most {MOST:,} evaluations or {SECONDS:g} s) comes to "
+        f"t = {place} of {begin} to {end}, and no further. A window that ends before, as ts = [{begin}, {half}] or "
+        f"--times '[{begin}, {half}]', is judged sooner"
     )
 
 

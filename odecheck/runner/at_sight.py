@@ -119,7 +119,7 @@ def _evaluation(problem: Problem) -> float:
     for _ in range(4):  # three, after one that prepares
         begun.append(time.process_time())
         pull(field, float(problem.ts[0]), problem.y0, problem.theta, np.ones_like(problem.y0))
-    return min(np.diff(begun))
+    return float(np.min(np.diff(begun)))
 
 
 # what the values of a problem's field say against it: asked once for all its subjects and all parts of their claims

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -9,9 +11,10 @@ from torch import nn
 from odecheck import module_pairs
 from odecheck.commands.forecast import line
 from odecheck.problem_sets.conformance import network
+from odecheck.runner import at_sight
 from odecheck.runner.at_sight import MOST, STEPS, Sight, load, remember, remembered, step_of, too_stiff
 from odecheck.runner.case import plan
-from odecheck.runner.estimate import of_units
+from odecheck.runner.estimate import BESIDE, LOAD, of_units
 
 
 class Relaxation(nn.Module):
@@ -50,7 +53,7 @@ def test_the_estimate_says_so_and_is_larger():
     assert "about" in line(plain, 1).splitlines()[0] and len(line(plain, 1).splitlines()) == 1
     first, second = line(stiff, 1).splitlines()
     assert "at least" in first and "is stiff: its fastest decay has 1e+03 time constants" in second
-    assert 20 * load(plain[0].problem) < load(stiff[0].problem)
+    assert 20 * remembered(plain[0].problem).calls < remembered(stiff[0].problem).calls
 
 
 def test_what_was_measured_with_a_formula_of_its_own_is_as_it_was():
@@ -64,28 +67,46 @@ class Singular(nn.Module):
         return y * y
 
 
-class Slow(Relaxation):
-    """The same rate, many times as dear."""
+class Taking(Relaxation):
+    """A call takes so many seconds of a clock that only calls move."""
+
+    now = 0.0
+
+    def __init__(self, seconds):
+        super().__init__(2.0)
+        self.takes = seconds
 
     def forward(self, t, y):
-        return super().forward(t, y) + 0 * sum(torch.tanh(y + i) for i in range(400))
+        Taking.now += self.takes
+        return super().forward(t, y)
 
 
-def test_a_solve_that_does_not_arrive_is_said_with_a_window_that_is_short_enough():
-    units = plan(module_pairs(Singular(), [[1.0]], [0.0, 0.9, 2.0]), None, ["SOL-2"])
-    sight = remembered(units[0].problem)
-    assert sight.left == pytest.approx(1.0, abs=1e-3) and sight.calls > MOST
+@pytest.mark.parametrize(
+    ("begin", "place", "half"), [(0.0, "1", "0.5"), (1000.0, "1001", "1000.5"), (-10.0, "-9", "-9.5")]
+)
+def test_a_solve_that_does_not_arrive_is_said_with_a_window_that_is_short_enough(begin, place, half):
+    units = plan(module_pairs(Singular(), [[1.0]], [begin, begin + 0.9, begin + 2.0]), None, ["SOL-2"])
+    assert remembered(units[0].problem).left == pytest.approx(begin + 1.0, abs=1e-3)
     first, second = line(units, 1).splitlines()
-    assert "at least" in first and "is at t = 1 of 0 to 2 when" in second and "--times '[0, 0.5]'" in second
+    assert "at least" in first and f"comes to t = {place} of {begin:g} to {begin + 2:g}, and no further" in second
+    assert f"ts = [{begin:g}, {half}]" in second and f"--times '[{begin:g}, {half}]'" in second
 
 
-def test_what_is_dear_is_told_by_one_evaluation():
-    plain, slow = (module_pairs(field, [[0.5]])[0][1] for field in (Relaxation(2.0), Slow(2.0)))
-    assert remembered(plain).calls == remembered(slow).calls > 10 and remembered(plain).left is None
-    assert remembered(slow).seconds > 5 * remembered(plain).seconds > 0
-    cases = [plan(module_pairs(field, [[0.5]]), None, ["NODE-2"]) for field in (Relaxation(2.0), Slow(2.0))]
+def test_what_is_dear_is_told_by_one_evaluation(monkeypatch):
+    monkeypatch.setattr(at_sight, "time", SimpleNamespace(process_time=lambda: Taking.now))
+    cases = [plan(module_pairs(Taking(seconds), [[0.5]]), None, ["NODE-2"]) for seconds in (1e-4, 1e-2)]
+    plain, slow = (remembered(units[0].problem) for units in cases)
+    assert plain.calls == slow.calls > 10 and plain.left is slow.left is None
+    assert (plain.seconds, slow.seconds) == (pytest.approx(1e-4), pytest.approx(1e-2))
     cheap, dear = (of_units(units).seconds for units in cases)
-    assert dear > 2 * cheap
+    loads = [sight.calls * sight.seconds / LOAD for sight in (plain, slow)]
+    assert dear / cheap == pytest.approx((BESIDE + loads[1]) / (BESIDE + loads[0]))
+
+
+def test_a_look_is_left_when_its_seconds_are_used_up(monkeypatch):
+    monkeypatch.setattr(at_sight, "time", SimpleNamespace(process_time=lambda: Taking.now))
+    (_, problem), *_ = module_pairs(Taking(at_sight.SECONDS / 15), [[0.5]])
+    assert remembered(problem).left is not None and 0 < remembered(problem).left < 1
 
 
 def test_a_long_window_of_a_field_that_bends_has_more_steps():
