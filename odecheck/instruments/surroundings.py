@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
@@ -173,32 +174,43 @@ class Surroundings:
         self.names = {cls: frozenset(vars(cls)) for cls in CLASSES}
         self.threads = set(threading.enumerate())
 
+    def changed(self) -> list[str]:
+        """What is another than it was, by name, threads that were begun among them.
+
+        Returns:
+            The names; nothing is put back.
+        """
+        return [name for name, _ in self._changes()]
+
     def restore(self) -> list[str]:
         """Put everything back.
 
         Returns:
-            What had been changed, by name, threads that were begun among them, which cannot be ended.
+            What had been changed, as `changed`, with threads, which cannot be ended.
         """
         changed: list[str] = []
+        for name, put_back in self._changes():
+            changed.append(name)
+            with suppress(Exception):
+                put_back()
+        return changed
+
+    def _changes(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """What is another than it was, and what puts it back."""
         for holder, name, value in self.functions:
             if vars(holder).get(name) is not value:
-                changed.append(f"{holder.__name__}.{name}")
-                with suppress(AttributeError, TypeError):
-                    setattr(holder, name, value)
+                yield f"{holder.__name__}.{name}", partial(setattr, holder, name, value)
         for cls, names in self.names.items():
             for name in vars(cls).keys() - names:
-                changed.append(f"{cls.__name__}.{name}")
-                with suppress(AttributeError, TypeError):
-                    delattr(cls, name)
+                yield f"{cls.__name__}.{name}", partial(delattr, cls, name)
         for switch, value in self.switches:
             with suppress(Exception):  # what cannot even be read is put back all the same
                 if switch.get() == value:
                     continue
-            changed.append(switch.name)
-            with suppress(Exception):
-                switch.put(value)
-        changed += [f"thread {one.name}" for one in threading.enumerate() if one not in self.threads]
-        return changed
+            yield switch.name, partial(switch.put, value)
+        for one in threading.enumerate():
+            if one not in self.threads:
+                yield f"thread {one.name}", one.is_alive
 
 
 def _holders() -> Iterator[ModuleType | type]:

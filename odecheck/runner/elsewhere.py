@@ -98,7 +98,7 @@ def carried(job: Job) -> Job:
             "define it at the top level of a module, or the same command without --scheduler",
         ) from error
     # as bytes, which are read after the search path is there
-    return replace(job, key=None, work=_found, arguments=(path, pickled))
+    return replace(job, key=None, work=_found, arguments=(path, pickled), read=None)
 
 
 def _found(path: Sequence[str], pickled: bytes) -> Any:

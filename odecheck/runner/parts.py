@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -88,6 +89,19 @@ def parts_of(
         for part in asked.one_by_one():
             yield _timed(part, seed, limits, printed)
         yield clock.spent()
+
+
+def read(subject: bytes, dtype: torch.dtype) -> None:
+    """Read what a unit is of, for what its file changes of its process; `parts_of` says what is wrong with it.
+
+    Args:
+        subject: Of the unit, pickled; empty where there is nothing to read.
+        dtype: torch's default, as in `parts_of`.
+    """
+    torch.set_default_dtype(dtype)
+    if subject:
+        with suppress(Exception, SystemExit):
+            pickle.loads(subject)
 
 
 def _trouble(unit: Unit, seed: int, limits: Limits) -> list[Record]:

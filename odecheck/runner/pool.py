@@ -1,8 +1,8 @@
 """The one pool of processes: jobs by key, each with limits of its own; what crashes or hangs costs its own job alone.
 
 A worker is one process with a pipe of its own. Started by a forkserver (or anew, where there is none) it does one job
-after another; forked, it does one, with everything that this process has in memory, a changed package included. The
-time of a job is kept here as well, by the process that waits: a worker that is stopped cannot keep it.
+after another; forked, with everything that this process has in memory, a changed package included, it does those of one
+group. The time of a job is kept here as well, by the process that waits: a worker that is stopped cannot keep it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import struct
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -47,6 +47,8 @@ class Job:
             and SLACK more.
         group: Of jobs that share what a worker remembers, something that they have in common: one worker does them
             one after another, for as long as there is other work for the others.
+        read: Called before the work. What it changes of its process, as somebody's file does that is imported, stays
+            for the rest of the group, and other jobs are not done there.
     """
 
     key: Any
@@ -55,6 +57,12 @@ class Job:
     limits: Limits = UNLIMITED
     patience: float | None = None
     group: Any = None
+    read: Callable[[], Any] | None = None
+
+    @property
+    def asked(self) -> tuple[Callable[..., Any], tuple[Any, ...], Limits, Callable[[], Any] | None]:
+        """What a worker gets of it."""
+        return self.work, self.arguments, self.limits, self.read
 
     @property
     def waits(self) -> float | None:
@@ -91,8 +99,8 @@ def in_processes(
     Args:
         jobs: All of them; a failure of one is no failure of another.
         workers: How many run at a time.
-        start: "forkserver" for workers that know nothing of this process and are kept; "fork" for one process a job,
-            which begins as a copy of this one.
+        start: "forkserver" for workers that know nothing of this process and are kept; "fork" for one process a group,
+            or a job of none, which begins as a copy of this one.
         keep: Leave workers that rest to the next call in this process, with what they remember; they end with it.
 
     Yields:
@@ -103,11 +111,12 @@ def in_processes(
         BadInput: Workers cannot begin, because they would run the script that starts them.
     """
     not_in_a_worker_that_begins()
+    jobs = list(jobs)
     waiting, busy, idle = _Waiting(jobs), dict[Connection, _Worker](), list[_Worker]()
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else _worker(start, keep=keep)
+                worker = _resting(idle, waiting) or _worker(start, jobs, keep=keep)
                 worker.give(waiting.next(worker.group, {other.group for other in busy.values()}))
                 busy[worker.pipe] = worker
             for worker in _heard(list(busy.values())):
@@ -120,11 +129,11 @@ def in_processes(
                 if news:
                     yield job.key, news[0]
     finally:
-        if keep:
-            _KEPT.extend(idle)
-            idle.clear()
+        kept = [worker for worker in idle if keep and not worker.bound]
+        _KEPT.extend(kept)
         for worker in (*busy.values(), *idle):
-            worker.end()
+            if worker not in kept:
+                worker.end()
 
 
 class _Waiting:
@@ -148,14 +157,24 @@ class _Waiting:
         return job
 
 
-def _worker(start: Start, *, keep: bool) -> _Worker:
+def _resting(idle: list[_Worker], waiting: _Waiting) -> _Worker | None:
+    """One that has done a job; those whose group has no more of them are ended."""
+    while idle:
+        worker = idle.pop()
+        if not worker.bound or worker.group in waiting.groups:
+            return worker
+        worker.end()
+    return None
+
+
+def _worker(start: Start, jobs: Sequence[Job], *, keep: bool) -> _Worker:
     """One that rests since an earlier call, or a new one."""
     with suppress(IndexError):
         while keep and start == "forkserver":
             found = _KEPT.pop()
             if found.owner == os.getpid():  # others are those of a process that this one is a copy of
                 return found
-    return _Worker(start)
+    return _Worker(start, jobs)
 
 
 def _heard(workers: list[_Worker]) -> list[_Worker]:
@@ -171,36 +190,29 @@ def _heard(workers: list[_Worker]) -> list[_Worker]:
 class _Worker:
     """One process, seen from here."""
 
-    def __init__(self, start: Start) -> None:
-        self.context = context_of(start)
-        self.forked, self.owner = start == "fork", os.getpid()
-        self.ended = self.resting = self.begun = False
-        self.pipe, self._there = self.context.Pipe()
+    def __init__(self, start: Start, jobs: Sequence[Job]) -> None:
+        context = context_of(start)
+        self.owner = os.getpid()
+        self.ended = self.resting = self.begun = self.bound = False
+        self.pipe, there = context.Pipe()
         _patient(self.pipe)
-        self.process: BaseProcess | None = None
         self.until: float | None = None
         self.group: Any = None
-        if not self.forked:
-            self._begin(None)
-
-    def _begin(self, job: Job | None) -> None:
-        asked = None if job is None else (job.work, job.arguments, job.limits)
+        # a copy of this process has all jobs, and is told which one
+        self.known = jobs if start == "fork" else None
+        known = None if self.known is None else [job.asked for job in jobs]
         # not daemonic, so that a library may have processes of its own; whatever is left is ended at exit
-        process: BaseProcess = self.context.Process(target=serve, args=(self._there, asked))
-        with quietly(self.context):
-            process.start()
-        self.process = process
-        self._there.close()
+        self.process: BaseProcess = context.Process(target=serve, args=(there, known))
+        with quietly(context):
+            self.process.start()
+        there.close()
         _LIVING.add(self)
 
     def give(self, job: Job) -> None:
         self.job, self.since, self.resting, self.group = job, time.monotonic(), False, job.group
         self._wait(BEGIN if not self.begun else job.waits)
-        if self.forked:
-            self._begin(job)
-            return
         with suppress(OSError):  # it is dead, which the end of its pipe says as well
-            self.pipe.send_bytes(pickle.dumps((job.work, job.arguments, job.limits)))
+            self.pipe.send_bytes(pickle.dumps(job.asked if self.known is None else self.known.index(job)))
 
     def _wait(self, seconds: float | None) -> None:
         self.until = None if seconds is None else time.monotonic() + seconds
@@ -208,12 +220,12 @@ class _Worker:
     @property
     def heard_by(self) -> list[Any]:
         """What is ready where it has said something, or has ended."""
-        return [self.pipe] if self.process is None else [self.pipe, self.process.sentinel]
+        return [self.pipe, self.process.sentinel]
 
     def news(self) -> tuple[Any, ...] | None:
         """What it has said: the result or a part of its job, nothing at the end of parts, None where it has begun."""
         if not self.pipe.poll():
-            if self.process is not None and connection.wait([self.process.sentinel], 0):
+            if connection.wait([self.process.sentinel], 0):
                 return (self._died(),)
             self.end()
             return (self._failure("late", "no answer in time: its process was ended from outside"),)
@@ -229,7 +241,8 @@ class _Worker:
             self.begun, self.since = True, time.monotonic()
             return (rest[0],) if rest else None
         found = self._failure(kind, rest[0], _loaded(rest[2]), rest[1]) if kind in ("late", "raised") else rest[0]
-        if rest[-1]:
+        self.bound = rest[-1] == "bound"
+        if rest[-1] == "ends":
             self.end()
         self.resting = not self.ended
         return () if kind == "end" else (found,)
@@ -248,7 +261,7 @@ class _Worker:
 
     def end(self) -> int | None:
         """End it, with what it has started; its exit status, as far as that is known."""
-        if self.ended or self.process is None:
+        if self.ended:
             return None
         self.ended, self.resting = True, False
         process = self.process

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from odecheck.record import Record
 from .case import Unit
 from .elsewhere import carried, on_worker
 from .limits import TIME_IS_UP, UNLIMITED, Limits
-from .parts import Unread, late, parts_of
+from .parts import Unread, late, parts_of, read
 from .pool import SLACK, Failure, Job, in_processes
 from .process_start import CAN_FORK, Start
 from .read_outside import read_outside
@@ -71,7 +72,15 @@ class Work:
         # seconds are of each claim, and counted by the work itself; the pool ends a worker that cannot
         seconds = self.limits.left
         patience = None if seconds is None else seconds + self.limits.grace + SLACK
-        return Job(key, parts_of, self.arguments, Limits(memory=self.limits.memory), patience, self.problem or None)
+        return Job(
+            key,
+            parts_of,
+            self.arguments,
+            Limits(memory=self.limits.memory),
+            patience,
+            group=self.problem or id(self.unit.problem),
+            read=partial(read, self.subject, torch.get_default_dtype()),
+        )
 
     def one_by_one(self) -> list[Work]:
         """The same work in parts.

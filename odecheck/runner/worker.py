@@ -1,6 +1,7 @@
 """What a worker of the pool does: it says that it has begun, then answers one job after another through its pipe.
 
-A job leaves its worker as it found it, or the worker ends: the next job shall not see what this one changed.
+A job leaves its worker as it found it, or the worker ends: the next job shall not see what this one changed. What was
+changed by reading what a job is about, before it was done, is the same for all jobs of its group, and for them alone.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -33,28 +34,28 @@ MARK = "ODECHECK_WORKER"
 # of a worker that was given memory for its job alone, so much may be left behind by it
 KEPT = 0.25
 
-Asked = tuple[Callable[..., Any], tuple[Any, ...], Limits]
+# work, its arguments, limits, and what reads before the work
+Asked = tuple[Callable[..., Any], tuple[Any, ...], Limits, Callable[[], Any] | None]
+# what becomes of a worker after a job: any other one, those of its group, none
+After = Literal["free", "bound", "ends"]
 
 
-def serve(pipe: Connection, job: Asked | None) -> None:
+def serve(pipe: Connection, known: Sequence[Asked] | None) -> None:
     """The main function of a worker.
 
-    Messages are ("begun",), ("part", one of a generator's), ("done", result, last), ("end", None, last) after the
-    parts, and ("late" or "raised", words, trace, pickled exception, last), where `last` says that the worker ends.
+    Messages are ("begun",), ("part", one of a generator's), ("done", result, after), ("end", None, after) after the
+    parts, and ("late" or "raised", words, trace, pickled exception, after).
 
     Args:
         pipe: To the process that asks.
-        job: The only one; None for those that come through the pipe.
+        known: The jobs of which a number comes through the pipe; None where they come themselves.
     """
     _begin()
     with suppress(EOFError, OSError):  # who asks has gone
         pipe.send_bytes(pickle.dumps(("begun",)))
-        if job is not None:
-            if _answer(pipe, job, alone=True):
-                pipe.recv_bytes()  # until it is ended
-            return
-        while _answer(pipe, pipe.recv_bytes(), alone=False):
-            pass
+        bound, goes_on = known is not None, True
+        while goes_on:
+            bound, goes_on = _answer(pipe, pipe.recv_bytes(), known, bound=bound)
 
 
 def _begin() -> None:
@@ -120,19 +121,23 @@ def end_strays(worker: int, known: Iterable[int] = ()) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:
-    """Do a job and send what comes of it. Whether the worker waits for another one, or for its end.
+def _answer(pipe: Connection, message: bytes, known: Sequence[Asked] | None, *, bound: bool) -> tuple[bool, bool]:
+    """Do a job and send what comes of it. Whether the worker is bound now, and whether it waits for another or its end.
 
     One that has children does not end by itself: while it lives, it is known whose they are.
     """
-    before, weight = Surroundings(), _bytes()
-    limits = Limits()
+    before, weight, limits = Surroundings(), _bytes(), Limits()
 
     def run() -> tuple[str, Any]:
-        nonlocal limits
-        work, arguments, limits = cast(Asked, pickle.loads(asked)) if isinstance(asked, bytes) else asked
+        nonlocal limits, before, bound
+        asked = pickle.loads(message)
+        work, arguments, limits, read = cast(Asked, asked if known is None else known[asked])
         limit_memory(limits.memory)
         limit_cpu(limits.cpu)
+        if read is not None:
+            with within(limits.seconds, limits.grace):
+                read()
+            bound, before = bound or bool(before.changed()), Surroundings()
         return _limited(work, arguments, limits, lambda part: pipe.send_bytes(pickle.dumps(("part", part))))
 
     found = _answered(run)
@@ -140,9 +145,10 @@ def _answer(pipe: Connection, asked: Asked | bytes, *, alone: bool) -> bool:
     limit_cpu(None)
     grown = limits.memory is not None and _bytes() - weight > KEPT * limits.memory
     children = _has_children()
-    last = bool(before.restore()) or grown or alone or children
-    pipe.send_bytes(pickle.dumps((*found, last)))
-    return children or not last
+    last = bool(before.restore()) or grown or children
+    after: After = "ends" if last else "bound" if bound else "free"
+    pipe.send_bytes(pickle.dumps((*found, after)))
+    return bound, children or not last
 
 
 def _limited(

@@ -168,6 +168,46 @@ def test_jobs_of_a_group_are_done_by_one_worker_while_there_is_other_work():
     assert taken == [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1), ("c", 1)] and not waiting
 
 
+def _reads():
+    sys.path.append("as a file of a user's does")
+
+
+def _reads_nothing():
+    pass
+
+
+def _what_is_there():
+    return os.getpid(), sys.path[-1] == "as a file of a user's does"
+
+
+def _leaves_its_path():
+    sys.path.append("of a job, and of no file")
+    return os.getpid()
+
+
+@pytest.mark.parametrize("start", START)
+def test_what_reading_changes_stays_for_the_group_alone(start):
+    jobs = [Job(("a", n), _what_is_there, group="a", read=_reads) for n in range(3)]
+    jobs += [Job(("b", n), _what_is_there, group="b", read=_reads_nothing) for n in range(2)]
+    found = dict(in_processes(jobs, 1, start=start))
+    assert [found["a", n][1] for n in range(3)] == [True] * 3 and [found["b", n][1] for n in range(2)] == [False] * 2
+    assert [len({found[group, n][0] for n in range(2)}) for group in "ab"] == [1, 1], "a group shares its process"
+    assert found["a", 2] == found["a", 0] and found["a", 0][0] != found["b", 0][0]
+
+
+@pytest.mark.parametrize("start", START)
+def test_what_a_job_itself_changes_ends_its_process_within_its_group_too(start):
+    jobs = [Job(n, _leaves_its_path if n == 1 else _process, group="a", read=_reads) for n in range(4)]
+    found = dict(in_processes(jobs, 1, start=start))
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+def test_no_worker_that_a_group_has_is_kept_for_other_calls():
+    own = dict(in_processes([Job(0, _what_is_there, group="a", read=_reads)], 1, keep=True))
+    assert own[0][1] and not _alive(own[0][0])
+    assert not dict(in_processes([Job(0, _what_is_there)], 1, keep=True))[0][1]
+
+
 def test_jobs_of_no_group_come_as_they_were_given():
     waiting = _Waiting(Job(n, _here) for n in range(3))
     assert [waiting.next(None, {None}).key for _ in range(3)] == [0, 1, 2]
