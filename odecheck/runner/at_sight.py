@@ -26,6 +26,8 @@ PLAIN = 200.0
 TOO_MANY = 1e4
 # fixed steps in the window of a field that bends: a rung of them leaves some thousandths of a derivative
 STEPS = 64
+# evaluations of the look at the window to one fixed step: three steps within each of its own, which takes six
+A_STEP = 2.0
 # evaluations of an explicit solve that cost as much as one of those steps: nothing is followed there to ten digits
 OF_STEPS = 0.6
 # a look at the whole window: to this tolerance, in at most so many evaluations and processor seconds
@@ -232,4 +234,4 @@ def step_of(problem: Problem) -> float:
 
 def _steps(sight: Sight) -> int:
     """How many steps a window has of a field that bends."""
-    return max(STEPS, math.ceil(sight.constants), math.ceil(min(sight.calls, MOST) / 3))
+    return max(STEPS, math.ceil(sight.constants), math.ceil(min(sight.calls, MOST) / A_STEP))

@@ -84,9 +84,11 @@ def own_gradient_in_times(subject: Subject, problem: Problem) -> tuple[Bounded, 
     """
     solver = adaptive_of(subject)
     rung, _ = _rung(subject, problem)
-    speed, pull = speeds(problem)
-    share = pull / max(of_derivatives(solver, problem, 1.0), 1e-300)
-    return _off(subject.gradient(problem).ts, gradient(problem).ts, gradient_at(rung, problem) * (speed + share))
+    promised = gradient_at(rung, problem)
+    if np.isfinite(promised):  # else there may be too many unknowns for what is asked next
+        speed, pull = speeds(problem)
+        promised *= speed + pull / max(of_derivatives(solver, problem, 1.0), 1e-300)
+    return _off(subject.gradient(problem).ts, gradient(problem).ts, promised)
 
 
 CLAIMS = (own_solution, own_gradient_in_start, own_gradient_in_parameters, own_gradient_in_times)

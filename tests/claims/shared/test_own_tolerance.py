@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from odecheck_reference import catalogue
+import torch
+from odecheck_reference import Problem, catalogue
 
 from odecheck.claim import Claim
+from odecheck.claims.shared import promises
 from odecheck.claims.shared.own_tolerance import CLAIMS
 from odecheck.engines.own import Discrete
 from odecheck.engines.torchdiffeq import Backprop
 from odecheck.judge import Verdict
 from odecheck.record import evaluate
+from odecheck.runner.own_fields import module_pairs
 from odecheck.solvers import Adaptive, FixedStep
 from odecheck.subject import SHIPPED, Subject
 
 PROBLEM = catalogue.quick()[0]
+
+
+class Wide(torch.nn.Module):
+    """74 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 12), torch.nn.Tanh(), torch.nn.Linear(12, 2))
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.net(torch.cat([y, t.expand(len(y), 1)], 1))
+
+
 RIGHT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-6), Discrete())
 
 
@@ -37,3 +55,16 @@ def test_a_loose_tolerance_is_judged_where_its_promise_says_something() -> None:
 @pytest.mark.parametrize("solver", [FixedStep("rk4", step=0.1), Adaptive("dopri8", rtol=1e-6)])
 def test_what_promises_nothing_is_not_asked(solver) -> None:
     assert evaluate(CLAIMS[0], Subject(SHIPPED, solver, Backprop()), PROBLEM).verdict == Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_no_second_derivatives_are_asked_of_more_unknowns_than_they_are_worth(claim, monkeypatch) -> None:
+    def dear(problem: Problem) -> None:
+        raise AssertionError(f"a Hessian of {problem.name}")
+
+    monkeypatch.setattr(promises, "hessian", dear)
+    torch.manual_seed(0)
+    (subject, problem), *_ = module_pairs(Wide(), torch.ones(2, 2))
+    assert problem.y0.size + problem.theta.size > promises.HESSIAN
+    record = evaluate(claim, replace(subject, solver=Adaptive("dopri5", rtol=1e-7)), problem)
+    assert record.verdict == (Verdict.HOLDS if claim.id == "OWN-1" else Verdict.NOT_APPLICABLE), record
