@@ -32,6 +32,8 @@ A_STEP = 2.0
 OF_STEPS = 0.6
 # a look at the whole window: to this tolerance, in at most so many evaluations and processor seconds
 ROUGH, MOST, SECONDS = 1e-6, 2_000, 3.0
+# `Problem.source` of one's own field, and of one whose numbers are rounded as those of float32 are
+OWN, OWN_IN_SINGLE = "an example state", "an example state, and a field that was given in float32"
 # shares of the window that implicit steps from the start are long: the fastest rate may not be there at the start
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 

@@ -23,7 +23,7 @@ from odecheck.record import Record, crashed, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
-from .at_sight import cut_in_time
+from .at_sight import OWN_IN_SINGLE, cut_in_time
 from .further import evaluated
 from .limits import OutOfTime
 from .validation import validate
@@ -34,6 +34,13 @@ CUT_IN_TIME = (
     "The field's own derivative in time is not that of its values, as where torch.tensor(t), t.item() or t.detach() is "
     "in forward: steps whose lengths are differentiated pass that on to every gradient. t itself in forward mends it."
 )
+# what stands beside a refutation by less than ROUNDED of the truth, of a field that was given in float32
+OF_PIECES = (
+    "The field was given in float32, so its numbers are rounded to 6e-8: a curve of pieces, a spline for instance, "
+    "jumps by that where they meet, and an adjoint that integrates dF/dt sees no jump. Whether that is all: make its "
+    "numbers, of a spline its times and its path, in float64, and ask again."
+)
+ROUNDED = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +76,7 @@ class Case:
         """
         with _reproducible(seed):
             try:
-                return _explained(evaluated(self.claim, self.subject, self.problem), self.problem)
+                return _explained(evaluated(self.claim, self.subject, self.problem), self.claim, self.problem)
             except (KeyboardInterrupt, OutOfTime, GeneratorExit):
                 raise
             except BaseException as ended:  # sys.exit() of a subject, and what else is no Exception
@@ -205,8 +212,11 @@ class Unit:
         return [crashed(claim, self.subject, self.problem, message) for claim in self.claims]
 
 
-def _explained(record: Record, problem: Problem) -> Record:
-    """The same; where it does not hold and the field's derivative in time is wrong, with what may have caused that."""
+def _explained(record: Record, claim: Claim, problem: Problem) -> Record:
+    """The same; where it does not hold, with what is known of the field that may have caused that."""
+    of_pieces = problem.source == OWN_IN_SINGLE and not claim.without_time and abs(record.ratio - 1.0) < ROUNDED
+    if record.verdict is Verdict.REFUTED and of_pieces:
+        record = replace(record, message=f"{record.message} {OF_PIECES}")
     if record.verdict not in (Verdict.REFUTED, Verdict.INCONCLUSIVE) or not cut_in_time(problem):
         return record
     decides = IN_TIME[1] if record.verdict is Verdict.INCONCLUSIVE else record.decides

@@ -27,7 +27,7 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
-from .at_sight import NOTHING, remember, seen, step_of, too_stiff
+from .at_sight import NOTHING, OWN, OWN_IN_SINGLE, remember, seen, step_of, too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -121,7 +121,7 @@ def module_pairs(
             flat_parameters(double),
             times,
             loss,
-            source="an example state",
+            source=OWN_IN_SINGLE if converted else OWN,
             independent=False,
         )
     except ProblemError as error:

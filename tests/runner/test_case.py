@@ -12,13 +12,26 @@ from odecheck_reference import Bounded, Problem
 from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, problems
 from odecheck.claims.find import found
 from odecheck.claims.papers import node
-from odecheck.runner.case import Case, Unit, cases, plan
+from odecheck.runner.at_sight import OWN, OWN_IN_SINGLE
+from odecheck.runner.case import OF_PIECES, Case, Unit, cases, plan
+from odecheck.runner.own_fields import module_pairs
 
 SUBJECTS = (
     Subject(None, Adaptive("dopri5", rtol=1e-5), Adjoint()),
     Subject(None, FixedStep("rk4", step=0.1), Backprop(), expected_failures={"NODE-3": "a reason"}),
 )
 UNIT = Unit(SUBJECTS[0], problems()[0], found(["SOL-1", "SOL-2", "NODE-2"]))
+
+
+class Decay(torch.nn.Module):
+    """At a rate that is its parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = torch.nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return -self.rate * y
 
 
 def test_a_plan_says_what_is_wrong():
@@ -69,3 +82,30 @@ def test_a_case_draws_the_same_numbers_each_time():
 def test_claims_are_taken_by_any_spelling_of_their_ids():
     assert found("sol-2") == found(["SOL-2"]) == tuple(c for c in ALL if c.id == "SOL-2")
     assert found(node.time_gradient) == (node.time_gradient,)
+
+
+@pytest.mark.parametrize(
+    ("source", "claim", "off", "said"),
+    [
+        (OWN_IN_SINGLE, node.time_gradient, 2e-7, True),
+        (OWN_IN_SINGLE, node.time_gradient, 2e-4, False),
+        (OWN_IN_SINGLE, node.time_gradient, 0.0, False),
+        (OWN_IN_SINGLE, node.parameter_gradient, 2e-7, False),
+        (OWN, node.time_gradient, 2e-7, False),
+    ],
+)
+def test_what_the_pieces_of_a_curve_in_float32_may_do_is_said_where_it_is_refuted(source, claim, off, said):
+    def statement(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
+        """A number."""
+        return Bounded([2.0 + 2.0 * off], {"truncation": 1e-9}), Bounded([2.0])
+
+    case = Case(SUBJECTS[0], problems()[0].with_(source=source), replace(claim, statement=statement))
+    record = case.run()
+    assert record.verdict == (Verdict.REFUTED if off else Verdict.HOLDS)
+    assert (OF_PIECES in record.message) is said
+
+
+@pytest.mark.parametrize(("dtype", "source"), [(torch.float32, OWN_IN_SINGLE), (torch.float64, OWN)])
+def test_a_problem_says_that_its_field_was_given_in_float32(dtype, source):
+    (_, problem), *_ = module_pairs(Decay().to(dtype), [[0.5]])
+    assert problem.source == source
