@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -20,8 +21,10 @@ from .from_jax import FromJax, is_of_jax
 class OfFunction(StandIn):
     """A plain function or a partial, with the modules and parameters that it reaches as its own.
 
-    Reached are closures, globals that the code names, arguments of a `functools.partial`, defaults, and the object of a
-    bound method. A deep copy has copies of all of them, and a function that reaches these.
+    Reached are closures, globals that the code names, arguments of a `functools.partial`, defaults, the object of a
+    bound method, and what lists, tuples and dictionaries among them hold. A deep copy has copies of all of them, and a
+    function that reaches these. Where `torch.func.functional_call` replaces a parameter that is of no module, such a
+    function is called as well.
 
     Args:
         function: Called as function(t, y).
@@ -31,13 +34,16 @@ class OfFunction(StandIn):
         super().__init__()
         self.function = function
         self.names = dict[str, str]()
+        # what a replaced parameter stands for; and what is not copied with the function then
+        self._alone, self._kept = dict[str, nn.Parameter](), list[Any]()
         for i, (name, held) in enumerate(_held(function, "", set())):
+            self._kept.append(held)
             if isinstance(held, nn.Module):
                 self.add_module(f"module_{i}", held)
                 self.names[f"module_{i}"] = name
-            else:
+            elif isinstance(held, nn.Parameter):
                 self.register_parameter(f"parameter_{i}", held)
-                self.names[f"parameter_{i}"] = name
+                self.names[f"parameter_{i}"], self._alone[f"parameter_{i}"] = name, held
 
     def own_name(self, name: str) -> str:
         """How the user calls one of its parameters: by the variable that leads there."""
@@ -55,7 +61,11 @@ class OfFunction(StandIn):
 
     def forward(self, t: Tensor, y: Any) -> Any:
         """The function's value."""
-        return self.function(t, y)
+        replaced = {id(p): new for name, p in self._alone.items() if (new := getattr(self, name)) is not p}
+        if not replaced:
+            return self.function(t, y)
+        memo = {id(x): x for x in self._kept} | replaced
+        return copied_function(self.function, memo)(t, y)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OfFunction:
         return OfFunction(copied_function(self.function, memo))
@@ -79,20 +89,21 @@ def _cells(function: types.FunctionType) -> dict[str, Any]:
     return found
 
 
-def _held(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
-    """The modules and parameters that a value reaches, each once, with the variable that leads there."""
+def _held(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module | Tensor]]:
+    """The modules and tensors that a value reaches, each once, with the variable that leads there."""
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, nn.Module | nn.Parameter):
+    if isinstance(value, nn.Module | Tensor):
         yield name, value
     for inside, part in _parts(value):
-        yield from _held(part, name if not inside else f"{name}.{inside}" if _carries(value) and name else inside, seen)
+        within = isinstance(value, dict | list | tuple) or _carries(value)
+        yield from _held(part, name if not inside else f"{name}.{inside}" if within and name else inside, seen)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """What a value leads to at once, by name where it has one of its own."""
-    if isinstance(value, nn.Module | nn.Parameter):
+    if isinstance(value, nn.Module | Tensor):
         return
     if isinstance(value, functools.partial):
         yield "", value.func
@@ -104,10 +115,13 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _cells(value).items()
         yield from reached(value).items()
         yield from (("", x) for x in value.__defaults__ or ())
+        yield from (value.__kwdefaults__ or {}).items()
     elif _carries(value):
         yield from vars(value).items()
     elif isinstance(value, tuple | list):
-        yield from (("", x) for x in value)  # pyright: ignore[reportUnknownVariableType]
+        yield from ((str(n), x) for n, x in enumerate(cast("Iterable[Any]", value)))
+    elif isinstance(value, dict):
+        yield from ((str(key), x) for key, x in cast(dict[Any, Any], value).items())
 
 
 def _is_library(function: types.FunctionType) -> bool:
@@ -127,13 +141,19 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
     elif isinstance(value, types.MethodType):
         made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
     elif isinstance(value, types.FunctionType) and not _is_library(value):
-        inside = {name: copied_function(x, memo) for name, x in reached(value).items() if _is_state(x)}
-        cells: Any = value.__closure__ and tuple(_copied_cell(x, memo) for x in value.__closure__)
-        everything: dict[str, Any] = {**value.__globals__, **inside}
-        made = types.FunctionType(value.__code__, everything, value.__name__, value.__defaults__, cells)
-        made.__kwdefaults__ = value.__kwdefaults__
+        cells: Any = value.__closure__ and tuple(types.CellType() for _ in value.__closure__)
+        made = types.FunctionType(value.__code__, {**value.__globals__}, value.__name__, None, cells)
+        memo[id(value)] = made  # a function that calls itself reaches itself
+        for cell, old in zip(cells or (), value.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # it is empty
+                cell.cell_contents = copied_function(old.cell_contents, memo)
+        made.__globals__.update({k: copied_function(x, memo) for k, x in reached(value).items() if _is_state(x)})
+        made.__defaults__ = copied_function(value.__defaults__, memo)
+        made.__kwdefaults__ = copied_function(value.__kwdefaults__, memo)
     elif isinstance(value, Tensor) and not value.is_leaf:
         made = value.detach().clone()
+    elif _is_container(value) and _is_state(value):
+        made = _copied_items(value, memo)
     elif _is_state(value):
         made = copy.deepcopy(value, memo)  # pyright: ignore[reportUnknownArgumentType]
     else:
@@ -142,24 +162,43 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
     return made
 
 
-def _copied_cell(cell: types.CellType, memo: dict[int, Any]) -> types.CellType:
-    try:
-        value = cell.cell_contents
-    except ValueError:  # it is empty
-        return types.CellType()
-    return types.CellType(copied_function(value, memo))
+def _copied_items(value: Any, memo: dict[int, Any]) -> Any:
+    """A container of copies. One that holds itself does so in its copy."""
+    if isinstance(value, tuple):
+        parts = [copied_function(x, memo) for x in cast("tuple[Any, ...]", value)]
+        kind: Any = type(cast(object, value))
+        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    made: Any = copy.copy(value)
+    memo[id(value)] = made
+    keys = cast("Iterable[Any]", value if isinstance(value, dict) else range(len(made)))
+    for key in list(keys):
+        made[key] = copied_function(made[key], memo)
+    return made
 
 
 def _carries(value: Any) -> bool:
-    """Whether a plain object holds a module or a parameter."""
+    """Whether a plain object holds a module or a parameter, or a container of them."""
     attributes: Any = getattr(value, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(value, type | types.ModuleType | types.FunctionType):
         return False
     held: list[Any] = list(attributes.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    return any(isinstance(x, nn.Module | nn.Parameter) for x in held)
+    inside = [x for one in held if _is_container(one) for x in _items(one)]
+    return any(isinstance(x, nn.Module | nn.Parameter) for x in (*held, *inside))
 
 
-def _is_state(value: Any) -> bool:
+def _is_container(value: Any) -> bool:
+    return isinstance(value, list | tuple | dict)
+
+
+def _items(container: Any) -> Iterable[Any]:
+    return cast("dict[Any, Any]", container).values() if isinstance(container, dict) else container
+
+
+def _is_state(value: Any, within: tuple[int, ...] = ()) -> bool:
+    """Whether a value, or what a container holds, is another in a copy. within: the containers that it is in."""
+    if _is_container(value):
+        own = id(value)
+        return own not in within and any(_is_state(x, (*within, own)) for x in _items(value))
     plain = isinstance(value, nn.Module | Tensor | types.FunctionType | functools.partial | types.MethodType)
     return plain or _carries(value)
 
