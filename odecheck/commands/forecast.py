@@ -20,9 +20,10 @@ def line(units: Sequence[Unit], workers: int) -> str:
         workers: Processes.
 
     Returns:
-        One line, and one more for each problem that is stiff.
+        One line, and one more for each problem that is stiff, that no solve reaches the end of, or that is of a field
+        in half precision.
     """
-    from odecheck.runner.at_sight import TOO_MANY
+    from odecheck.runner.at_sight import TOO_MANY, given_in
     from odecheck.runner.estimate import of_units
 
     claims = {claim.id for unit in units for claim in unit.claims}
@@ -37,6 +38,12 @@ def line(units: Sequence[Unit], workers: int) -> str:
         for name, count in cost.stiff.items()
     )
     said += "".join(_left(name, *windows[name], t) for name, t in cost.left.items())
+    half = {u.problem.name: given for u in units if (given := given_in(u.problem)) not in ("", "float32")}
+    said += "".join(
+        f"\n{name} is judged by a float64 copy of its field, which was given in {given}: what that rounds away is "
+        "judged by odecheck.watch in a training step"
+        for name, given in half.items()
+    )
     return (
         f"{number(len(claims), 'claim')} × {number(len(problems), 'problem')} × {number(len(subjects), 'subject')}: "
         f"{number(cases, 'case')}, {least} {_seconds(cost.seconds)} of a processor ({_seconds(cost.low)} to "

@@ -32,8 +32,8 @@ A_STEP = 2.0
 OF_STEPS = 0.6
 # a look at the whole window: to this tolerance, in at most so many evaluations and processor seconds
 ROUGH, MOST, SECONDS = 1e-6, 2_000, 3.0
-# `Problem.source` of one's own field, and of one whose numbers are rounded as those of float32 are
-OWN, OWN_IN_SINGLE = "an example state", "an example state, and a field that was given in float32"
+# `Problem.source` of one's own field; of one that is not in float64 with the name of its dtype behind it
+OWN, GIVEN_IN = "an example state", "an example state, and a field that was given in "
 # shares of the window that implicit steps from the start are long: the fastest rate may not be there at the start
 SHARES = (0.0, *(10.0**-n for n in range(9, 1, -1)))
 
@@ -61,6 +61,18 @@ RK45: Any = scipy.integrate.RK45
 NOTHING = Sight()
 # of problems whose fields were asked; a field that somebody wrote is asked once, under limits and in another process
 _SEEN: WeakKeyDictionary[Problem, Sight] = WeakKeyDictionary()
+
+
+def given_in(problem: Problem) -> str:
+    """The dtype in which a field of one's own was given, where its numbers are more rounded than those of its copy.
+
+    Args:
+        problem: What is asked about.
+
+    Returns:
+        "float32", "float16" or "bfloat16"; empty of all others.
+    """
+    return problem.source.removeprefix(GIVEN_IN) if problem.source.startswith(GIVEN_IN) else ""
 
 
 def remember(problem: Problem, sight: Sight) -> None:

@@ -23,7 +23,7 @@ from odecheck.record import Record, crashed, not_asked, refused, where
 from odecheck.subject import SHIPPED, Subject
 
 from . import presets as shipped
-from .at_sight import OWN_IN_SINGLE, cut_in_time
+from .at_sight import cut_in_time, given_in
 from .further import evaluated
 from .limits import OutOfTime
 from .validation import validate
@@ -214,7 +214,7 @@ class Unit:
 
 def _explained(record: Record, claim: Claim, problem: Problem) -> Record:
     """The same; where it does not hold, with what is known of the field that may have caused that."""
-    of_pieces = problem.source == OWN_IN_SINGLE and not claim.without_time and abs(record.ratio - 1.0) < ROUNDED
+    of_pieces = given_in(problem) == "float32" and not claim.without_time and abs(record.ratio - 1.0) < ROUNDED
     if record.verdict is Verdict.REFUTED and of_pieces:
         record = replace(record, message=f"{record.message} {OF_PIECES}")
     if record.verdict not in (Verdict.REFUTED, Verdict.INCONCLUSIVE) or not cut_in_time(problem):

@@ -27,7 +27,7 @@ from odecheck.foreign import first_line, literal, said
 from odecheck.subject import Subject
 
 from . import presets as shipped
-from .at_sight import NOTHING, OWN, OWN_IN_SINGLE, remember, seen, step_of, too_stiff
+from .at_sight import GIVEN_IN, NOTHING, OWN, remember, seen, step_of, too_stiff
 
 Pair = tuple[Subject, Problem]
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -74,7 +74,7 @@ def module_pairs(
     """
     taken = _taken(module)
     double = _in_double(taken, module)
-    converted = _in_single(taken, y0)
+    given = _rounded(taken, y0)
     tensors = tuple(part for part in y0 if isinstance(part, torch.Tensor)) if isinstance(y0, tuple) else ()
     if isinstance(y0, tuple) and tensors and len(tensors) == len(y0):
         double, y0 = _beside(double, tensors)
@@ -104,7 +104,7 @@ def module_pairs(
         outside = double
     else:
         whole, of_jax = isinstance(double, AllRows), isinstance(double, FromJax)
-        needed = None if of_jax else asked(functools.partial(needs, converted=converted), double, start, times)
+        needed = None if of_jax else asked(functools.partial(needs, converted=given == "float32"), double, start, times)
         needed = needed or Needs()
         outside, double = around(double, replace(needed, graph=False)), around(double, needed)
         if not whole and asked(takes_this_batch_alone, double, start):
@@ -121,7 +121,7 @@ def module_pairs(
             flat_parameters(double),
             times,
             loss,
-            source=OWN_IN_SINGLE if converted else OWN,
+            source=GIVEN_IN + given if given else OWN,
             independent=False,
         )
     except ProblemError as error:
@@ -183,12 +183,19 @@ def _in_double(taken: nn.Module, module: Any) -> nn.Module:
     return double
 
 
-def _in_single(taken: nn.Module, y0: Any) -> bool:
-    """Whether a field computes in float32 by itself, so that its constants are to follow it into float64."""
+def _rounded(taken: nn.Module, y0: Any) -> str:
+    """The widest dtype of a field that computes in less than float64 by itself; empty of others.
+
+    The constants of one in float32 are to follow it into float64.
+    """
     kinds = {x.dtype for x in (*taken.parameters(), *taken.buffers()) if x.is_floating_point()}
     states = cast(Iterable[Any], y0 if isinstance(y0, tuple) else (y0,))
     kinds = kinds or {x.dtype for x in states if isinstance(x, torch.Tensor)}
-    return torch.float32 in kinds and torch.float64 not in kinds
+    if torch.float64 in kinds:
+        return ""
+    return next(
+        (str(x).removeprefix("torch.") for x in (torch.float32, torch.bfloat16, torch.float16) if x in kinds), ""
+    )
 
 
 def called(module: Any) -> str:

@@ -12,7 +12,8 @@ from odecheck_reference import Bounded, Problem
 from odecheck import ALL, Adaptive, Adjoint, Backprop, BadInput, FixedStep, Subject, Verdict, check, problems
 from odecheck.claims.find import found
 from odecheck.claims.papers import node
-from odecheck.runner.at_sight import OWN, OWN_IN_SINGLE
+from odecheck.commands.forecast import line
+from odecheck.runner.at_sight import GIVEN_IN, OWN, given_in
 from odecheck.runner.case import OF_PIECES, Case, Unit, cases, plan
 from odecheck.runner.own_fields import module_pairs
 
@@ -87,10 +88,10 @@ def test_claims_are_taken_by_any_spelling_of_their_ids():
 @pytest.mark.parametrize(
     ("source", "claim", "off", "said"),
     [
-        (OWN_IN_SINGLE, node.time_gradient, 2e-7, True),
-        (OWN_IN_SINGLE, node.time_gradient, 2e-4, False),
-        (OWN_IN_SINGLE, node.time_gradient, 0.0, False),
-        (OWN_IN_SINGLE, node.parameter_gradient, 2e-7, False),
+        (GIVEN_IN + "float32", node.time_gradient, 2e-7, True),
+        (GIVEN_IN + "float32", node.time_gradient, 2e-4, False),
+        (GIVEN_IN + "float32", node.time_gradient, 0.0, False),
+        (GIVEN_IN + "float32", node.parameter_gradient, 2e-7, False),
         (OWN, node.time_gradient, 2e-7, False),
     ],
 )
@@ -105,7 +106,17 @@ def test_what_the_pieces_of_a_curve_in_float32_may_do_is_said_where_it_is_refute
     assert (OF_PIECES in record.message) is said
 
 
-@pytest.mark.parametrize(("dtype", "source"), [(torch.float32, OWN_IN_SINGLE), (torch.float64, OWN)])
-def test_a_problem_says_that_its_field_was_given_in_float32(dtype, source):
-    (_, problem), *_ = module_pairs(Decay().to(dtype), [[0.5]])
-    assert problem.source == source
+@pytest.mark.parametrize(
+    ("dtype", "given"),
+    [
+        (torch.float64, ""),
+        (torch.float32, "float32"),
+        (torch.float16, "float16"),
+        (torch.bfloat16, "bfloat16"),
+    ],
+)
+def test_a_problem_says_in_which_dtype_its_field_was_given(dtype, given):
+    units = plan(module_pairs(Decay().to(dtype), [[0.5]]), None, ["SOL-2"])
+    assert given_in(units[0].problem) == given
+    half = given in ("float16", "bfloat16")
+    assert (f"which was given in {given}: what that rounds away" in line(units, 1)) is half
