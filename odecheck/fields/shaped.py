@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import itertools
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -182,8 +183,8 @@ def _carries(value: Any) -> bool:
     if not isinstance(attributes, dict) or isinstance(value, type | types.ModuleType | types.FunctionType):
         return False
     held: list[Any] = list(attributes.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    inside = [x for one in held if _is_container(one) for x in _items(one)]
-    return any(isinstance(x, nn.Module | nn.Parameter) for x in (*held, *inside))
+    inside = (x for one in held if _is_container(one) for x in _items(one))
+    return any(isinstance(x, nn.Module | nn.Parameter) for x in itertools.chain(held, inside))
 
 
 def _is_container(value: Any) -> bool:
