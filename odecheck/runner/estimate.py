@@ -41,6 +41,9 @@ from .case import Unit
 # public projects: all of them take between half and twice as long
 BESIDE, LOAD = 1.3, 0.018
 
+# processor seconds below which a measured case was a refusal
+REFUSED = 0.01
+
 FILE = Path(__file__).with_name("costs.json")
 
 
@@ -102,6 +105,9 @@ def of_case(claim: Claim, subject: Subject, problem: Problem, *, first: bool = F
     by_field = costs["claims"].get(claim.id) or _mean_of_family(claim.family.id)
     kind = type(problem.field).__name__
     known = [by_field[kind]] if kind in by_field else list(by_field.values())
+    if isinstance(subject.engine, SecondOrderEngine) and max(own for own, *_ in known) < REFUSED:
+        # of such a field engines without second derivatives alone were measured
+        known = [row for row in by_field.values() if row[0] >= REFUSED] or known
     factor = factor_of(claim.id, _like(subject.engine), costs["engines"])
     own_load = 0.0 if problem.independent else load(problem)
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from odecheck import SHIPPED, Adaptive, Adjoint, Backprop, Subject, problems
+from odecheck import SHIPPED, Adaptive, Adjoint, Backprop, Closed, Subject, module_pairs, problems
 from odecheck.claims import ALL, EVERY
 from odecheck.problem_sets.conformance import network
 from odecheck.runner import estimate
@@ -16,6 +17,17 @@ from odecheck.runner.case import Unit, plan
 SUBJECT = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Backprop())
 OTHER = Subject(SHIPPED, Adaptive("dopri5", rtol=1e-7), Adjoint())
 CLAIMS = {claim.id: claim for claim in EVERY}
+
+
+class Slope(torch.nn.Module):
+    """A network of one layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, t, y):
+        return torch.tanh(self.layer(y))
 
 
 def test_what_was_measured_are_claims_and_the_spread_is_said():
@@ -74,3 +86,12 @@ def test_claims_that_share_solves_are_asked_together():
     holders = [unit for unit in ordered if shared & {claim.id for claim in unit.claims}]
     assert shared == {"NODE-1", "NODE-2", "NODE-3"} and len(ordered) > len(holders) == 2
     assert all(shared <= {claim.id for claim in unit.claims} for unit in holders)
+
+
+def test_second_derivatives_of_a_field_of_ones_own_are_no_refusals_where_the_engine_has_them():
+    (backprop, problem), *_ = module_pairs(Slope(), [[0.5, 1.0]])
+    closed = replace(backprop, engine=Closed())
+    for id in ("SNOPT-1", "SNOPT-2", "SNOPT-4", "SNOPT-10"):
+        refused, asked = (estimate.of_case(CLAIMS[id], subject, problem) for subject in (backprop, closed))
+        assert refused < 0.05 < 0.1 < asked, id
+    assert estimate.of_case(CLAIMS["SNOPT-1.1"], closed, problem) < 0.1, "nobody was measured to answer it"
