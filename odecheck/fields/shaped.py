@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import itertools
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -17,6 +15,7 @@ from odecheck.compat import uncompiled
 
 from .callback import StandIn
 from .from_jax import FromJax, is_of_jax
+from .functions import copied_function, held_by
 
 
 class OfFunction(StandIn):
@@ -37,7 +36,7 @@ class OfFunction(StandIn):
         self.names = dict[str, str]()
         # what a replaced parameter stands for; and what is not copied with the function then
         self._alone, self._kept = dict[str, nn.Parameter](), list[Any]()
-        for i, (name, held) in enumerate(_held(function, "", set())):
+        for i, (name, held) in enumerate(held_by(function, "", set())):
             self._kept.append(held)
             if isinstance(held, nn.Module):
                 self.add_module(f"module_{i}", held)
@@ -70,138 +69,6 @@ class OfFunction(StandIn):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OfFunction:
         return OfFunction(copied_function(self.function, memo))
-
-
-def reached(function: types.FunctionType) -> Mapping[str, Any]:
-    """Names → values of the globals that a function's code names."""
-    codes = [function.__code__, *(c for c in function.__code__.co_consts if isinstance(c, types.CodeType))]
-    names = {name for code in codes for name in code.co_names}
-    return {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
-
-
-def _cells(function: types.FunctionType) -> dict[str, Any]:
-    """The variables of a closure that have a value, in its order."""
-    found = dict[str, Any]()
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:  # an empty cell
-            continue
-    return found
-
-
-def _held(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module | Tensor]]:
-    """The modules and tensors that a value reaches, each once, with the variable that leads there."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, nn.Module | Tensor):
-        yield name, value
-    for inside, part in _parts(value):
-        within = isinstance(value, dict | list | tuple) or _carries(value)
-        yield from _held(part, name if not inside else f"{name}.{inside}" if within and name else inside, seen)
-
-
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a value leads to at once, by name where it has one of its own."""
-    if isinstance(value, nn.Module | Tensor):
-        return
-    if isinstance(value, functools.partial):
-        yield "", value.func
-        yield from (("", x) for x in value.args)
-        yield from value.keywords.items()
-    elif isinstance(value, types.MethodType):
-        yield "self", value.__self__
-    elif isinstance(value, types.FunctionType) and not _is_library(value):
-        yield from _cells(value).items()
-        yield from reached(value).items()
-        yield from (("", x) for x in value.__defaults__ or ())
-        yield from (value.__kwdefaults__ or {}).items()
-    elif _carries(value):
-        yield from vars(value).items()
-    elif isinstance(value, tuple | list):
-        yield from ((str(n), x) for n, x in enumerate(cast("Iterable[Any]", value)))
-    elif isinstance(value, dict):
-        yield from ((str(key), x) for key, x in cast(dict[Any, Any], value).items())
-
-
-def _is_library(function: types.FunctionType) -> bool:
-    return function.__module__.partition(".")[0] in ("torch", "numpy", "torchdiffeq", "odecheck")
-
-
-def copied_function(value: Any, memo: dict[int, Any]) -> Any:
-    """A copy that reaches copies: of a function with cells and globals of its own; a library's function itself."""
-    if id(value) in memo:
-        return memo[id(value)]
-    if isinstance(value, functools.partial):
-        args, more = (
-            [copied_function(x, memo) for x in value.args],
-            {k: copied_function(x, memo) for k, x in value.keywords.items()},
-        )
-        made: Any = functools.partial(copied_function(value.func, memo), *args, **more)
-    elif isinstance(value, types.MethodType):
-        made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
-    elif isinstance(value, types.FunctionType) and not _is_library(value):
-        cells: Any = value.__closure__ and tuple(types.CellType() for _ in value.__closure__)
-        made = types.FunctionType(value.__code__, {**value.__globals__}, value.__name__, None, cells)
-        memo[id(value)] = made  # a function that calls itself reaches itself
-        for cell, old in zip(cells or (), value.__closure__ or (), strict=True):
-            with contextlib.suppress(ValueError):  # it is empty
-                cell.cell_contents = copied_function(old.cell_contents, memo)
-        made.__globals__.update({k: copied_function(x, memo) for k, x in reached(value).items() if _is_state(x)})
-        made.__defaults__ = copied_function(value.__defaults__, memo)
-        made.__kwdefaults__ = copied_function(value.__kwdefaults__, memo)
-    elif isinstance(value, Tensor) and not value.is_leaf:
-        made = value.detach().clone()
-    elif _is_container(value) and _is_state(value):
-        made = _copied_items(value, memo)
-    elif _is_state(value):
-        made = copy.deepcopy(value, memo)  # pyright: ignore[reportUnknownArgumentType]
-    else:
-        return value
-    memo[id(value)] = made  # pyright: ignore[reportUnknownArgumentType]
-    return made
-
-
-def _copied_items(value: Any, memo: dict[int, Any]) -> Any:
-    """A container of copies. One that holds itself does so in its copy."""
-    if isinstance(value, tuple):
-        parts = [copied_function(x, memo) for x in cast("tuple[Any, ...]", value)]
-        kind: Any = type(cast(object, value))
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    made: Any = copy.copy(value)
-    memo[id(value)] = made
-    keys = cast("Iterable[Any]", value if isinstance(value, dict) else range(len(made)))
-    for key in list(keys):
-        made[key] = copied_function(made[key], memo)
-    return made
-
-
-def _carries(value: Any) -> bool:
-    """Whether a plain object holds a module or a parameter, or a container of them."""
-    attributes: Any = getattr(value, "__dict__", None)
-    if not isinstance(attributes, dict) or isinstance(value, type | types.ModuleType | types.FunctionType):
-        return False
-    held: list[Any] = list(attributes.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    inside = (x for one in held if _is_container(one) for x in _items(one))
-    return any(isinstance(x, nn.Module | nn.Parameter) for x in itertools.chain(held, inside))
-
-
-def _is_container(value: Any) -> bool:
-    return isinstance(value, list | tuple | dict)
-
-
-def _items(container: Any) -> Iterable[Any]:
-    return cast("dict[Any, Any]", container).values() if isinstance(container, dict) else container
-
-
-def _is_state(value: Any, within: tuple[int, ...] = ()) -> bool:
-    """Whether a value, or what a container holds, is another in a copy. within: the containers that it is in."""
-    if _is_container(value):
-        own = id(value)
-        return own not in within and any(_is_state(x, (*within, own)) for x in _items(value))
-    plain = isinstance(value, nn.Module | Tensor | types.FunctionType | functools.partial | types.MethodType)
-    return plain or _carries(value)
 
 
 def as_module(field: Any) -> nn.Module:

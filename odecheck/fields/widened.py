@@ -9,27 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .shaped import OfFunction, copied_function, reached
+from .functions import copied_function, is_plain, reached
+from .shaped import OfFunction
 
 # attributes of every module, which `Module.double` takes care of, and hooks
 _OWN = frozenset(vars(nn.Module()))
-# objects of these packages are not looked into; modules of torch are
-_CLOSED = frozenset(
-    [
-        "torch",
-        "numpy",
-        "scipy",
-        "pandas",
-        "jax",
-        "jaxlib",
-        "builtins",
-        "typing",
-        "abc",
-        "logging",
-        "threading",
-        "pathlib",
-    ]
-)
 
 
 def widened(module: nn.Module) -> nn.Module:
@@ -92,7 +76,7 @@ class _Widening:
             self._attributes(value.__self__)
         elif isinstance(value, list | dict):
             self._items(cast(list[Any] | dict[Any, Any], value))
-        elif _is_plain(value):
+        elif is_plain(value):
             if isinstance(value, nn.Module) and id(value) not in self.memo:  # registered nowhere
                 value.double()
             self._attributes(value)
@@ -139,11 +123,3 @@ class _Widening:
                     continue
             held = {name: x for name, x in reached(value).items() if isinstance(x, Tensor)}
             value.__globals__.update({name: self._tensor(x) for name, x in held.items()})
-
-
-def _is_plain(value: Any) -> bool:
-    return (
-        not isinstance(value, type | types.ModuleType)
-        and isinstance(getattr(value, "__dict__", None), dict)
-        and (isinstance(value, nn.Module) or type(value).__module__.partition(".")[0] not in _CLOSED)
-    )

@@ -28,7 +28,7 @@ from odecheck.foreign import said
 
 from .limits import UNLIMITED, Limits
 from .process_start import Start, context_of, not_in_a_worker_that_begins, quietly, would_run_the_script_again
-from .worker import descendants, end_strays, serve
+from .worker import Asked, descendants, end_strays, serve
 
 # seconds: more than a worker needs to end itself, to begin, and to take or give one message
 SLACK, BEGIN, MESSAGE = 5.0, 300.0, 60
@@ -60,7 +60,7 @@ class Job:
     read: Callable[[], Any] | None = None
 
     @property
-    def asked(self) -> tuple[Callable[..., Any], tuple[Any, ...], Limits, Callable[[], Any] | None]:
+    def asked(self) -> Asked:
         """What a worker gets of it."""
         return self.work, self.arguments, self.limits, self.read
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from odecheck import Verdict, check, module_pairs
 from odecheck.fields.callback import own_name
 from odecheck.fields.shaped import AllRows, as_module
 
@@ -30,91 +29,6 @@ def test_a_function_has_the_parameters_that_it_reaches_and_its_copy_others():
     y = torch.ones(1, 2)
     assert torch.equal(twin(None, y), y)
     assert torch.equal(module(None, y), field(None, y, 1.0)) and bool(net.weight.any())
-
-
-W, B = nn.Parameter(torch.tensor([[0.3, -0.2], [0.1, 0.5]])), nn.Parameter(torch.tensor([0.1, -0.4]))
-OF_A_FILE = {"w": W, "b": B}
-
-
-class Weights:
-    """No module; its parameters are in a list."""
-
-    def __init__(self) -> None:
-        self.all = [W, B]
-
-    def rate(self, t, y):
-        return torch.tanh(y @ self.all[0] + self.all[1])
-
-
-def _of_globals(t, y):
-    return torch.tanh(y @ W + B)
-
-
-def _of_a_dictionary(t, y):
-    return torch.tanh(y @ OF_A_FILE["w"] + OF_A_FILE["b"])
-
-
-def _of_defaults(t, y, w=W, *, b=B):
-    return torch.tanh(y @ w + b)
-
-
-def _further(y, n):
-    return torch.tanh(y @ W + B) if n == 0 else _further(y, n - 1)
-
-
-def _that_calls_itself(t, y):
-    return _further(y, 2)
-
-
-def _of_arguments(t, y, w, b):
-    return torch.tanh(y @ w + b)
-
-
-def _of_closures():
-    w, listed, pair = W, [W, {"b": B}], (W, B)
-    return (
-        lambda t, y: torch.tanh(y @ w + B),
-        lambda t, y: torch.tanh(y @ listed[0] + listed[1]["b"]),
-        lambda t, y: torch.tanh(y @ pair[0] + pair[1]),
-    )
-
-
-WAYS = (
-    _of_globals,
-    _of_a_dictionary,
-    _of_defaults,
-    _that_calls_itself,
-    functools.partial(_of_arguments, w=W, b=B),
-    lambda t, y: _of_arguments(t, y, *OF_A_FILE.values()),
-    Weights().rate,
-    *_of_closures(),
-)
-
-
-@pytest.mark.parametrize("field", WAYS)
-def test_parameters_of_no_module_are_found_copied_and_replaced_wherever_they_stand(field):
-    before = W.dtype, W.detach().clone(), B.detach().clone()
-    module = as_module(field)
-    assert {id(p) for p in module.parameters()} == {id(W), id(B)}
-    twin = copy.deepcopy(module).double()
-    assert not {id(p) for p in twin.parameters()} & {id(W), id(B)}
-    y = torch.ones(3, 2, dtype=torch.float64)
-    true = torch.tanh(y @ W.double() + B.double())
-    for asked in (twin, copy.deepcopy(twin)):
-        assert torch.equal(asked(None, y), true)
-        new = {name: torch.full_like(p, 0.25, requires_grad=True) for name, p in asked.named_parameters()}
-        value = torch.func.functional_call(asked, new, (None, y))
-        assert torch.equal(value, torch.tanh(y @ torch.full_like(W.double(), 0.25) + 0.25))
-        got = torch.autograd.grad(value.sum(), list(new.values()))
-        assert all(bool(g.any()) for g in got), "the gradient reaches what stands in their place"
-        assert torch.equal(asked(None, y), true), "and afterwards they are back"
-    assert W.dtype == before[0] and torch.equal(W, before[1]) and torch.equal(B, before[2])
-
-
-@pytest.mark.parametrize("field", [_of_globals, _of_closures()[2]])
-def test_a_function_of_parameters_of_no_module_is_verified(field):
-    records = check(module_pairs(field, torch.tensor([[0.5, -1.0]])), claims=["NODE-1", "NODE-2"])
-    assert [r.verdict for r in records] == [Verdict.HOLDS] * 4, records
 
 
 NET, HELD = nn.Linear(2, 2), types.SimpleNamespace(net=nn.Linear(2, 2))
