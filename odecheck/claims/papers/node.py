@@ -38,6 +38,8 @@ WRONG_ADJOINTS = (
 # gradients that a determinant may take of a large field
 MOST_COLUMNS = 4
 PONTRYAGIN = "Pontryagin et al. 1962; Chen et al., Neural Ordinary Differential Equations, arXiv:1806.07366"
+# in the copies of a batch that one solve of a determinant takes along: a small field's cost is that of its calls
+NUMBERS_AT_ONCE = 4096
 # the gradient of the problem on three rungs, which a large field takes minutes for
 GRADIENT = "gradient of the problem"
 NODE = family(
@@ -178,16 +180,32 @@ def volume_formula(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded
             f"the determinant takes {d} gradients of {problem.field.params:,} parameters at each rung; of fields as "
             f"large as this one it is asked up to {MOST_COLUMNS} components of a row"
         )
-    weights = np.zeros((d, *problem.observations))
-    weights[np.arange(d), -1, :, np.arange(d)] = 1.0
-    rows = [problem.with_(loss=Linear(weight), running=None) for weight in weights]
+    together = _copies(problem)
 
     def observe(s: Subject) -> Array:
-        return np.linalg.det(np.stack([s.gradient(row).y0 for row in rows], axis=1))
+        rows = [s.gradient(copies).y0.reshape(-1, len(problem.y0), d) for copies in together]
+        return np.linalg.det(np.swapaxes(np.concatenate(rows), 0, 1))
 
     truth = volume(problem)
     # what decays from one is known to the tolerances of one
     return ladder(subject, observe, scale=max(1.0, float(np.max(np.abs(truth.value))))), truth
+
+
+def _copies(problem: Problem) -> list[Problem]:
+    """The rows of dy(T)/dy(t0), as gradients: copies of the batch, of which each asks for one component at the end.
+
+    As many copies are one problem as make NUMBERS_AT_ONCE numbers at the most: rows are apart from each other, and a
+    solve costs a small field much the same for any number of them.
+    """
+    batch, d = problem.y0.shape
+    few = max(1, NUMBERS_AT_ONCE // problem.y0.size)
+    found = list[Problem]()
+    for asked in (np.arange(i, min(i + few, d)) for i in range(0, d, few)):
+        weight = np.zeros((len(problem.ts), len(asked), batch, d))
+        weight[-1, np.arange(len(asked)), :, asked] = 1.0
+        loss = Linear(weight.reshape(len(problem.ts), -1, d))
+        found.append(problem.with_(y0=np.tile(problem.y0, (len(asked), 1)), loss=loss, running=None))
+    return found
 
 
 @claim(
