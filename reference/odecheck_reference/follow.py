@@ -154,6 +154,7 @@ class _Follower(Scout):
             one.rate[:, :first] * one.local[:, :first],
             lambda x, at: rate(x, at)[:first],
             lambda x: start + x * length,
+            lambda x: rates(self.equation, self.sizes, k, x, sharp.steps[k].at(x)[0])[:, :first],
         )
 
     def _look(self, sharp: Run, k: int) -> tuple[Samples, Array, Array]:

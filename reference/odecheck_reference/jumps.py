@@ -14,7 +14,7 @@ from itertools import count
 import numpy as np
 
 from .bounded import Array
-from .dense import Steps
+from .dense import Mask, Steps
 from .stepping import FlowError
 
 Rate = Callable[[float, Array], Array]
@@ -79,10 +79,13 @@ def _narrowed(lo: float, hi: float, rate: Callable[[float], Array]) -> Pair | No
 CLOSEST, OFF_LINE = 48, 20
 
 
-def along(x: Array, rates: Array, rate: Callable[[float], Array]) -> Pair | None:
+def along(
+    x: Array, rates: Array, rate: Callable[[float], Array], together: Callable[[Array], Array] | None = None
+) -> Pair | None:
     """The neighbouring times between which the rates of a state jump along its own way, if they do.
 
-    x (m,): increasing times; rates (m, n) there; rate: the rates at any time.
+    x (m,): increasing times; rates (m, n) there; rate: the rates at any time; together: at many increasing times, by
+    which all that is smooth is told from jumps at once.
     """
     if len(x) < 8:
         return None
@@ -92,16 +95,43 @@ def along(x: Array, rates: Array, rate: Callable[[float], Array]) -> Pair | None
     bent = np.max(np.abs(scaled[1:-1] - scaled[:-2] - share * (scaled[2:] - scaled[:-2])), axis=1)
     usual = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(bent, 8, mode="reflect"), 17), axis=1)
     suspicious = np.flatnonzero(bent > OFF_LINE * usual + LEAST)
-    for i in suspicious[np.argsort(-bent[suspicious])][:CLOSEST].tolist():
-        for lo, hi in ((x[i], x[i + 1]), (x[i + 1], x[i + 2])):
-            found = _narrowed(float(lo), float(hi), lambda at: rate(at) / size)
-            if found is not None:
-                return found
+    suspicious = suspicious[np.argsort(-bent[suspicious])][:CLOSEST]
+    left = np.stack([suspicious, suspicious + 1], axis=1).ravel()
+    if together is not None and len(left):
+        left = left[_may_jump(x[left], x[left + 1], scaled[left], scaled[left + 1], lambda at: together(at) / size)]
+    for i in left.tolist():
+        found = _narrowed(float(x[i]), float(x[i + 1]), lambda at: rate(at) / size)
+        if found is not None:
+            return found
     return None
 
 
+def _may_jump(lo: Array, hi: Array, first: Array, last: Array, rates: Callable[[Array], Array]) -> Mask:
+    """Which of many brackets (m,), with rates (m, n) at their ends, are not smooth: the first halvings of `_narrowed`.
+
+    All are halved at once, as a field that takes many times is asked for them at little more than the cost of one.
+    """
+    whole = np.max(np.abs(last - first), axis=1)
+    some = np.isfinite(whole) & (whole > LEAST * np.max(np.abs(first) + np.abs(last), axis=1))
+    at_lo, at_hi = first, last
+    for _ in range(SMOOTH):
+        middle = lo + (hi - lo) / 2
+        order = np.argsort(middle, kind="stable")
+        value = np.empty_like(first)
+        value[order] = rates(middle[order])
+        before = np.max(np.abs(value - first), axis=1) <= np.max(np.abs(value - last), axis=1)
+        lo, at_lo = np.where(before, middle, lo), np.where(before[:, None], value, at_lo)
+        hi, at_hi = np.where(before, hi, middle), np.where(before[:, None], at_hi, value)
+    return some & ~(np.max(np.abs(at_hi - at_lo), axis=1) < whole / 8)
+
+
 def refuse_along(
-    name: str, x: Array, rates: Array, rate: Callable[[float, float], Array], time: Callable[[float], float]
+    name: str,
+    x: Array,
+    rates: Array,
+    rate: Callable[[float, float], Array],
+    time: Callable[[float], float],
+    together: Callable[[Array], Array] | None = None,
 ) -> None:
     """Refuse a field that jumps because the state crosses a place: derivatives are not followed there.
 
@@ -111,11 +141,12 @@ def refuse_along(
         rates: the field along the way there, (m, n).
         rate: (x, at) ↦ the field at time x in the state at `at`.
         time: x ↦ the time that is told.
+        together: many increasing times (m,) ↦ the field along the way there, (m, n), where that is had at once.
 
     Raises:
         FlowError: the field jumps, and does so because of the state.
     """
-    found = along(x, rates, lambda at: rate(at, at))
+    found = along(x, rates, lambda at: rate(at, at), together)
     if found is not None:
         refuse(name, found, rate, time)
 

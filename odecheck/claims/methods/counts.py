@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from odecheck_reference import Bounded, Problem
 from odecheck_reference.bounded import Array
-from scipy import stats
 from torch import Tensor, nn
 
 from odecheck.claim import claim
 from odecheck.claims.papers.convergence import seen_evenly
 from odecheck.claims.papers.solution import silent
+from odecheck.claims.shared.line import slope
 from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, ratio_of
 from odecheck.discrete.tableau import METHODS, Tableau
 from odecheck.errors import NotApplicable
@@ -23,7 +23,6 @@ from odecheck.mutants import steps as broken
 from odecheck.solvers import Toleranced
 from odecheck.subject import Subject, to_numpy
 
-_stats: Any = stats  # scipy's functions have no types
 # norms differ: of a maximum or a root mean square, of one state or the larger of two
 GRANTED = 3.0
 CLOSE = 1e-8
@@ -199,11 +198,10 @@ def evaluations_follow_the_tolerance(subject: Subject, problem: Problem) -> tupl
     # of low order, with many steps, the tighter six alone: at loose tolerances what comes before the first step counts
     kept = slice(3 if solver.order < 4 else 0, None)
     x, y = np.log(tolerances[kept]), np.log(counts[kept])
-    fit = _stats.linregress(x, y)
-    noise = float(_stats.t.ppf(0.995, df=len(x) - 2)) * float(fit.stderr) if np.ptp(y) > 0 else 0.0
+    rise, noise = slope(x, y)
     one_step = (solver.order + 2) / counts.min() / abs(x[-1] - x[0])
     return (
-        Bounded(-solver.order * float(fit.slope), {"fit": solver.order * noise, "a step": solver.order * one_step}),
+        Bounded(-solver.order * rise, {"fit": solver.order * noise, "a step": solver.order * one_step}),
         Bounded(1.0, {"a quarter": 0.25}),
     )
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from odecheck_reference import Bounded, Problem, solution
 from odecheck_reference.bounded import Array
 from odecheck_reference.looked import kept
-from scipy import stats
 
 from odecheck.claim import claim
+from odecheck.claims.shared.line import slope
 from odecheck.claims.shared.tolerances import ROOT_TOLERANCE, TOLERANCES, adaptive_of, lands, ratio_of
 from odecheck.errors import NotApplicable
 from odecheck.instruments.metering import charge, metered
@@ -26,7 +25,6 @@ from .solution import EPS, silent
 DECADES = 100.0
 # of SOL-5: half of what a method of order three loses with one order, and the defect that is asked for
 BAND, RESOLUTION = 1 / 6, 0.6
-_stats: Any = stats  # scipy's functions have no types
 
 
 def _lipschitz(problem: Problem) -> float:
@@ -183,12 +181,9 @@ def _errors_at(
 def _slope(tolerances: Array, errors: Array) -> Bounded:
     """The slope over the tighter half of the tolerances, at most 1: half the points and the middle one."""
     x, y, half = np.log(tolerances), np.log(errors), len(errors) // 2
-    whole, coarse, fine = (
-        _stats.linregress(x[part], y[part]) for part in (slice(None), slice(half + 1), slice(half, None))
-    )
-    noise = float(_stats.t.ppf(0.995, df=len(errors) - 2)) * float(whole.stderr)
-    budget = {"fit": noise, "not yet asymptotic": abs(float(fine.slope) - float(coarse.slope))}
-    return Bounded(min(float(fine.slope), 1.0), budget)
+    _, noise = slope(x, y)
+    (coarse, _), (fine, _) = (slope(x[part], y[part]) for part in (slice(half + 1), slice(half, None)))
+    return Bounded(min(fine, 1.0), {"fit": noise, "not yet asymptotic": abs(fine - coarse)})
 
 
 @claim(
