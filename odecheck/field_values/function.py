@@ -52,7 +52,7 @@ class Answer:
     @property
     def bar(self) -> float:
         """The gap that rounding explains."""
-        return ROWS if self.question == "a row by itself" else ROUNDING
+        return ROWS if self.question in OTHER_ROWS else ROUNDING
 
     @property
     def off(self) -> bool:
@@ -61,6 +61,10 @@ class Answer:
 
 
 DRAWN = "in the first call of another copy"
+OF_ROWS, OF_INPUTS = "among another number of rows", "where fewer of t, y and parameters need one"
+OF_VALUE = "where fewer of t, y and parameters need a gradient"
+# asked of other numbers of rows
+OTHER_ROWS = ("a row by itself", OF_ROWS, OF_INPUTS, OF_VALUE)
 # each question with what usually makes its answer another one; the first that is off names the mistake
 CAUSES = {
     "of the same point at once": "dropout or noise inside forward, or a count of calls that enters the value",
@@ -76,6 +80,9 @@ CAUSES = {
     "with changed parameters": "a weight, or something made of it, that was cached at the first call",
     "with replaced parameters": "the numbers of a parameter that were kept: .data, a view, a numpy array",
     "by functional_call": "a weight that was cached at the first call, or is reached by another way than its name",
+    OF_ROWS: "a backward of its own that goes by the number of rows, and is wrong for one that is trained with",
+    OF_INPUTS: "a backward of its own that goes by ctx.needs_input_grad, or a branch on requires_grad",
+    OF_VALUE: "a branch on t.requires_grad, y.requires_grad or that of a parameter",
     "after thousands of calls": "a count of calls, or statistics that move with every call",
 }
 
@@ -99,7 +106,7 @@ def ask_function(
         One answer to each question, in the order of `CAUSES`.
     """
     rng = np.random.default_rng(seed)
-    places = list(_places(path, features, rng, make))
+    places = list(places_of(path, features, rng, make))
     compare = _Compared()
     fresh = [_value(make(), p) for p in places]
     compare.ask(DRAWN, places[0], make(), fresh[0])
@@ -131,7 +138,7 @@ def ask_again(
         The answer to "after thousands of calls".
     """
     compare = _Compared()
-    for place in _places(path, features, np.random.default_rng(seed), make):
+    for place in places_of(path, features, np.random.default_rng(seed), make):
         compare.ask("after thousands of calls", place, used, _value(make(), place))
     return compare.answers[0]
 
@@ -157,11 +164,11 @@ class _Compared:
         return tuple(self.found[q] for q in CAUSES if q in self.found)
 
 
-def _places(
-    path: Path, features: tuple[int, ...], rng: np.random.Generator, make: Callable[[], nn.Module]
+def places_of(
+    path: Path, features: tuple[int, ...], rng: np.random.Generator, make: Callable[[], nn.Module], count: int = PLACES
 ) -> Iterator[Place]:
     """Around the path, and on it where the field refuses what lies around it."""
-    for t in strata(path.times, PLACES, rng):
+    for t in strata(path.times, count, rng):
         on = path.at(float(t))
         y = on + rng.choice(AROUND[1:5], size=(len(on), 1)) * path.size * rng.standard_normal(on.shape)
         time, *states = (torch.tensor(x, dtype=torch.float64) for x in (float(t), y, on))
@@ -291,7 +298,7 @@ def without_influence(
         The names of those, of `names`. Saturated units are no such case: a factor of 1e-4 brings them back.
     """
     rng = np.random.default_rng(seed)
-    places = list(_places(path, features, rng, lambda: copy.deepcopy(module)))[:4]
+    places = list(places_of(path, features, rng, lambda: copy.deepcopy(module)))[:4]
     own, found = copy.deepcopy(module), list[str]()
     named = dict(own.named_parameters())
     with torch.no_grad():

@@ -11,7 +11,7 @@ from odecheck_reference.fields import Field
 
 from odecheck.fields.callback import CallbackField, own_name
 
-from .function import CAUSES, DRAWN, Answer
+from .function import CAUSES, DRAWN, OF_INPUTS, OF_ROWS, Answer
 from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
@@ -119,8 +119,15 @@ def _not_a_function(answer: Answer, questions: list[str]) -> Words:
             "field.register_buffer('noise', torch.randn_like(y0)) once, before it is verified, and no draw in forward; "
             "a solve of a training, with noise of its own, is judged by odecheck.watch"
         )
+    of_gradient = answer.question in (OF_ROWS, OF_INPUTS)
+    if of_gradient:
+        fix = (
+            "in backward, what is right for any number of rows and any ctx.needs_input_grad; to see it: "
+            "torch.autograd.gradcheck for the shapes of the training"
+        )
     return (
-        f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its answer "
+        f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its "
+        f"{'gradient' if of_gradient else 'answer'} "
         f"{answer.question}{others} is another one, by {answer.gap:.2g} of its size",
         CAUSES[answer.question],
         fix,

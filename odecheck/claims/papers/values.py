@@ -16,6 +16,7 @@ from odecheck_reference.looked import kept
 
 from odecheck.claim import claim
 from odecheck.errors import Unsupported
+from odecheck.field_values.circumstances import ask_circumstances
 from odecheck.field_values.derivatives import ask_derivatives
 from odecheck.field_values.function import ask_function
 from odecheck.field_values.look import path_of
@@ -81,7 +82,8 @@ def field_is_a_function(subject: Subject, problem: Problem) -> tuple[Bounded, Bo
     and its output afterwards) the largest relative distance from the answer of an object that was never asked before.
     Expected: zero. Bar: rounding.
     """
-    found = ask_function(lambda: subject.module(problem), _path(subject, problem), (problem.field.state,))
+    asked = (lambda: subject.module(problem)), _path(subject, problem), (problem.field.state,)
+    found = ask_function(*asked) + ask_circumstances(*asked)
     bars = np.array([answer.bar for answer in found])
     return Bounded(np.array([answer.gap for answer in found])), Bounded(np.zeros(len(found)), {"rounding": bars})
 
