@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import cast
 
 from odecheck.claim import FAMILIES, Claim, loosely
 from odecheck.claims import EVERY
 from odecheck.errors import BadInput
+from odecheck.foreign import literal
 
 
 def by_id() -> Mapping[str, Claim]:
@@ -36,7 +38,14 @@ def found(words: Claim | str | Iterable[Claim | str], among: Iterable[Claim] = E
     """
     made: dict[str, Claim] = {}
     known = tuple(among)
-    for item in (words,) if isinstance(words, Claim | str) else words:
+    one = isinstance(words, Claim | str) or not isinstance(cast(object, words), Iterable)
+    for item in cast(Iterable[Claim | str], (words,) if one else words):
+        if not isinstance(cast(object, item), Claim | str):
+            raise BadInput(
+                f"{literal(item, 60)} is no claim",
+                "something else in place of an id",
+                "claims='NODE-2,HB' or claims=['NODE-*', 'SOL-2']: ids, patterns, families, topics",
+            )
         for claim in (item,) if isinstance(item, Claim) else _of_text(item, known):
             made.setdefault(claim.id, claim)
     return tuple(made.values())

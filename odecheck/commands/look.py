@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterable, Sequence
@@ -26,8 +27,14 @@ def console(*, stderr: bool = False) -> Console:
     """Where people read: as wide as $COLUMNS or the terminal, else PIPED; colours where there is a terminal."""
     from rich.console import Console
 
+    class Reader(Console):
+        def on_broken_pipe(self) -> None:
+            """Nobody reads on: the work, its files and its exit status are the same. By default it exits with 1."""
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
     width = shutil.get_terminal_size((PIPED, 24)).columns
-    return Console(stderr=stderr, width=max(NARROWEST, width), highlight=False)
+    return Reader(stderr=stderr, width=max(NARROWEST, width), highlight=False)
 
 
 def verdict(out: Console, found: Headline, took: str = "") -> None:

@@ -44,7 +44,7 @@ def regressions(
     other numbers advise. With --paired every timed benchmark is run at both commits
     of each neighbouring pair, in turn, by CPU time, calibrated with null commits;
     such times set the exit status. Thresholds of your own, by regular expressions
-    of names, stand in pyproject.toml: [tool.odecheck.regressions.thresholds].
+    of names, stand in pyproject.toml: \\[tool.odecheck.regressions.thresholds].
 
     \b
     odecheck regressions HEAD~5..HEAD

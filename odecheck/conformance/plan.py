@@ -50,7 +50,7 @@ def posed(claim: Claim, brief: bool) -> tuple[Problem, ...]:
 def refuse_unasked(wanted: Collection[str]) -> None:
     """Raises BadInput for ids, patterns, families or topics of no claim, or of claims that are asked of no library."""
     known = {one.id for topic in get_args(Topic) for one in claims(topic)}
-    for text in wanted:
+    for text in (part.strip() for one in wanted for part in one.split(",")):
         if not known & {one.id for one in named([text])}:
             raise BadInput(
                 f"of libraries no claim {literal(text, 60)} is asked",

@@ -25,6 +25,7 @@ from odecheck.subject import SHIPPED, Subject
 from . import presets as shipped
 from .at_sight import cut_in_time, given_in
 from .further import evaluated
+from .given import PROBLEMS, SUBJECTS, listed
 from .limits import OutOfTime
 from .validation import validate
 
@@ -270,12 +271,13 @@ def plan(
         One unit for each subject and problem.
 
     Raises:
-        BadInput: An id of no claim, a subject with a field of its own and no problem, or two cases of one name.
+        BadInput: An id of no claim, what is no subject or no problem, none at all, a subject with a field of its own
+            and no problem, or two cases of one name.
     """
     asked = named(claims)
-    given = None if problems is None else (problems,) if isinstance(problems, Problem) else tuple(problems)
+    given = None if problems is None else listed(problems, Problem, PROBLEMS)
     units: list[Unit] = []
-    for item in (subjects,) if isinstance(subjects, Subject) else subjects:
+    for item in listed(subjects, Subject, SUBJECTS):
         if isinstance(item, Subject):
             units += [Unit(item, problem, asked) for problem in (_of_shipped(item, tier) if given is None else given)]
         else:

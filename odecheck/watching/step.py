@@ -7,7 +7,7 @@ import time
 import types
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -198,7 +198,7 @@ class watch:
             *not asked*.
 
     Raises:
-        ValueError: `every` is below 1.
+        ValueError: `every` is below 1, or the budget is no number from 0 on.
 
     Example:
         >>> import odecheck, torch, torchdiffeq
@@ -213,6 +213,8 @@ class watch:
     def __init__(self, *, every: int = 1, budget: float = BUDGET) -> None:
         if every < 1:
             raise ValueError(f"every={every}: steps are counted from 1; every=500 watches one in 500")
+        if not isinstance(cast(object, budget), int | float) or not budget >= 0:
+            raise ValueError(f"budget={budget!r}: seconds of process time, from 0 on; budget=60 for a minute")
         self.every, self.budget = every, budget
         self._entered = 0
         self._stack = ExitStack()

@@ -238,3 +238,21 @@ def test_commands_print_through_one_function_alone():
     for path in Path(common.__file__).parent.glob("*.py"):
         calls = [ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         assert "typer.echo" not in calls or path.name == "common.py", path
+
+
+def test_a_reader_that_goes_away_loses_no_file_and_no_exit_status():
+    outputs = ["--json", "v.json", "--junit", "v.xml", "--summary", "v.md", "--badge", "v.badge"]
+    with subprocess.Popen([*RUN, *VERIFY, "--run", "v", *outputs], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # as `| head` does when it has its line
+        assert process.wait(timeout=300) == 0
+    assert all(Path(name).stat().st_size for name in outputs[1::2])
+
+
+def test_libraries_are_asked_for_every_claim_that_is_typed_or_for_none():
+    refused("HB-1", "conformance", "--claim", "NODE-3,HB-1")
+    assert not Path("runs").exists()
+
+
+def test_a_name_in_brackets_is_printed():
+    assert "[tool.odecheck.regressions.thresholds]" in " ".join(run("regressions", "--help")[1].split())

@@ -76,3 +76,9 @@ def test_what_the_truth_leaves_no_time_for_is_said_and_is_not_green(monkeypatch)
         assert records["WATCH-5"] == "inconclusive" and "not asked: what" in str(step)
         assert records["WATCH-1"] == ("inconclusive" if promises in words else "holds")
         assert all("budget" in r.decides for r in step.check() if r.verdict.value == "inconclusive")
+
+
+@pytest.mark.parametrize("budget", ["3", None, -1, float("nan")])
+def test_a_budget_that_is_no_number_of_seconds_is_refused_before_the_step(budget):
+    with pytest.raises(ValueError, match="budget=60"):
+        watch(budget=budget)
