@@ -4,9 +4,10 @@ A model without a second formula is believed by everything that comes later: its
 What it cannot fake are its values, so these are asked, at random times in equal strata, and beside the trajectory too.
 """
 
+from .answers import Answer
 from .constants import constants
 from .derivatives import ask_derivatives
-from .function import Answer, ask_function, without_influence
+from .function import ask_function, without_influence
 from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look

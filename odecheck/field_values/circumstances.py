@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .function import OF_INPUTS, OF_ROWS, OF_VALUE, Answer, places_of
+from .answers import OF_INPUTS, OF_ROWS, OF_VALUE, Answer
+from .function import places_of
 from .line import EPS
 from .points import AROUND, Path
 

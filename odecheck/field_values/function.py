@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,13 +16,10 @@ from torch.func import functional_call
 
 from odecheck.foreign import raised_where
 
-from .line import EPS, to_torch
+from .answers import CAUSES, DRAWN, Answer
+from .line import to_torch
 from .points import AROUND, Path, strata
 
-# the same operations on the same numbers, some in other kernels
-ROUNDING = 1e4 * EPS
-# matrix products of other sizes are blocked otherwise, and a field that cancels shows it
-ROWS = 1e-9
 PLACES = 8
 # rules by which parameters are set anew: p ↦ a p + b of its own size
 CHANGES = ((1.3, 0.05), (-0.7, 0.1))
@@ -31,60 +27,6 @@ CHANGES = ((1.3, 0.05), (-0.7, 0.1))
 FACTORS = (-1.0, 0.0, 1e-4, 1e4)
 
 Place = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer that was compared.
-
-    Attributes:
-        question: In which circumstances it was given.
-        gap: Its relative distance from that of an object that was never asked before, the largest of all places.
-        t: The time there.
-        raised: What was raised in place of an answer, and where; empty where there was one.
-    """
-
-    question: str
-    gap: float
-    t: float
-    raised: str = ""
-
-    @property
-    def bar(self) -> float:
-        """The gap that rounding explains."""
-        return ROWS if self.question in OTHER_ROWS else ROUNDING
-
-    @property
-    def off(self) -> bool:
-        """Whether the gap is more than its bar."""
-        return not self.gap <= self.bar
-
-
-DRAWN = "in the first call of another copy"
-OF_ROWS, OF_INPUTS = "among another number of rows", "where fewer of t, y and parameters need one"
-OF_VALUE = "where fewer of t, y and parameters need a gradient"
-# asked of other numbers of rows
-OTHER_ROWS = ("a row by itself", OF_ROWS, OF_INPUTS, OF_VALUE)
-# each question with what usually makes its answer another one; the first that is off names the mistake
-CAUSES = {
-    "of the same point at once": "dropout or noise inside forward, or a count of calls that enters the value",
-    DRAWN: "noise that is drawn in the first call and kept, as flows with a Hutchinson trace do",
-    "its input afterwards": "an operation in place (y.mul_, y[...] = ...) on the state that was given",
-    "its output afterwards": "an output written into a tensor that the next call writes into as well",
-    "after other points": "a value kept from an earlier call: a time frozen at the first call, a cached weight",
-    "in another order": "a value kept from an earlier call, or a count of calls that enters the value",
-    "at the same time, another state": "values kept by their time alone",
-    "at the same state, another time": "values kept by their state alone",
-    "with gradients": "a branch on torch.is_grad_enabled() or on requires_grad",
-    "a row by itself": "batch normalisation in training mode, or a sum or an attention over the batch axis",
-    "with changed parameters": "a weight, or something made of it, that was cached at the first call",
-    "with replaced parameters": "the numbers of a parameter that were kept: .data, a view, a numpy array",
-    "by functional_call": "a weight that was cached at the first call, or is reached by another way than its name",
-    OF_ROWS: "a backward of its own that goes by the number of rows, and is wrong for one that is trained with",
-    OF_INPUTS: "a backward of its own that goes by ctx.needs_input_grad, or a branch on requires_grad",
-    OF_VALUE: "a branch on t.requires_grad, y.requires_grad or that of a parameter",
-    "after thousands of calls": "a count of calls, or statistics that move with every call",
-}
 
 
 def ask_function(
@@ -108,7 +50,7 @@ def ask_function(
     rng = np.random.default_rng(seed)
     places = list(places_of(path, features, rng, make))
     compare = _Compared()
-    fresh = [_value(make(), p) for p in places]
+    fresh = [value_at(make(), p) for p in places]
     compare.ask(DRAWN, places[0], make(), fresh[0])
     module = make()
     for place, true in zip(places, fresh, strict=True):
@@ -139,7 +81,7 @@ def ask_again(
     """
     compare = _Compared()
     for place in places_of(path, features, np.random.default_rng(seed), make):
-        compare.ask("after thousands of calls", place, used, _value(make(), place))
+        compare.ask("after thousands of calls", place, used, value_at(make(), place))
     return compare.answers[0]
 
 
@@ -150,14 +92,14 @@ class _Compared:
         self.found: dict[str, Answer] = {}
 
     def __call__(self, question: str, place: Place, seen: Tensor, true: Tensor, raised: str = "") -> None:
-        gap = _distance(seen, true)
+        gap = distance(seen, true)
         if question not in self.found or not gap <= self.found[question].gap:
             self.found[question] = Answer(question, gap, float(place[0]), raised)
 
     def ask(self, question: str, place: Place, module: nn.Module, true: Tensor) -> None:
         """Compare what a module says at a place."""
         errors: list[Exception] = []
-        self(question, place, _value(module, place, errors), true, "".join(map(raised_where, errors)))
+        self(question, place, value_at(module, place, errors), true, "".join(map(raised_where, errors)))
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -173,10 +115,10 @@ def places_of(
         y = on + rng.choice(AROUND[1:5], size=(len(on), 1)) * path.size * rng.standard_normal(on.shape)
         time, *states = (torch.tensor(x, dtype=torch.float64) for x in (float(t), y, on))
         around, onto = ((time, state.reshape(len(y), *features)) for state in states)
-        yield around if bool(torch.isfinite(_value(make(), around)).any()) else onto
+        yield around if bool(torch.isfinite(value_at(make(), around)).any()) else onto
 
 
-def _value(module: nn.Module, place: Place, errors: list[Exception] | None = None) -> Tensor:
+def value_at(module: nn.Module, place: Place, errors: list[Exception] | None = None) -> Tensor:
     """The value at a place; NaN where the field refuses it: it may check what it is called with."""
     with torch.no_grad():
         try:
@@ -192,7 +134,7 @@ def _same(seen: Tensor, true: Tensor) -> bool:
     return np.array_equal(seen.numpy(), true.numpy(), equal_nan=True)
 
 
-def _distance(seen: Tensor, true: Tensor) -> float:
+def distance(seen: Tensor, true: Tensor) -> float:
     """The largest difference, in the size of the field there; of NaN where the other is NaN too, none."""
     if seen.shape != true.shape:
         return float("inf")
@@ -210,7 +152,7 @@ def _circumstances(
 ) -> None:
     """The questions about one point; `other` is the one that was asked before it."""
     (t, y), (time, state) = place, other
-    first = _value(module, place)
+    first = value_at(module, place)
     for _ in range(3):  # of a small state dropout can take the same part twice
         compare.ask("of the same point at once", place, module, first)
     for question, then in (
@@ -218,8 +160,8 @@ def _circumstances(
         ("at the same state, another time", (time, y)),
     ):
         asked = make()
-        _value(asked, place)
-        compare.ask(question, then, asked, _value(make(), then))
+        value_at(asked, place)
+        compare.ask(question, then, asked, value_at(make(), then))
     with torch.enable_grad():
         live = module(t.clone().requires_grad_(), y.clone().requires_grad_() * 1.0)
     compare("with gradients", place, live.detach(), true)
@@ -232,9 +174,9 @@ def _circumstances(
         module(time.clone(), state.clone())
         compare("its output afterwards", place, kept, before)
         if len(y) > 1:
-            compare("a row by itself", place, _value(module, (t, y[:1])), true[:1])
+            compare("a row by itself", place, value_at(module, (t, y[:1])), true[:1])
         for others in (y.flip(0) * 1.25 + 0.25 * y.abs().max(), y.flip(0)):
-            beside = _value(module, (t, torch.cat([y, others])))
+            beside = value_at(module, (t, torch.cat([y, others])))
             if bool(torch.isfinite(beside).any()):  # else it refuses the first ones, and takes their like
                 break
         compare("a row by itself", place, beside[: len(y)], true)
@@ -262,17 +204,17 @@ def _changed_parameters(
                     p.copy_(new[k])
             return target
 
-        true = [_value(anew(make()), place) for place in places]
+        true = [value_at(anew(make()), place) for place in places]
         for place, expected in zip(places, true, strict=True):
             asked = make()  # a module under two names is left with the new numbers by functional_call
-            _value(asked, place)
+            value_at(asked, place)
             called = functional_call(asked, new, (place[0].clone(), place[1].clone()))
             compare("by functional_call", place, called.detach().clone(), expected)
         anew(module)
         for place, expected in zip(places, true, strict=True):
             compare.ask("with changed parameters", place, module, expected)
         replaced = make()
-        _value(replaced, places[0])
+        value_at(replaced, places[0])
         for k, p in replaced.named_parameters():
             if k in new:
                 p.data = new[k].clone()
@@ -316,10 +258,10 @@ def without_influence(
                             * to_torch(rng.standard_normal(tuple(q.shape)))
                             * (float(q.abs().amax() if q.numel() else 0.0) or 1.0)
                         )
-                here = [_value(own, place) for place in places]
+                here = [value_at(own, place) for place in places]
                 for factor in FACTORS:
                     p.copy_(factor * before + (0.5 * noise if factor < 0 else 0.0))
-                    matters |= any(not _same(_value(own, x), v) for x, v in zip(places, here, strict=True))
+                    matters |= any(not _same(value_at(own, x), v) for x, v in zip(places, here, strict=True))
                 for k, q in named.items():
                     q.copy_(kept[k])
             if not matters:

@@ -10,11 +10,13 @@ import torch
 from odecheck_reference.bounded import Array
 from torch import nn
 
+from .answers import Answer
 from .circumstances import ask_circumstances
 from .constants import constants, replaced
 from .derivatives import COSTLY, ask_derivatives
-from .function import Answer, ask_again, ask_function, without_influence
+from .function import ask_again, ask_function, without_influence
 from .line import Asked
+from .outside import ask_outside
 from .points import Path, rough_path
 from .seen import DerivativesSeen
 
@@ -81,6 +83,7 @@ def look(
     derivatives = ask_derivatives(asked, path, features, samples=samples, seed=seed, forward=forward, second=second)
     if derivatives.worst is None:  # else no gradient is worth comparing
         answers += ask_circumstances(make, path, features, seed=seed)
+    answers += ask_outside(make, path, features, seed=seed)
     again = ask_again(make, asked.restored(), path, features, seed=seed)
     t, y = torch.tensor(path.times[0]), torch.tensor(path.states[0]).reshape(len(path.states[0]), *features)
     kept = set(constants(make(), t, y)) if derivatives.untouched else set[str]()

@@ -11,7 +11,7 @@ from odecheck_reference.fields import Field
 
 from odecheck.fields.callback import CallbackField, own_name
 
-from .function import CAUSES, DRAWN, OF_INPUTS, OF_ROWS, Answer
+from .answers import CAUSES, DRAWN, OF_INPUTS, OF_ROWS, Answer
 from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
@@ -109,6 +109,7 @@ def _not_a_function(answer: Answer, questions: list[str]) -> Words:
             "no such limit while it is verified: the number in that line raised, to 1e9 or so (a verdict takes "
             "many more calls than a solve)",
         )
+    kept_in = f" ({answer.kept_in})" if answer.kept_in else ""
     others = f" (and {', '.join(questions)})" if questions else ""
     fix = (
         "module.eval() for dropout and batch normalisation; keep nothing between calls: compute from t, y and "
@@ -128,7 +129,7 @@ def _not_a_function(answer: Answer, questions: list[str]) -> Words:
     return (
         f"the field is not a function of (t, y, parameters): at t = {answer.t:.6g} its "
         f"{'gradient' if of_gradient else 'answer'} "
-        f"{answer.question}{others} is another one, by {answer.gap:.2g} of its size",
+        f"{answer.question}{kept_in}{others} is another one, by {answer.gap:.2g} of its size",
         CAUSES[answer.question],
         fix,
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from odecheck.field_values import look, refusal
+from odecheck.field_values.answers import OF_INPUTS, OF_ROWS, OF_VALUE
 from odecheck.field_values.circumstances import ask_circumstances
-from odecheck.field_values.function import OF_INPUTS, OF_ROWS, OF_VALUE
 from tests.field_values import field_kinds as kinds
 
 STATES = np.array([[1.0, 0.5], [0.3, 0.2]])

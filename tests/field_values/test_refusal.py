@@ -6,7 +6,7 @@ import torch
 from odecheck_reference.fields import Mlp
 
 from odecheck.field_values import DerivativesSeen, Sample, refusal, refusal_of
-from odecheck.field_values.function import CAUSES, Answer
+from odecheck.field_values.answers import CAUSES, Answer
 from odecheck.field_values.look import FieldSeen
 from odecheck.field_values.seen import Defect
 from odecheck.fields.callback import CallbackField, flat_parameters
