@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 import types
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from odecheck.fields.functions import is_library, is_plain, reached
+from odecheck.fields.functions import is_plain, reached
 from odecheck.fields.shaped import OfFunction
 
 from .answers import KEPT_OUTSIDE, ROUNDING, Answer
@@ -33,8 +34,8 @@ MOST = 32
 CHANGE = (1.3, 0.05)
 _CONTAINERS = (dict, list, set, deque)
 _NUMBERS = (Tensor, np.ndarray, np.floating, float)
-# packages whose classes keep nothing
-_NOBODYS = ("torch", "odecheck", "builtins", "torchdiffeq")
+# packages whose code keeps nothing of a field, and is not to be disturbed
+_NOBODYS = frozenset(["torch", "odecheck", "torchdiffeq", "numpy", "scipy", "jax", "pandas"]) | sys.stdlib_module_names
 # a variable, its value, and what gives it another one
 Named = tuple[str, Any, Callable[[Any], object] | None]
 
@@ -135,7 +136,7 @@ def _code(module: nn.Module) -> tuple[list[Any], list[type]]:
     """The functions of a module's classes and of its parts', or that one stands in for; and these classes."""
     parts = list(module.modules())
     own = (kind for part in parts for kind in type(part).__mro__)
-    kinds = [kind for kind in dict.fromkeys(own) if kind.__module__.partition(".")[0] not in _NOBODYS]
+    kinds = [kind for kind in dict.fromkeys(own) if not _is_nobodys(kind.__module__)]
     functions = [_plain(part.function) for part in parts if isinstance(part, OfFunction)]
     return functions + [_plain(value) for kind in kinds for value in vars(kind).values()], kinds
 
@@ -160,11 +161,14 @@ def _attributes(kind: type) -> Iterator[Named]:
 
 def _reached(function: Any, seen: set[int]) -> Iterator[Named]:
     """What a function leads to: globals, what it takes of modules, classes and objects among them, cells, defaults."""
-    if id(function) in seen or not isinstance(function, types.FunctionType) or is_library(function):
+    if id(function) in seen or not isinstance(function, types.FunctionType) or _is_nobodys(function.__module__):
         return
     seen.add(id(function))
     for name, value in reached(function).items():
         yield name, value, functools.partial(function.__globals__.__setitem__, name)
+        home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        if _is_nobodys(home):
+            continue
         if isinstance(value, types.ModuleType | type) or (is_plain(value) and not isinstance(value, nn.Module)):
             for inner in function.__code__.co_names:
                 if inner in vars(value):
@@ -174,6 +178,10 @@ def _reached(function: Any, seen: set[int]) -> Iterator[Named]:
             yield name, cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
     for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
         yield f"a default of {function.__name__}", value, None
+
+
+def _is_nobodys(module: str | None) -> bool:
+    return isinstance(cast(object, module), str) and str(module).partition(".")[0] in _NOBODYS
 
 
 def _emptied(container: Any) -> Callable[[], object]:

@@ -71,7 +71,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from value.keywords.items()
     elif isinstance(value, types.MethodType):
         yield "self", value.__self__
-    elif isinstance(value, types.FunctionType) and not is_library(value):
+    elif isinstance(value, types.FunctionType) and not _is_library(value):
         yield from _cells(value).items()
         yield from reached(value).items()
         yield from (("", x) for x in value.__defaults__ or ())
@@ -84,12 +84,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), x) for key, x in cast(dict[Any, Any], value).items())
 
 
-def is_library(function: types.FunctionType) -> bool:
-    """Whether a function is one of a library's that keeps nothing of its callers.
-
-    Args:
-        function: Of Python.
-    """
+def _is_library(function: types.FunctionType) -> bool:
     return function.__module__.partition(".")[0] in ("torch", "numpy", "torchdiffeq", "odecheck")
 
 
@@ -113,7 +108,7 @@ def copied_function(value: Any, memo: dict[int, Any]) -> Any:
         made: Any = functools.partial(copied_function(value.func, memo), *args, **more)
     elif isinstance(value, types.MethodType):
         made = types.MethodType(value.__func__, copy.deepcopy(value.__self__, memo))
-    elif isinstance(value, types.FunctionType) and not is_library(value):
+    elif isinstance(value, types.FunctionType) and not _is_library(value):
         cells: Any = value.__closure__ and tuple(types.CellType() for _ in value.__closure__)
         made = types.FunctionType(value.__code__, {**value.__globals__}, value.__name__, None, cells)
         memo[id(value)] = made  # a function that calls itself reaches itself
