@@ -47,7 +47,19 @@ def _off_backward(inner: nn.Module, t: Tensor, y: Tensor) -> Tensor:
     return value
 
 
+def _off_of_one_row(inner: nn.Module, t: Tensor, y: Tensor) -> Tensor:
+    return _off_backward(inner, t, y) if len(y) == 1 else inner(t, y)
+
+
+def _off_at_constant_times(inner: nn.Module, t: Tensor, y: Tensor) -> Tensor:
+    return inner(t, y) if t.requires_grad else _off_backward(inner, t, y)
+
+
 WRONG_BACKWARD = wrong_field("custom backward off by a millionth", _off_backward)
+WRONG_OF_ONE_ROW = wrong_field("custom backward off by a millionth for one row", _off_of_one_row)
+WRONG_AT_CONSTANT_TIMES = wrong_field(
+    "custom backward off by a millionth where times are constant", _off_at_constant_times
+)
 
 
 class _Forward(torch.autograd.Function):

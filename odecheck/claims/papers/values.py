@@ -20,6 +20,7 @@ from odecheck.field_values.circumstances import ask_circumstances
 from odecheck.field_values.derivatives import ask_derivatives
 from odecheck.field_values.function import ask_function
 from odecheck.field_values.look import path_of
+from odecheck.field_values.outside import ask_outside
 from odecheck.field_values.points import Path
 from odecheck.field_values.seen import DerivativesSeen
 from odecheck.mutants import derivatives as wrong
@@ -72,6 +73,8 @@ def reverse_mode_is_of_the_values(subject: Subject, problem: Problem) -> tuple[B
         values.CALL_ORDER,
         wrong.RANDOM_FIELD,
         wrong.MIXED_ROWS,
+        values.WRONG_OF_ONE_ROW,
+        values.WRONG_AT_CONSTANT_TIMES,
     ],
 )
 def field_is_a_function(subject: Subject, problem: Problem) -> tuple[Bounded, Bounded]:
@@ -79,11 +82,12 @@ def field_is_a_function(subject: Subject, problem: Problem) -> tuple[Bounded, Bo
 
     Observed: for each question (in the first call of another copy, after other points, in another order, at the same
     time or state, with gradients, with changed or replaced parameters, by functional_call, a row by itself; its input
-    and its output afterwards) the largest relative distance from the answer of an object that was never asked before.
+    and its output afterwards) the largest relative distance from the answer of an object that was never asked before;
+    and of its gradients for other numbers of rows, and with fewer of time, state and parameters tracked, from one.
     Expected: zero. Bar: rounding.
     """
     asked = (lambda: subject.module(problem)), _path(subject, problem), (problem.field.state,)
-    found = ask_function(*asked) + ask_circumstances(*asked)
+    found = ask_function(*asked) + ask_circumstances(*asked) + ask_outside(*asked)
     bars = np.array([answer.bar for answer in found])
     return Bounded(np.array([answer.gap for answer in found])), Bounded(np.zeros(len(found)), {"rounding": bars})
 
