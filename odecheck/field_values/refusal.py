@@ -11,7 +11,7 @@ from odecheck_reference.fields import Field
 
 from odecheck.fields.callback import CallbackField, own_name
 
-from .answers import CAUSES, DRAWN, OF_INPUTS, OF_ROWS, Answer
+from .answers import CAUSES, DRAWN, KEPT_OUTSIDE, OF_INPUTS, OF_ROWS, Answer
 from .jets import ask_jets
 from .line import NoBackward
 from .look import FieldSeen, look
@@ -73,6 +73,8 @@ def refusal(seen: FieldSeen, called: Callable[[str], str] = str) -> Words | None
         What was seen, its usual cause and what to type; None of a field that nothing speaks against.
     """
     off = [answer for answer in seen.answers if answer.off]
+    if seen.without_influence and [answer.question for answer in off] == [KEPT_OUTSIDE]:
+        off = []  # the parameter that it stands in the place of says more
     if off:
         return _not_a_function(off[0], [answer.question for answer in off[1:]])
     if seen.without_influence:
