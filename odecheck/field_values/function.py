@@ -182,6 +182,20 @@ def _circumstances(
         compare("a row by itself", place, beside[: len(y)], true)
 
 
+def changed(p: Tensor, change: tuple[float, float]) -> Tensor:
+    """A parameter set anew, p ↦ a p + b of its own size.
+
+    Args:
+        p: Of any shape.
+        change: (a, b).
+
+    Returns:
+        Of the same shape.
+    """
+    a, b = change
+    return a * p + b * (p.square().mean().sqrt() + (0 if p.any() else 1))
+
+
 def _changed_parameters(
     module: nn.Module,
     make: Callable[[], nn.Module],
@@ -193,10 +207,9 @@ def _changed_parameters(
     named = {k: p for k, p in module.named_parameters() if p.requires_grad}
     if not named:
         return
-    a, b = change
     with torch.no_grad():
         old = {k: p.detach().clone() for k, p in named.items()}
-        new = {k: a * p + b * (p.square().mean().sqrt() + (0 if p.any() else 1)) for k, p in old.items()}
+        new = {k: changed(p, change) for k, p in old.items()}
 
         def anew(target: nn.Module) -> nn.Module:
             for k, p in target.named_parameters():

@@ -25,13 +25,12 @@ from odecheck.fields.functions import is_plain, reached
 from odecheck.fields.shaped import OfFunction
 
 from .answers import KEPT_OUTSIDE, ROUNDING, Answer
-from .function import distance, places_of, value_at
+from .function import CHANGES, changed, distance, places_of, value_at
 from .points import Path
 
 PLACES = 2
 # holders that are looked at
 MOST = 32
-CHANGE = (1.3, 0.05)
 _CONTAINERS = (dict, list, set, deque)
 _NUMBERS = (Tensor, np.ndarray, np.floating, float)
 # packages whose code keeps nothing of a field, and is not to be disturbed
@@ -78,11 +77,10 @@ def ask_outside(
     """
     places = list(places_of(path, features, np.random.default_rng(seed), make, PLACES))
     own, other = make(), make()
-    a, b = CHANGE
     with torch.no_grad():
         for p in other.parameters():
             if p.requires_grad and p.numel():
-                p.copy_(a * p + b * (p.square().mean().sqrt() + (0 if p.any() else 1)))
+                p.copy_(changed(p, CHANGES[0]))
     for module in (own, other):  # what is kept is there from the first call on
         value_at(module, places[0])
     worst: Answer | None = None
